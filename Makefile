@@ -1,0 +1,63 @@
+# make run, make check: each sets up what it needs the first time, with uv if it is there, else with venv and pip.
+PORT ?= 8000
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := $(shell command -v uv)
+VENV := .venv
+BIN := $(VENV)/bin
+GROUPS := tests browser notebooks
+SETUP := pyproject.toml constraints.txt
+
+ifdef UV
+MAKE_VENV = uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+INSTALL = uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable .
+else
+# the pip that comes with Python 3.11 knows no --group
+MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade pip
+INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+endif
+
+.PHONY: run check test fix install lock picture clean
+
+run: $(VENV)/.for-running
+	@$(BIN)/sizzle serve --port $(PORT)
+
+check: $(VENV)/.for-checking
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+fix: $(VENV)/.for-checking
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(VENV)/.for-checking
+
+# the picture in README.md, of the page as it is
+picture: $(VENV)/.for-checking
+	$(BIN)/python docs/picture.py
+
+# pins every version; the file holds no registry's address
+lock: $(VENV)/.for-checking
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || uv pip install --quiet --python $(BIN)/python pip
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-header --no-annotate \
+		$(GROUPS:%=--group %) pyproject.toml --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@echo "Setting up $(VENV) …"
+	@$(MAKE_VENV)
+
+$(VENV)/.for-running: $(SETUP) | $(BIN)/python
+	@echo "Installing what Sizzle needs to run …"
+	@$(INSTALL)
+	@touch $@
+
+$(VENV)/.for-checking: $(SETUP) | $(BIN)/python
+	@echo "Installing what Sizzle needs to run and to be checked …"
+	@$(INSTALL) $(GROUPS:%=--group %)
+	@touch $@ $(VENV)/.for-running

@@ -1,0 +1,5 @@
+"""`python -m app` is `sizzle`."""
+
+from app.cli import main
+
+main()

@@ -1,0 +1,83 @@
+"""The application: create_app() wires settings, models, chain, runs and routes together."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from typing import Any
+
+import httpx2
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.staticfiles import StaticFiles
+from langchain_core.runnables import Runnable
+from starlette.types import Lifespan
+
+from app.eventlog import MemoryEventLog
+from app.routes import WEB, bad_input, router
+from app.runs import Runs
+from app.settings import STANDIN, Settings, read_settings
+from app.standin.server import serving
+from chains.providers import chat_models
+from chains.recipe import recipe_chain
+from chains.schema import RecipeRequest
+
+logger = logging.getLogger(__name__)
+
+SEED_PAGE = "http://localhost:5173"  # where the seed project's own page is served from
+CONNECTIONS = httpx2.Limits(keepalive_expiry=60)  # seconds; the default forgets an idle connection after 5
+MAX_BODY = 64 * 1024  # bytes
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The server. Raises `ConfigError` if the settings, by default those of the environment, do not fit together."""
+    settings = settings or read_settings()
+    app = FastAPI(title="Sizzle", lifespan=_lifespan(settings), max_body_size=MAX_BODY)
+    app.state.about = about(settings)
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=WEB), name="static")
+    app.add_exception_handler(RequestValidationError, bad_input)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=[SEED_PAGE, *settings.cors_origins],
+        allow_methods=["GET", "POST"],
+        allow_headers=["Content-Type"],
+    )
+    return app
+
+
+def about(settings: Settings) -> dict[str, object]:
+    """Which model writes each step, and whether the rule-based stand-in is among them."""
+    registry = settings.load_registry()
+    chosen = settings.choose_models(registry)
+    return {"standin": STANDIN in registry.providers_of(chosen.values()), "models": chosen}
+
+
+def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with kitchen(settings) as chain:
+            app.state.runs = Runs(chain, MemoryEventLog())
+            yield
+            await app.state.runs.aclose()
+
+    return lifespan
+
+
+@asynccontextmanager
+async def kitchen(settings: Settings) -> AsyncGenerator[Runnable[RecipeRequest, Any]]:
+    """The recipe chain with the models that the settings name; where one is the stand-in, it runs for as long."""
+    registry = settings.load_registry()
+    chosen = settings.choose_models(registry)
+    with ExitStack() as stack:
+        if STANDIN in registry.providers_of(chosen.values()):
+            logger.warning("the rule-based stand-in answers in place of a language model")
+            registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
+        async with httpx2.AsyncClient(limits=CONNECTIONS) as http:
+            yield recipe_chain(chat_models(registry, chosen, settings.provider_keys(), http))
+
+
+def _standin(settings: Settings) -> AbstractContextManager[str]:
+    return serving(
+        ttft_ms=settings.standin_ttft_ms, tokens_per_s=settings.standin_tokens_per_s, seed=settings.standin_seed
+    )

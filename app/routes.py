@@ -1,0 +1,73 @@
+"""The routes of the page and of `POST /generate`."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from sse_starlette import EventSourceResponse
+
+from app.runs import Runs
+from app.sse import wire_event
+from chains.schema import RecipeRequest
+
+WEB = Path(str(files("app") / "web"))
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+router = APIRouter()
+
+
+def _runs(request: Request) -> Runs:
+    return request.app.state.runs
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    return FileResponse(WEB / "index.html", headers=PAGE_HEADERS)
+
+
+@router.get("/healthz")
+async def health(request: Request) -> dict[str, object]:
+    """That the server is up, which model writes each step, and whether the rule-based stand-in is among them."""
+    return {"status": "ok", **request.app.state.about}
+
+
+@router.post("/generate", response_class=EventSourceResponse)
+async def generate(asked: RecipeRequest, runs: Annotated[Runs, Depends(_runs)]) -> EventSourceResponse:
+    """Streams a recipe as `data: <code>|<text>` events; named events tell how the run goes on."""
+    return EventSourceResponse(_follow_to_its_end(runs, asked), sep="\n")
+
+
+async def _follow_to_its_end(runs: Runs, asked: RecipeRequest) -> AsyncGenerator[bytes]:
+    """A run that ends with its reader, who has no id to come back with."""
+    run_id = runs.start(asked)
+    try:
+        async with aclosing(runs.follow(run_id)) as events:
+            async for _, event in events:
+                yield wire_event(event)
+    finally:
+        runs.forget(run_id)
+
+
+async def bad_input(_: Request, error: Exception) -> JSONResponse:
+    """422 that names each field, what is wrong with it, and what is right."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for nothing else
+    return JSONResponse({"detail": [_complaint(problem) for problem in error.errors()]}, status_code=422)
+
+
+def _complaint(problem: Mapping[str, Any]) -> dict[str, str]:
+    place = problem["loc"]
+    field = str(place[1]) if len(place) > 1 and isinstance(place[1], str) else "body"
+    right = _RIGHT.get(field, "A JSON object with " + ", ".join(_RIGHT) + ".")
+    return {"field": field, "message": f"{problem['msg'].removeprefix('Value error, ')}.", "expected": right}
+
+
+_RIGHT = {field.alias or name: field.description or "" for name, field in RecipeRequest.model_fields.items()}

@@ -1,0 +1,92 @@
+"""Runs: one execution of the chain for one request. What happens in a run is in its event log."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from time import perf_counter
+from typing import Any
+from uuid import UUID, uuid4
+
+from langchain_core.runnables import Runnable
+
+from app.eventlog import MemoryEventLog, RunEnd, RunError, RunEvent, RunStart, RunStatus
+from chains.schema import PARTS, Part, PartEnd, RecipeRequest, Status
+from chains.streaming import astream_fragments
+
+logger = logging.getLogger(__name__)
+
+PROPOSED: Part = "alternates"  # this part fails exactly when the proposal fails
+
+
+class Runs:
+    """The runs of this process: starts them, cancels them, and lets readers follow them."""
+
+    def __init__(self, chain: Runnable[RecipeRequest, Any], log: MemoryEventLog) -> None:
+        self._chain, self._log = chain, log
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+
+    def start(self, request: RecipeRequest) -> UUID:
+        """Starts writing the recipe for `request`. It goes on whether or not anybody reads."""
+        run_id = uuid4()
+        task = asyncio.create_task(self._write(run_id, request), name=f"run {run_id}")
+        self._log.append(str(run_id), RunStart(str(run_id), request, PARTS))
+        self._tasks[run_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(run_id, None))
+        return run_id
+
+    def follow(self, run_id: UUID, after: int = 0) -> AsyncGenerator[tuple[int, RunEvent]]:
+        """The run's events after number `after`, as they come."""
+        return self._log.follow(str(run_id), after)
+
+    def forget(self, run_id: UUID) -> None:
+        """Cancels the run and drops its log, as soon as its last event is written."""
+        if task := self._tasks.get(run_id):
+            task.cancel()
+            task.add_done_callback(lambda _: self._log.forget(str(run_id)))
+        else:
+            self._log.forget(str(run_id))
+
+    async def aclose(self) -> None:
+        """Cancels all runs and waits until their calls are closed."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _write(self, run_id: UUID, request: RecipeRequest) -> None:
+        started = perf_counter()
+        status: RunStatus = "cancelled"
+        try:
+            status = await self._write_parts(run_id, request)
+        except Exception:  # the last place that can tell the reader
+            logger.exception("run %s failed", run_id)
+            self._append(run_id, RunError("Something went wrong on our side: try again."))
+            status = "failed"
+        finally:
+            self._append(run_id, RunEnd(status, round((perf_counter() - started) * 1000)))
+
+    async def _write_parts(self, run_id: UUID, request: RecipeRequest) -> RunStatus:
+        ends: dict[Part, Status] = {}
+        async with aclosing(astream_fragments(self._chain, request, run_id)) as updates:
+            async for update in updates:
+                self._append(run_id, update)
+                match update:
+                    case PartEnd(part, "failed", message=message):
+                        ends[part] = "failed"
+                        self._append(run_id, RunError(message or "", None if part == PROPOSED else part))
+                    case PartEnd(part, status):
+                        ends[part] = status
+                    case _:
+                        pass
+        return _status(ends)
+
+    def _append(self, run_id: UUID, event: RunEvent) -> None:
+        self._log.append(str(run_id), event)
+
+
+def _status(ends: Mapping[Part, Status]) -> RunStatus:
+    """A run whose proposal failed has failed, even if a part of it could be written."""
+    if ends.get(PROPOSED) == "failed" or set(ends.values()) <= {"failed"}:
+        return "failed"
+    return "ok" if set(ends.values()) == {"ok"} else "partial"

@@ -1,0 +1,87 @@
+"""Settings: the only place that reads the environment and `.env`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from chains.errors import ConfigError
+from chains.registry import Registry, load_registry
+from chains.schema import Step
+
+STANDIN = "standin"
+
+
+def _by_commas(text: object) -> object:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+
+class Settings(BaseSettings):
+    """Every name is prefixed `SIZZLE_` in the environment, but for the two usual names of keys."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SIZZLE_",
+        env_file=".env",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
+    )
+
+    fireworks_api_key: SecretStr | None = Field(default=None, validation_alias="FIREWORKS_API_KEY")
+    groq_api_key: SecretStr | None = Field(default=None, validation_alias="GROQ_API_KEY")
+    keys: dict[str, SecretStr] = Field(default={}, description="keys of providers you added, by name")
+    fireworks_base_url: HttpUrl | None = None
+    groq_base_url: HttpUrl | None = None
+    registry: Path | None = Field(default=None, description="a TOML file of providers, models and steps of your own")
+    models: dict[Step, str] = Field(
+        default={}, description="a model's name, by step, where it is not the first one usable"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas)] = Field(
+        default=(), description="further origins that may call the server from a browser, separated by commas"
+    )
+    standin_ttft_ms: float = Field(default=250, ge=0, le=60_000, description="milliseconds")
+    standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens a second, 0 for no limit")
+    standin_seed: int = 0
+
+    def provider_keys(self) -> dict[str, SecretStr]:
+        """The key of each provider that has one, by the provider's name."""
+        usual = {"fireworks": self.fireworks_api_key, "groq": self.groq_api_key}
+        return self.keys | {name: key for name, key in usual.items() if key}
+
+    def load_registry(self) -> Registry:
+        """The registry with the base URLs that the settings name. Raises `ConfigError`."""
+        urls = {"fireworks": self.fireworks_base_url, "groq": self.groq_base_url}
+        return load_registry(self.registry).at({name: str(url).rstrip("/") for name, url in urls.items() if url})
+
+    def choose_models(self, registry: Registry) -> dict[Step, str]:
+        """The model's name for each step. Raises `ConfigError`.
+
+        The stand-in takes part if there is no key at all, or if a step asks for it by name.
+        """
+        keys = self.provider_keys()
+        keyless = {name for name, provider in registry.providers.items() if not provider.needs_key}
+        usable = keyless | keys.keys()
+        if keys and not self._ask_for_the_standin(registry):
+            usable -= {STANDIN}
+        return registry.choose(usable, self.models)
+
+    def _ask_for_the_standin(self, registry: Registry) -> bool:
+        return STANDIN in registry.providers_of(self.models.values())
+
+
+def read_settings() -> Settings:
+    """The settings of this process. Raises `ConfigError` that names the variable, in one line."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{_variable(first['loc'])}: {first['msg']}, not {first['input']!r}.") from None
+
+
+def _variable(loc: Sequence[str | int]) -> str:
+    name = "__".join(str(part) for part in loc).upper()
+    return name if name.endswith("_API_KEY") else f"SIZZLE_{name}"

@@ -1,0 +1,162 @@
+"""A run's events on the terminal: as live panels, as plain text, or as lines of JSON."""
+
+import sys
+from collections.abc import Mapping
+from typing import Protocol, Self
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from app.eventlog import EVENT_NAMES, RunError, RunEvent
+from app.sse import to_json
+from chains.registry import Registry
+from chains.schema import Fragment, Part, PartEnd, PartStart, Proposal, Step
+
+READING_ORDER: dict[Part, str] = {
+    "intro": "About the dish",
+    "ingredients": "Ingredients",
+    "steps": "Steps",
+    "sides": "Side dishes",
+    "nutrition": "Nutrition",
+    "alternates": "Other recipes",
+}
+
+
+class Screen(Protocol):
+    """Shows events; a context, so that the terminal is left as it was."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def show(self, event: RunEvent) -> None: ...
+
+
+class JsonLines:
+    """Each event as `{"event": name, …}` on a line of its own."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, event: RunEvent) -> None:
+        fields = to_json(event).decode()
+        print(f'{{"event":"{EVENT_NAMES[type(event)]}",{fields[1:]}', flush=True)
+
+
+class PlainText:
+    """The parts in reading order, each streamed as soon as those before it have ended."""
+
+    def __init__(self) -> None:
+        self._waiting = list(READING_ORDER)
+        self._held: dict[Part, str] = dict.fromkeys(READING_ORDER, "")
+        self._ended: set[Part] = set()
+        self._named = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        print(flush=True)
+
+    def show(self, event: RunEvent) -> None:
+        match event:
+            case Proposal(recipes, picked) if not self._named:
+                self._named = True
+                self._print(f"{recipes[picked].name}\n{recipes[picked].intro}\n")
+                self._heading()
+            case Fragment(part, text):
+                self._held[part] += text
+            case PartEnd(part, _, message=message):
+                self._held[part] += f" [{message}]" if message else ""
+                self._ended.add(part)
+            case RunError(message, None):
+                print(message, file=sys.stderr)
+            case _:
+                pass
+        if self._named or len(self._ended) == len(READING_ORDER):
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._waiting:
+            part = self._waiting[0]
+            self._print(self._held[part])
+            self._held[part] = ""
+            if part not in self._ended:
+                return
+            del self._waiting[0]
+            self._heading()
+
+    def _heading(self) -> None:
+        if self._waiting:
+            self._print(f"\n\n{READING_ORDER[self._waiting[0]].upper()}\n")
+
+    def _print(self, text: str) -> None:
+        if text:
+            print(text, end="", flush=True)
+
+
+class LivePanels:
+    """The six panels on a terminal, filling at the same time."""
+
+    def __init__(self) -> None:
+        self._title = Text("Proposing three recipes …", style="dim")
+        self._texts = {part: Text() for part in READING_ORDER}
+        self._states: dict[Part, tuple[str, str]] = dict.fromkeys(READING_ORDER, ("waiting", "dim"))
+        self._live = Live(get_renderable=self._panels, refresh_per_second=12, vertical_overflow="visible")
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, event: RunEvent) -> None:
+        match event:
+            case Proposal(recipes, picked):
+                dish = recipes[picked]
+                self._title = Text.assemble((dish.name, "bold"), "\n", (dish.intro, "italic"))
+            case PartStart(part):
+                self._states[part] = ("writing", "yellow")
+            case Fragment(part, text):
+                self._texts[part].append(text)
+            case PartEnd(part, status, message=message):
+                self._states[part] = _state(status, message)
+            case RunError(message, None):
+                self._title = Text(message, style="red")
+            case _:
+                pass
+
+    def _panels(self) -> RenderableType:
+        return Group(self._title, *(self._panel(part, heading) for part, heading in READING_ORDER.items()))
+
+    def _panel(self, part: Part, heading: str) -> Panel:
+        state, style = self._states[part]
+        return Panel(
+            self._texts[part], title=heading, subtitle=state, title_align="left", subtitle_align="right",
+            border_style=style, box=box.ROUNDED,
+        )  # fmt: skip
+
+
+def _state(status: str, message: str | None) -> tuple[str, str]:
+    if status == "ok":
+        return "done", "green"
+    return message or status, "red" if status == "failed" else "yellow"
+
+
+def registry_table(registry: Registry, with_key: set[str], chosen: Mapping[Step, str]) -> Table:
+    """The models of the registry with their windows and outputs in tokens, keys, and the steps that they write."""
+    table = Table("Model", "Provider", "Id", "Key", "Steps", box=box.SIMPLE)
+    for heading in ("Window", "Output"):
+        table.add_column(heading, justify="right")
+    for name, model in registry.models.items():
+        provider = registry.providers[model.provider]
+        key = "not needed" if not provider.needs_key else "set" if model.provider in with_key else "missing"
+        steps = ", ".join(step for step, writer in chosen.items() if writer == name)
+        table.add_row(name, provider.label, model.id, key, steps, f"{model.context_window:,}", f"{model.max_output:,}")
+    return table

@@ -1,0 +1,174 @@
+"""The chain: each step is `prompt | model | parser`, and recipe_chain() composes them.
+
+request ─┬─ nutrition
+         ├─ proposal ── fills the shortlist while it is being written
+         ├─ alternates ── the recipes that are not picked
+         └─ pick ─┬─ intro
+                  ├─ sides
+                  └─ ingredients ── steps
+"""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from html import escape
+from typing import Any, cast
+
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.runnables import (
+    Runnable,
+    RunnableGenerator,
+    RunnableLambda,
+    RunnableParallel,
+    RunnablePassthrough,
+)
+
+from chains.errors import InputFailed, SizzleError
+from chains.prompts import PROMPTS
+from chains.providers import ProviderChat
+from chains.schema import Failed, Part, Recipe, RecipeRequest, Step
+from chains.shortlist import Shortlist, recipes_in
+
+logger = logging.getLogger(__name__)
+
+Variables = dict[str, Any]
+
+LANGUAGE_NAMES = {"en": "English", "ko": "Korean (한국어)"}
+PROPOSALS = 2  # a list of fewer than two usable recipes is asked for once more
+
+
+def recipe_chain(models: Mapping[Step, ProviderChat]) -> Runnable[RecipeRequest, dict[Part, Any]]:
+    """From a `RecipeRequest`, or its dict, to each part's text; the alternates are a list of `Recipe`.
+
+    A part that failed is a `Failed` with the reason; no failure reaches the part's siblings. Tokens come out while the
+    chain runs as `astream_events`: see `astream_fragments`.
+    """
+    steps = {name: step(name, models[name]) for name in models}
+    ingredients_then_steps = (
+        RunnablePassthrough.assign(ingredients=part("ingredients", steps["ingredients"]))
+        | RunnablePassthrough.assign(steps=part("steps", steps["steps"]))
+    )  # fmt: skip
+    stage = RunnableParallel(
+        intro=part("intro", steps["intro"]),
+        sides=part("sides", steps["sides"]),
+        method=ingredients_then_steps,  # nested, so that the steps need not wait for the intro
+    )
+    return (
+        RunnableLambda(variables)
+        | RunnableParallel(
+            nutrition=part("nutrition", steps["nutrition"]),
+            proposal=RunnableLambda(proposing(steps["proposal"])),
+            dish=RunnableLambda(pick) | stage,
+            alternates=part("alternates", RunnableGenerator(alternates)),
+        )
+        | RunnableLambda(written_parts)
+    ).with_types(input_type=RecipeRequest)
+
+
+def step(name: Step, model: ProviderChat) -> Runnable[Variables, str]:
+    """One call to a model, from the prompt's variables to its text."""
+    part = "alternates" if name == "proposal" else name
+    told = {"part": part, "provider": model.provider, "model": model.name_in_registry}
+    return (PROMPTS[name] | model | StrOutputParser()).with_config(metadata=told)
+
+
+def part(name: Part, written: Runnable[Variables, Any]) -> Runnable[Variables, Any]:
+    """A step as a part of the recipe: it fails alone, and with the input that it is made from."""
+    return (
+        (RunnableLambda(sound) | written)
+        .with_fallbacks([RunnableLambda(failed)], exceptions_to_handle=(Exception,), exception_key="error")
+        .with_config(run_name=name)
+    )
+
+
+async def variables(request: RecipeRequest | Variables) -> Variables:
+    """The prompts' variables, with what the cook typed escaped, and an empty shortlist."""
+    asked = RecipeRequest.model_validate(request)
+    return {
+        "ingredients_on_hand": escape(asked.ingredients_on_hand, quote=False),
+        "prep_time": asked.prep_time,
+        "language_name": LANGUAGE_NAMES[asked.language],
+        "shortlist": Shortlist(asked.seed),
+    }
+
+
+def proposing(step: Runnable[Variables, str]) -> Any:
+    """A coroutine function that fills the shortlist from the proposal, asking once more if it holds too few."""
+    recipes = step | RunnableGenerator(complete_recipes)
+
+    async def propose(inputs: Variables) -> None:
+        shortlist: Shortlist = inputs["shortlist"]
+        reason = "The model did not propose two recipes that can be read: try again."
+        try:
+            for _ in range(PROPOSALS):
+                proposed = recipes.astream(inputs)
+                async with aclosing(cast(AsyncGenerator[Recipe], proposed)):
+                    async for recipe in proposed:
+                        shortlist.add(recipe)
+                if shortlist.is_enough:
+                    break
+        except SizzleError as error:
+            reason = str(error)
+        finally:
+            shortlist.close(reason)
+
+    return propose
+
+
+async def complete_recipes(chunks: AsyncIterator[str]) -> AsyncIterator[Recipe]:
+    """Each recipe in the streamed JSON, as soon as it is complete."""
+    text, count = "", 0
+    async for chunk in chunks:
+        text += chunk
+        for recipe in recipes_in(text)[count:]:
+            count += 1
+            yield recipe
+
+
+async def pick(inputs: Variables) -> Variables:
+    """Adds the picked recipe, or why there is none, to the prompts' variables."""
+    shortlist: Shortlist = inputs["shortlist"]
+    match await shortlist.pick():
+        case Recipe(name, intro):
+            return {**inputs, "recipe_name": escape(name, quote=False), "recipe_intro": escape(intro, quote=False)}
+        case Failed() as failure:
+            return {**inputs, "recipe_name": failure, "recipe_intro": failure}
+
+
+async def alternates(inputs: AsyncIterator[Variables]) -> AsyncIterator[list[Recipe]]:
+    """The recipes that are not picked, in lists of one, for LangChain gathers a stream by `+`."""
+    async for variables in inputs:
+        async for recipe in variables["shortlist"].others():
+            yield [recipe]
+
+
+async def sound(inputs: Variables) -> Variables:
+    """The inputs as they are. Raises `InputFailed` if one of them has failed."""
+    for name, value in inputs.items():
+        if isinstance(value, Failed):
+            missing = "ingredients" if name == "ingredients" else "recipe"
+            raise InputFailed(f"Needs the {missing}, which failed. {value.message}")
+    return inputs
+
+
+async def failed(inputs: Variables) -> Failed:
+    """What becomes of a part whose branch raised."""
+    match inputs["error"]:
+        case SizzleError() as error:
+            return Failed(str(error))
+        case error:
+            logger.error("a part failed", exc_info=error)
+            return Failed("Something went wrong on our side: try again.")
+
+
+async def written_parts(results: dict[str, Any]) -> dict[Part, Any]:
+    """The parts in one flat dict."""
+    dish = results["dish"]
+    return {
+        "alternates": results["alternates"],
+        "ingredients": dish["method"]["ingredients"],
+        "intro": dish["intro"],
+        "nutrition": results["nutrition"],
+        "sides": dish["sides"],
+        "steps": dish["method"]["steps"],
+    }

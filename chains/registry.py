@@ -1,0 +1,127 @@
+"""The model registry: providers, their models, and which model each step prefers. One data file, models.toml."""
+
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from chains.errors import ConfigError
+from chains.schema import STEPS, Step
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Provider(_Entry):
+    """A server that speaks the OpenAI chat completions protocol at `base_url`."""
+
+    label: str
+    base_url: str = Field(pattern=r"^https?://")
+    needs_key: bool = True
+
+
+class Model(_Entry):
+    """A provider's model. `context_window` and `max_output` in tokens."""
+
+    provider: str
+    id: str
+    context_window: int = Field(gt=0)
+    max_output: int = Field(gt=0)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "default"] | None = None
+
+
+class StepModels(_Entry):
+    """A step's models in order of preference, and how they are called: the answer's limit in tokens, temperature."""
+
+    models: tuple[str, ...] = Field(min_length=1)
+    max_tokens: int = Field(gt=0)
+    temperature: float = Field(ge=0, le=2)
+
+
+class Registry(_Entry):
+    """Providers, models and steps by name."""
+
+    providers: dict[str, Provider]
+    models: dict[str, Model]
+    steps: dict[Step, StepModels]
+
+    @model_validator(mode="after")
+    def _every_name_is_known(self) -> Self:
+        if missing := set(STEPS) - set(self.steps):
+            raise ValueError(f"no models for: {', '.join(sorted(missing))}")
+        for name, model in self.models.items():
+            if model.provider not in self.providers:
+                raise ValueError(f"model {name} names the unknown provider {model.provider}")
+        for step, preferred in self.steps.items():
+            for name in preferred.models:
+                if name not in self.models:
+                    raise ValueError(f"step {step} names the unknown model {name}")
+        return self
+
+    def at(self, base_urls: Mapping[str, str]) -> "Registry":
+        """The same registry with these providers' base URLs in place of its own."""
+        moved = {
+            name: provider.model_copy(update={"base_url": base_urls.get(name, provider.base_url)})
+            for name, provider in self.providers.items()
+        }
+        return self.model_copy(update={"providers": moved})
+
+    def providers_of(self, models: Iterable[str]) -> set[str]:
+        """The providers of these models, by name; unknown models have none."""
+        return {self.models[name].provider for name in models if name in self.models}
+
+    def choose(self, usable: Collection[str], overrides: Mapping[Step, str]) -> dict[Step, str]:
+        """A model's name for each step: the override, else the first preferred one whose provider is usable.
+
+        Raises `ConfigError` if an override is unknown or its provider is not usable, or a step is left without a model.
+        """
+        return {
+            step: self._checked(step, overrides[step], usable)
+            if step in overrides
+            else self._first_usable(step, usable)
+            for step in STEPS
+        }
+
+    def _first_usable(self, step: Step, usable: Collection[str]) -> str:
+        for name in self.steps[step].models:
+            if self.models[name].provider in usable:
+                return name
+        raise ConfigError(f"No model for the step {step}: give a key to the provider of one of its models.")
+
+    def _checked(self, step: Step, name: str, usable: Collection[str]) -> str:
+        if name not in self.models:
+            raise ConfigError(f"The step {step} wants the unknown model {name!r}; known: {', '.join(self.models)}.")
+        if self.models[name].provider not in usable:
+            raise ConfigError(f"The step {step} wants {name!r}, but there is no key for {self.models[name].provider}.")
+        return name
+
+
+def load_registry(extra: Path | None = None) -> Registry:
+    """The built-in registry, with the entries of the TOML file `extra` added or in place of its own.
+
+    Raises `ConfigError` that names the file and the first entry that is wrong.
+    """
+    entries = tomllib.loads(files("chains").joinpath("models.toml").read_text(encoding="utf-8"))
+    if extra:
+        for table, rows in _read(extra).items():
+            entries[table] = {**entries.get(table, {}), **rows}
+    try:
+        return Registry.model_validate(entries)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{extra or 'models.toml'}: {where} {first['msg']}".replace(":  ", ": ")) from None
+
+
+def _read(path: Path) -> dict[str, dict[str, object]]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if not all(isinstance(rows, dict) for rows in tables.values()):
+        raise ConfigError(f"{path}: expected the tables providers, models and steps")
+    return tables

@@ -1,0 +1,112 @@
+"""The values that pass between the chain and whoever reads it: pure and frozen. Identity is a storage concern."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+Language = Literal["en", "ko"]
+Part = Literal["alternates", "ingredients", "intro", "nutrition", "sides", "steps"]
+Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
+Status = Literal["ok", "cut_off", "failed"]
+
+PARTS: tuple[Part, ...] = get_args(Part)
+STEPS: tuple[Step, ...] = get_args(Step)
+
+
+def _has_a_letter(text: str) -> str:
+    if not any(character.isalpha() for character in text):
+        raise ValueError("name at least one ingredient in letters")
+    return text
+
+
+class RecipeRequest(BaseModel):
+    """What a cook asks for. Fields are accepted by name or in the camel case of the seed project's page."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+    ingredients_on_hand: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=3, max_length=2000),
+        AfterValidator(_has_a_letter),
+    ] = Field(
+        alias="ingredientsOnHand",
+        title="Ingredients on hand",
+        description="What is in the kitchen, in English or Korean: 3 to 2,000 characters with at least one letter, "
+        "for example: beef flank, onions, peppers.",
+    )
+    prep_time: int = Field(
+        default=30,
+        ge=5,
+        le=240,
+        alias="prepTime",
+        title="Prep time",
+        description="How long cooking may take: a whole number of minutes, 5 to 240.",
+    )
+    language: Language = Field(
+        default="en", title="Language", description="The recipe's language: en for English or ko for Korean."
+    )
+    seed: int | None = Field(
+        default=None, title="Seed", description="A whole number that repeats the pick, or nothing for chance."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A proposed dish: its name, and a sentence about it."""
+
+    name: str
+    intro: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What a part's text is when there is none to trust: the reason, in words for people."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The recipes proposed so far and the index of the picked one. A later one supersedes an earlier one."""
+
+    recipes: tuple[Recipe, ...]
+    picked: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartStart:
+    """A model was asked for this part. An attempt above 1 says: discard what the part held."""
+
+    part: Part
+    attempt: int
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of a part's text, never empty. An alternate comes whole, with the recipe that its text shows."""
+
+    part: Part
+    text: str
+    recipe: Recipe | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """How a part ended. Milliseconds from the request; tokens and tokens per second as the provider counts them.
+
+    `tokens_per_s` is (tokens - 1) / (end - first token). A part whose input failed ends without having started.
+    """
+
+    part: Part
+    status: Status
+    finish_reason: str | None = None
+    ttft_ms: int | None = None
+    tokens: int | None = None
+    tokens_per_s: float | None = None
+    message: str | None = None
+
+
+Update = Proposal | PartStart | Fragment | PartEnd

@@ -1,0 +1,108 @@
+"""The shortlist: three places for recipes that are filled in order while the proposal is still being written."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any
+
+import json_repair
+
+from chains.errors import ProposalError
+from chains.schema import Failed, Proposal, Recipe
+
+PLACES = 3
+ENOUGH = 2
+
+_OUTSIDE = re.compile(r"\{")
+_INSIDE = re.compile(r'"(?:\\.|[^"\\])*"?|[{}]', re.DOTALL)
+
+
+def recipes_in(text: str) -> list[Recipe]:
+    """Every recipe that is complete in `text`, in order, whatever surrounds it: prose, code fences, half a recipe.
+
+    A recipe is a JSON object with a name and an intro; trailing commas and the like are forgiven.
+    """
+    found: list[Recipe] = []
+    starts: list[int] = []
+    position = 0
+    while token := (_INSIDE if starts else _OUTSIDE).search(text, position):
+        position = token.end()
+        if token[0] == "{":
+            starts.append(token.start())
+        elif token[0] == "}":
+            found += _recipe(json_repair.loads(text[starts.pop() : position]))
+    return found
+
+
+def _recipe(value: Any) -> list[Recipe]:
+    match value:
+        case {"name": str(name), "intro": str(intro)} if name.strip() and intro.strip():
+            return [Recipe(" ".join(name.split()), " ".join(intro.split()))]
+        case _:
+            return []
+
+
+class Shortlist:
+    """One run's proposed recipes, and which of them is picked.
+
+    The place to be picked is drawn before any is filled, each with the same chance, so that whoever waits for the pick
+    need not wait for the rest of the list. A list that ends short of that place is drawn from anew, evenly: of n places
+    each then has the chance 1/3 + (3 - n)/3 · 1/n = 1/n. Recipes beyond the third are not read.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        draw = Random(seed)  # noqa: S311  a dinner, not a secret
+        self.picked, self._second_draw = draw.randrange(PLACES), draw.random()
+        self.recipes: list[Recipe] = []
+        loop = asyncio.get_running_loop()
+        self._places: list[asyncio.Future[Recipe | None]] = [loop.create_future() for _ in range(PLACES)]
+        self._pick: asyncio.Future[Recipe | Failed] = loop.create_future()
+        self._reason = ""
+
+    @property
+    def is_enough(self) -> bool:
+        return len(self.recipes) >= ENOUGH
+
+    @property
+    def has_pick(self) -> bool:
+        return self.picked < len(self.recipes)
+
+    def add(self, recipe: Recipe) -> None:
+        """Fills the next place, unless all are filled or a recipe of this name is there."""
+        place = len(self.recipes)
+        if place == PLACES or recipe.name in {known.name for known in self.recipes}:
+            return
+        self.recipes.append(recipe)
+        self._places[place].set_result(recipe)
+        if place == self.picked:
+            self._pick.set_result(recipe)
+
+    def close(self, reason: str) -> None:
+        """Says that no more recipes come; with fewer than two, whoever waits is given `reason`."""
+        self._reason = reason
+        for place in self._places[len(self.recipes) :]:
+            place.set_result(None)
+        if self._pick.done():
+            return
+        if self.is_enough:
+            self.picked = int(self._second_draw * len(self.recipes))
+        self._pick.set_result(self.recipes[self.picked] if self.is_enough else Failed(reason))
+
+    async def pick(self) -> Recipe | Failed:
+        """The picked recipe, as soon as it is there, or why there is none."""
+        return await self._pick
+
+    async def others(self) -> AsyncIterator[Recipe]:
+        """The recipes that are not picked, each as soon as it is there. Raises `ProposalError` if there are too few."""
+        picked = await self.pick()
+        for place in self._places:
+            recipe = await place
+            if recipe and recipe != picked:
+                yield recipe
+        if not self.is_enough:
+            raise ProposalError(self._reason)
+
+    def proposal(self) -> Proposal:
+        """The recipes so far and the picked one, which is among them once `pick` has returned it."""
+        return Proposal(tuple(self.recipes), self.picked)

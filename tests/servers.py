@@ -1,0 +1,153 @@
+"""Real servers on loopback for the tests: any ASGI app in a thread of its own, and a provider that follows a script."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from chains.prompts import PROMPTS
+
+RECIPES = [
+    {"name": "Pepper Steak", "intro": "Quick and hot."},
+    {"name": "Beef Soup", "intro": "Slow & warm."},
+    {"name": "Onion Tart", "intro": "Crisp."},
+]
+
+
+class Gate:
+    """Holds a script back until it is opened, from any thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def open(self) -> None:
+        self._event.set()
+
+    async def passed(self) -> None:
+        while not self._event.is_set():  # noqa: ASYNC110  the event belongs to another thread's loop
+            await asyncio.sleep(0.002)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Ends an answer with this finish_reason; None ends the stream without any."""
+
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Answers with an HTTP status and a body of the provider's own."""
+
+    status: int
+    body: str = '{"error": {"message": "provider words sk-canary-1234"}}'
+
+
+Script = list[str | bytes | Gate | Finish | Refuse]
+
+
+@dataclass
+class Provider:
+    """An OpenAI-compatible provider whose answer for each step is a script, and who remembers its calls."""
+
+    scripts: dict[str, Script | list[Script]] = field(default_factory=dict)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    url: str = ""
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/v1/chat/completions", self._answer, methods=["POST"])])
+
+    async def _answer(self, request: Request) -> Response:
+        body = json.loads(await request.body())
+        step = step_of(body["messages"][-1]["content"])
+        self.calls.append({"step": step, "path": request.url.path, "headers": dict(request.headers), "body": body})
+        script = self._script(step)
+        if script and isinstance(script[0], Refuse):
+            return Response(script[0].body, script[0].status, media_type="application/json")
+        if not body.get("stream"):
+            text = "".join(move for move in script if isinstance(move, str))
+            message = {"role": "assistant", "content": text}
+            return JSONResponse({"id": "c", "model": "m", "choices": [{"message": message, "finish_reason": "stop"}]})
+        return StreamingResponse(self._stream(step, script), media_type="text/event-stream")
+
+    def _script(self, step: str) -> Script:
+        script = self.scripts.get(step, default_script(step))
+        if script and isinstance(script[0], list):
+            asked = sum(call["step"] == step for call in self.calls)
+            return script[min(asked, len(script)) - 1]  # type: ignore[return-value]
+        return script  # type: ignore[return-value]
+
+    async def _stream(self, step: str, script: Script) -> AsyncIterator[bytes]:
+        try:
+            yield _chunk({"role": "assistant", "content": ""})
+            for move in [*script, *([] if script and isinstance(script[-1], Finish) else [Finish("stop")])]:
+                match move:
+                    case Gate():
+                        await move.passed()
+                    case Finish(None):
+                        return
+                    case Finish(reason):
+                        yield _chunk({}, reason)
+                        yield b"data: [DONE]\n\n"
+                    case bytes():
+                        yield move
+                    case text:
+                        yield _chunk({"content": text})
+        except asyncio.CancelledError:
+            self.closed.append(step)
+            raise
+
+
+def default_script(step: str) -> Script:
+    if step == "proposal":
+        return [json.dumps(RECIPES)[i : i + 12] for i in range(0, len(json.dumps(RECIPES)), 12)]
+    return [f"{step} ", "one, ", f"{step} two."]
+
+
+def step_of(prompt: str) -> str:
+    """The step whose task ends the prompt."""
+    tails = {step: prompts.messages[-1].prompt.template[-40:].replace("}}", "}") for step, prompts in PROMPTS.items()}
+    return next(step for step, tail in tails.items() if prompt.endswith(tail))
+
+
+def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """The app on a port that the system picks, until the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, lifespan="auto")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                threading.Event().wait(0.005)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def provider(scripts: dict[str, Script | list[Script]] | None = None) -> Iterator[Provider]:
+    """A scripted provider that is being served; a step without a script gets a plausible answer."""
+    scripted = Provider(scripts or {})
+    with serving(scripted.app()) as url:
+        scripted.url = f"{url}/v1"
+        yield scripted
