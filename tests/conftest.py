@@ -1,0 +1,74 @@
+"""Fixtures: Sizzle on a real port, over the stand-in or over a scripted provider, and a real browser."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from app.main import create_app
+from app.settings import Settings
+from tests.servers import Provider, Script, provider, serving
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+Serve = Callable[..., str]
+ServeScripts = Callable[..., tuple[str, Provider]]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No key, setting or .env of the developer's own reaches a test."""
+    for name in os.environ:
+        if name.startswith("SIZZLE_") or name.endswith("_API_KEY"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves Sizzle with the given settings; returns its address."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(serving(create_app(Settings(**settings))))
+
+
+@pytest.fixture
+def serve_scripts(serve: Serve) -> Iterator[ServeScripts]:
+    """Serves Sizzle over a provider that follows `scripts`; returns Sizzle's address and the provider."""
+    with ExitStack() as stack:
+
+        def start(scripts: dict[str, Script | list[Script]] | None = None, **settings: Any) -> tuple[str, Provider]:
+            scripted = stack.enter_context(provider(scripts))
+            return serve(groq_api_key="sk-groq-1", groq_base_url=scripted.url, **settings), scripted
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def sizzle_url() -> Iterator[str]:
+    """The address of Sizzle over a fast stand-in."""
+    settings = Settings(standin_ttft_ms=20, standin_tokens_per_s=2000)
+    with serving(create_app(settings)) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    if CHROMIUM is None:
+        missing = "needs Debian's packages chromium and fonts-noto-cjk"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return {"executable_path": CHROMIUM, "args": QUIET}

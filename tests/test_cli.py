@@ -1,0 +1,151 @@
+"""The command line, run as a person runs it."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.eventlog import EVENT_NAMES
+from tests.servers import Refuse, provider
+
+SIZZLE = str(Path(sys.executable).with_name("sizzle"))
+FAST = {"SIZZLE_STANDIN_TTFT_MS": "5", "SIZZLE_STANDIN_TOKENS_PER_S": "0"}
+
+
+def sizzle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the console script to its end."""
+    env = os.environ | FAST | environment
+    return subprocess.run([SIZZLE, *arguments], capture_output=True, text=True, timeout=60, env=env)  # noqa: S603
+
+
+def test_help_says_what_a_person_needs() -> None:
+    """--help names the commands and the keys, and each command's help its options with their units."""
+    said = sizzle("--help").stdout
+    assert all(word in said for word in ("serve", "generate", "models", "standin", "GROQ_API_KEY", "FIREWORKS_API_KEY"))
+    assert "milliseconds" in sizzle("standin", "--help").stdout.lower()
+    assert "minutes" in sizzle("generate", "--help").stdout
+    assert "--workers" in sizzle("serve", "--help").stdout
+
+
+def test_generate_prints_the_recipe_in_reading_order() -> None:
+    """Without a terminal it is plain text: the dish, then its parts; who answers is said on stderr."""
+    done = sizzle("generate", "beef, onions", "--minutes", "30")
+    assert done.returncode == 0
+    headings = ["ABOUT THE DISH", "INGREDIENTS", "STEPS", "SIDE DISHES", "NUTRITION", "OTHER RECIPES"]
+    assert re.findall(r"^[A-Z ]{5,}$", done.stdout, re.MULTILINE) == headings
+    assert "1. " in done.stdout
+    assert "rule-based stand-in" in done.stderr
+    assert "\x1b" not in done.stdout
+
+
+def test_generate_speaks_korean() -> None:
+    """--lang ko writes Korean."""
+    done = sizzle("generate", "소고기, 양파", "--lang", "ko")
+    assert done.returncode == 0
+    assert len(re.findall("[가-힣]", done.stdout)) > 200
+
+
+def test_generate_prints_json_lines() -> None:
+    """--json gives each event on a line, the whole recipe, and a last line that says how it ended."""
+    events = [json.loads(line) for line in sizzle("generate", "beef, onions", "--json", "--seed", "3").stdout.splitlines()]
+    assert {event["event"] for event in events} <= set(EVENT_NAMES.values())
+    assert {event["part"] for event in events if event["event"] == "fragment"} == set(events[0]["parts"])
+    assert [events[0]["event"], events[-1]["event"], events[-1]["status"]] == ["run", "end", "ok"]
+
+
+def test_generate_fills_panels_on_a_terminal() -> None:
+    """On a tty six panels are drawn, and the last drawing says that each is done."""
+    main_end, terminal_end = pty.openpty()
+    env = os.environ | FAST | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "60"}
+    command = [SIZZLE, "generate", "beef, onions"]
+    process = subprocess.Popen(command, stdout=terminal_end, stderr=subprocess.DEVNULL, env=env)  # noqa: S603
+    os.close(terminal_end)
+    drawn = b""
+    with open(main_end, "rb", buffering=0) as screen:
+        try:
+            while piece := screen.read(65536):
+                drawn += piece
+        except OSError:  # what reading a pty answers when the other end is closed
+            pass
+    assert process.wait(10) == 0
+    assert drawn.decode().count("done") >= 6
+
+
+def test_generate_reports_what_failed() -> None:
+    """A failing provider ends it with 1 and the reason, and never with the provider's own words."""
+    with provider({"proposal": [Refuse(401)]}) as refusing:
+        done = sizzle("generate", "beef, onions", GROQ_API_KEY="sk-secret", SIZZLE_GROQ_BASE_URL=refusing.url)
+    assert done.returncode == 1
+    assert "did not accept the key (401)" in done.stderr
+    assert "Models of Groq answer." in done.stderr
+    assert not re.search("canary|sk-secret|Traceback", done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["generate", "ab"], "INGREDIENTS"),
+        (["generate", "beef", "--minutes", "3"], "--minutes"),
+        (["generate", "beef", "--lang", "fr"], "--lang"),
+        (["serve", "--port", "99999"], "--port"),
+        (["generate"], "INGREDIENTS"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: list[str], named: str) -> None:
+    """A wrong argument ends the command with 2 and its name, without a stack trace."""
+    done = sizzle(*arguments)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["serve"], ["models"], ["generate", "beef"]])
+def test_a_wrong_setting_is_one_line(command: list[str]) -> None:
+    """Each command that reads the settings names the wrong one in one line."""
+    done = sizzle(*command, SIZZLE_STANDIN_TTFT_MS="soon")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "SIZZLE_STANDIN_TTFT_MS" in done.stderr
+
+
+def test_models_shows_the_registry() -> None:
+    """Every model with window, output, whether its key is set, and the steps that it writes."""
+    said = sizzle("models", GROQ_API_KEY="sk-secret", COLUMNS="160").stdout
+    assert re.search(r"groq-gpt-oss-20b .* set .* proposal, ingredients .* 131,072 .* 65,536", said)
+    assert re.search(r"fireworks-glm-flash .* missing ", said)
+    assert "sk-secret" not in said
+
+
+def test_serve_starts_the_stand_in_and_ends_with_it() -> None:
+    """`sizzle serve` without a key answers on its page and its stream, and ends at once when asked to."""
+    command = [SIZZLE, "serve", "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | FAST)  # noqa: S603
+    assert process.stderr
+    url = next(found[0] for line in process.stderr if (found := re.search(r"http://127.0.0.1:\d+", line)))
+    assert "Sizzle" in httpx.get(url).text
+    with httpx.stream("POST", f"{url}/generate", json={"ingredientsOnHand": "beef"}) as response:
+        assert b"event: end" in b"".join(response.iter_raw())
+    process.terminate()
+    process.stderr.read()
+    process.stderr.close()
+    assert process.wait(10) in (0, -15)
+
+
+def test_standin_serves_alone() -> None:
+    """`sizzle standin` prints where it listens and answers there."""
+    command = [SIZZLE, "standin", "--port", "0", "--ttft-ms", "1", "--tokens-per-s", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
+    assert process.stdout
+    url = next(found[0] for line in process.stdout if (found := re.search(r"http://127.0.0.1:\d+", line)))
+    models = httpx.get(f"{url}/v1/models", headers={"Authorization": "Bearer any"}).json()
+    assert "rule-based" in json.dumps(models)
+    process.terminate()
+    process.stdout.read()
+    process.stdout.close()
+    process.wait(10)

@@ -1,0 +1,177 @@
+"""Settings and registry: which model writes which step, and what a wrong value is answered with."""
+
+from pathlib import Path
+
+import pytest
+
+from app.main import create_app
+from app.settings import Settings, read_settings
+from chains.errors import ConfigError
+from chains.registry import load_registry
+from tests.conftest import ServeScripts
+from tests.servers import Provider, provider, serving
+from tests.test_generate import ASKED, read, told
+
+FAST, LARGE = {"proposal", "ingredients"}, {"intro", "nutrition", "sides", "steps"}
+
+OWN = """
+[providers.mine]
+label = "Mine"
+base_url = "{url}"
+{key}
+
+[models.tiny]
+provider = "mine"
+id = "tiny-1"
+context_window = {window}
+max_output = 90
+"""
+
+
+def models_asked(provider: Provider) -> dict[str, str]:
+    return {call["step"]: call["body"]["model"] for call in provider.calls}
+
+
+def keys_sent(provider: Provider) -> set[str]:
+    return {call["headers"]["authorization"] for call in provider.calls}
+
+
+def test_with_both_keys_each_provider_gets_its_steps(serve_scripts: ServeScripts) -> None:
+    """What others wait for goes to Groq's fastest model, the rest to Fireworks' large one, each with its key."""
+
+    with provider() as fireworks:
+        url, groq = serve_scripts(fireworks_api_key="fw-2", fireworks_base_url=fireworks.url)
+        assert told(read(url), "end")[0]["status"] == "ok"
+    assert models_asked(groq) == dict.fromkeys(FAST, "openai/gpt-oss-20b")
+    assert models_asked(fireworks) == dict.fromkeys(LARGE, "accounts/fireworks/models/gpt-oss-120b")
+    assert [keys_sent(groq), keys_sent(fireworks)] == [{"Bearer sk-groq-1"}, {"Bearer fw-2"}]
+
+
+def test_every_call_has_its_path_and_body(serve_scripts: ServeScripts) -> None:
+    """Each call streams, asks for usage, has its step's limit and temperature and a low reasoning effort."""
+    url, provider = serve_scripts()
+    read(url)
+    assert {call["path"] for call in provider.calls} == {"/v1/chat/completions"}
+    wanted = {"proposal": (800, 0.25), "ingredients": (500, 0.25), "intro": (550, 0.55)}
+    wanted |= {"nutrition": (500, 0.25), "sides": (372, 0.25), "steps": (700, 0.25)}
+    bodies = {call["step"]: call["body"] for call in provider.calls}
+    assert {step: (body["max_completion_tokens"], body["temperature"]) for step, body in bodies.items()} == wanted
+    for body in bodies.values():
+        assert [body["stream"], body["stream_options"]] == [True, {"include_usage": True}]
+        assert body["reasoning_effort"] == "low"
+        assert [message["role"] for message in body["messages"]] == ["system", "user"]
+        assert "top_p" not in body
+
+
+def test_with_one_key_only_all_steps_run_on_that_provider(serve_scripts: ServeScripts) -> None:
+    """A Groq key alone, or a Fireworks key alone, writes the whole recipe."""
+
+    url, groq = serve_scripts()
+    read(url)
+    assert models_asked(groq) == dict.fromkeys(FAST, "openai/gpt-oss-20b") | dict.fromkeys(LARGE, "openai/gpt-oss-120b")
+    with provider() as fireworks:
+        settings = Settings(fireworks_api_key="fw-2", fireworks_base_url=fireworks.url)
+        with serving(create_app(settings)) as url:
+            read(url)
+    large = "accounts/fireworks/models/gpt-oss-120b"
+    small = "accounts/fireworks/models/glm-5p3-flash"
+    assert models_asked(fireworks) == dict.fromkeys(FAST, small) | dict.fromkeys(LARGE, large)
+
+
+def test_a_step_can_be_given_another_model(serve_scripts: ServeScripts) -> None:
+    """The settings name a registered model for a step."""
+    url, provider = serve_scripts(models={"steps": "groq-gpt-oss-20b"})
+    read(url)
+    assert models_asked(provider)["steps"] == "openai/gpt-oss-20b"
+
+
+@pytest.mark.parametrize("key", ["needs_key = false", ""])
+def test_a_provider_of_ones_own_is_an_entry_in_a_file(serve_scripts: ServeScripts, tmp_path: Path, key: str) -> None:
+    """A server of one's own is used, with a key or without; no other provider's key is ever sent to it."""
+
+    with provider() as mine:
+        registry = tmp_path / "mine.toml"
+        registry.write_text(OWN.format(url=mine.url, key=key, window=8192))
+        keys = {} if key else {"keys": {"mine": "sk-mine"}}
+        url, _ = serve_scripts(registry=registry, models={"sides": "tiny"}, **keys)
+        assert told(read(url), "end")[0]["status"] == "ok"
+    assert models_asked(mine) == {"sides": "tiny-1"}
+    assert keys_sent(mine) == {"Bearer none" if key else "Bearer sk-mine"}
+    assert mine.calls[0]["body"]["max_completion_tokens"] == 90
+    assert "reasoning_effort" not in mine.calls[0]["body"]
+
+
+def test_a_prompt_that_cannot_fit_is_refused_with_the_numbers(serve_scripts: ServeScripts, tmp_path: Path) -> None:
+    """A model with too small a window is not called at all; the part's message holds the three numbers."""
+
+    with provider() as mine:
+        registry = tmp_path / "mine.toml"
+        registry.write_text(OWN.format(url=mine.url, key="needs_key = false", window=600))
+        url, _ = serve_scripts(registry=registry, models={"sides": "tiny"})
+        events = read(url, ASKED | {"ingredientsOnHand": "소고기, 양파 " * 200})
+    (end,) = [end for end in told(events, "part_end") if end["part"] == "sides"]
+    assert end["status"] == "failed"
+    assert "may take 90, but tiny holds 600" in end["message"]
+    assert mine.calls == []
+
+
+WRONG = [
+    ({"SIZZLE_STANDIN_TTFT_MS": "fast"}, "SIZZLE_STANDIN_TTFT_MS: "),
+    ({"SIZZLE_STANDIN_TOKENS_PER_S": "-1"}, "SIZZLE_STANDIN_TOKENS_PER_S: "),
+    ({"SIZZLE_GROQ_BASE_URL": "groq"}, "SIZZLE_GROQ_BASE_URL: "),
+    ({"SIZZLE_MODELS__DESSERT": "x"}, "SIZZLE_MODELS__DESSERT"),
+    ({"SIZZLE_MODELS__STEPS": "gpt-9"}, "unknown model 'gpt-9'"),
+    ({"SIZZLE_MODELS__STEPS": "groq-gpt-oss-20b"}, "no key for groq"),
+    ({"SIZZLE_REGISTRY": "nowhere.toml"}, "nowhere.toml"),
+]
+
+
+@pytest.mark.parametrize(("environment", "named"), WRONG)
+def test_a_wrong_setting_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], named: str
+) -> None:
+    """The message names the variable or the value at fault, before anything starts."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as raised:
+        create_app()
+    assert named in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("toml", "named"),
+    [
+        ("[models", "mine.toml"),
+        ("models = 3", "providers, models and steps"),
+        ('[models.x]\nprovider = "nobody"\nid = "x"\ncontext_window = 1\nmax_output = 1', "unknown provider nobody"),
+        ('[models.x]\nprovider = "groq"\nid = "x"\ncontext_window = 0\nmax_output = 1', "models.x.context_window"),
+        ('[steps.sides]\nmodels = ["no"]\nmax_tokens = 1\ntemperature = 0', "unknown model no"),
+        ('[providers.x]\nlabel = "X"\nbase_url = "ftp://x"', "providers.x.base_url"),
+    ],
+)
+def test_a_wrong_registry_is_named_in_one_line(tmp_path: Path, toml: str, named: str) -> None:
+    """The message names the file and the entry at fault."""
+
+    file = tmp_path / "mine.toml"
+    file.write_text(toml)
+    with pytest.raises(ConfigError) as raised:
+        load_registry(file)
+    assert named in str(raised.value)
+    assert "mine.toml" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_settings_come_from_the_environment_and_from_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keys have their usual names, the rest is prefixed; the environment goes before `.env`; keys are never shown."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("GROQ_API_KEY=from-file\nFIREWORKS_API_KEY=from-file\nSIZZLE_STANDIN_SEED=4\n")
+    monkeypatch.setenv("GROQ_API_KEY", "from-environment")
+    monkeypatch.setenv("SIZZLE_KEYS__TOGETHER", "t")
+    monkeypatch.setenv("SIZZLE_CORS_ORIGINS", "https://a.example,https://b.example")
+    settings = read_settings()
+    keys = {name: key.get_secret_value() for name, key in settings.provider_keys().items()}
+    assert keys == {"groq": "from-environment", "fireworks": "from-file", "together": "t"}
+    assert settings.standin_seed == 4
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert "from-" not in repr(settings)

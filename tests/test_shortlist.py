@@ -1,0 +1,85 @@
+"""The shortlist: which recipes are read from a proposal, and which of them is picked."""
+
+import asyncio
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chains.errors import ProposalError
+from chains.schema import Failed, Recipe
+from chains.shortlist import Shortlist, recipes_in
+
+words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda text: bool(text.strip()))
+recipes = st.lists(st.builds(Recipe, words, words), max_size=4)
+
+
+def clean(recipe: Recipe) -> Recipe:
+    return Recipe(" ".join(recipe.name.split()), " ".join(recipe.intro.split()))
+
+
+@given(recipes, st.booleans(), st.sampled_from(["", "```json\n", "Sure! Here you are: ", "{not json} "]))
+def test_every_complete_recipe_is_read_whatever_its_text(proposed: list[Recipe], ascii_only: bool, before: str) -> None:
+    """Names and intros with braces, quotes, backslashes or escapes come back as they were, behind any prose."""
+    rows = [{"name": recipe.name, "intro": recipe.intro} for recipe in proposed]
+    text = before + json.dumps(rows, ensure_ascii=ascii_only) + "\n```"
+    assert recipes_in(text) == [clean(recipe) for recipe in proposed]
+
+
+@given(recipes, st.data())
+def test_a_proposal_that_grows_only_ever_adds_recipes(proposed: list[Recipe], data: st.DataObject) -> None:
+    """Cut anywhere, the text holds a beginning of the list that the whole text holds."""
+    text = json.dumps([{"name": recipe.name, "intro": recipe.intro} for recipe in proposed])
+    cut = data.draw(st.integers(0, len(text)))
+    early = recipes_in(text[:cut])
+    assert early == recipes_in(text)[: len(early)]
+
+
+def picked_by(seed: int, names: str) -> str:
+    """The name that a shortlist of this seed picks from these recipes."""
+
+    async def pick() -> str:
+        shortlist = Shortlist(seed)
+        for name in names:
+            shortlist.add(Recipe(name, "x"))
+        shortlist.close("too few")
+        picked = await shortlist.pick()
+        assert isinstance(picked, Recipe)
+        assert shortlist.recipes[shortlist.picked] == picked
+        assert {recipe.name async for recipe in shortlist.others()} | {picked.name} == set(names[:3])
+        return picked.name
+
+    return asyncio.run(pick())
+
+
+@pytest.mark.parametrize("names", ["AB", "ABC", "ABCDE"])
+def test_the_pick_is_uniform(names: str) -> None:
+    """Over 1,500 seeds each recipe that is read is picked as often as the others, within 4 standard deviations."""
+    counts = Counter(picked_by(seed, names) for seed in range(1500))
+    share = 1 / len(names[:3])
+    deviation = (1500 * share * (1 - share)) ** 0.5
+    assert set(counts) == set(names[:3])
+    assert all(abs(count - 1500 * share) < 4 * deviation for count in counts.values())
+
+
+def test_a_seed_repeats_the_pick() -> None:
+    """The same seed picks the same place."""
+    assert [picked_by(7, "ABC") for _ in range(5)] == [picked_by(7, "ABC")] * 5
+
+
+def test_fewer_than_two_are_a_failure() -> None:
+    """Whoever waits for the pick is told why there is none; whoever reads the others is raised it."""
+
+    async def ask() -> None:
+        shortlist = Shortlist(seed=0)
+        assert shortlist.picked == 1, "the one that never comes"
+        shortlist.add(Recipe("A", "x"))
+        shortlist.add(Recipe("A", "the same again"))
+        shortlist.close("too few")
+        assert await shortlist.pick() == Failed("too few")
+        with pytest.raises(ProposalError, match="too few"):
+            [_ async for _ in shortlist.others()]
+
+    asyncio.run(ask())
