@@ -69,23 +69,34 @@ def step(name: Step, model: ProviderChat) -> Runnable[Variables, str]:
     """One call to a model, from the prompt's variables to its text."""
     part = "alternates" if name == "proposal" else name
     told = {"part": part, "provider": model.provider, "model": model.name_in_registry}
-    return (PROMPTS[name] | model | StrOutputParser()).with_config(metadata=told)
+    called = PROMPTS[name] | model | StrOutputParser()
+    return (RunnableLambda(material) | called).with_config(metadata=told)
+
+
+async def material(inputs: Variables) -> Variables:
+    """The variables as the prompts take them, escaped, so that no text ends the tag that it stands in.
+
+    Raises `InputFailed` if one of them has failed.
+    """
+    for name, value in inputs.items():
+        if isinstance(value, Failed):
+            missing = "ingredients" if name == "ingredients" else "recipe"
+            raise InputFailed(f"Needs the {missing}, which failed. {value.message}")
+    return {name: escape(value, quote=False) if isinstance(value, str) else value for name, value in inputs.items()}
 
 
 def part(name: Part, written: Runnable[Variables, Any]) -> Runnable[Variables, Any]:
     """A step as a part of the recipe: it fails alone, and with the input that it is made from."""
-    return (
-        (RunnableLambda(sound) | written)
-        .with_fallbacks([RunnableLambda(failed)], exceptions_to_handle=(Exception,), exception_key="error")
-        .with_config(run_name=name)
-    )
+    return written.with_fallbacks(
+        [RunnableLambda(failed)], exceptions_to_handle=(Exception,), exception_key="error"
+    ).with_config(run_name=name)
 
 
 async def variables(request: RecipeRequest | Variables) -> Variables:
-    """The prompts' variables, with what the cook typed escaped, and an empty shortlist."""
+    """The prompts' variables as far as the request knows them, and an empty shortlist."""
     asked = RecipeRequest.model_validate(request)
     return {
-        "ingredients_on_hand": escape(asked.ingredients_on_hand, quote=False),
+        "ingredients_on_hand": asked.ingredients_on_hand,
         "prep_time": asked.prep_time,
         "language_name": LANGUAGE_NAMES[asked.language],
         "shortlist": Shortlist(asked.seed),
@@ -130,7 +141,7 @@ async def pick(inputs: Variables) -> Variables:
     shortlist: Shortlist = inputs["shortlist"]
     match await shortlist.pick():
         case Recipe(name, intro):
-            return {**inputs, "recipe_name": escape(name, quote=False), "recipe_intro": escape(intro, quote=False)}
+            return {**inputs, "recipe_name": name, "recipe_intro": intro}
         case Failed() as failure:
             return {**inputs, "recipe_name": failure, "recipe_intro": failure}
 
@@ -140,15 +151,6 @@ async def alternates(inputs: AsyncIterator[Variables]) -> AsyncIterator[list[Rec
     async for variables in inputs:
         async for recipe in variables["shortlist"].others():
             yield [recipe]
-
-
-async def sound(inputs: Variables) -> Variables:
-    """The inputs as they are. Raises `InputFailed` if one of them has failed."""
-    for name, value in inputs.items():
-        if isinstance(value, Failed):
-            missing = "ingredients" if name == "ingredients" else "recipe"
-            raise InputFailed(f"Needs the {missing}, which failed. {value.message}")
-    return inputs
 
 
 async def failed(inputs: Variables) -> Failed:

@@ -299,13 +299,15 @@ def test_a_client_that_goes_away_closes_the_calls(serve_scripts: ServeScripts) -
     """Every call under way is closed within a second when the reader leaves, before and after the first token."""
     held = Gate()
     parts = ("intro", "ingredients", "nutrition", "sides")
+    seen: list[str] = []
     url, provider = serve_scripts(
         {"intro": ["a ", held], "ingredients": [held], "nutrition": ["b ", held], "sides": [held, "c"]}
     )
     with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
-        for _ in response.iter_lines():
-            if {call["step"] for call in provider.calls} >= set(parts):
-                break
+        lines = response.iter_lines()
+        while sum(line == "event: part_start" for line in seen) < 5:
+            seen.append(next(lines))
+        assert wait_until(lambda: {call["step"] for call in provider.calls} >= set(parts), seconds=1)
     assert wait_until(lambda: set(provider.closed) == set(parts), seconds=1)
 
 
