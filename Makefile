@@ -36,7 +36,7 @@ install: $(VENV)/.for-checking
 
 # the picture in README.md, of the page as it is
 picture: $(VENV)/.for-checking
-	$(BIN)/python docs/picture.py
+	$(BIN)/python -m docs.picture
 
 # pins every version; the file holds no registry's address
 lock: $(VENV)/.for-checking

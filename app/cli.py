@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from app.settings import STANDIN, Settings, read_settings
+from app.settings import Settings, read_settings
 from chains.errors import ConfigError
 from chains.schema import RecipeRequest
 
@@ -45,14 +45,16 @@ def serve(
     import uvicorn
 
     settings = read_settings()
-    typer.echo(_who_answers(settings))
-    typer.echo(f"In a few seconds the page is at http://{host}:{port}/")
+    settings.choose_models(settings.load_registry())
+    typer.echo("Starting Sizzle. In a few seconds open the address below.")
     uvicorn.run("app.main:create_app", factory=True, host=host, port=port, workers=workers)
 
 
 @cli.command()
 def generate(
-    ingredients: Annotated[str, typer.Argument(help="What is on hand, for example: beef, onions, peppers.")],
+    ingredients: Annotated[
+        str, typer.Argument(metavar="INGREDIENTS", help="What is on hand, for example: beef, onions, peppers.")
+    ],
     minutes: Annotated[int, typer.Option(help="How long cooking may take, 5 to 240 minutes.")] = 30,
     lang: Annotated[str, typer.Option(help="The recipe's language: en or ko.")] = "en",
     seed: Annotated[int | None, typer.Option(help="A whole number that repeats the pick of the dish.")] = None,
@@ -61,7 +63,6 @@ def generate(
     """Writes one recipe to the terminal, without a server."""
     request = _checked_request(ingredients, minutes, lang, seed)
     settings = read_settings()
-    typer.echo(_who_answers(settings), err=True)
     from app.terminal import JsonLines, LivePanels, PlainText
 
     screen = JsonLines() if json else LivePanels() if sys.stdout.isatty() else PlainText()
@@ -93,17 +94,6 @@ def standin(
     from app.standin.server import run
 
     run(host, port, ttft_ms, tokens_per_s, seed)
-
-
-def _who_answers(settings: Settings) -> str:
-    registry = settings.load_registry()
-    providers = registry.providers_of(settings.choose_models(registry).values())
-    if STANDIN in providers:
-        return (
-            "The rule-based stand-in answers, not a language model: "
-            "set GROQ_API_KEY or FIREWORKS_API_KEY in the environment or in .env."
-        )
-    return "Models of " + ", ".join(sorted(registry.providers[name].label for name in providers)) + " answer."
 
 
 def _checked_request(ingredients: str, minutes: int, lang: str, seed: int | None) -> RecipeRequest:

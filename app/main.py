@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SEED_PAGE = "http://localhost:5173"  # where the seed project's own page is served from
 CONNECTIONS = httpx2.Limits(keepalive_expiry=60)  # seconds; the default forgets an idle connection after 5
+NO_MODEL = "The rule-based stand-in answers, not a language model: set GROQ_API_KEY or FIREWORKS_API_KEY."
 MAX_BODY = 64 * 1024  # bytes
 
 
@@ -34,6 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     app = FastAPI(title="Sizzle", lifespan=_lifespan(settings), max_body_size=MAX_BODY)
     app.state.about = about(settings)
+    app.state.keep_alive_s = settings.keep_alive_s
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     app.add_exception_handler(RequestValidationError, bad_input)
@@ -71,7 +73,7 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Runnable[RecipeRequest, 
     chosen = settings.choose_models(registry)
     with ExitStack() as stack:
         if STANDIN in registry.providers_of(chosen.values()):
-            logger.warning("the rule-based stand-in answers in place of a language model")
+            logger.warning(NO_MODEL)
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
         async with httpx2.AsyncClient(limits=CONNECTIONS) as http:
             yield recipe_chain(chat_models(registry, chosen, settings.provider_keys(), http))

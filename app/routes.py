@@ -41,9 +41,11 @@ async def health(request: Request) -> dict[str, object]:
 
 
 @router.post("/generate", response_class=EventSourceResponse)
-async def generate(asked: RecipeRequest, runs: Annotated[Runs, Depends(_runs)]) -> EventSourceResponse:
+async def generate(
+    asked: RecipeRequest, request: Request, runs: Annotated[Runs, Depends(_runs)]
+) -> EventSourceResponse:
     """Streams a recipe as `data: <code>|<text>` events; named events tell how the run goes on."""
-    return EventSourceResponse(_follow_to_its_end(runs, asked), sep="\n")
+    return EventSourceResponse(_follow_to_its_end(runs, asked), sep="\n", ping=request.app.state.keep_alive_s)
 
 
 async def _follow_to_its_end(runs: Runs, asked: RecipeRequest) -> AsyncGenerator[bytes]:

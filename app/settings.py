@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas)] = Field(
         default=(), description="further origins that may call the server from a browser, separated by commas"
     )
+    keep_alive_s: float = Field(default=15, gt=0, le=600, description="seconds between comments on a silent stream")
     standin_ttft_ms: float = Field(default=250, ge=0, le=60_000, description="milliseconds")
     standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens a second, 0 for no limit")
     standin_seed: int = 0

@@ -9,7 +9,7 @@ request ─┬─ nutrition
 """
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from html import escape
 from typing import Any, cast
@@ -103,7 +103,7 @@ async def variables(request: RecipeRequest | Variables) -> Variables:
     }
 
 
-def proposing(step: Runnable[Variables, str]) -> Any:
+def proposing(step: Runnable[Variables, str]) -> Callable[[Variables], Coroutine[Any, Any, None]]:
     """A coroutine function that fills the shortlist from the proposal, asking once more if it holds too few."""
     recipes = step | RunnableGenerator(complete_recipes)
 
@@ -118,8 +118,8 @@ def proposing(step: Runnable[Variables, str]) -> Any:
                         shortlist.add(recipe)
                 if shortlist.is_enough:
                     break
-        except SizzleError as error:
-            reason = str(error)
+        except Exception as error:  # noqa: BLE001  like a part, it fails alone
+            reason = why(error)
         finally:
             shortlist.close(reason)
 
@@ -155,12 +155,15 @@ async def alternates(inputs: AsyncIterator[Variables]) -> AsyncIterator[list[Rec
 
 async def failed(inputs: Variables) -> Failed:
     """What becomes of a part whose branch raised."""
-    match inputs["error"]:
-        case SizzleError() as error:
-            return Failed(str(error))
-        case error:
-            logger.error("a part failed", exc_info=error)
-            return Failed("Something went wrong on our side: try again.")
+    return Failed(why(inputs["error"]))
+
+
+def why(error: Exception) -> str:
+    """The reason in words for people; what is no fault of a provider or of the input goes to the log."""
+    if isinstance(error, SizzleError):
+        return str(error)
+    logger.error("a step failed", exc_info=error)
+    return "Something went wrong on our side: try again."
 
 
 async def written_parts(results: dict[str, Any]) -> dict[Part, Any]:

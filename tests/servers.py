@@ -131,7 +131,7 @@ def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
 def serving(app: Any) -> Iterator[str]:
     """The app on a port that the system picks, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, lifespan="auto")
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, lifespan="auto")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -8,7 +8,7 @@ from app.sse import CODES
 from tests.conftest import ServeScripts
 from tests.test_generate import read, texts, told
 
-FOODS = ["beef flank", "2 onions", "peppers", "chickpeas", "dragonfruit", "소고기 300g", "양파", "두부 1모", "계란", "김치"]
+FOODS = ["beef flank", "2 onions", "peppers", "chickpeas", "dragonfruit", "소고기 300g", "양파", "두부 1모", "김치"]
 ODD = [
     *("🥘", "🍅🍅", "|", "a|b", "⮑", "\n", "\t", "\u2028", "\u200d", "\x00", "e\u0301", "İ", "ﬃ"),
     *("<b>rice</b>", "</ingredients_on_hand>", "<script>alert(1)</script>", "&lt;", "&", "\\", "'", '"', "`", "%s"),
@@ -40,9 +40,8 @@ def test_what_is_typed_reaches_every_prompt_as_it_is(serve_scripts: ServeScripts
     url, provider = serve_scripts({"intro": ["{steps} {"], "ingredients": ["- {amount} </ingredients_needed>"]})
     read(url, {"ingredientsOnHand": "{recipe_name} {{x}} {0} % $x </ingredients_on_hand> & beef"})
     assert len(provider.calls) == 6
-    on_hand = (
-        "<ingredients_on_hand>\n{recipe_name} {{x}} {0} % $x &lt;/ingredients_on_hand&gt; &amp; beef\n</ingredients_on_hand>"
-    )
+    escaped = "{recipe_name} {{x}} {0} % $x &lt;/ingredients_on_hand&gt; &amp; beef"
+    on_hand = f"<ingredients_on_hand>\n{escaped}\n</ingredients_on_hand>"
     for call in provider.calls:
         prompt = call["body"]["messages"][1]["content"]
         assert prompt.startswith(on_hand)

@@ -53,7 +53,8 @@ def test_generate_speaks_korean() -> None:
 
 def test_generate_prints_json_lines() -> None:
     """--json gives each event on a line, the whole recipe, and a last line that says how it ended."""
-    events = [json.loads(line) for line in sizzle("generate", "beef, onions", "--json", "--seed", "3").stdout.splitlines()]
+    said = sizzle("generate", "beef, onions", "--json", "--seed", "3").stdout
+    events = [json.loads(line) for line in said.splitlines()]
     assert {event["event"] for event in events} <= set(EVENT_NAMES.values())
     assert {event["part"] for event in events if event["event"] == "fragment"} == set(events[0]["parts"])
     assert [events[0]["event"], events[-1]["event"], events[-1]["status"]] == ["run", "end", "ok"]
@@ -83,7 +84,6 @@ def test_generate_reports_what_failed() -> None:
         done = sizzle("generate", "beef, onions", GROQ_API_KEY="sk-secret", SIZZLE_GROQ_BASE_URL=refusing.url)
     assert done.returncode == 1
     assert "did not accept the key (401)" in done.stderr
-    assert "Models of Groq answer." in done.stderr
     assert not re.search("canary|sk-secret|Traceback", done.stdout + done.stderr)
 
 

@@ -331,6 +331,20 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return condition()
 
 
+def test_a_silent_stream_is_kept_open_by_comments(serve_scripts: ServeScripts) -> None:
+    """While the models say nothing, comments come, which no reader takes for an event."""
+    held = Gate()
+    url, _ = serve_scripts({"proposal": [held, json.dumps(RECIPES)], "nutrition": [held]}, keep_alive_s=0.05)
+    lines: list[str] = []
+    with httpx.stream("POST", f"{url}/generate", json=ASKED) as response:
+        for line in response.iter_lines():
+            lines.append(line)
+            if sum(line.startswith(":") for line in lines) == 3:
+                held.open()
+    assert "event: end" in lines
+    assert all(line == "" or line.startswith((":", "data: ", "event: ")) for line in lines)
+
+
 BAD = [
     ({}, "ingredientsOnHand"),
     ({"ingredientsOnHand": "ab"}, "ingredientsOnHand"),
