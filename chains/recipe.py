@@ -81,7 +81,7 @@ async def material(inputs: Variables) -> Variables:
     for name, value in inputs.items():
         if isinstance(value, Failed):
             missing = "ingredients" if name == "ingredients" else "recipe"
-            raise InputFailed(f"Needs the {missing}, which failed. {value.message}")
+            raise InputFailed(f"Needs the {missing}, which failed.")
     return {name: escape(value, quote=False) if isinstance(value, str) else value for name, value in inputs.items()}
 
 

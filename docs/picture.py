@@ -19,11 +19,11 @@ def main() -> None:
     app = create_app(Settings(standin_ttft_ms=250, standin_tokens_per_s=60, standin_seed=1))
     with serving(app) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport={"width": 1280, "height": 1180})
         page.goto(url)
         page.get_by_role("textbox").fill("beef flank, onions, peppers")
         page.get_by_role("button", name="Generate").click()
-        page.wait_for_function("() => document.querySelectorAll('[data-part=steps] li').length >= 3")
+        page.wait_for_function("() => document.querySelectorAll('[data-part=ingredients] li').length >= 7")
         page.screenshot(path=OUT)
         browser.close()
 

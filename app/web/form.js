@@ -1,0 +1,67 @@
+/** What the cook asks for, and whether it can be asked. */
+
+import { hush, say } from "./words.js";
+
+const form = document.getElementById("form");
+const { ingredientsOnHand, prepTime, language } = form.elements;
+const generate = document.getElementById("generate");
+const stop = document.getElementById("stop");
+const reason = document.getElementById("reason");
+
+export function request() {
+  return { ingredientsOnHand: ingredientsOnHand.value.trim(), prepTime: Number(prepTime.value), language: language.value };
+}
+
+/** The word for what is wrong, and its values; nothing when the form can be sent. */
+function objection() {
+  const typed = ingredientsOnHand.value.trim();
+  const length = [...typed].length; // code points, as the server counts them
+  if (length < 3) return ["reason_short"];
+  if (length > 2000) return ["reason_long", { n: length }];
+  if (!/\p{L}/u.test(typed)) return ["reason_letters"];
+}
+
+export function ready() {
+  return !generate.disabled;
+}
+
+export function refresh(running) {
+  const why = running ? ["reason_running"] : objection();
+  const focused = document.activeElement;
+  generate.disabled = Boolean(why);
+  stop.disabled = !running;
+  say(reason, ...(why ?? ["ready"]));
+  // A button that gets disabled drops the focus to the page's top: hand it to the one that takes its place.
+  if (running && focused === generate) stop.focus();
+  if (!running && focused === stop) (why ? ingredientsOnHand : generate).focus();
+}
+
+export function fill(text) {
+  ingredientsOnHand.value = text;
+  ingredientsOnHand.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+export function clear() {
+  ingredientsOnHand.value = "";
+  prepTime.selectedIndex = [...prepTime.options].findIndex((option) => option.defaultSelected);
+  forgive();
+  ingredientsOnHand.focus();
+}
+
+export function forgive() {
+  for (const field of [ingredientsOnHand, prepTime, language]) {
+    field.removeAttribute("aria-invalid");
+    hush(document.getElementById(`${field.name}-error`));
+  }
+}
+
+/** Shows each problem at its field; what belongs to no field stands with the first. */
+export function accuse(problems) {
+  const fields = problems.map((problem) => {
+    const field = form.elements[problem.field] ?? ingredientsOnHand;
+    field.setAttribute("aria-invalid", "true");
+    document.getElementById(`${field.name}-error`).textContent = problem.message;
+    return field;
+  });
+  fields[0]?.focus();
+}

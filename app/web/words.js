@@ -1,0 +1,180 @@
+/** The page's own words. `say` remembers what an element says, so that `speak` can say it again in another language. */
+
+const seconds = (ms) => (ms / 1000).toFixed(ms < 995 ? 2 : 1);
+const whole = (number) => Math.round(number).toLocaleString("en");
+
+const en = {
+  on_hand: "What’s in your kitchen?",
+  try_one: "Or try",
+  sample_1: "beef flank, onions, peppers",
+  sample_2: "eggs, potatoes, spinach",
+  sample_3: "salmon, lemon, dill",
+  sample_4: "chickpeas, tomatoes, rice",
+  prep_time: "Prep time",
+  minutes: ({ n }) => `${n} minutes`,
+  language: "Language",
+  generate: "Generate",
+  stop: "Stop",
+  reset: "Reset",
+  ready: "Ctrl or ⌘ + Enter works too.",
+  reason_short: "Name at least one ingredient.",
+  reason_long: ({ n }) => `Keep it within 2,000 characters; this is ${whole(n)}.`,
+  reason_letters: "Name the ingredients in words.",
+  reason_running: "A recipe is being written. Stop ends it.",
+  standin:
+    "A rule-based stand-in is answering, not a language model. For real models, set FIREWORKS_API_KEY or GROQ_API_KEY and start Sizzle again.",
+  idle_title: "Ingredients in, recipe out.",
+  idle_tagline:
+    "Say what you have and how long you have. Six parts of one recipe are written at the same time and appear here as they come.",
+  choosing: "Choosing a dish…",
+  no_dish: "No dish this time",
+  intro: "About this dish",
+  ingredients: "Ingredients",
+  steps: "Steps",
+  sides: "On the side",
+  nutrition: "Good to know",
+  alternates: "Other ideas",
+  hint_intro: "Where the dish comes from, how it tastes, when to serve it.",
+  hint_ingredients: "Everything you need, with amounts: what you have first, then the rest.",
+  hint_steps: "What to do, one step at a time, within the time you have.",
+  hint_sides: "Three things to put next to it.",
+  hint_nutrition: "What each of your ingredients is good for.",
+  hint_alternates: "What else your kitchen could make.",
+  state_idle: "",
+  state_waiting: "Waiting",
+  state_waiting_intro: "Waiting for the dish",
+  state_waiting_ingredients: "Waiting for the dish",
+  state_waiting_steps: "Waiting for the ingredients",
+  state_waiting_sides: "Waiting for the dish",
+  state_waiting_nutrition: "Waiting",
+  state_waiting_alternates: "Waiting",
+  state_retrying: "Trying again",
+  state_writing: "Writing",
+  state_ok: "Done",
+  state_cut_off: "Cut short",
+  state_failed: "Failed",
+  state_stopped: "Stopped",
+  state_unfinished: "Not finished",
+  figures: ({ model, ttft_ms, tokens_per_s }) =>
+    [
+      model,
+      ttft_ms != null && `first\u00a0token\u00a0${seconds(ttft_ms)}\u00a0s`,
+      tokens_per_s != null && `${whole(tokens_per_s)}\u00a0tokens/s`,
+    ].filter(Boolean).join("\u00a0· "),
+  timeline: "Written side by side",
+  times: ({ start, end }) => `${seconds(start)}–${seconds(end)} s`,
+  sum: ({ each, total }) => `One after another: ${seconds(each)} s. Side by side: ${seconds(total)} s.`,
+  status_running: "Writing your recipe…",
+  status_ok: ({ total_ms }) => `Done in ${seconds(total_ms)} s. All six parts are here.`,
+  status_partial: ({ missing }) =>
+    `Ended, but not complete: ${missing.map((part) => en[part]).join(", ")}. The rest is here.`,
+  status_failed: ({ reason }) => reason || "The recipe could not be written. Please try again.",
+  status_cancelled: "Stopped by the server. What was written is kept.",
+  status_stopped: "Stopped. What was written is kept.",
+  status_stopped_early: "Stopped before anything was written.",
+  status_unfinished: "The connection closed before the recipe was finished. What was written is kept; generate again for the rest.",
+  status_unreachable: "The server can’t be reached. Check that it is running, then try again.",
+  status_refused: ({ code }) => `The server answered with an error (${code}). Please try again in a moment.`,
+  status_invalid: "Please look at what you entered.",
+};
+
+const ko = {
+  on_hand: "집에 어떤 재료가 있나요?",
+  try_one: "예를 들면",
+  sample_1: "소고기, 양파, 파프리카",
+  sample_2: "두부, 김치, 대파",
+  sample_3: "달걀, 감자, 시금치",
+  sample_4: "닭고기, 고구마, 양배추",
+  prep_time: "조리 시간",
+  minutes: ({ n }) => `${n}분`,
+  language: "언어",
+  generate: "만들기",
+  stop: "멈추기",
+  reset: "처음부터",
+  ready: "Ctrl 또는 ⌘ + Enter로도 시작할 수 있어요.",
+  reason_short: "재료를 하나 이상 적어 주세요.",
+  reason_long: ({ n }) => `2,000자까지 쓸 수 있어요. 지금은 ${whole(n)}자입니다.`,
+  reason_letters: "재료 이름을 글자로 적어 주세요.",
+  reason_running: "레시피를 쓰는 중이에요. ‘멈추기’로 끝낼 수 있어요.",
+  standin:
+    "지금은 언어 모델이 아니라 규칙 기반 대역이 답하고 있어요. 실제 모델을 쓰려면 FIREWORKS_API_KEY 또는 GROQ_API_KEY를 설정하고 Sizzle을 다시 시작하세요.",
+  idle_title: "재료만 알려 주세요.",
+  idle_tagline: "가진 재료와 시간을 적으면, 한 레시피의 여섯 부분이 동시에 쓰이며 이곳에 차례로 나타납니다.",
+  choosing: "요리를 고르는 중…",
+  no_dish: "요리를 정하지 못했어요",
+  intro: "요리 이야기",
+  ingredients: "재료",
+  steps: "만드는 법",
+  sides: "곁들이면 좋은 것",
+  nutrition: "알아 두면 좋은 것",
+  alternates: "다른 아이디어",
+  hint_intro: "어디에서 온 요리인지, 어떤 맛인지, 언제 먹으면 좋은지.",
+  hint_ingredients: "필요한 재료와 분량. 가진 것부터 차례로.",
+  hint_steps: "주어진 시간 안에, 한 단계씩.",
+  hint_sides: "함께 내면 좋은 세 가지.",
+  hint_nutrition: "가진 재료가 몸에 어떻게 좋은지.",
+  hint_alternates: "같은 재료로 만들 수 있는 다른 요리.",
+  state_idle: "",
+  state_waiting: "기다리는 중",
+  state_waiting_intro: "요리를 기다리는 중",
+  state_waiting_ingredients: "요리를 기다리는 중",
+  state_waiting_steps: "재료 목록을 기다리는 중",
+  state_waiting_sides: "요리를 기다리는 중",
+  state_waiting_nutrition: "기다리는 중",
+  state_waiting_alternates: "기다리는 중",
+  state_retrying: "다시 시도하는 중",
+  state_writing: "쓰는 중",
+  state_ok: "완성",
+  state_cut_off: "중간에 끊김",
+  state_failed: "실패",
+  state_stopped: "멈춤",
+  state_unfinished: "끝나지 않음",
+  figures: ({ model, ttft_ms, tokens_per_s }) =>
+    [
+      model,
+      ttft_ms != null && `첫\u00a0토큰\u00a0${seconds(ttft_ms)}초`,
+      tokens_per_s != null && `초당\u00a0${whole(tokens_per_s)}토큰`,
+    ].filter(Boolean).join("\u00a0· "),
+  timeline: "나란히 쓰기",
+  times: ({ start, end }) => `${seconds(start)}–${seconds(end)}초`,
+  sum: ({ each, total }) => `하나씩 차례로 썼다면 ${seconds(each)}초, 나란히 써서 ${seconds(total)}초.`,
+  status_running: "레시피를 쓰고 있어요…",
+  status_ok: ({ total_ms }) => `${seconds(total_ms)}초 만에 여섯 부분을 모두 썼어요.`,
+  status_partial: ({ missing }) =>
+    `끝났지만 다 쓰지는 못했어요: ${missing.map((part) => ko[part]).join(", ")}. 나머지는 모두 있어요.`,
+  status_failed: ({ reason }) => reason || "레시피를 쓰지 못했어요. 다시 시도해 주세요.",
+  status_cancelled: "서버가 멈추었어요. 쓴 것은 그대로 있어요.",
+  status_stopped: "멈추었어요. 쓴 것은 그대로 있어요.",
+  status_stopped_early: "아무것도 쓰기 전에 멈추었어요.",
+  status_unfinished: "레시피가 끝나기 전에 연결이 끊겼어요. 쓴 것은 그대로 있으니, 나머지는 다시 만들어 주세요.",
+  status_unreachable: "서버에 연결할 수 없어요. 서버가 켜져 있는지 확인하고 다시 시도해 주세요.",
+  status_refused: ({ code }) => `서버가 오류(${code})로 답했어요. 잠시 뒤 다시 시도해 주세요.`,
+  status_invalid: "적은 내용을 확인해 주세요.",
+};
+
+const LANGUAGES = { en, ko };
+let words = en;
+
+export function say(element, word, values = {}) {
+  element.dataset.word = word;
+  element.dataset.values = JSON.stringify(values);
+  repeat(element);
+}
+
+/** Makes an element's text no longer the page's own. */
+export function hush(element) {
+  delete element.dataset.word;
+  delete element.dataset.values;
+  element.textContent = "";
+}
+
+export function speak(language) {
+  words = LANGUAGES[language];
+  document.documentElement.lang = language;
+  document.querySelectorAll("[data-word]").forEach(repeat);
+}
+
+function repeat(element) {
+  const said = words[element.dataset.word];
+  element.textContent = typeof said === "function" ? said(JSON.parse(element.dataset.values)) : said;
+}
