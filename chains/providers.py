@@ -40,7 +40,6 @@ class ProviderChat(ChatOpenAI):
     A subclass, because the SDK's errors repeat the provider's body word for word, echoed keys included.
     """
 
-    provider: str
     label: str
     name_in_registry: str
     context_window: int
@@ -125,8 +124,8 @@ def _chat_model(
     model, wanted = registry.models[name], registry.steps[step]
     provider = registry.providers[model.provider]
     return ProviderChat(
-        provider=model.provider,
         label=provider.label,
+        metadata={"provider": model.provider, "model": name},
         name_in_registry=name,
         context_window=model.context_window,
         model=model.id,

@@ -67,10 +67,8 @@ def recipe_chain(models: Mapping[Step, ProviderChat]) -> Runnable[RecipeRequest,
 
 def step(name: Step, model: ProviderChat) -> Runnable[Variables, str]:
     """One call to a model, from the prompt's variables to its text."""
-    part = "alternates" if name == "proposal" else name
-    told = {"part": part, "provider": model.provider, "model": model.name_in_registry}
     called = PROMPTS[name] | model | StrOutputParser()
-    return (RunnableLambda(material) | called).with_config(metadata=told)
+    return (RunnableLambda(material) | called).with_config(metadata={"step": name})
 
 
 async def material(inputs: Variables) -> Variables:

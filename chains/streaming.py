@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.schema import StreamEvent
 
-from chains.schema import PARTS, Failed, Fragment, Part, PartEnd, PartStart, Recipe, RecipeRequest, Update
+from chains.schema import PARTS, Failed, Fragment, Part, PartEnd, PartStart, Recipe, RecipeRequest, Step, Update
 from chains.shortlist import Shortlist
 
 _CUT_OFF = {
@@ -63,12 +63,12 @@ class _Reader:
 
     def read(self, event: StreamEvent) -> list[Update]:
         match cast(dict[str, Any], event):
-            case {"event": "on_chat_model_stream", "metadata": {"part": part}, "data": {"chunk": chunk}}:
-                return self._token(part, chunk.text)
-            case {"event": "on_chat_model_start", "metadata": {"part": part, "provider": provider, "model": model}}:
-                return self._asked(part, provider, model)
-            case {"event": "on_chat_model_end", "metadata": {"part": part}, "data": {"output": AIMessage() as message}}:
-                return self._answered(self._writing[part], message)
+            case {"event": "on_chat_model_stream", "metadata": {"step": step}, "data": {"chunk": chunk}}:
+                return self._token(_part(step), chunk.text)
+            case {"event": "on_chat_model_start", "metadata": {"step": step, "provider": provider, "model": model}}:
+                return self._asked(_part(step), provider, model)
+            case {"event": "on_chat_model_end", "metadata": {"step": step}, "data": {"output": AIMessage() as message}}:
+                return self._answered(self._writing[_part(step)], message)
             case {"event": "on_chain_end", "name": "pick", "data": {"output": {"shortlist": shortlist}}}:
                 return self._pick(shortlist)
             case {"event": "on_chain_stream", "name": "alternates", "data": {"chunk": [Recipe() as recipe]}}:
@@ -113,9 +113,12 @@ class _Reader:
         writing = self._writing.get(part)
         if isinstance(output, Failed):
             return [PartEnd(part, "failed", message=output.message)]
-        if part == "alternates" or writing is None:
-            return [PartEnd(part, "ok")]
-        return [_written(part, writing)]
+        return [_written(part, writing) if writing else PartEnd(part, "ok")]
+
+
+def _part(step: Step) -> Part:
+    """The part that a step writes: the proposal's recipes are the alternates, but for the picked one."""
+    return "alternates" if step == "proposal" else step
 
 
 def _written(part: Part, writing: _Writing) -> PartEnd:
@@ -123,6 +126,6 @@ def _written(part: Part, writing: _Writing) -> PartEnd:
     now, first, reason = perf_counter(), writing.first or writing.asked, writing.finish_reason
     rate = round((writing.tokens - 1) / (now - first), 1) if writing.tokens and now > first else None
     ttft_ms = round((first - writing.asked) * 1000)
-    if reason == "stop":
+    if reason == "stop" or part == "alternates":  # whose recipes are whole, whatever comes behind them
         return PartEnd(part, "ok", reason, ttft_ms, writing.tokens, rate)
     return PartEnd(part, "cut_off", reason, ttft_ms, writing.tokens, rate, _CUT_OFF.get(reason, _CUT_OFF[None]))

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.sse import CODES
+from tests.client import read, texts, told
 from tests.conftest import ServeScripts
-from tests.test_generate import read, texts, told
 
 FOODS = ["beef flank", "2 onions", "peppers", "chickpeas", "dragonfruit", "소고기 300g", "양파", "두부 1모", "김치"]
 ODD = [

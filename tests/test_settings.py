@@ -8,9 +8,9 @@ from app.main import create_app
 from app.settings import Settings, read_settings
 from chains.errors import ConfigError
 from chains.registry import load_registry
+from tests.client import ASKED, read, told
 from tests.conftest import ServeScripts
 from tests.servers import Provider, provider, serving
-from tests.test_generate import ASKED, read, told
 
 FAST, LARGE = {"proposal", "ingredients"}, {"intro", "nutrition", "sides", "steps"}
 

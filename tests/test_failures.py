@@ -1,0 +1,136 @@
+"""What fails, and what it takes with it: nothing that it need not."""
+
+import json
+
+import httpx
+import pytest
+
+from app.sse import CODES
+from tests.client import ASKED, read, texts, told, wait_until
+from tests.conftest import ServeScripts
+from tests.servers import RECIPES, Finish, Gate, Refuse
+
+
+@pytest.mark.parametrize("part", ["ingredients", "intro", "nutrition", "sides", "steps"])
+def test_a_part_fails_alone(serve_scripts: ServeScripts, part: str) -> None:
+    """Whichever part its provider refuses, the others are complete, but for the steps, which need the ingredients."""
+    url, _ = serve_scripts({part: [Refuse(500)]})
+    events = read(url)
+    lost = {"ingredients", "steps"} if part == "ingredients" else {part}
+    assert {end["part"] for end in told(events, "part_end") if end["status"] == "failed"} == lost
+    assert {end["part"] for end in told(events, "part_end") if end["status"] == "ok"} == CODES.keys() - lost
+    assert {error["part"] for error in told(events, "error")} == lost
+    assert told(events, "end")[0]["status"] == "partial"
+
+
+def test_a_part_that_breaks_off_keeps_what_was_written(serve_scripts: ServeScripts) -> None:
+    """A stream that ends without finish_reason is cut off, never done; one at its limit says so."""
+    url, _ = serve_scripts({"intro": ["half a sen", Finish(None)], "steps": ["1. Cut", Finish("length")]})
+    events = read(url)
+    ends = {end["part"]: end for end in told(events, "part_end")}
+    assert texts(events)["int"] == "half a sen"
+    assert [ends["intro"]["status"], ends["intro"]["finish_reason"]] == ["cut_off", None]
+    assert [ends["steps"]["status"], ends["steps"]["finish_reason"]] == ["cut_off", "length"]
+    assert "limit" in ends["steps"]["message"]
+    assert told(events, "end")[0]["status"] == "partial"
+
+
+def test_an_error_within_the_stream_fails_the_part(serve_scripts: ServeScripts) -> None:
+    """`data: {"error": …}` after some text, unreadable JSON and an answer without a word are failures."""
+    url, _ = serve_scripts(
+        {
+            "intro": ["some ", b'data: {"error": {"message": "sk-canary-1234 overloaded"}}\n\n'],
+            "sides": [b"data: {half\n\n"],
+            "nutrition": [Finish("stop")],
+        }
+    )
+    events = read(url)
+    assert {end["part"] for end in told(events, "part_end") if end["status"] == "failed"} == {
+        "intro",
+        "sides",
+        "nutrition",
+    }
+    assert texts(events)["int"] == "some "
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [(400, "registry"), (401, "API key"), (403, "API key"), (404, "model's id"), (429, "wait"), (503, "try again")],
+)
+def test_a_refused_proposal_fails_the_run_in_words_for_people(
+    serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, status: int, hint: str
+) -> None:
+    """The run's error says what to do, nutrition is complete, and nothing of the provider's own words is anywhere."""
+    url, _ = serve_scripts({"proposal": [Refuse(status)]})
+    events = read(url)
+    assert hint in next(error for error in told(events, "error") if error["part"] is None)["message"]
+    assert told(events, "end")[0]["status"] == "failed"
+    assert texts(events) == {"ing": "nutrition one, nutrition two."}
+    assert "canary" not in str(events) + caplog.text
+    assert "provider words" not in str(events) + caplog.text
+    assert "Traceback" not in str(events) + caplog.text
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '```json\n[{"name": "A", "intro": "a"}, {"name": "B", "intro": "b",},]\n```',
+        'Here are {three} 5" ideas: [{"name":"A","intro":"a {x}"},{"name":"B","intro":"b"}] Enjoy!',
+        '{"recipes": [{"name": "A", "intro": "a", "tags": {"k": 1}}, {"name": "B", "intro": "b"}]}',
+        '[{"name": "", "intro": "none"}, {"title": 1}, {"name": "A", "intro": "a"}, {"name": "B", "intro": "b"}, {"na',
+    ],
+)
+def test_the_proposal_is_read_tolerantly(serve_scripts: ServeScripts, written: str) -> None:
+    """Code fences, trailing commas, prose, a wrapping object, unusable and unfinished entries do no harm."""
+    url, provider = serve_scripts({"proposal": [written[i : i + 3] for i in range(0, len(written), 3)]})
+    events = read(url)
+    assert [recipe["name"] for recipe in told(events, "proposal")[-1]["recipes"]] == ["A", "B"]
+    assert told(events, "end")[0]["status"] == "ok"
+    assert [call["step"] for call in provider.calls].count("proposal") == 1
+
+
+def test_too_few_recipes_are_asked_for_once_more(serve_scripts: ServeScripts) -> None:
+    """A list of one usable recipe is asked for again, and what is there then serves."""
+    url, provider = serve_scripts({"proposal": [[json.dumps(RECIPES[:1])], [json.dumps(RECIPES[1:])]]})
+    events = read(url)
+    assert [call["step"] for call in provider.calls].count("proposal") == 2
+    assert told(events, "proposal")[-1]["recipes"] == RECIPES
+    assert told(events, "end")[0]["status"] == "ok"
+
+
+@pytest.mark.parametrize("proposed", ["I can't.", "[]", json.dumps(RECIPES[:1]), ""])
+def test_too_few_recipes_twice_fail_the_run(serve_scripts: ServeScripts, proposed: str) -> None:
+    """After the second such list the run fails with a clear message."""
+    url, provider = serve_scripts({"proposal": [proposed]})
+    events = read(url)
+    assert told(events, "end")[0]["status"] == "failed"
+    assert len([error for error in told(events, "error") if error["part"] is None]) == 1
+    assert [call["step"] for call in provider.calls].count("proposal") <= 2
+
+
+def test_a_client_that_goes_away_closes_the_calls(serve_scripts: ServeScripts) -> None:
+    """Every call under way is closed within a second when the reader leaves, before and after the first token."""
+    held = Gate()
+    parts = ("intro", "ingredients", "nutrition", "sides")
+    seen: list[str] = []
+    url, provider = serve_scripts(
+        {"intro": ["a ", held], "ingredients": [held], "nutrition": ["b ", held], "sides": [held, "c"]}
+    )
+    with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
+        lines = response.iter_lines()
+        while sum(line == "event: part_start" for line in seen) < 5:
+            seen.append(next(lines))
+        assert wait_until(lambda: {call["step"] for call in provider.calls} >= set(parts), seconds=1)
+    assert wait_until(lambda: set(provider.closed) == set(parts), seconds=1)
+
+
+def test_a_client_that_goes_away_before_the_pick_closes_the_calls(serve_scripts: ServeScripts) -> None:
+    """A proposal that is still silent is closed too, and nothing is asked afterwards."""
+    held = Gate()
+    url, provider = serve_scripts({"proposal": [held], "nutrition": [held]})
+    with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
+        lines = response.iter_lines()
+        assert sum(next(lines) == "event: part_start" for _ in range(9)) == 2
+        assert wait_until(lambda: len(provider.calls) == 2, seconds=1)
+    assert wait_until(lambda: set(provider.closed) == {"proposal", "nutrition"}, seconds=1)
+    assert len(provider.calls) == 2

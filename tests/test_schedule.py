@@ -1,0 +1,82 @@
+"""Nothing waits that need not: shown by the order of events over providers that are held back, not by the clock."""
+
+import json
+from random import Random
+
+import pytest
+
+from tests.client import ASKED, Event, read, start_of, told, where
+from tests.conftest import ServeScripts
+from tests.servers import RECIPES, Gate
+
+
+def test_the_four_concurrent_parts_are_interleaved(serve_scripts: ServeScripts) -> None:
+    """Intro, ingredients, nutrition and sides all write before any of them ends."""
+    gates = {part: Gate() for part in ("intro", "ingredients", "nutrition", "sides")}
+    url, _ = serve_scripts({part: ["first ", gate, "last"] for part, gate in gates.items()})
+    writing: set[str] = set()
+
+    def open_when_all_write(event: Event) -> None:
+        if event[0] == "message" and event[1] in {"int", "add", "ing", "sde"}:
+            writing.add(event[1])
+        if len(writing) == 4:
+            for gate in gates.values():
+                gate.open()
+
+    events = read(url, seen=open_when_all_write)
+    assert told(events, "end")[0]["status"] == "ok"
+    first_end = next(i for i, event in enumerate(events) if event[0] == "part_end" and "alternates" not in event[2])
+    assert {code for code in ("int", "add", "ing", "sde") if where(events, code)[0] < first_end} == writing
+
+
+def test_steps_wait_for_the_ingredients_only(serve_scripts: ServeScripts) -> None:
+    """The steps are written to their end while the intro is still held, and their prompt holds the ingredients."""
+    held = Gate()
+    url, provider = serve_scripts({"intro": ["once ", held, "done"], "ingredients": ["- 300 g beef"]})
+
+    def open_after_steps(event: Event) -> None:
+        if event[0] == "part_end" and '"steps"' in event[2]:
+            held.open()
+
+    events = read(url, seen=open_after_steps)
+    assert max(where(events, "ste")) < max(where(events, "int"))
+    assert start_of(events, "steps") > max(where(events, "add"))
+    asked = next(call for call in provider.calls if call["step"] == "steps")
+    assert "<ingredients_needed>\n- 300 g beef\n</ingredients_needed>" in asked["body"]["messages"][1]["content"]
+
+
+def test_nutrition_starts_beside_the_proposal(serve_scripts: ServeScripts) -> None:
+    """Nutrition is written to its end before the proposal has a word."""
+    held = Gate()
+    url, _ = serve_scripts({"proposal": [held, json.dumps(RECIPES)]})
+
+    def open_after_nutrition(event: Event) -> None:
+        if event[0] == "part_end" and '"nutrition"' in event[2]:
+            held.open()
+
+    events = read(url, seen=open_after_nutrition)
+    assert max(where(events, "ing")) < start_of(events, "intro")
+    assert told(events, "end")[0]["status"] == "ok"
+
+
+def seed_that_picks(place: int) -> int:
+    return next(seed for seed in range(100) if Random(seed).randrange(3) == place)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_stage_starts_when_the_picked_recipe_is_complete(serve_scripts: ServeScripts, place: int) -> None:
+    """The parts behind the pick are written while the proposal's later recipes are still to come."""
+    held = Gate()
+    whole = json.dumps(RECIPES)
+    cut = whole.index("}", whole.index(RECIPES[place]["name"])) + 1
+    url, _ = serve_scripts({"proposal": [whole[:cut], held, whole[cut:]]})
+
+    def open_after_steps(event: Event) -> None:
+        if event[0] == "part_end" and '"steps"' in event[2]:
+            held.open()
+
+    events = read(url, ASKED | {"seed": seed_that_picks(place)}, seen=open_after_steps)
+    assert told(events, "proposal")[0] == {"recipes": RECIPES[: place + 1], "picked": place}
+    assert told(events, "proposal")[-1] == {"recipes": RECIPES, "picked": place}
+    assert told(events, "end")[0]["status"] == "ok"
+    assert len(where(events, "alt")) == 2
