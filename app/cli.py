@@ -65,7 +65,7 @@ def generate(
     settings = read_settings()
     from app.terminal import JsonLines, LivePanels, PlainText
 
-    screen = JsonLines() if json else LivePanels() if sys.stdout.isatty() else PlainText()
+    screen = JsonLines() if json else (LivePanels if sys.stdout.isatty() else PlainText)(request.language)
     raise typer.Exit(asyncio.run(_generate(settings, request, screen)))
 
 

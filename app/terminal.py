@@ -11,19 +11,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from app.eventlog import EVENT_NAMES, RunError, RunEvent
+from app.eventlog import EVENT_NAMES, RunEnd, RunError, RunEvent, RunStart
 from app.sse import to_json
+from chains.markdown import HEADINGS, MarkdownWriter
 from chains.registry import Registry
-from chains.schema import Fragment, Part, PartEnd, PartStart, Proposal, Step
-
-READING_ORDER: dict[Part, str] = {
-    "intro": "About the dish",
-    "ingredients": "Ingredients",
-    "steps": "Steps",
-    "sides": "Side dishes",
-    "nutrition": "Nutrition",
-    "alternates": "Other recipes",
-}
+from chains.schema import Fragment, Language, Part, PartEnd, PartStart, Proposal, Step
 
 
 class Screen(Protocol):
@@ -49,13 +41,10 @@ class JsonLines:
 
 
 class PlainText:
-    """The parts in reading order, each streamed as soon as those before it have ended."""
+    """The recipe as Markdown in reading order, each part streamed as soon as those before it have ended."""
 
-    def __init__(self) -> None:
-        self._waiting = list(READING_ORDER)
-        self._held: dict[Part, str] = dict.fromkeys(READING_ORDER, "")
-        self._ended: set[Part] = set()
-        self._named = False
+    def __init__(self, language: Language) -> None:
+        self._writer = MarkdownWriter(language)
 
     def __enter__(self) -> Self:
         return self
@@ -65,48 +54,22 @@ class PlainText:
 
     def show(self, event: RunEvent) -> None:
         match event:
-            case Proposal(recipes, picked) if not self._named:
-                self._named = True
-                self._print(f"{recipes[picked].name}\n{recipes[picked].intro}\n")
-                self._heading()
-            case Fragment(part, text):
-                self._held[part] += text
-            case PartEnd(part, _, message=message):
-                self._held[part] += f" [{message}]" if message else ""
-                self._ended.add(part)
             case RunError(message, None):
                 print(message, file=sys.stderr)
-            case _:
+            case RunStart() | RunError() | RunEnd():
                 pass
-        if self._named or len(self._ended) == len(READING_ORDER):
-            self._flush()
-
-    def _flush(self) -> None:
-        while self._waiting:
-            part = self._waiting[0]
-            self._print(self._held[part])
-            self._held[part] = ""
-            if part not in self._ended:
-                return
-            del self._waiting[0]
-            self._heading()
-
-    def _heading(self) -> None:
-        if self._waiting:
-            self._print(f"\n\n{READING_ORDER[self._waiting[0]].upper()}\n")
-
-    def _print(self, text: str) -> None:
-        if text:
-            print(text, end="", flush=True)
+            case update:
+                print(self._writer.write(update), end="", flush=True)
 
 
 class LivePanels:
     """The six panels on a terminal, filling at the same time."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: Language) -> None:
+        self._headings = HEADINGS[language]
         self._title = Text("Proposing three recipes …", style="dim")
-        self._texts = {part: Text() for part in READING_ORDER}
-        self._states: dict[Part, tuple[str, str]] = dict.fromkeys(READING_ORDER, ("waiting", "dim"))
+        self._texts = {part: Text() for part in self._headings}
+        self._states: dict[Part, tuple[str, str]] = dict.fromkeys(self._headings, ("waiting", "dim"))
         self._live = Live(get_renderable=self._panels, refresh_per_second=12, vertical_overflow="visible")
 
     def __enter__(self) -> Self:
@@ -133,7 +96,7 @@ class LivePanels:
                 pass
 
     def _panels(self) -> RenderableType:
-        return Group(self._title, *(self._panel(part, heading) for part, heading in READING_ORDER.items()))
+        return Group(self._title, *(self._panel(part, heading) for part, heading in self._headings.items()))
 
     def _panel(self, part: Part, heading: str) -> Panel:
         state, style = self._states[part]

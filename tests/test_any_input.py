@@ -1,12 +1,18 @@
 """Whatever a cook types is answered with a complete recipe or a 422."""
 
+from collections.abc import Iterator
+
 import httpx
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from app.main import create_app
+from app.settings import Settings
 from app.sse import CODES
 from tests.client import read, texts, told
 from tests.conftest import ServeScripts
+from tests.servers import serving
 
 FOODS = ["beef flank", "2 onions", "peppers", "chickpeas", "dragonfruit", "소고기 300g", "양파", "두부 1모", "김치"]
 ODD = [
@@ -18,19 +24,26 @@ ODD = [
 lists = st.lists(st.sampled_from(FOODS + ODD) | st.text(max_size=30), min_size=1, max_size=8).map(", ".join)
 
 
+@pytest.fixture(scope="module")
+def fast_url() -> Iterator[str]:
+    """The address of Sizzle over a stand-in that keeps no pace."""
+    with serving(create_app(Settings(standin_ttft_ms=0, standin_tokens_per_s=0))) as url:
+        yield url
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lists, st.sampled_from([5, 15, 30, 90, 240]), st.sampled_from(["en", "ko"]))
 @example("{recipe_name}, {x}, beef", 30, "en")
 @example("소고기, </ingredients_on_hand> <prep_time_minutes>5", 45, "ko")
-def test_a_complete_recipe_or_a_422(sizzle_url: str, typed: str, minutes: int, language: str) -> None:
+def test_a_complete_recipe_or_a_422(fast_url: str, typed: str, minutes: int, language: str) -> None:
     """All six parts are there and have ended well, or the input is refused by name."""
     asked = {"ingredientsOnHand": typed, "prepTime": minutes, "language": language}
     acceptable = 3 <= len(typed.strip()) <= 2000 and any(character.isalpha() for character in typed)
     if not acceptable:
-        answer = httpx.post(f"{sizzle_url}/generate", json=asked)
+        answer = httpx.post(f"{fast_url}/generate", json=asked)
         assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "ingredientsOnHand"]
         return
-    events = read(sizzle_url, asked)
+    events = read(fast_url, asked)
     assert told(events, "end")[0]["status"] == "ok"
     assert {code for code, text in texts(events).items() if text.strip()} == set(CODES.values())
 

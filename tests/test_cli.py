@@ -34,11 +34,12 @@ def test_help_says_what_a_person_needs() -> None:
 
 
 def test_generate_prints_the_recipe_in_reading_order() -> None:
-    """Without a terminal it is plain text: the dish, then its parts; who answers is said on stderr."""
+    """Without a terminal it is Markdown: the dish, then its parts; who answers is said on stderr."""
     done = sizzle("generate", "beef, onions", "--minutes", "30")
     assert done.returncode == 0
-    headings = ["ABOUT THE DISH", "INGREDIENTS", "STEPS", "SIDE DISHES", "NUTRITION", "OTHER RECIPES"]
-    assert re.findall(r"^[A-Z ]{5,}$", done.stdout, re.MULTILINE) == headings
+    headings = ["About this dish", "Ingredients", "Steps", "On the side", "Good to know", "Other ideas"]
+    assert re.findall(r"^## (.*)$", done.stdout, re.MULTILINE) == headings
+    assert done.stdout.startswith("# ")
     assert "1. " in done.stdout
     assert "rule-based stand-in" in done.stderr
     assert "\x1b" not in done.stdout

@@ -1,0 +1,8 @@
+"""The stand-in: an OpenAI-compatible server that composes recipes by rule, for when no provider's key is set.
+
+It is no language model and says so wherever it shows. Everything in front of it is the real path.
+"""
+
+from app.standin.server import MODEL_ID, run, serving, standin_app
+
+__all__ = ["MODEL_ID", "run", "serving", "standin_app"]

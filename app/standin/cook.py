@@ -1,0 +1,209 @@
+"""The cook: reads a prompt and writes the answer, step by step, always the same for the same prompt and seed."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from random import Random
+
+from app.standin import menu
+from app.standin.korean import Noun
+from app.standin.menu import Dish, Plan
+from app.standin.pantry import Language, groups_of, vocabulary
+from app.standin.reading import Food, Order, Step, read
+from app.standin.wording import Mentions, fill, joined
+
+_CUTS_IN_A_SENTENCE = 3
+
+
+@lru_cache(maxsize=512)
+def reply(system: str, human: str, seed: int = 0) -> str:
+    order = read(system, human)
+    rng = Random(f"{seed}|{order.step}|{order.typed}|{order.minutes}|{order.recipe_name}")  # noqa: S311 - picks phrases
+    return _WRITERS[order.step](order, rng) if order.step else _small_talk(order, rng)
+
+
+def _said(phrase: str, language: Language) -> str:
+    return vocabulary().phrases[phrase].said(language)
+
+
+def _plan(order: Order) -> Plan:
+    return menu.find(order.recipe_name, order.larder, order.language)
+
+
+def _proposal(order: Order, rng: Random) -> str:
+    picked = menu.propose(order.larder, order.minutes, order.language, rng)
+    recipes = [{"name": name, "intro": _hook(plan, order, rng)} for plan, name in picked]
+    return json.dumps(recipes, ensure_ascii=False, indent=1)
+
+
+def _hook(plan: Plan, order: Order, rng: Random) -> str:
+    hooks = [fill(hook, _about(plan, order)) for hook in plan.dish.told(order.language).hooks]
+    return rng.choice([hook for hook in hooks if hook])
+
+
+def _about(plan: Plan, order: Order) -> Callable[[str], str]:
+    """The slots of hooks and stories, where foods have no amounts."""
+    others = [food.many for food in plan.notable[:3]]
+    values = {
+        "lead": plan.lead.many,
+        "one": plan.lead.one,
+        "others": joined(others, order.language),
+        "all": joined([plan.lead.many, *others], order.language),
+        "minutes": str(_total(plan.dish, order.minutes)),
+    }
+    return lambda slot: values[slot.lstrip("?")]
+
+
+def _total(dish: Dish, minutes: int) -> int:
+    """How long the dish takes: a dish that may simmer for longer uses the time there is."""
+    return dish.minutes + _extra(dish, minutes)
+
+
+def _extra(dish: Dish, minutes: int) -> int:
+    return max(0, min(minutes, dish.longest) - dish.minutes) // 5 * 5
+
+
+def _ingredients(order: Order, rng: Random) -> str:
+    return "\n".join(f"- {food.phrase}" for food in _plan(order).foods)
+
+
+def _intro(order: Order, rng: Random) -> str:
+    plan = _plan(order)
+    templates = [rng.choice(variants) for variants in plan.dish.told(order.language).story]
+    if len(templates) < 4:
+        templates.append(_said("closing", order.language))
+    return " ".join(filter(None, (fill(template, _about(plan, order)) for template in templates)))
+
+
+def _nutrition(order: Order, rng: Random) -> str:
+    foods = order.larder.foods or menu.with_basket(order.larder, order.language).foods[:4]
+    return "\n".join(_note(food, order.language) for food in foods[:14])
+
+
+def _note(food: Food, language: Language) -> str:
+    name = food.name[:1].upper() + food.name[1:]
+    if food.known is not None:
+        return f"- {name}: {food.known.note.said(language)}"
+    unknown = _said("nutrition_unknown", language)
+    return f"- {name}: {unknown[:1].upper() + unknown[1:]}"
+
+
+def _sides(order: Order, rng: Random) -> str:
+    plan = _plan(order)
+    sides = [words.said(order.language) for words in vocabulary().sides[plan.dish.sides]]
+    rng.shuffle(sides)
+    return "\n".join(f"- {side}" for side in sorted(sides, key=lambda side: _repeats(side, plan))[:3])
+
+
+def _repeats(side: str, plan: Plan) -> bool:
+    """A side dish of what is in the main dish already would be dull."""
+    dish = side.lower().split(",")[0].split(" – ")[0]
+    return any(food.name.lower() in dish or food.one.lower() in dish for food in plan.foods)
+
+
+def _steps(order: Order, rng: Random) -> str:
+    plan = _plan(order)
+    foods = order.needed or plan.foods
+    extra = _extra(plan.dish, order.minutes)
+    told = plan.dish.told(order.language).steps
+    lead = plan.lead.id if any("{lead" in step for step in told) else None
+    mentions = Mentions(lead, foods, {"long": str(plan.dish.minutes // 2 + extra)}, order.language)
+    steps = [_prepared(plan, foods, mentions, order.language), *(fill(step, mentions) for step in told)]
+    steps = [step for step in steps if step]
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(_complete(steps, mentions, order.language), 1))
+
+
+def _complete(steps: list[str], mentions: Mentions, language: Language) -> list[str]:
+    """What no step has named yet goes into the last but one, and what is for the top into the last."""
+    for phrase in ("add", "season", "garnish"):
+        left = [food for food in mentions.left if _goes(food) == phrase]
+        if left:
+            rest = mentions.say(left)
+            at = -1 if phrase == "garnish" or len(steps) == 1 else -2
+            steps[at] += " " + _said_of(phrase, rest, language)
+    return steps
+
+
+def _said_of(phrase: str, rest: str, language: Language) -> str:
+    return fill(_said(phrase, language), lambda slot: rest)
+
+
+def _goes(food: Food) -> str:
+    groups = groups_of(food.kind)
+    if not groups.isdisjoint({"sauces", "seasoning", "fat"}):
+        return "season"
+    return "garnish" if "garnish" in groups else "add"
+
+
+def _prepared(plan: Plan, foods: Sequence[Food], mentions: Mentions, language: Language) -> str:
+    """The first step: everything that is cut, rinsed or drained."""
+    cuts: dict[str, list[Food]] = {}
+    for food in foods:
+        if cut := _cut(food, plan):
+            cuts.setdefault(cut, []).append(food)
+    clauses = [(cut, mentions.say(cut_foods)) for cut, cut_foods in cuts.items()]
+    return " ".join(_clauses(clauses, language))
+
+
+def _cut(food: Food, plan: Plan) -> str | None:
+    own = food.known.cut if food.known else _cut_of_unknown(food)
+    marks = ["lead"] if food.id == plan.lead.id else []
+    # What needs no knife, such as peas, is not cut because vegetables are.
+    kinds = [food.kind] if own else []
+    for mark in (*marks, food.id, *kinds):
+        if mark in plan.dish.cuts:
+            return plan.dish.cuts[mark] or None
+    return own
+
+
+def _cut_of_unknown(food: Food) -> str | None:
+    return {
+        "other": "bite",
+        "fruit": "bite",
+        "mushroom": "slice",
+        "greens": "chop",
+        "meat": "bite",
+        "fish": "pat",
+        "cured": "slice",
+        "potato": "peel",
+        "squash": "peel",
+    }.get(food.kind)
+
+
+def _clauses(clauses: Sequence[tuple[str, str]], language: Language) -> Iterator[str]:
+    remaining = iter(clauses)
+    while some := list(islice(remaining, _CUTS_IN_A_SENTENCE)):
+        if language == "en":
+            yield _sentence([vocabulary().cuts[cut].en.format(foods) for cut, foods in some])
+        else:
+            inner = [vocabulary().cuts[cut].ko[0].format(Noun(foods)) for cut, foods in some[:-1]]
+            cut, foods = some[-1]
+            yield ", ".join((*inner, vocabulary().cuts[cut].ko[1].format(Noun(foods)))) + "."
+
+
+def _sentence(clauses: Sequence[str]) -> str:
+    *front, last = clauses
+    comma = "," if len(front) > 1 or any(" and " in clause for clause in clauses) else ""
+    text = f"{', '.join(front)}{comma} and {last}" if front else last
+    return text[:1].upper() + text[1:] + "."
+
+
+def _small_talk(order: Order, rng: Random) -> str:
+    """For a prompt that asks for none of the steps."""
+    about, ask = _said("about", order.language), _said("ask", order.language)
+    if not order.larder.foods:
+        return f"{about} {ask}"
+    plan, name = menu.propose(order.larder, order.minutes, order.language, rng)[0]
+    slots = {"dish": name, "hook": _hook(plan, order, rng)}
+    return f"{about} {fill(_said('idea', order.language), lambda slot: slots[slot.lstrip('?')])}"
+
+
+_WRITERS: dict[Step, Callable[[Order, Random], str]] = {
+    "proposal": _proposal,
+    "ingredients": _ingredients,
+    "intro": _intro,
+    "nutrition": _nutrition,
+    "sides": _sides,
+    "steps": _steps,
+}

@@ -1,0 +1,52 @@
+"""English nouns: one and many, and lists of them."""
+
+import re
+from collections.abc import Sequence
+
+_IRREGULAR = {"leaf": "leaves", "loaf": "loaves", "half": "halves", "cookie": "cookies", "olive": "olives"}
+_BACK = {many: one for one, many in _IRREGULAR.items()}
+_SMALL = {"and", "with", "of", "in", "on", "over", "e"}
+_SAME = {"fish", "shrimp", "salmon", "molasses", "asparagus", "hummus", "couscous", "swiss", "greens", "squid"}
+
+
+def singular(noun: str) -> str:
+    """The last word of a noun put into the singular: red onions → red onion."""
+    head, space, last = noun.rpartition(" ")
+    return head + space + _singular(last)
+
+
+def plural(noun: str) -> str:
+    head, space, last = noun.rpartition(" ")
+    return head + space + _plural(_singular(last))
+
+
+def _singular(word: str) -> str:
+    if word in _SAME or word.endswith(("ss", "us", "is")) or len(word) < 4:
+        return word
+    if word in _BACK:
+        return _BACK[word]
+    for ending, one in (("ies", "y"), ("oes", "o"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("s", "")):
+        if word.endswith(ending):
+            return word[: -len(ending)] + one
+    return word
+
+
+def _plural(word: str) -> str:
+    if word in _SAME or not word:
+        return word
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if re.search(r"[^aeiou]y$", word):
+        return word[:-1] + "ies"
+    return word + ("es" if re.search(r"(ch|sh|x|s|tomato|potato|mango)$", word) else "s")
+
+
+def listed(words: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def title(text: str) -> str:
+    """Title case for the name of a dish: small words stay small unless they come first."""
+    words = (word if at and word in _SMALL else word[:1].upper() + word[1:] for at, word in enumerate(text.split(" ")))
+    return re.sub(r"-([a-z])", lambda match: "-" + match[1].upper(), " ".join(words))

@@ -1,0 +1,122 @@
+"""The pantry: what the stand-in knows of food, as read from `data/`. Names, amounts and notes come in two languages."""
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Literal, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from app.standin.english import singular
+
+Language = Literal["en", "ko"]
+Diet = Literal["vegan", "vegetarian", "omnivore"]
+
+_T = TypeVar("_T")
+
+
+class Words(NamedTuple):
+    """The same text in English and in Korean."""
+
+    en: str
+    ko: str
+
+    def said(self, language: Language) -> str:
+        return self.en if language == "en" else self.ko
+
+
+class Ingredient(BaseModel):
+    """An ingredient; `amount` is for two servings, `cut` names an entry of `words.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    names: Words
+    kind: str
+    amount: Words
+    note: Words
+    also: tuple[str, ...] = ()
+    allergens: tuple[str, ...] = ()
+    diet: Diet = "vegan"
+    cut: str | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether English counts it (2 onions) rather than measures it (300 g beef)."""
+        return self.amount.en.replace("/", "").isdigit()
+
+
+class Unit(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    names: Words
+    also: tuple[str, ...] = ()
+
+
+class Cut(BaseModel):
+    """How an ingredient is made ready; in Korean the clause has one form inside the sentence and one at its end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    en: str
+    ko: tuple[str, str]
+
+
+class Vocabulary(BaseModel):
+    """`words.toml`: what is needed to read what a cook types, and the phrases that every dish shares."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    numbers: dict[str, str]
+    units: dict[str, Unit]
+    cuts: dict[str, Cut]
+    fillers: tuple[str, ...]
+    suspicious: tuple[str, ...]
+    without: tuple[str, ...]
+    diets: dict[str, Diet]
+    allergens: dict[str, tuple[str, ...]]
+    guesses: dict[str, tuple[str, ...]]
+    groups: dict[str, tuple[str, ...]]
+    rank: tuple[str, ...]
+    basket: tuple[str, ...]
+    unknown: dict[str, Words]
+    phrases: dict[str, Words]
+    sides: dict[str, tuple[Words, ...]]
+
+
+def load(path: str, shape: TypeAdapter[_T]) -> _T:
+    """Every entry of every TOML file in a folder of `data/`."""
+    entries: dict[str, object] = {}
+    for file in sorted(files("app.standin").joinpath("data", path).iterdir(), key=lambda file: file.name):
+        entries |= tomllib.loads(file.read_text("utf-8"))
+    return shape.validate_python(entries)
+
+
+@cache
+def pantry() -> dict[str, Ingredient]:
+    return load("pantry", TypeAdapter(dict[str, Ingredient]))
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    text = files("app.standin").joinpath("data", "words.toml").read_text("utf-8")
+    return Vocabulary.model_validate(tomllib.loads(text))
+
+
+@cache
+def ids_by_name() -> dict[str, str]:
+    """Every name and alias, in lower case and the singular, to the ingredient it means."""
+    found: dict[str, str] = {}
+    for key, ingredient in pantry().items():
+        for name in (*ingredient.names, *ingredient.also):
+            found.setdefault(normal(name), key)
+    return found
+
+
+@cache
+def groups_of(kind: str) -> frozenset[str]:
+    """The kind itself and the groups that hold it: onion is `allium` and `veg`."""
+    return frozenset({kind} | {group for group, kinds in vocabulary().groups.items() if kind in kinds})
+
+
+def normal(name: str) -> str:
+    return " ".join(singular(word) for word in name.lower().split())

@@ -1,0 +1,105 @@
+"""Wording: fills a template's slots, and leaves out what has nothing to say.
+
+A slot is `{name}`, for several sorts of food `{aroma+veg-leek}`, or, in Korean, `{name:을}` with the particle. What
+stands in [brackets] is left out when one of its slots is empty; outside of brackets the whole sentence is.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from app.standin.english import listed, title
+from app.standin.korean import Noun
+from app.standin.pantry import Language, groups_of
+from app.standin.reading import Food
+
+Resolve = Callable[[str], str]
+
+_SLOT = re.compile(r"\{([\w+-]+)(?::(\w+))?\}")
+_OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
+_SENTENCE_END = re.compile(r"(?<=[.!?]) +")
+
+
+def fill(template: str, resolve: Resolve) -> str:
+    """All sentences of the template whose slots could be filled, or an empty string."""
+    filled = (_filled_sentence(sentence, resolve) for sentence in _SENTENCE_END.split(template))
+    return " ".join(sentence for sentence in filled if sentence)
+
+
+def _filled_sentence(sentence: str, resolve: Resolve) -> str:
+    # The required slots are tried first: a dropped sentence must not count as having mentioned anything.
+    if any(not resolve("?" + slot[1]) for slot in _SLOT.finditer(_OPTIONAL.sub("", sentence))):
+        return ""
+    whole = _OPTIONAL.sub(lambda part: part[1] if _has_all(part[1], resolve) else "", sentence)
+    text = _SLOT.sub(lambda slot: format(Noun(resolve(slot[1])), slot[2] or ""), whole)
+    return text[:1].upper() + text[1:]
+
+
+def _has_all(part: str, resolve: Resolve) -> bool:
+    return all(resolve("?" + slot[1]) for slot in _SLOT.finditer(part))
+
+
+def joined(words: Sequence[str], language: Language) -> str:
+    """a, b and c; 가, 나와 다."""
+    if language == "en" or len(words) < 2:
+        return listed(words)
+    *front, before, last = words
+    return ", ".join((*front, f"{Noun(before):과} {last}"))
+
+
+def fits(food: Food, slot: str) -> bool:
+    return slot == food.id or slot in groups_of(food.kind)
+
+
+def named(template: str, lead: Food, rest: Sequence[Food], language: Language) -> str | None:
+    """A dish's name. {lead} and {other} stand before a noun (onion soup), the rest by themselves."""
+    values = {
+        "lead": lead.one,
+        "leads": lead.many,
+        "other": rest[0].one if rest else "",
+        "some": rest[0].many if rest else "",
+        "others": joined([food.many for food in rest[:2]], language),
+    }
+    text = fill(template, lambda slot: values[slot.lstrip("?")])
+    return (title(text) if language == "en" else text) or None
+
+
+class Mentions:
+    """Names foods in running text: the first time with the amount, later on by name."""
+
+    def __init__(self, lead: str | None, foods: Iterable[Food], values: dict[str, str], language: Language) -> None:
+        self._lead = lead
+        self._foods = tuple(foods)
+        self._values = values
+        self._language: Language = language
+        self._mentioned: set[str] = set()
+
+    @property
+    def left(self) -> list[Food]:
+        return [food for food in self._foods if food.id not in self._mentioned]
+
+    def __call__(self, slot: str) -> str:
+        if slot.startswith("?"):
+            return "yes" if slot[1:] in self._values or self._in(slot[1:]) else ""
+        return self._values.get(slot) or self.say(self._in(slot))
+
+    def say(self, foods: Sequence[Food]) -> str:
+        old = [food.name for food in foods if food.id in self._mentioned]
+        new = [food.phrase for food in foods if food.id not in self._mentioned]
+        self._mentioned |= {food.id for food in foods}
+        if old and self._language == "en":
+            old[0] = f"the {old[0]}"
+        return joined([*old, *new], self._language)
+
+    def _in(self, slot: str) -> list[Food]:
+        """`lead` is the leading part alone, which every other slot leaves out unless it is asked for by its id."""
+        return [food for food in self._foods if any(self._is_in(food, name) for name in slot.split("+"))]
+
+    def _is_in(self, food: Food, name: str) -> bool:
+        name, *without = name.split("-")
+        if food.id in without:
+            return False
+        if food.id == name:
+            return True
+        if food.id == self._lead:
+            return name == "lead"
+        return fits(food, name)

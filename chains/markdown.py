@@ -1,0 +1,69 @@
+"""A recipe as one text: Markdown in reading order, streamed as far as it can be read."""
+
+from chains.schema import Fragment, Language, Part, PartEnd, Proposal, Update
+
+HEADINGS: dict[Language, dict[Part, str]] = {
+    "en": {
+        "intro": "About this dish",
+        "ingredients": "Ingredients",
+        "steps": "Steps",
+        "sides": "On the side",
+        "nutrition": "Good to know",
+        "alternates": "Other ideas",
+    },
+    "ko": {
+        "intro": "요리 소개",
+        "ingredients": "재료",
+        "steps": "만드는 법",
+        "sides": "곁들임",
+        "nutrition": "영양 이야기",
+        "alternates": "다른 요리",
+    },
+}
+
+
+class MarkdownWriter:
+    """Puts the parts, which are written at the same time, one after the other.
+
+    A part that is ready early is held back until those before it have ended; nothing is lost and nothing comes twice.
+    """
+
+    def __init__(self, language: Language = "en") -> None:
+        self._headings = HEADINGS[language]
+        self._held: dict[Part, str] = dict.fromkeys(self._headings, "")
+        self._waiting = list(self._headings)
+        self._ended: set[Part] = set()
+        self._title = ""
+
+    def write(self, update: Update) -> str:
+        """What can be read now that could not be read before; often nothing."""
+        match update:
+            case Proposal(recipes, picked) if not self._title:
+                self._title = f"# {recipes[picked].name}\n\n{recipes[picked].intro}\n"
+                return self._title + self._heading() + self._readable()
+            case Fragment(part, text, recipe):
+                self._held[part] += f"- **{recipe.name}**: {recipe.intro}\n" if recipe else text
+            case PartEnd(part, _, message=message):
+                self._held[part] += f"\n\n> {message}" if message else ""
+                self._ended.add(part)
+            case _:
+                return ""
+        if self._title:
+            return self._readable()
+        # without a dish there is nothing to read before everything has ended
+        return self._heading() + self._readable() if len(self._ended) == len(self._held) else ""
+
+    def _readable(self) -> str:
+        text = ""
+        while self._waiting:
+            part = self._waiting[0]
+            text += self._held[part]
+            self._held[part] = ""
+            if part not in self._ended:
+                break
+            del self._waiting[0]
+            text = text.rstrip("\n") + "\n" + self._heading()
+        return text
+
+    def _heading(self) -> str:
+        return f"\n## {self._headings[self._waiting[0]]}\n\n" if self._waiting else ""

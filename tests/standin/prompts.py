@@ -1,0 +1,34 @@
+"""Prompts as the chain makes them, and what the stand-in answers."""
+
+import json
+from html import escape
+
+from app.standin.cook import reply
+from chains.prompts import PROMPTS
+from chains.schema import Step
+
+
+def prompt(step: Step, on_hand: str, minutes: int = 30, language: str = "English", **recipe: str) -> tuple[str, str]:
+    """The system's and the user's text of a step."""
+    variables = {"ingredients_on_hand": on_hand, "recipe_name": "", "recipe_intro": "", "ingredients": "", **recipe}
+    escaped = {name: escape(text, quote=False) for name, text in variables.items()}
+    told = PROMPTS[step].format_messages(prep_time=minutes, language_name=language, **escaped)
+    return told[0].text, told[1].text
+
+
+def messages(step: Step = "proposal", on_hand: str = "beef, onions, peppers", **more: object) -> list[dict[str, str]]:
+    system, human = prompt(step, on_hand, **more)
+    return [{"role": "system", "content": system}, {"role": "user", "content": human}]
+
+
+def recipes(on_hand: str, minutes: int, language: str, seed: int = 0) -> list[dict[str, str]]:
+    return json.loads(reply(*prompt("proposal", on_hand, minutes, language), seed))
+
+
+def whole_recipe(on_hand: str, minutes: int, language: str, recipe: dict[str, str]) -> dict[str, str]:
+    about = {"recipe_name": recipe["name"], "recipe_intro": recipe["intro"]}
+    parts = {
+        step: reply(*prompt(step, on_hand, minutes, language, **about)) for step in ("ingredients", "intro", "sides")
+    }
+    steps = reply(*prompt("steps", on_hand, minutes, language, **about, ingredients=parts["ingredients"]))
+    return {**parts, "steps": steps}
