@@ -3,6 +3,9 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,8 @@ from hypothesis import strategies as st
 from chains.errors import ProposalError
 from chains.schema import Failed, Recipe
 from chains.shortlist import Shortlist, recipes_in
+
+T = TypeVar("T")
 
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda text: bool(text.strip()))
 recipes = st.lists(st.builds(Recipe, words, words), max_size=4)
@@ -37,6 +42,12 @@ def test_a_proposal_that_grows_only_ever_adds_recipes(proposed: list[Recipe], da
     assert early == recipes_in(text)[: len(early)]
 
 
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs it in a thread of its own, for the browser's tests leave a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def picked_by(seed: int, names: str) -> str:
     """The name that a shortlist of this seed picks from these recipes."""
 
@@ -51,7 +62,7 @@ def picked_by(seed: int, names: str) -> str:
         assert {recipe.name async for recipe in shortlist.others()} | {picked.name} == set(names[:3])
         return picked.name
 
-    return asyncio.run(pick())
+    return run(pick())
 
 
 @pytest.mark.parametrize("names", ["AB", "ABC", "ABCDE"])
@@ -82,4 +93,4 @@ def test_fewer_than_two_are_a_failure() -> None:
         with pytest.raises(ProposalError, match="too few"):
             [_ async for _ in shortlist.others()]
 
-    asyncio.run(ask())
+    run(ask())

@@ -8,11 +8,6 @@ from openai import OpenAI
 from app.standin import serving
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
     with serving(ttft_ms=0, tokens_per_s=0) as url:

@@ -1,11 +1,12 @@
 """The stand-in's wire, with OpenAI's own client where a real client would use it."""
 
-import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
-from openai import AsyncOpenAI, NotFoundError, OpenAI
+from openai import NotFoundError, OpenAI
 
 from app.standin import MODEL_ID, serving
 from tests.standin.prompts import messages
@@ -158,36 +159,34 @@ def test_the_same_seed_gives_the_same_text_in_another_server(client: OpenAI) -> 
     assert len({text(client, seed) for seed in range(6)}) > 1
 
 
-@pytest.mark.anyio
-async def test_streams_are_paced_side_by_side() -> None:
+def test_streams_are_paced_side_by_side() -> None:
     """Two paced streams advance together; neither waits for the end of the other."""
-    with serving(ttft_ms=20, tokens_per_s=200) as url:
-        async with AsyncOpenAI(base_url=url, api_key="any", max_retries=0) as client:
-            order: list[str] = []
+    order: list[str] = []
 
-            async def read(name: str) -> None:
-                stream = await client.chat.completions.create(
-                    model=MODEL_ID, messages=messages(), stream=True, max_tokens=20
-                )
-                async for _ in stream:
-                    order.append(name)  # noqa: PERF401 - as they arrive
+    def read(name: str) -> None:
+        for _ in client.chat.completions.create(model=MODEL_ID, messages=messages(), stream=True, max_tokens=20):
+            order.append(name)  # noqa: PERF401  as they arrive
 
-            await asyncio.gather(read("a"), read("b"))
+    with (
+        serving(ttft_ms=20, tokens_per_s=200) as url,
+        OpenAI(base_url=url, api_key="any", max_retries=0) as client,
+        ThreadPoolExecutor() as readers,
+    ):
+        list(readers.map(read, "ab"))
     assert order.index("b") < len(order) - 1 - order[::-1].index("a")
     assert order.index("a") < len(order) - 1 - order[::-1].index("b")
 
 
-@pytest.mark.anyio
-async def test_leaving_ends_open_streams(caplog: pytest.LogCaptureFixture) -> None:
+def test_leaving_ends_open_streams(caplog: pytest.LogCaptureFixture) -> None:
     """Leaving the context cuts off a stream that would take minutes, and logs no traceback."""
-    with serving(ttft_ms=0, tokens_per_s=0.5) as url:
-        client = AsyncOpenAI(base_url=url, api_key="any", max_retries=0)
-        stream = await client.chat.completions.create(model=MODEL_ID, messages=messages(), stream=True)
-        assert (await anext(aiter(stream))).choices[0].delta.role == "assistant"
-    with pytest.raises(Exception, match=r"(?i)connection|incomplete|peer|closed"):
-        async for _ in stream:
-            pass
-    await client.close()
+    with ExitStack() as server, ExitStack() as clients:
+        url = server.enter_context(serving(ttft_ms=0, tokens_per_s=0.5))
+        client = clients.enter_context(OpenAI(base_url=url, api_key="any", max_retries=0))
+        stream = client.chat.completions.create(model=MODEL_ID, messages=messages(), stream=True)
+        assert next(stream).choices[0].delta.role == "assistant"
+        server.close()
+        with pytest.raises(Exception, match=r"(?i)connection|incomplete|peer|closed"):
+            list(stream)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
