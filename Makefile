@@ -12,7 +12,7 @@ MAKE_VENV = uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 INSTALL = uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable .
 else
 # the pip that comes with Python 3.11 knows no --group
-MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade pip
+MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 endif
 
@@ -48,16 +48,17 @@ lock: $(VENV)/.for-checking
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-$(BIN)/python:
+$(VENV)/.made:
 	@echo "Setting up $(VENV) …"
 	@$(MAKE_VENV)
+	@touch $@
 
-$(VENV)/.for-running: $(SETUP) | $(BIN)/python
+$(VENV)/.for-running: $(SETUP) | $(VENV)/.made
 	@echo "Installing what Sizzle needs to run …"
 	@$(INSTALL)
 	@touch $@
 
-$(VENV)/.for-checking: $(SETUP) | $(BIN)/python
+$(VENV)/.for-checking: $(SETUP) | $(VENV)/.made
 	@echo "Installing what Sizzle needs to run and to be checked …"
 	@$(INSTALL) $(GROUPS:%=--group %)
 	@touch $@ $(VENV)/.for-running

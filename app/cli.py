@@ -1,7 +1,9 @@
 """The command line: serve, generate, models, standin. Each command imports what it needs, so that --help is quick."""
 
 import asyncio
+import os
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,6 +35,9 @@ def main() -> None:
         cli()
     except ConfigError as error:
         sys.exit(f"sizzle: {error}")
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does; what is still to be flushed, too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 @cli.command()
@@ -57,7 +62,9 @@ def generate(
     ],
     minutes: Annotated[int, typer.Option(help="How long cooking may take, 5 to 240 minutes.")] = 30,
     lang: Annotated[str, typer.Option(help="The recipe's language: en or ko.")] = "en",
-    seed: Annotated[int | None, typer.Option(help="A whole number that repeats the pick of the dish.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**53, help="A whole number that repeats the pick of the dish.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print each event as a line of JSON.")] = False,
 ) -> None:
     """Writes one recipe to the terminal, without a server."""
@@ -79,7 +86,8 @@ def models() -> None:
     settings = read_settings()
     registry = settings.load_registry()
     keys = settings.provider_keys()
-    Console().print(registry_table(registry, set(keys), settings.choose_models(registry)))
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console.print(registry_table(registry, set(keys), settings.choose_models(registry)))
 
 
 @cli.command()
@@ -115,11 +123,9 @@ async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen"
     from app.runs import Runs
 
     status = "failed"
-    async with kitchen(settings) as chain:
-        runs = Runs(chain, MemoryEventLog())
+    async with kitchen(settings) as chain, aclosing(Runs(chain, MemoryEventLog())) as runs:
         with screen:
             async for _, event in runs.follow(runs.start(request)):
                 screen.show(event)
                 status = event.status if isinstance(event, RunEnd) else status
-        await runs.aclose()
     return 0 if status == "ok" else 1

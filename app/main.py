@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import httpx2
@@ -27,13 +27,24 @@ logger = logging.getLogger(__name__)
 SEED_PAGE = "http://localhost:5173"  # where the seed project's own page is served from
 CONNECTIONS = httpx2.Limits(keepalive_expiry=60)  # seconds; the default forgets an idle connection after 5
 NO_MODEL = "The rule-based stand-in answers, not a language model: set GROQ_API_KEY or FIREWORKS_API_KEY."
+HEADERS = {
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "x-stainless-raw-response",  # by which the SDK itself tells, when the answer comes, what it wanted
+}
+LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 MAX_BODY = 64 * 1024  # bytes
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The server. Raises `ConfigError` if the settings, by default those of the environment, do not fit together."""
     settings = settings or read_settings()
-    app = FastAPI(title="Sizzle", lifespan=_lifespan(settings), max_body_size=MAX_BODY)
+    app = FastAPI(title="Sizzle", lifespan=_lifespan(settings), max_body_size=MAX_BODY, docs_url=None, redoc_url=None)
     app.state.about = about(settings)
     app.state.keep_alive_s = settings.keep_alive_s
     app.include_router(router)
@@ -58,10 +69,8 @@ def about(settings: Settings) -> dict[str, object]:
 def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with kitchen(settings) as chain:
-            app.state.runs = Runs(chain, MemoryEventLog())
+        async with kitchen(settings) as chain, aclosing(Runs(chain, MemoryEventLog())) as app.state.runs:
             yield
-            await app.state.runs.aclose()
 
     return lifespan
 
@@ -75,8 +84,20 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Runnable[RecipeRequest, 
         if STANDIN in registry.providers_of(chosen.values()):
             logger.warning(NO_MODEL)
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
-        async with httpx2.AsyncClient(limits=CONNECTIONS) as http:
+        async with _http_client() as http:
             yield recipe_chain(chat_models(registry, chosen, settings.provider_keys(), http))
+
+
+def _http_client() -> httpx2.AsyncClient:
+    # a proxy that the environment names is for the providers, not for what runs on this machine
+    direct: dict[str, httpx2.AsyncBaseTransport | None] = dict.fromkeys(LOOPBACK)
+    return httpx2.AsyncClient(limits=CONNECTIONS, mounts=direct, event_hooks={"request": [_drop_unasked_headers]})
+
+
+async def _drop_unasked_headers(request: httpx2.Request) -> None:
+    """Keeps what the OpenAI SDK reads from OPENAI_* variables from the providers, which are not OpenAI."""
+    for name in set(request.headers) - HEADERS:
+        del request.headers[name]
 
 
 def _standin(settings: Settings) -> AbstractContextManager[str]:

@@ -16,6 +16,7 @@ from chains.streaming import astream_fragments
 
 logger = logging.getLogger(__name__)
 
+DEADLINE = 300  # seconds for a whole run
 PROPOSED: Part = "alternates"  # this part fails exactly when the proposal fails
 
 
@@ -24,15 +25,15 @@ class Runs:
 
     def __init__(self, chain: Runnable[RecipeRequest, Any], log: MemoryEventLog) -> None:
         self._chain, self._log = chain, log
-        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._tasks: dict[UUID, asyncio.Task[RunStatus]] = {}
 
     def start(self, request: RecipeRequest) -> UUID:
         """Starts writing the recipe for `request`. It goes on whether or not anybody reads."""
-        run_id = uuid4()
+        run_id, started = uuid4(), perf_counter()
+        self._append(run_id, RunStart(str(run_id), request, PARTS))
         task = asyncio.create_task(self._write(run_id, request), name=f"run {run_id}")
-        self._log.append(str(run_id), RunStart(str(run_id), request, PARTS))
+        task.add_done_callback(lambda _: self._end(run_id, started))
         self._tasks[run_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(run_id, None))
         return run_id
 
     def follow(self, run_id: UUID, after: int = 0) -> AsyncGenerator[tuple[int, RunEvent]]:
@@ -54,17 +55,22 @@ class Runs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _write(self, run_id: UUID, request: RecipeRequest) -> None:
-        started = perf_counter()
-        status: RunStatus = "cancelled"
+    async def _write(self, run_id: UUID, request: RecipeRequest) -> RunStatus:
         try:
-            status = await self._write_parts(run_id, request)
+            async with asyncio.timeout(DEADLINE):
+                return await self._write_parts(run_id, request)
+        except TimeoutError:
+            self._append(run_id, RunError(f"The recipe took longer than {DEADLINE // 60} minutes: try again."))
         except Exception:  # the last place that can tell the reader
             logger.exception("run %s failed", run_id)
             self._append(run_id, RunError("Something went wrong on our side: try again."))
-            status = "failed"
-        finally:
-            self._append(run_id, RunEnd(status, round((perf_counter() - started) * 1000)))
+        return "failed"
+
+    def _end(self, run_id: UUID, started: float) -> None:
+        """Called when the run's task is done, even one that was cancelled before it began."""
+        task = self._tasks.pop(run_id)
+        status: RunStatus = "cancelled" if task.cancelled() else task.result()
+        self._append(run_id, RunEnd(status, round((perf_counter() - started) * 1000)))
 
     async def _write_parts(self, run_id: UUID, request: RecipeRequest) -> RunStatus:
         ends: dict[Part, Status] = {}

@@ -1,11 +1,12 @@
 """Settings: the only place that reads the environment and `.env`."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from chains.errors import ConfigError
 from chains.registry import Registry, load_registry
@@ -79,8 +80,13 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{_variable(first['loc'])}: {first['msg']}, not {first['input']!r}.") from None
+        first = error.errors(include_input=False)[0]
+        raise ConfigError(f"{_variable(first['loc'])}: {first['msg']}.") from None
+    except SettingsError as error:  # which names the field, and has the reason as its cause
+        field = re.findall(r'"(\w+)"', str(error))[0].upper()
+        raise ConfigError(f"SIZZLE_{field}: expected SIZZLE_{field}__<NAME>=…, or a JSON object.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(".env is not UTF-8.") from None
 
 
 def _variable(loc: Sequence[str | int]) -> str:

@@ -27,7 +27,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 def wire_event(event: RunEvent) -> bytes:
     """The bytes of one event, blank line included."""
     if isinstance(event, Fragment):
-        return f"data: {CODES[event.part]}|{_html(event)}\n\n".encode(errors="replace")
+        return f"data: {CODES[event.part]}|{_html(event)}\n\n".encode()
     name = EVENT_NAMES[type(event)]
     return b"event: %b\ndata: %b|%b\n\n" % (name.encode(), name.encode(), to_json(event))
 

@@ -70,7 +70,7 @@ class LivePanels:
         self._title = Text("Proposing three recipes …", style="dim")
         self._texts = {part: Text() for part in self._headings}
         self._states: dict[Part, tuple[str, str]] = dict.fromkeys(self._headings, ("waiting", "dim"))
-        self._live = Live(get_renderable=self._panels, refresh_per_second=12, vertical_overflow="visible")
+        self._live = Live(get_renderable=self._panels, refresh_per_second=12, vertical_overflow="crop")
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -114,12 +114,16 @@ def _state(status: str, message: str | None) -> tuple[str, str]:
 
 def registry_table(registry: Registry, with_key: set[str], chosen: Mapping[Step, str]) -> Table:
     """The models of the registry with their windows and outputs in tokens, keys, and the steps that they write."""
-    table = Table("Model", "Provider", "Id", "Key", "Steps", box=box.SIMPLE)
+    table = Table(box=box.SIMPLE)
+    for heading in ("Model", "Id"):
+        table.add_column(heading, no_wrap=True, overflow="fold")
+    for heading in ("Provider", "Key", "Steps"):
+        table.add_column(heading)
     for heading in ("Window", "Output"):
         table.add_column(heading, justify="right")
     for name, model in registry.models.items():
         provider = registry.providers[model.provider]
         key = "not needed" if not provider.needs_key else "set" if model.provider in with_key else "missing"
         steps = ", ".join(step for step, writer in chosen.items() if writer == name)
-        table.add_row(name, provider.label, model.id, key, steps, f"{model.context_window:,}", f"{model.max_output:,}")
+        table.add_row(name, model.id, provider.label, key, steps, f"{model.context_window:,}", f"{model.max_output:,}")
     return table

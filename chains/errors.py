@@ -3,6 +3,7 @@
 SizzleError
 ├── ConfigError        the registry, a step's model or a key does not fit; said at the start
 ├── ProviderError      a provider refused, failed, or answered what can't be read
+│   └── EmptyAnswer    … came to its end without a word
 ├── PromptTooLong      the prompt and the answer's limit don't fit the model's window; nothing was sent
 ├── ProposalError      no two usable recipes were proposed
 └── InputFailed        what this part is made from has failed
@@ -19,6 +20,10 @@ class ConfigError(SizzleError):
 
 class ProviderError(SizzleError):
     """A provider refused, failed, or answered what can't be read. Never holds the provider's own words."""
+
+
+class EmptyAnswer(ProviderError):
+    """The provider came to its end without a word."""
 
 
 class PromptTooLong(SizzleError):

@@ -12,12 +12,12 @@ HEADINGS: dict[Language, dict[Part, str]] = {
         "alternates": "Other ideas",
     },
     "ko": {
-        "intro": "요리 소개",
+        "intro": "요리 이야기",
         "ingredients": "재료",
         "steps": "만드는 법",
-        "sides": "곁들임",
-        "nutrition": "영양 이야기",
-        "alternates": "다른 요리",
+        "sides": "곁들이면 좋은 것",
+        "nutrition": "알아 두면 좋은 것",
+        "alternates": "다른 아이디어",
     },
 }
 

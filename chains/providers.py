@@ -1,20 +1,18 @@
 """The models as LangChain knows them. The only place that names ChatOpenAI."""
 
 import logging
-from collections.abc import AsyncIterator, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx2
 import openai
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 from typing_extensions import override
 
-from chains.errors import PromptTooLong, ProviderError, SizzleError
+from chains.errors import EmptyAnswer, PromptTooLong, ProviderError
 from chains.registry import Registry
 from chains.schema import STEPS, Step
 
@@ -48,35 +46,38 @@ class ProviderChat(ChatOpenAI):
     async def _astream(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        empty = True
-        with self._speaking_for_the_provider(messages):
+        self._check_window(messages)
+        written, reason = False, None
+        try:
             async for chunk in super()._astream(messages, *args, **kwargs):
-                empty = empty and not chunk.text
+                written = written or bool(chunk.text.strip())
+                reason = (chunk.generation_info or {}).get("finish_reason", reason)
                 yield chunk
-            if empty:
-                raise ProviderError(f"{self.label} ended its answer without a word: try again.")
+        except Exception as error:  # whatever the SDK makes of a provider's answer  # noqa: BLE001
+            raise self._in_our_words(error, written) from None
+        if not written:
+            raise self._empty(reason)
 
     @override
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        with self._speaking_for_the_provider(messages):
-            return await super()._agenerate(messages, stop, run_manager, **kwargs)
-
-    @contextmanager
-    def _speaking_for_the_provider(self, messages: list[BaseMessage]) -> Generator[None]:
+    async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         self._check_window(messages)
         try:
-            yield
-        except SizzleError:
-            raise
-        except Exception as error:  # whatever the SDK makes of a provider's answer  # noqa: BLE001
-            logger.warning("%s (%s): %s", self.label, self.model_name, _kind(error))
-            raise ProviderError(f"{self.label} {_advice(error)}") from None
+            result = await super()._agenerate(messages, *args, **kwargs)
+        except Exception as error:  # as above  # noqa: BLE001
+            raise self._in_our_words(error, written=False) from None
+        if not result.generations[0].text.strip():
+            raise self._empty((result.generations[0].generation_info or {}).get("finish_reason"))
+        return result
+
+    def _in_our_words(self, error: Exception, written: bool) -> ProviderError:
+        logger.warning("%s (%s): %s", self.label, self.model_name, _kind(error))
+        return ProviderError(f"{self.label} {_advice(error, written)}")
+
+    def _empty(self, finish_reason: str | None) -> EmptyAnswer:
+        logger.warning("%s (%s): no text, finish_reason %s", self.label, self.model_name, finish_reason)
+        if finish_reason == "length":
+            return EmptyAnswer(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
+        return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
 
     def _check_window(self, messages: list[BaseMessage]) -> None:
         # Four bytes of UTF-8 to a token: tokenizers of the models in use need about as many in English and Korean.
@@ -94,16 +95,16 @@ def _kind(error: Exception) -> str:
     return type(error).__name__ + status
 
 
-def _advice(error: Exception) -> str:
+def _advice(error: Exception, written: bool) -> str:
     match error:
         case openai.APIStatusError(status_code=int(status)):
             return _WHAT_TO_DO.get(status, f"failed ({status}): try again.")
         case openai.APITimeoutError() | httpx2.TimeoutException():
-            return "did not answer in time: try again."
-        case openai.APIConnectionError() | httpx2.ConnectError():
-            return "could not be reached: check the network and the base URL."
-        case httpx2.HTTPError():
-            return "broke the connection off: try again."
+            return "fell silent: try again." if written else "did not answer in time: try again."
+        case openai.APIConnectionError() | httpx2.HTTPError():
+            if written:
+                return "broke the connection off: try again."
+            return "could not be reached: check the network, the base URL and the API key's form."
         case _:
             return "failed or sent what can't be read: try again."
 
@@ -136,6 +137,7 @@ def _chat_model(
         max_completion_tokens=min(wanted.max_tokens, model.max_output),
         reasoning_effort=model.reasoning_effort,
         http_async_client=http,
+        http_socket_options=(),  # else it warns of a proxy in the environment, though the client is ours
         timeout=TIMEOUT,
         max_retries=0,
         stream_usage=True,

@@ -10,7 +10,7 @@ request ─┬─ nutrition
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from html import escape
 from typing import Any, cast
 
@@ -23,10 +23,10 @@ from langchain_core.runnables import (
     RunnablePassthrough,
 )
 
-from chains.errors import InputFailed, SizzleError
+from chains.errors import EmptyAnswer, InputFailed, SizzleError
 from chains.prompts import PROMPTS
 from chains.providers import ProviderChat
-from chains.schema import Failed, Part, Recipe, RecipeRequest, Step
+from chains.schema import Failed, Part, Recipe, RecipeRequest, Step, valid
 from chains.shortlist import Shortlist, recipes_in
 
 logger = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ PROPOSALS = 2  # a list of fewer than two usable recipes is asked for once more
 def recipe_chain(models: Mapping[Step, ProviderChat]) -> Runnable[RecipeRequest, dict[Part, Any]]:
     """From a `RecipeRequest`, or its dict, to each part's text; the alternates are a list of `Recipe`.
 
-    A part that failed is a `Failed` with the reason; no failure reaches the part's siblings. Tokens come out while the
-    chain runs as `astream_events`: see `astream_fragments`.
+    Call it with `ainvoke`: a part that failed is then a `Failed` with the reason, and no failure reaches the part's
+    siblings. Its tokens come out while it runs as `astream_events`: see `astream_fragments`.
     """
     steps = {name: step(name, models[name]) for name in models}
     ingredients_then_steps = (
@@ -80,7 +80,9 @@ async def material(inputs: Variables) -> Variables:
         if isinstance(value, Failed):
             missing = "ingredients" if name == "ingredients" else "recipe"
             raise InputFailed(f"Needs the {missing}, which failed.")
-    return {name: escape(value, quote=False) if isinstance(value, str) else value for name, value in inputs.items()}
+    return {
+        name: escape(valid(value), quote=False) if isinstance(value, str) else value for name, value in inputs.items()
+    }
 
 
 def part(name: Part, written: Runnable[Variables, Any]) -> Runnable[Variables, Any]:
@@ -111,9 +113,10 @@ def proposing(step: Runnable[Variables, str]) -> Callable[[Variables], Coroutine
         try:
             for _ in range(PROPOSALS):
                 proposed = recipes.astream(inputs)
-                async with aclosing(cast(AsyncGenerator[Recipe], proposed)):
-                    async for recipe in proposed:
-                        shortlist.add(recipe)
+                with suppress(EmptyAnswer):
+                    async with aclosing(cast(AsyncGenerator[Recipe], proposed)):
+                        async for recipe in proposed:
+                            shortlist.add(recipe)
                 if shortlist.is_enough:
                     break
         except Exception as error:  # noqa: BLE001  like a part, it fails alone

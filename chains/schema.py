@@ -14,6 +14,11 @@ PARTS: tuple[Part, ...] = get_args(Part)
 STEPS: tuple[Step, ...] = get_args(Step)
 
 
+def valid(text: str) -> str:
+    """The text with lone surrogates, which JSON can hold and UTF-8 can't, replaced by question marks."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def _has_a_letter(text: str) -> str:
     if not any(character.isalpha() for character in text):
         raise ValueError("name at least one ingredient in letters")
@@ -47,7 +52,12 @@ class RecipeRequest(BaseModel):
         default="en", title="Language", description="The recipe's language: en for English or ko for Korean."
     )
     seed: int | None = Field(
-        default=None, title="Seed", description="A whole number that repeats the pick, or nothing for chance."
+        default=None,
+        ge=0,
+        le=2**53,
+        strict=True,
+        title="Seed",
+        description="A whole number from 0 to 2^53 that repeats the pick, or nothing for chance.",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import json_repair
 
 from chains.errors import ProposalError
-from chains.schema import Failed, Proposal, Recipe
+from chains.schema import Failed, Proposal, Recipe, valid
 
 PLACES = 3
 ENOUGH = 2
@@ -38,9 +38,13 @@ def recipes_in(text: str) -> list[Recipe]:
 def _recipe(value: Any) -> list[Recipe]:
     match value:
         case {"name": str(name), "intro": str(intro)} if name.strip() and intro.strip():
-            return [Recipe(" ".join(name.split()), " ".join(intro.split()))]
+            return [Recipe(_one_line(name), _one_line(intro))]
         case _:
             return []
+
+
+def _one_line(text: str) -> str:
+    return " ".join(valid(text).split())
 
 
 class Shortlist:
@@ -49,6 +53,8 @@ class Shortlist:
     The place to be picked is drawn before any is filled, each with the same chance, so that whoever waits for the pick
     need not wait for the rest of the list. A list that ends short of that place is drawn from anew, evenly: of n places
     each then has the chance 1/3 + (3 - n)/3 · 1/n = 1/n. Recipes beyond the third are not read.
+
+    Those who wait are shielded: one that is cancelled does not take the place that it waits for along.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -91,13 +97,13 @@ class Shortlist:
 
     async def pick(self) -> Recipe | Failed:
         """The picked recipe, as soon as it is there, or why there is none."""
-        return await self._pick
+        return await asyncio.shield(self._pick)
 
     async def others(self) -> AsyncIterator[Recipe]:
         """The recipes that are not picked, each as soon as it is there. Raises `ProposalError` if there are too few."""
         picked = await self.pick()
         for place in self._places:
-            recipe = await place
+            recipe = await asyncio.shield(place)
             if recipe and recipe != picked:
                 yield recipe
         if not self.is_enough:

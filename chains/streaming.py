@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.schema import StreamEvent
 
-from chains.schema import PARTS, Failed, Fragment, Part, PartEnd, PartStart, Recipe, RecipeRequest, Step, Update
+from chains.schema import PARTS, Failed, Fragment, Part, PartEnd, PartStart, Recipe, RecipeRequest, Step, Update, valid
 from chains.shortlist import Shortlist
 
 _CUT_OFF = {
@@ -90,7 +90,7 @@ class _Reader:
         writing = self._writing[part]
         writing.first = writing.first or perf_counter()
         # the proposal's JSON is no text for people: its recipes come as they are complete
-        return [] if part == "alternates" else [Fragment(part, text)]
+        return [] if part == "alternates" else [Fragment(part, valid(text))]
 
     def _answered(self, writing: _Writing, message: AIMessage) -> list[Update]:
         writing.finish_reason = message.response_metadata.get("finish_reason")

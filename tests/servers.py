@@ -4,10 +4,11 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -53,6 +54,7 @@ class Refuse:
     body: str = '{"error": {"message": "provider words sk-canary-1234"}}'
 
 
+T = TypeVar("T")
 Script = list[str | bytes | Gate | Finish | Refuse]
 
 
@@ -125,6 +127,12 @@ def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
     return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs it in a thread of its own, for the browser's tests leave a loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 @contextmanager

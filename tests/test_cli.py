@@ -4,14 +4,18 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import httpx
+import pyte
 import pytest
 
 from app.eventlog import EVENT_NAMES
+from app.terminal import HEADINGS
 from tests.servers import Refuse, provider
 
 SIZZLE = str(Path(sys.executable).with_name("sizzle"))
@@ -61,10 +65,12 @@ def test_generate_prints_json_lines() -> None:
     assert [events[0]["event"], events[-1]["event"], events[-1]["status"]] == ["run", "end", "ok"]
 
 
-def test_generate_fills_panels_on_a_terminal() -> None:
-    """On a tty six panels are drawn, and the last drawing says that each is done."""
+@pytest.mark.parametrize("lines", [24, 60])
+def test_generate_fills_panels_on_a_terminal(lines: int) -> None:
+    """On a tty, even one of 24 lines, six panels are drawn; at the end the whole recipe stands there once."""
     main_end, terminal_end = pty.openpty()
-    env = os.environ | FAST | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "60"}
+    termios.tcsetwinsize(terminal_end, (lines, 100))
+    env = os.environ | FAST | {"TERM": "xterm-256color"}
     command = [SIZZLE, "generate", "beef, onions"]
     process = subprocess.Popen(command, stdout=terminal_end, stderr=subprocess.DEVNULL, env=env)  # noqa: S603
     os.close(terminal_end)
@@ -76,7 +82,35 @@ def test_generate_fills_panels_on_a_terminal() -> None:
         except OSError:  # what reading a pty answers when the other end is closed
             pass
     assert process.wait(10) == 0
-    assert drawn.decode().count("done") >= 6
+    terminal = pyte.HistoryScreen(100, lines, history=2000)
+    pyte.ByteStream(terminal).feed(drawn)
+    above = ["".join(cell.data for _, cell in sorted(line.items())) for line in terminal.history.top]
+    shown = [*above, *terminal.display]
+    assert sum("─ done ─" in line for line in shown) == 6
+    for heading in HEADINGS["en"].values():
+        assert sum(f"─ {heading} ─" in line for line in shown) == 1
+
+
+def test_generate_ends_quietly_when_its_reader_does() -> None:
+    """`| head -1` and Ctrl-C end it without a stack trace."""
+    command = f"{SIZZLE} generate 'beef, onions' --json | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ | FAST)  # noqa: S603, S607
+    assert "Traceback" not in done.stderr
+    process = subprocess.Popen(  # noqa: S603
+        [SIZZLE, "generate", "beef", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert [process.returncode, "Traceback" in said] == [130, False]
+
+
+def test_a_proxy_is_not_asked_for_what_runs_on_this_machine() -> None:
+    """With a proxy in the environment the stand-in answers as before."""
+    done = sizzle("generate", "beef", HTTP_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
 
 
 def test_generate_reports_what_failed() -> None:
@@ -117,8 +151,8 @@ def test_a_wrong_setting_is_one_line(command: list[str]) -> None:
 
 def test_models_shows_the_registry() -> None:
     """Every model with window, output, whether its key is set, and the steps that it writes."""
-    said = sizzle("models", GROQ_API_KEY="sk-secret", COLUMNS="160").stdout
-    assert re.search(r"groq-gpt-oss-20b .* set .* proposal, ingredients .* 131,072 .* 65,536", said)
+    said = sizzle("models", GROQ_API_KEY="sk-secret").stdout
+    assert re.search(r"groq-gpt-oss-20b +openai/gpt-oss-20b .* set .* proposal, ingredients .* 131,072 .* 65,536", said)
     assert re.search(r"fireworks-glm-flash .* missing ", said)
     assert "sk-secret" not in said
 

@@ -1,14 +1,18 @@
 """What fails, and what it takes with it: nothing that it need not."""
 
 import json
+from typing import Any
 
 import httpx
 import pytest
 
+from app.main import kitchen
+from app.settings import Settings
 from app.sse import CODES
+from chains.schema import Failed
 from tests.client import ASKED, read, texts, told, wait_until
 from tests.conftest import ServeScripts
-from tests.servers import RECIPES, Finish, Gate, Refuse
+from tests.servers import RECIPES, Finish, Gate, Refuse, Script, provider, run
 
 
 @pytest.mark.parametrize("part", ["ingredients", "intro", "nutrition", "sides", "steps"])
@@ -104,8 +108,9 @@ def test_too_few_recipes_twice_fail_the_run(serve_scripts: ServeScripts, propose
     url, provider = serve_scripts({"proposal": [proposed]})
     events = read(url)
     assert told(events, "end")[0]["status"] == "failed"
+    assert "two recipes" in told(events, "error")[0]["message"]
     assert len([error for error in told(events, "error") if error["part"] is None]) == 1
-    assert [call["step"] for call in provider.calls].count("proposal") <= 2
+    assert [call["step"] for call in provider.calls].count("proposal") == 2
 
 
 def test_a_client_that_goes_away_closes_the_calls(serve_scripts: ServeScripts) -> None:
@@ -134,3 +139,54 @@ def test_a_client_that_goes_away_before_the_pick_closes_the_calls(serve_scripts:
         assert wait_until(lambda: len(provider.calls) == 2, seconds=1)
     assert wait_until(lambda: set(provider.closed) == {"proposal", "nutrition"}, seconds=1)
     assert len(provider.calls) == 2
+
+
+def test_an_empty_proposal_is_asked_for_once_more(serve_scripts: ServeScripts) -> None:
+    """An answer without a word is a list with too few recipes."""
+    url, provider = serve_scripts({"proposal": [[Finish("stop")], [json.dumps(RECIPES)]]})
+    assert told(read(url), "end")[0]["status"] == "ok"
+    assert [call["step"] for call in provider.calls].count("proposal") == 2
+
+
+def test_half_an_emoji_is_no_error(serve_scripts: ServeScripts) -> None:
+    """Lone surrogates, which JSON can hold and UTF-8 can't, become question marks wherever a model writes them."""
+    named = json.dumps([{"name": f"{name}\ud83d", "intro": "x\udd25"} for name in "AB"])
+    url, provider = serve_scripts({"proposal": [named], "ingredients": ["- beef \ud83d"], "intro": ["so \ud83d", "!"]})
+    events = read(url)
+    assert told(events, "end")[0]["status"] == "ok"
+    assert [recipe["name"] for recipe in told(events, "proposal")[-1]["recipes"]] == ["A?", "B?"]
+    assert [texts(events)["int"], texts(events)["add"]] == ["so ?!", "- beef ?"]
+    assert "steps" in {call["step"] for call in provider.calls}
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ([Finish("length")], "raise the step's max_tokens"),
+        (["  \n ", Finish("stop")], "without a word"),
+        (["half ", b"data: {half\n\n"], "can't be read"),
+        (["half ", b'data: {"error": {"message": "x"}}\n\n'], "failed"),
+    ],
+)
+def test_a_failure_says_what_happened(
+    serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, script: Script, said: str
+) -> None:
+    """An answer spent on reasoning, one of white space only, one that can't be read: each has words, and a log line."""
+    url, _ = serve_scripts({"intro": script})
+    (end,) = [end for end in told(read(url), "part_end") if end["status"] == "failed"]
+    assert [end["part"], said in end["message"]] == ["intro", True]
+    assert "Groq (openai/gpt-oss-120b): " in caplog.text
+
+
+def test_the_chain_by_itself_gives_texts_and_failures() -> None:
+    """Without a server, `ainvoke` answers with each part's text, or with why there is none."""
+
+    async def cook(url: str) -> Any:
+        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as chain:
+            return await chain.ainvoke({"ingredientsOnHand": "beef", "seed": 1})
+
+    with provider({"ingredients": [Refuse(404)]}) as scripted:
+        parts = run(cook(scripted.url))
+    assert [parts["intro"], len(parts["alternates"])] == ["intro one, intro two.", 2]
+    assert parts["ingredients"] == Failed("Groq does not know the model (404): check the model's id in the registry.")
+    assert parts["steps"] == Failed("Needs the ingredients, which failed.")

@@ -2,6 +2,7 @@
 
 import html
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 from app.sse import CODES
 from tests.client import ASKED, read, texts, told
 from tests.conftest import Serve, ServeScripts
-from tests.servers import RECIPES, Gate, Provider, default_script
+from tests.servers import RECIPES, Gate
 
 
 def test_all_six_codes_come_and_the_run_ends_once(serve_scripts: ServeScripts) -> None:
@@ -111,6 +112,9 @@ BAD = [
     ({"ingredientsOnHand": "beef", "prepTime": 30.5}, "prepTime"),
     ({"ingredientsOnHand": "beef", "language": "fr"}, "language"),
     ({"ingredientsOnHand": "beef", "model": "x"}, "model"),
+    ({"ingredientsOnHand": "beef", "seed": 10**26}, "seed"),
+    ({"ingredientsOnHand": "beef", "seed": True}, "seed"),
+    ({"ingredientsOnHand": "beef", "seed": -1}, "seed"),
 ]
 
 
@@ -175,8 +179,19 @@ def test_numbers_and_numeric_strings_are_alike(serve_scripts: ServeScripts) -> N
     assert all("<prep_time_minutes>45<" in call["body"]["messages"][1]["content"] for call in provider.calls)
 
 
-def test_a_default_script_is_enough(serve_scripts: ServeScripts) -> None:
-    """Two recipes at once on one server do not mix."""
-    url, provider = serve_scripts({"intro": default_script("intro")})
-    assert isinstance(provider, Provider)
-    assert texts(read(url))["int"] == texts(read(url))["int"]
+def test_recipes_written_at_once_do_not_mix(serve_scripts: ServeScripts) -> None:
+    """Eight readers at once each get their own cook's words, whole."""
+
+    def cook(number: int) -> list[str]:
+        events = read(url, {"ingredientsOnHand": f"beef no. {number}", "seed": number})
+        assert told(events, "run")[0]["request"]["ingredientsOnHand"] == f"beef no. {number}"
+        return sorted(texts(events))
+
+    url, provider = serve_scripts()
+    with ThreadPoolExecutor(8) as readers:
+        assert list(readers.map(cook, range(8))) == [sorted(CODES.values())] * 8
+    for number in range(8):
+        asked = [
+            call for call in provider.calls if f"beef no. {number}\n" in str(call["body"]["messages"][1]["content"])
+        ]
+        assert len(asked) == 6

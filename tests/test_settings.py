@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.main import create_app
+from app.main import HEADERS, create_app
 from app.settings import Settings, read_settings
 from chains.errors import ConfigError
 from chains.registry import load_registry
@@ -123,6 +123,10 @@ WRONG = [
     ({"SIZZLE_MODELS__STEPS": "gpt-9"}, "unknown model 'gpt-9'"),
     ({"SIZZLE_MODELS__STEPS": "groq-gpt-oss-20b"}, "no key for groq"),
     ({"SIZZLE_REGISTRY": "nowhere.toml"}, "nowhere.toml"),
+    ({"SIZZLE_MODELS": "foo"}, "SIZZLE_MODELS: expected SIZZLE_MODELS__<NAME>"),
+    ({"SIZZLE_KEYS": "sk-secret"}, "SIZZLE_KEYS: expected SIZZLE_KEYS__<NAME>"),
+    ({"SIZZLE_KEYS__A__B": "sk-secret"}, "SIZZLE_KEYS__A: "),
+    ({"SIZZLE_KEYS": '{"a": ["sk-secret"]}'}, "SIZZLE_KEYS__A: "),
 ]
 
 
@@ -137,6 +141,7 @@ def test_a_wrong_setting_is_named_in_one_line(
         create_app()
     assert named in str(raised.value)
     assert "\n" not in str(raised.value)
+    assert "sk-secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -175,3 +180,16 @@ def test_settings_come_from_the_environment_and_from_dotenv(monkeypatch: pytest.
     assert settings.standin_seed == 4
     assert settings.cors_origins == ("https://a.example", "https://b.example")
     assert "from-" not in repr(settings)
+
+
+def test_what_the_sdk_reads_from_the_environment_stays_here(
+    serve_scripts: ServeScripts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No OPENAI_* variable reaches a provider, and no header but those that a call needs."""
+    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "leak")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-leak: leak")
+    url, provider = serve_scripts()
+    assert told(read(url), "end")[0]["status"] == "ok"
+    assert "leak" not in str([call["headers"] for call in provider.calls])
+    assert {name for call in provider.calls for name in call["headers"]} <= HEADERS

@@ -3,9 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -14,8 +11,7 @@ from hypothesis import strategies as st
 from chains.errors import ProposalError
 from chains.schema import Failed, Recipe
 from chains.shortlist import Shortlist, recipes_in
-
-T = TypeVar("T")
+from tests.servers import run
 
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda text: bool(text.strip()))
 recipes = st.lists(st.builds(Recipe, words, words), max_size=4)
@@ -40,12 +36,6 @@ def test_a_proposal_that_grows_only_ever_adds_recipes(proposed: list[Recipe], da
     cut = data.draw(st.integers(0, len(text)))
     early = recipes_in(text[:cut])
     assert early == recipes_in(text)[: len(early)]
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs it in a thread of its own, for the browser's tests leave a loop running in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, coroutine).result()
 
 
 def picked_by(seed: int, names: str) -> str:
@@ -92,5 +82,23 @@ def test_fewer_than_two_are_a_failure() -> None:
         assert await shortlist.pick() == Failed("too few")
         with pytest.raises(ProposalError, match="too few"):
             [_ async for _ in shortlist.others()]
+
+    run(ask())
+
+
+def test_a_reader_that_is_cancelled_takes_nothing_along() -> None:
+    """The shortlist is filled and closed as before, and the other readers get what they wait for."""
+
+    async def ask() -> None:
+        shortlist = Shortlist(seed=0)
+        leaving, staying = asyncio.create_task(shortlist.pick()), asyncio.create_task(shortlist.pick())
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.sleep(0)
+        for name in "ABC":
+            shortlist.add(Recipe(name, "x"))
+        shortlist.close("too few")
+        assert await staying == Recipe("B", "x")
+        assert leaving.cancelled()
 
     run(ask())

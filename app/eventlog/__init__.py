@@ -62,9 +62,9 @@ class MemoryEventLog:
         """The events after number `after`, numbered from 1, as they come, to the run's end. Raises `KeyError`."""
         log = self._logs[run_id]
         while True:
-            for event in log.events[after:]:
+            while after < len(log.events):  # looked at anew after each yield, during which the log may have grown
                 after += 1
-                yield after, event
+                yield after, log.events[after - 1]
             if log.ended:
                 return
             await log.grown(beyond=after)
