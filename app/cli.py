@@ -121,9 +121,13 @@ async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen"
     from app.eventlog import MemoryEventLog, RunEnd
     from app.main import kitchen
     from app.runs import Runs
+    from chains.recipe import recipe_chain
 
     status = "failed"
-    async with kitchen(settings) as chain, aclosing(Runs(chain, MemoryEventLog())) as runs:
+    async with (
+        kitchen(settings) as models,
+        aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as runs,
+    ):
         with screen:
             async for _, event in runs.follow(runs.start(request)):
                 screen.show(event)

@@ -1,26 +1,27 @@
 """The application: create_app() wires settings, models, chain, runs and routes together."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
 
 import httpx2
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
-from langchain_core.runnables import Runnable
 from starlette.types import Lifespan
 
 from app.eventlog import MemoryEventLog
-from app.routes import WEB, bad_input, router
+from app.langserve_routes import add_chain_routes
+from app.routes import WEB, bad_input, failed_call, router
 from app.runs import Runs
 from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
-from chains.providers import chat_models
-from chains.recipe import recipe_chain
-from chains.schema import RecipeRequest
+from chains.errors import SizzleError
+from chains.providers import ChatModels
+from chains.recipe import ChatModel, recipe_chain
+from chains.schema import Step
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     app.add_exception_handler(RequestValidationError, bad_input)
+    app.add_exception_handler(SizzleError, failed_call)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=[SEED_PAGE, *settings.cors_origins],
@@ -69,15 +71,27 @@ def about(settings: Settings) -> dict[str, object]:
 def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with kitchen(settings) as chain, aclosing(Runs(chain, MemoryEventLog())) as app.state.runs:
+        async with (
+            kitchen(settings) as models,
+            aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as app.state.runs,
+        ):
+            add_chain_routes(app, models.choosable)
             yield
 
     return lifespan
 
 
+@dataclass(frozen=True)
+class Models:
+    """A model for each step: as the settings chose it, and with the configurable field `model`."""
+
+    chosen: Mapping[Step, ChatModel]
+    choosable: Mapping[Step, ChatModel]
+
+
 @asynccontextmanager
-async def kitchen(settings: Settings) -> AsyncGenerator[Runnable[RecipeRequest, Any]]:
-    """The recipe chain with the models that the settings name; where one is the stand-in, it runs for as long."""
+async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
+    """The models that the settings name, with their connections; where one is the stand-in, it runs for as long."""
     registry = settings.load_registry()
     chosen = settings.choose_models(registry)
     with ExitStack() as stack:
@@ -85,7 +99,8 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Runnable[RecipeRequest, 
             logger.warning(NO_MODEL)
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
         async with _http_client() as http:
-            yield recipe_chain(chat_models(registry, chosen, settings.provider_keys(), http))
+            maker = ChatModels(registry, chosen, settings.provider_keys(), http)
+            yield Models(maker.as_chosen(), maker.choosable(settings.usable_providers(registry)))
 
 
 def _http_client() -> httpx2.AsyncClient:

@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse
 
 from app.runs import Runs
 from app.sse import wire_event
-from chains.schema import RecipeRequest
+from chains.schema import RecipeRequest, StepsRequest
 
 WEB = Path(str(files("app") / "web"))
 PAGE_HEADERS = {
@@ -65,11 +65,21 @@ async def bad_input(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": [_complaint(problem) for problem in error.errors()]}, status_code=422)
 
 
+async def failed_call(_: Request, error: Exception) -> JSONResponse:
+    """502 with our own words about what a provider did."""
+    return JSONResponse({"detail": str(error)}, status_code=502)
+
+
 def _complaint(problem: Mapping[str, Any]) -> dict[str, str]:
-    place = problem["loc"]
-    field = str(place[1]) if len(place) > 1 and isinstance(place[1], str) else "body"
-    right = _RIGHT.get(field, "A JSON object with " + ", ".join(_RIGHT) + ".")
+    names = [place for place in problem["loc"] if isinstance(place, str) and place not in ("body", "__root__")]
+    field = names[0] if names else "body"
+    right = _RIGHT.get(field, "A JSON object with " + ", ".join(_ASKED) + ".")
     return {"field": field, "message": f"{problem['msg'].removeprefix('Value error, ')}.", "expected": right}
 
 
-_RIGHT = {field.alias or name: field.description or "" for name, field in RecipeRequest.model_fields.items()}
+def _described(asked: type[RecipeRequest]) -> dict[str, str]:
+    return {field.alias or name: field.description or "" for name, field in asked.model_fields.items()}
+
+
+_ASKED = _described(RecipeRequest)
+_RIGHT = _described(StepsRequest)

@@ -74,7 +74,7 @@ class Runs:
 
     async def _write_parts(self, run_id: UUID, request: RecipeRequest) -> RunStatus:
         ends: dict[Part, Status] = {}
-        async with aclosing(astream_fragments(self._chain, request, run_id)) as updates:
+        async with aclosing(astream_fragments(self._chain, request, {"run_id": run_id})) as updates:
             async for update in updates:
                 self._append(run_id, update)
                 match update:

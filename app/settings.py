@@ -60,19 +60,19 @@ class Settings(BaseSettings):
         return load_registry(self.registry).at({name: str(url).rstrip("/") for name, url in urls.items() if url})
 
     def choose_models(self, registry: Registry) -> dict[Step, str]:
-        """The model's name for each step. Raises `ConfigError`.
+        """The model's name for each step. Raises `ConfigError`."""
+        return registry.choose(self.usable_providers(registry), self.models)
 
-        The stand-in takes part if there is no key at all, or if a step asks for it by name.
+    def usable_providers(self, registry: Registry) -> set[str]:
+        """The providers that have a key or need none.
+
+        The stand-in is among them if there is no key at all, or if a step asks for it by name.
         """
         keys = self.provider_keys()
-        keyless = {name for name, provider in registry.providers.items() if not provider.needs_key}
-        usable = keyless | keys.keys()
-        if keys and not self._ask_for_the_standin(registry):
+        usable = keys.keys() | {name for name, provider in registry.providers.items() if not provider.needs_key}
+        if keys and STANDIN not in registry.providers_of(self.models.values()):
             usable -= {STANDIN}
-        return registry.choose(usable, self.models)
-
-    def _ask_for_the_standin(self, registry: Registry) -> bool:
-        return STANDIN in registry.providers_of(self.models.values())
+        return usable
 
 
 def read_settings() -> Settings:

@@ -1,6 +1,13 @@
 """A recipe as one text: Markdown in reading order, streamed as far as it can be read."""
 
-from chains.schema import Fragment, Language, Part, PartEnd, Proposal, Update
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from chains.schema import Fragment, Language, Part, PartEnd, Proposal, RecipeRequest, Update
+from chains.streaming import astream_fragments
 
 HEADINGS: dict[Language, dict[Part, str]] = {
     "en": {
@@ -20,6 +27,22 @@ HEADINGS: dict[Language, dict[Part, str]] = {
         "alternates": "다른 아이디어",
     },
 }
+
+
+def markdown_chain(chain: Runnable[RecipeRequest, Any]) -> Runnable[RecipeRequest, str]:
+    """The recipe chain with its result as one Markdown text, streamed in reading order."""
+
+    async def recipe(request: RecipeRequest | dict[str, Any]) -> AsyncIterator[str]:
+        asked = RecipeRequest.model_validate(request)
+        writer = MarkdownWriter(asked.language)
+        # no callbacks from outside: LangServe's would log every token of every step, and their inputs, to the client
+        async with aclosing(astream_fragments(chain, asked, {"callbacks": []})) as updates:
+            async for update in updates:
+                if text := writer.write(update):
+                    yield text
+
+    # a generator function in a RunnableLambda streams, and its configurable fields are those of `chain`
+    return RunnableLambda(recipe).with_types(input_type=RecipeRequest, output_type=str)
 
 
 class MarkdownWriter:
@@ -57,12 +80,13 @@ class MarkdownWriter:
         text = ""
         while self._waiting:
             part = self._waiting[0]
-            text += self._held[part]
-            self._held[part] = ""
+            told = self._held[part].rstrip("\n")  # newlines wait for what is behind them: text, or the part's end
+            self._held[part] = self._held[part][len(told) :]
+            text += told
             if part not in self._ended:
                 break
             del self._waiting[0]
-            text = text.rstrip("\n") + "\n" + self._heading()
+            text += "\n" + self._heading()
         return text
 
     def _heading(self) -> str:

@@ -1,24 +1,32 @@
 """The models as LangChain knows them. The only place that names ChatOpenAI."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx2
 import openai
-from langchain_core.messages import BaseMessage
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import ConfigurableField, Runnable
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 from typing_extensions import override
 
 from chains.errors import EmptyAnswer, PromptTooLong, ProviderError
 from chains.registry import Registry
-from chains.schema import STEPS, Step
+from chains.schema import Step
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT = httpx2.Timeout(30, connect=5)  # seconds; between any two bytes, and to connect
+
+MODEL_FIELD = ConfigurableField(
+    id="model", name="Model", description="A model of the registry, or the one that the settings chose for the step."
+)
 
 _WHAT_TO_DO = {
     400: "did not accept the request (400): check the model's entry in the registry.",
@@ -109,38 +117,54 @@ def _advice(error: Exception, written: bool) -> str:
             return "failed or sent what can't be read: try again."
 
 
-def chat_models(
-    registry: Registry,
-    chosen: Mapping[Step, str],
-    keys: Mapping[str, SecretStr],
-    http: httpx2.AsyncClient,
-) -> dict[Step, ProviderChat]:
-    """The model for each step, called through `http`, with the key of its provider (by the provider's name)."""
-    return {step: _chat_model(registry, step, chosen[step], keys, http) for step in STEPS}
+@dataclass(frozen=True)
+class ChatModels:
+    """Makes the steps' models from the registry: called through `http`, each with the key of its provider.
 
+    `chosen` names a model for each step, `keys` holds keys by the provider's name.
+    """
 
-def _chat_model(
-    registry: Registry, step: Step, name: str, keys: Mapping[str, SecretStr], http: httpx2.AsyncClient
-) -> ProviderChat:
-    model, wanted = registry.models[name], registry.steps[step]
-    provider = registry.providers[model.provider]
-    return ProviderChat(
-        label=provider.label,
-        metadata={"provider": model.provider, "model": name},
-        name_in_registry=name,
-        context_window=model.context_window,
-        model=model.id,
-        base_url=provider.base_url,
-        # always a key: without one the SDK sends OPENAI_API_KEY to whatever base URL is set
-        api_key=keys.get(model.provider, SecretStr("none")),
-        temperature=wanted.temperature,
-        max_completion_tokens=min(wanted.max_tokens, model.max_output),
-        reasoning_effort=model.reasoning_effort,
-        http_async_client=http,
-        http_socket_options=(),  # else it warns of a proxy in the environment, though the client is ours
-        timeout=TIMEOUT,
-        max_retries=0,
-        stream_usage=True,
-        stream_chunk_timeout=None,
-        use_responses_api=False,
-    )
+    registry: Registry
+    chosen: Mapping[Step, str]
+    keys: Mapping[str, SecretStr]
+    http: httpx2.AsyncClient
+
+    def as_chosen(self) -> dict[Step, ProviderChat]:
+        """Each step's model."""
+        return {step: self._model(step, name) for step, name in self.chosen.items()}
+
+    def choosable(self, usable: Collection[str]) -> dict[Step, Runnable[LanguageModelInput, AIMessage]]:
+        """Each step's model, with the configurable field `model`: any model's name of one of the `usable` providers."""
+        names = [name for name, model in self.registry.models.items() if model.provider in usable]
+        return {step: self._choosable(step, names) for step in self.chosen}
+
+    def _choosable(self, step: Step, names: Collection[str]) -> Runnable[LanguageModelInput, AIMessage]:
+        others: dict[str, Any] = {name: partial(self._model, step, name) for name in names}
+        # LangChain keeps one set of choices for all fields of the same id and annotation in a process
+        field = MODEL_FIELD._replace(annotation=tuple(names))
+        as_chosen = self._model(step, self.chosen[step])
+        return as_chosen.configurable_alternatives(field, default_key="as set", **others)
+
+    def _model(self, step: Step, name: str) -> ProviderChat:
+        model, wanted = self.registry.models[name], self.registry.steps[step]
+        provider = self.registry.providers[model.provider]
+        return ProviderChat(
+            label=provider.label,
+            metadata={"provider": model.provider, "model": name},
+            name_in_registry=name,
+            context_window=model.context_window,
+            model=model.id,
+            base_url=provider.base_url,
+            # always a key: without one the SDK sends OPENAI_API_KEY to whatever base URL is set
+            api_key=self.keys.get(model.provider, SecretStr("none")),
+            temperature=wanted.temperature,
+            max_completion_tokens=min(wanted.max_tokens, model.max_output),
+            reasoning_effort=model.reasoning_effort,
+            http_async_client=self.http,
+            http_socket_options=(),  # else it warns of a proxy in the environment, though the client is ours
+            timeout=TIMEOUT,
+            max_retries=0,
+            stream_usage=True,
+            stream_chunk_timeout=None,
+            use_responses_api=False,
+        )

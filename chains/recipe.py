@@ -14,6 +14,8 @@ from contextlib import aclosing, suppress
 from html import escape
 from typing import Any, cast
 
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import (
     Runnable,
@@ -25,19 +27,19 @@ from langchain_core.runnables import (
 
 from chains.errors import EmptyAnswer, InputFailed, SizzleError
 from chains.prompts import PROMPTS
-from chains.providers import ProviderChat
-from chains.schema import Failed, Part, Recipe, RecipeRequest, Step, valid
+from chains.schema import STEP_REQUESTS, Failed, Part, Recipe, RecipeRequest, Step, valid
 from chains.shortlist import Shortlist, recipes_in
 
 logger = logging.getLogger(__name__)
 
 Variables = dict[str, Any]
+ChatModel = Runnable[LanguageModelInput, AIMessage]
 
 LANGUAGE_NAMES = {"en": "English", "ko": "Korean (한국어)"}
 PROPOSALS = 2  # a list of fewer than two usable recipes is asked for once more
 
 
-def recipe_chain(models: Mapping[Step, ProviderChat]) -> Runnable[RecipeRequest, dict[Part, Any]]:
+def recipe_chain(models: Mapping[Step, ChatModel]) -> Runnable[RecipeRequest, dict[Part, Any]]:
     """From a `RecipeRequest`, or its dict, to each part's text; the alternates are a list of `Recipe`.
 
     Call it with `ainvoke`: a part that failed is then a `Failed` with the reason, and no failure reaches the part's
@@ -54,7 +56,7 @@ def recipe_chain(models: Mapping[Step, ProviderChat]) -> Runnable[RecipeRequest,
         method=ingredients_then_steps,  # nested, so that the steps need not wait for the intro
     )
     return (
-        RunnableLambda(variables)
+        RunnableLambda(begin)
         | RunnableParallel(
             nutrition=part("nutrition", steps["nutrition"]),
             proposal=RunnableLambda(proposing(steps["proposal"])),
@@ -65,10 +67,20 @@ def recipe_chain(models: Mapping[Step, ProviderChat]) -> Runnable[RecipeRequest,
     ).with_types(input_type=RecipeRequest)
 
 
-def step(name: Step, model: ProviderChat) -> Runnable[Variables, str]:
+def step(name: Step, model: ChatModel) -> Runnable[Variables, str]:
     """One call to a model, from the prompt's variables to its text."""
     called = PROMPTS[name] | model | StrOutputParser()
     return (RunnableLambda(material) | called).with_config(metadata={"step": name})
+
+
+def standalone(name: Step, model: ChatModel) -> Runnable[Any, str]:
+    """A step by itself, from a request that holds what its prompt needs. Here a failure is raised."""
+    asked_as = STEP_REQUESTS[name]
+
+    async def given(request: RecipeRequest | Variables) -> Variables:
+        return variables(asked_as.model_validate(request))
+
+    return (RunnableLambda(given) | step(name, model)).with_types(input_type=asked_as, output_type=str)
 
 
 async def material(inputs: Variables) -> Variables:
@@ -92,15 +104,15 @@ def part(name: Part, written: Runnable[Variables, Any]) -> Runnable[Variables, A
     ).with_config(run_name=name)
 
 
-async def variables(request: RecipeRequest | Variables) -> Variables:
+async def begin(request: RecipeRequest | Variables) -> Variables:
     """The prompts' variables as far as the request knows them, and an empty shortlist."""
     asked = RecipeRequest.model_validate(request)
-    return {
-        "ingredients_on_hand": asked.ingredients_on_hand,
-        "prep_time": asked.prep_time,
-        "language_name": LANGUAGE_NAMES[asked.language],
-        "shortlist": Shortlist(asked.seed),
-    }
+    return {**variables(asked), "shortlist": Shortlist(asked.seed)}
+
+
+def variables(asked: RecipeRequest) -> Variables:
+    """The prompts' variables that the request knows."""
+    return {**asked.model_dump(), "language_name": LANGUAGE_NAMES[asked.language]}
 
 
 def proposing(step: Runnable[Variables, str]) -> Callable[[Variables], Coroutine[Any, Any, None]]:

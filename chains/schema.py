@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 Language = Literal["en", "ko"]
 Part = Literal["alternates", "ingredients", "intro", "nutrition", "sides", "steps"]
@@ -51,14 +51,43 @@ class RecipeRequest(BaseModel):
     language: Language = Field(
         default="en", title="Language", description="The recipe's language: en for English or ko for Korean."
     )
-    seed: int | None = Field(
-        default=None,
-        ge=0,
-        le=2**53,
-        strict=True,
+    # a factory and a schema of its own, for LangServe's playground knows no null, neither as type nor as default
+    seed: Annotated[
+        int | None, Field(ge=0, le=2**53, strict=True), WithJsonSchema({"type": "integer", "minimum": 0})
+    ] = Field(
+        default_factory=lambda: None,
         title="Seed",
         description="A whole number from 0 to 2^53 that repeats the pick, or nothing for chance.",
     )
+
+
+class DishRequest(RecipeRequest):
+    """What a step behind the pick needs: the request and the picked recipe."""
+
+    recipe_name: str = Field(
+        min_length=1, max_length=200, title="The dish's name", description="For example: Pepper steak."
+    )
+    recipe_intro: str = Field(
+        default="", max_length=1000, title="About the dish", description="A sentence about it, or nothing."
+    )
+
+
+class StepsRequest(DishRequest):
+    """What the steps need: the dish and its ingredients."""
+
+    ingredients: str = Field(
+        min_length=1, max_length=4000, title="Ingredients needed", description="With amounts, one to a line."
+    )
+
+
+STEP_REQUESTS: dict[Step, type[RecipeRequest]] = {
+    "proposal": RecipeRequest,
+    "nutrition": RecipeRequest,
+    "ingredients": DishRequest,
+    "intro": DishRequest,
+    "sides": DishRequest,
+    "steps": StepsRequest,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, cast
-from uuid import UUID
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
@@ -22,7 +21,7 @@ _CUT_OFF = {
 
 
 async def astream_fragments(
-    chain: Runnable[RecipeRequest, Any], request: RecipeRequest, run_id: UUID | None = None
+    chain: Runnable[RecipeRequest, Any], request: RecipeRequest, config: RunnableConfig | None = None
 ) -> AsyncGenerator[Update]:
     """What happens while `chain` writes the recipe for `request`, each as soon as it happens.
 
@@ -34,7 +33,6 @@ async def astream_fragments(
     async def whole(request: RecipeRequest, config: RunnableConfig) -> Any:
         return await chain.ainvoke(request, config)
 
-    config = RunnableConfig(run_id=run_id) if run_id else None
     events = RunnableLambda(whole).astream_events(request, config, version="v2")
     reader = _Reader()
     async with aclosing(cast(AsyncGenerator[StreamEvent], events)):

@@ -10,6 +10,7 @@ from app.eventlog import MemoryEventLog, RunEnd, RunEvent
 from app.main import kitchen
 from app.runs import Runs
 from app.settings import Settings
+from chains.recipe import recipe_chain
 from chains.schema import Fragment, RecipeRequest
 from tests.servers import Gate, provider, run
 
@@ -18,8 +19,8 @@ def test_a_run_cancelled_at_any_moment_ends_once() -> None:
     """Cancelled before its first step or later, its log ends with `cancelled`, and no task is left."""
 
     async def cancel(url: str, moments: int) -> list[Any]:
-        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as chain:
-            runs = Runs(chain, MemoryEventLog())
+        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+            runs = Runs(recipe_chain(models.chosen), MemoryEventLog())
             following = runs.follow(runs.start(RecipeRequest.model_validate({"ingredientsOnHand": "beef"})))
             seen = [(await anext(following))[1]]
             for _ in range(moments):

@@ -1,0 +1,187 @@
+"""LangServe's endpoints and playground, with its own client and in a real browser."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import httpx
+import pytest
+from langserve import RemoteRunnable
+from playwright.sync_api import Page, expect
+
+from app.main import create_app
+from app.settings import Settings
+from chains.schema import STEPS
+from tests.conftest import ServeScripts
+from tests.servers import Finish, Refuse, run, serving
+
+DISH = {"ingredientsOnHand": "beef, onions", "prepTime": 30, "recipe_name": "Beef stew", "ingredients": "- 300 g beef"}
+FIELDS = {
+    "recipe": ["ingredientsOnHand", "prepTime"],
+    "proposal": ["ingredientsOnHand", "prepTime"],
+    "nutrition": ["ingredientsOnHand", "prepTime"],
+    "ingredients": ["ingredientsOnHand", "prepTime", "recipe_name"],
+    "intro": ["ingredientsOnHand", "prepTime", "recipe_name"],
+    "sides": ["ingredientsOnHand", "prepTime", "recipe_name"],
+    "steps": list(DISH),
+}
+HEADINGS = ["About this dish", "Ingredients", "Steps", "On the side", "Good to know", "Other ideas"]
+
+
+def asked(name: str) -> dict[str, Any]:
+    """What the chain of this name needs."""
+    return {field: DISH[field] for field in FIELDS[name]}
+
+
+@contextmanager
+def remote(url: str) -> Iterator[RemoteRunnable[Any, Any]]:
+    """LangServe's client, whose connections are closed at the end."""
+    chain: RemoteRunnable[Any, Any] = RemoteRunnable(url)
+    with chain.sync_client:
+        yield chain
+    run(chain.async_client.aclose())
+
+
+def invoke(url: str, name: str, config: dict[str, Any] | None = None) -> httpx.Response:
+    return httpx.post(f"{url}/chains/{name}/invoke", json={"input": asked(name), "config": config or {}}, timeout=20)
+
+
+def headings(markdown: str) -> list[str]:
+    return [line.removeprefix("## ") for line in markdown.splitlines() if line.startswith("## ")]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_remote_runnable_works_on_every_chain(serve_scripts: ServeScripts, name: str) -> None:
+    """Invoke, stream and batch and their async forms give the same text."""
+    url, _ = serve_scripts()
+    given = asked(name) | {"seed": 3}
+
+    async def in_async_forms() -> list[Any]:
+        async with chain.async_client:
+            streamed = "".join([piece async for piece in chain.astream(given)])
+            return [await chain.ainvoke(given), streamed, *await chain.abatch([given, given])]
+
+    with remote(f"{url}/chains/{name}") as chain:
+        text = chain.invoke(given)
+        assert ("Pepper Steak" if name in ("recipe", "proposal") else f"{name} one, ") in text
+        assert "".join(chain.stream(given)) == text
+        assert chain.batch([given, given]) == [text, text]
+        assert run(in_async_forms()) == [text] * 4
+
+
+def test_the_whole_streams_markdown_in_reading_order(serve_scripts: ServeScripts) -> None:
+    """Piece by piece, each part behind those before it, nothing lost and nothing twice."""
+    url, _ = serve_scripts()
+    with remote(f"{url}/chains/recipe") as chain:
+        pieces = list(chain.stream(asked("recipe")))
+    text = "".join(pieces)
+    assert len(pieces) >= 10
+    assert text.startswith("# ")
+    assert headings(text) == HEADINGS
+    assert "## Steps\n\nsteps one, steps two.\n\n## On the side\n\nsides one, sides two.\n" in text
+
+
+def test_a_failed_part_is_said_in_its_place(serve_scripts: ServeScripts) -> None:
+    """The text goes on behind the reason, and a failed proposal leaves the nutrition."""
+    url, _ = serve_scripts({"sides": [Refuse(500)], "intro": ["Half", Finish("length")]})
+    text = invoke(url, "recipe").json()["output"]
+    assert headings(text) == HEADINGS
+    assert "Half\n\n> Cut off at the limit" in text
+    assert "> Groq failed (500): try again." in text
+    url, _ = serve_scripts({"proposal": [Refuse(401)]})
+    text = invoke(url, "recipe").json()["output"]
+    assert "nutrition one, nutrition two." in text
+    assert "did not accept the key (401)" in text
+
+
+def test_a_model_is_chosen_by_its_name_only(serve_scripts: ServeScripts) -> None:
+    """The field holds the names of the models whose provider has a key; nothing else of the config is taken."""
+    url, provider = serve_scripts()
+    with serving(create_app(Settings())) as other:  # which offers the stand-in only
+        assert "groq" not in httpx.get(f"{other}/chains/recipe/config_schema").text
+        schema = httpx.get(f"{url}/chains/recipe/config_schema").json()
+    assert schema["$defs"]["Model"]["enum"] == ["groq-gpt-oss-20b", "groq-gpt-oss-120b", "as set"]
+    invoke(url, "recipe", {"configurable": {"model": "groq-gpt-oss-120b", "openai_api_base": "http://x"}})
+    assert {call["body"]["model"] for call in provider.calls} == {"openai/gpt-oss-120b"}
+    for model in ("fireworks-gpt-oss-120b", "http://127.0.0.1:1/v1", ""):
+        assert invoke(url, "recipe", {"configurable": {"model": model}}).status_code == 422
+    assert len(provider.calls) == 6
+
+
+def test_the_clients_config_is_closed(serve_scripts: ServeScripts) -> None:
+    """Tags, metadata, names and limits of concurrency that a client sends change nothing and are not refused loudly."""
+    url, _ = serve_scripts()
+    config = {"metadata": {"step": "x"}, "run_name": "pick", "max_concurrency": 1, "recursion_limit": 1}
+    assert headings(invoke(url, "recipe", config).json()["output"]) == HEADINGS
+
+
+def test_bad_input_is_a_422_that_names_the_field(serve_scripts: ServeScripts) -> None:
+    """The playground's and the client's input is held to the same limits as the page's."""
+    url, provider = serve_scripts()
+    for name, field in [("recipe", "ingredientsOnHand"), ("steps", "ingredients"), ("sides", "recipe_name")]:
+        given = asked(name) | {field: ""}
+        answer = httpx.post(f"{url}/chains/{name}/invoke", json={"input": given})
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["field"] == field
+    assert provider.calls == []
+
+
+def test_a_batch_is_bounded(serve_scripts: ServeScripts) -> None:
+    """Twenty inputs are answered, twenty-one are a 413 before any call."""
+    url, provider = serve_scripts()
+    too_many = httpx.post(f"{url}/chains/sides/batch", json={"inputs": [asked("sides")] * 21})
+    assert [too_many.status_code, provider.calls] == [413, []]
+    assert "at most 20" in too_many.json()["detail"]
+    answer = httpx.post(f"{url}/chains/sides/batch", json={"inputs": [asked("sides")] * 20}, timeout=30)
+    assert len(answer.json()["output"]) == 20
+    assert httpx.post(f"{url}/chains/sides/batch", json=[]).status_code == 422
+
+
+@pytest.mark.parametrize("name", ["recipe", "proposal", "sides"])
+@pytest.mark.parametrize("endpoint", ["invoke", "batch", "stream", "stream_log"])
+def test_nothing_of_a_providers_error_leaves(
+    serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, name: str, endpoint: str
+) -> None:
+    """Body, headers and key of a provider that refuses are in no answer and in no log."""
+    url, provider = serve_scripts({step: [Refuse(401)] for step in STEPS})
+    given = asked(name)
+    body = {"inputs": [given]} if endpoint == "batch" else {"input": given}
+    said = ""
+    # behind its own error event LangServe cuts a stream off
+    with (
+        httpx.stream("POST", f"{url}/chains/{name}/{endpoint}", json=body) as answer,
+        suppress(httpx.ReadError, httpx.RemoteProtocolError),
+    ):
+        said = str(answer.headers)
+        for piece in answer.iter_text():
+            said += piece
+    assert provider.calls
+    for text in (said, caplog.text):
+        assert not any(secret in text for secret in ("canary", "provider words", "sk-groq-1", "x-secret"))
+
+
+def test_a_refused_step_is_a_502_in_our_words(serve_scripts: ServeScripts) -> None:
+    """A step by itself answers what went wrong and what to do."""
+    url, _ = serve_scripts({"sides": [Refuse(429)]})
+    answer = invoke(url, "sides")
+    assert [answer.status_code, "wait a minute" in answer.json()["detail"]] == [502, True]
+
+
+def test_every_chain_has_schemas_and_a_playground(sizzle_url: str) -> None:
+    """The index links the playgrounds, and the schemas have labels for people."""
+    index = httpx.get(f"{sizzle_url}/chains").text
+    for name in FIELDS:
+        assert f'href="/chains/{name}/playground/"' in index
+        assert httpx.get(f"{sizzle_url}/chains/{name}/playground/").status_code == 200
+        assert httpx.get(f"{sizzle_url}/chains/{name}/output_schema").json()["type"] == "string"
+        labels = httpx.get(f"{sizzle_url}/chains/{name}/input_schema").json()["properties"]
+        assert labels["ingredientsOnHand"]["title"] == "Ingredients on hand"
+
+
+def test_the_playground_streams_a_recipe(page: Page, sizzle_url: str) -> None:
+    """Type, press Start, read."""
+    page.goto(f"{sizzle_url}/chains")
+    page.get_by_role("link", name="recipe").click()
+    page.get_by_role("textbox").first.fill("beef, onions")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text("## Other ideas")).to_be_visible(timeout=15_000)
