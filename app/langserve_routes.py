@@ -58,6 +58,6 @@ _INDEX = """<!doctype html>
 <h1>Sizzle’s chains</h1>
 <p>Each in LangServe’s playground: the whole recipe, and the steps that it is made of.</p>
 <ul>{links}</ul>
-<p><a href="/">The page</a> · <a href="/docs">All routes</a></p>
+<p><a href="/">The page</a> · <a href="/openapi.json">All routes, as OpenAPI</a></p>
 </html>
 """

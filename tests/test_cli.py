@@ -96,9 +96,9 @@ def test_generate_ends_quietly_when_its_reader_does() -> None:
     command = f"{SIZZLE} generate 'beef, onions' --json | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ | FAST)  # noqa: S603, S607
     assert "Traceback" not in done.stderr
-    process = subprocess.Popen(  # noqa: S603
-        [SIZZLE, "generate", "beef", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    # whoever runs the tests in the background has told us to ignore the signal: not the program
+    heeding = ["env", "--default-signal=INT", SIZZLE, "generate", "beef", "--json"]
+    process = subprocess.Popen(heeding, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
     assert process.stdout
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
