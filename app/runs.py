@@ -16,15 +16,17 @@ from chains.streaming import astream_fragments
 
 logger = logging.getLogger(__name__)
 
-DEADLINE = 300  # seconds for a whole run
 PROPOSED: Part = "alternates"  # this part fails exactly when the proposal fails
 
 
 class Runs:
-    """The runs of this process: starts them, cancels them, and lets readers follow them."""
+    """The runs of this process: starts them, cancels them, and lets readers follow them.
 
-    def __init__(self, chain: Runnable[RecipeRequest, Any], log: MemoryEventLog) -> None:
-        self._chain, self._log = chain, log
+    A run that takes longer than `deadline_s` seconds fails; what was written stays in its log.
+    """
+
+    def __init__(self, chain: Runnable[RecipeRequest, Any], log: MemoryEventLog, deadline_s: float = 300) -> None:
+        self._chain, self._log, self._deadline_s = chain, log, deadline_s
         self._tasks: dict[UUID, asyncio.Task[RunStatus]] = {}
 
     def start(self, request: RecipeRequest) -> UUID:
@@ -57,10 +59,10 @@ class Runs:
 
     async def _write(self, run_id: UUID, request: RecipeRequest) -> RunStatus:
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(self._deadline_s):
                 return await self._write_parts(run_id, request)
         except TimeoutError:
-            self._append(run_id, RunError(f"The recipe took longer than {DEADLINE // 60} minutes: try again."))
+            self._append(run_id, RunError(f"The recipe took longer than {self._deadline_s:g} seconds: try again."))
         except Exception:  # the last place that can tell the reader
             logger.exception("run %s failed", run_id)
             self._append(run_id, RunError("Something went wrong on our side: try again."))

@@ -6,12 +6,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.eventlog import MemoryEventLog, RunEnd, RunEvent
+from app.eventlog import MemoryEventLog, RunEnd, RunError, RunEvent
 from app.main import kitchen
 from app.runs import Runs
 from app.settings import Settings
 from chains.recipe import recipe_chain
 from chains.schema import Fragment, RecipeRequest
+from tests.client import wait_until
 from tests.servers import Gate, provider, run
 
 
@@ -39,6 +40,24 @@ def test_a_run_cancelled_at_any_moment_ends_once() -> None:
             assert isinstance(seen[-1], RunEnd)
             assert seen[-1].status == "cancelled"
             assert sum(isinstance(event, RunEnd) for event in seen) == 1
+
+
+def test_a_run_beyond_its_deadline_fails_and_keeps_what_was_written() -> None:
+    """A provider that never comes to an end is hung up on, and the reader is told so."""
+
+    async def wait(url: str) -> list[RunEvent]:
+        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+            runs = Runs(recipe_chain(models.chosen), MemoryEventLog(), deadline_s=2)
+            run_id = runs.start(RecipeRequest.model_validate({"ingredientsOnHand": "beef"}))
+            return [event async for _, event in runs.follow(run_id)]
+
+    with provider({"nutrition": ["Beef: ", Gate()], "proposal": [Gate()]}) as scripted:
+        events = run(wait(scripted.url))
+        assert wait_until(lambda: sorted(scripted.closed) == ["nutrition", "proposal"], seconds=1)
+    assert Fragment("nutrition", "Beef: ") in events
+    assert events[-2] == RunError("The recipe took longer than 2 seconds: try again.")
+    assert isinstance(events[-1], RunEnd)
+    assert events[-1].status == "failed"
 
 
 @given(
