@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV := $(shell command -v uv)
 VENV := .venv
 BIN := $(VENV)/bin
-GROUPS := tests browser notebooks
+GROUPS := tests browser notebooks benchmarks
 SETUP := pyproject.toml constraints.txt
 
 ifdef UV
