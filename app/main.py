@@ -19,7 +19,7 @@ from app.runs import Runs
 from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
 from chains.errors import SizzleError
-from chains.providers import ChatModels
+from chains.providers import ChatModels, ProviderChat
 from chains.recipe import ChatModel, recipe_chain
 from chains.schema import Step
 
@@ -83,24 +83,26 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
 
 @dataclass(frozen=True)
 class Models:
-    """A model for each step: as the settings chose it, and with the configurable field `model`."""
+    """A model for each step, as the settings chose it and with the configurable field `model`, and all by name."""
 
     chosen: Mapping[Step, ChatModel]
     choosable: Mapping[Step, ChatModel]
+    completing: Mapping[str, ProviderChat]
 
 
 @asynccontextmanager
 async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
     """The models that the settings name, with their connections; where one is the stand-in, it runs for as long."""
     registry = settings.load_registry()
-    chosen = settings.choose_models(registry)
+    chosen, usable = settings.choose_models(registry), settings.usable_providers(registry)
     with ExitStack() as stack:
         if STANDIN in registry.providers_of(chosen.values()):
             logger.warning(NO_MODEL)
+        if STANDIN in usable:
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
         async with _http_client() as http:
             maker = ChatModels(registry, chosen, settings.provider_keys(), http)
-            yield Models(maker.as_chosen(), maker.choosable(settings.usable_providers(registry)))
+            yield Models(maker.as_chosen(), maker.choosable(usable), maker.completing(usable))
 
 
 def _http_client() -> httpx2.AsyncClient:

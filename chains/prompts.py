@@ -30,6 +30,8 @@ def _prompt(*human: str) -> ChatPromptTemplate:
     return ChatPromptTemplate([("system", _COOK), ("human", "".join(human))])
 
 
+COMPLETION = ChatPromptTemplate([("human", "{query}")])
+
 PROMPTS: dict[Step, ChatPromptTemplate] = {
     "proposal": _prompt(
         _ON_HAND,

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from chains.errors import EmptyAnswer, PromptTooLong, ProviderError
-from chains.registry import Registry
+from chains.registry import Preferred, Registry
 from chains.schema import Step
 
 logger = logging.getLogger(__name__)
@@ -48,13 +48,14 @@ class ProviderChat(ChatOpenAI):
 
     label: str
     name_in_registry: str
-    context_window: int
+    context_window: int  # tokens, as is the next
+    max_output: int
 
     @override
     async def _astream(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        self._check_window(messages)
+        self._check_window(messages, kwargs)
         written, reason = False, None
         try:
             async for chunk in super()._astream(messages, *args, **kwargs):
@@ -68,7 +69,7 @@ class ProviderChat(ChatOpenAI):
 
     @override
     async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        self._check_window(messages)
+        self._check_window(messages, kwargs)
         try:
             result = await super()._agenerate(messages, *args, **kwargs)
         except Exception as error:  # as above  # noqa: BLE001
@@ -87,10 +88,10 @@ class ProviderChat(ChatOpenAI):
             return EmptyAnswer(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
         return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
 
-    def _check_window(self, messages: list[BaseMessage]) -> None:
+    def _check_window(self, messages: list[BaseMessage], bound: Mapping[str, Any]) -> None:
         # Four bytes of UTF-8 to a token: tokenizers of the models in use need about as many in English and Korean.
         prompt = sum(len(message.text.encode(errors="replace")) for message in messages) // 4
-        answer = self.max_tokens or 0
+        answer = bound.get("max_tokens", self.max_tokens) or 0
         if prompt + answer > self.context_window:
             raise PromptTooLong(
                 f"The prompt is about {prompt:,} tokens long and the answer may take {answer:,}, "
@@ -131,28 +132,34 @@ class ChatModels:
 
     def as_chosen(self) -> dict[Step, ProviderChat]:
         """Each step's model."""
-        return {step: self._model(step, name) for step, name in self.chosen.items()}
+        return {step: self._model(self.registry.steps[step], name) for step, name in self.chosen.items()}
 
     def choosable(self, usable: Collection[str]) -> dict[Step, Runnable[LanguageModelInput, AIMessage]]:
         """Each step's model, with the configurable field `model`: any model's name of one of the `usable` providers."""
         names = [name for name, model in self.registry.models.items() if model.provider in usable]
         return {step: self._choosable(step, names) for step in self.chosen}
 
+    def completing(self, usable: Collection[str]) -> dict[str, ProviderChat]:
+        """The models of the `usable` providers as they answer a plain completion, by name, the preferred one first."""
+        return {name: self._model(self.registry.completion, name) for name in self.registry.models_of(usable)}
+
     def _choosable(self, step: Step, names: Collection[str]) -> Runnable[LanguageModelInput, AIMessage]:
-        others: dict[str, Any] = {name: partial(self._model, step, name) for name in names}
+        wanted = self.registry.steps[step]
+        others: dict[str, Any] = {name: partial(self._model, wanted, name) for name in names}
         # LangChain keeps one set of choices for all fields of the same id and annotation in a process
         field = MODEL_FIELD._replace(annotation=tuple(names))
-        as_chosen = self._model(step, self.chosen[step])
+        as_chosen = self._model(wanted, self.chosen[step])
         return as_chosen.configurable_alternatives(field, default_key="as set", **others)
 
-    def _model(self, step: Step, name: str) -> ProviderChat:
-        model, wanted = self.registry.models[name], self.registry.steps[step]
+    def _model(self, wanted: Preferred, name: str) -> ProviderChat:
+        model = self.registry.models[name]
         provider = self.registry.providers[model.provider]
         return ProviderChat(
             label=provider.label,
             metadata={"provider": model.provider, "model": name},
             name_in_registry=name,
             context_window=model.context_window,
+            max_output=model.max_output,
             model=model.id,
             base_url=provider.base_url,
             # always a key: without one the SDK sends OPENAI_API_KEY to whatever base URL is set

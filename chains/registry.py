@@ -34,8 +34,8 @@ class Model(_Entry):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "default"] | None = None
 
 
-class StepModels(_Entry):
-    """A step's models in order of preference, and how they are called: the answer's limit in tokens, temperature."""
+class Preferred(_Entry):
+    """Models in order of preference, and how they are called: the answer's limit in tokens, temperature."""
 
     models: tuple[str, ...] = Field(min_length=1)
     max_tokens: int = Field(gt=0)
@@ -43,11 +43,12 @@ class StepModels(_Entry):
 
 
 class Registry(_Entry):
-    """Providers, models and steps by name."""
+    """Providers, models and steps by name, and who answers a plain completion."""
 
     providers: dict[str, Provider]
     models: dict[str, Model]
-    steps: dict[Step, StepModels]
+    steps: dict[Step, Preferred]
+    completion: Preferred
 
     @model_validator(mode="after")
     def _every_name_is_known(self) -> Self:
@@ -56,10 +57,10 @@ class Registry(_Entry):
         for name, model in self.models.items():
             if model.provider not in self.providers:
                 raise ValueError(f"model {name} names the unknown provider {model.provider}")
-        for step, preferred in self.steps.items():
+        for task, preferred in {**self.steps, "completion": self.completion}.items():
             for name in preferred.models:
                 if name not in self.models:
-                    raise ValueError(f"step {step} names the unknown model {name}")
+                    raise ValueError(f"{task} names the unknown model {name}")
         return self
 
     def at(self, base_urls: Mapping[str, str]) -> "Registry":
@@ -73,6 +74,11 @@ class Registry(_Entry):
     def providers_of(self, models: Iterable[str]) -> set[str]:
         """The providers of these models, by name; unknown models have none."""
         return {self.models[name].provider for name in models if name in self.models}
+
+    def models_of(self, usable: Collection[str]) -> list[str]:
+        """The models of these providers, by name, those that are preferred for a completion first."""
+        names = dict.fromkeys((*self.completion.models, *self.models))
+        return [name for name in names if self.models[name].provider in usable]
 
     def choose(self, usable: Collection[str], overrides: Mapping[Step, str]) -> dict[Step, str]:
         """A model's name for each step: the override, else the first preferred one whose provider is usable.

@@ -90,6 +90,25 @@ STEP_REQUESTS: dict[Step, type[RecipeRequest]] = {
 }
 
 
+class CompletionRequest(BaseModel):
+    """A question to one model. The answer stops before the first of the `stop` markers that comes to its end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)] = Field(
+        description="The question: 1 to 20,000 characters."
+    )
+    model: str | None = Field(
+        default=None, description="The name of a model that has a key, as `sizzle models` lists them, or nothing."
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="The most tokens to be written: from 1 to what the model can write."
+    )
+    stop: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field(
+        default=(), max_length=8, description="A marker to stop before: 1 to 100 characters, at most 8 markers."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """A proposed dish: its name, and a sentence about it."""

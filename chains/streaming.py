@@ -13,7 +13,7 @@ from langchain_core.runnables.schema import StreamEvent
 from chains.schema import PARTS, Failed, Fragment, Part, PartEnd, PartStart, Recipe, RecipeRequest, Step, Update, valid
 from chains.shortlist import Shortlist
 
-_CUT_OFF = {
+CUT_OFF = {
     "length": "Cut off at the limit of tokens set for this part.",
     "content_filter": "Cut off by the provider's content filter.",
     None: "The provider broke off before the end.",
@@ -126,4 +126,4 @@ def _written(part: Part, writing: _Writing) -> PartEnd:
     ttft_ms = round((first - writing.asked) * 1000)
     if reason == "stop" or part == "alternates":  # whose recipes are whole, whatever comes behind them
         return PartEnd(part, "ok", reason, ttft_ms, writing.tokens, rate)
-    return PartEnd(part, "cut_off", reason, ttft_ms, writing.tokens, rate, _CUT_OFF.get(reason, _CUT_OFF[None]))
+    return PartEnd(part, "cut_off", reason, ttft_ms, writing.tokens, rate, CUT_OFF.get(reason, CUT_OFF[None]))

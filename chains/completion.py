@@ -1,0 +1,76 @@
+"""A plain completion: one question to one model, its text as it comes."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing
+from typing import cast
+
+from langchain_core.messages import BaseMessage
+from langchain_core.output_parsers import StrOutputParser
+from typing_extensions import override
+
+from chains.errors import ProviderError
+from chains.prompts import COMPLETION
+from chains.providers import ProviderChat
+from chains.schema import CompletionRequest
+from chains.streaming import CUT_OFF
+
+
+async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> AsyncGenerator[str]:
+    """The answer piece by piece, none of them empty. Close it (`contextlib.aclosing`) to close the call.
+
+    Raises `PromptTooLong`, and `ProviderError` also behind text that was cut off, unless by the limit that was asked for.
+    """
+    limited = model.bind(max_tokens=asked.max_tokens) if asked.max_tokens else model
+    answered = COMPLETION | limited | WholeText(ends={"stop", "length"} if asked.max_tokens else {"stop"})
+    pieces = cast(AsyncGenerator[str], answered.astream({"query": asked.query}))
+    async with aclosing(pieces), aclosing(until(asked.stop, pieces)) as told:
+        async for text in told:
+            yield text
+
+
+class WholeText(StrOutputParser):
+    """The text of a streamed answer, which raises `ProviderError` at its end if that is not one of `ends`."""
+
+    ends: set[str]
+
+    @override
+    async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[str]:
+        reason = None
+        async for chunk in cast(AsyncIterator[BaseMessage], input):
+            reason = chunk.response_metadata.get("finish_reason", reason)
+            if chunk.text:
+                yield chunk.text
+        if reason not in self.ends:
+            raise ProviderError(CUT_OFF.get(reason, CUT_OFF[None]))
+
+
+async def until(markers: Collection[str], pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
+    """The text before the marker that is the first to be complete, however the text is cut into pieces.
+
+    What may be the beginning of a marker is held back until it is known. Of two that end at the same place the longer
+    one counts.
+    """
+    held = ""
+    async for piece in pieces:
+        held += piece
+        if (end := _end(held, markers)) is not None:
+            held = held[:end]
+            break
+        ready = len(held) - _begun(held, markers)
+        if ready:
+            yield held[:ready]
+            held = held[ready:]
+    if held:
+        yield held
+
+
+def _end(text: str, markers: Collection[str]) -> int | None:
+    """Where the first complete marker starts."""
+    found = [(text.find(marker) + len(marker), -len(marker)) for marker in markers if marker in text]
+    return sum(min(found)) if found else None
+
+
+def _begun(text: str, markers: Collection[str]) -> int:
+    """How many characters at the text's end may be the beginning of a marker."""
+    lengths = (length for marker in markers for length in range(1, len(marker)) if text.endswith(marker[:length]))
+    return max(lengths, default=0)
