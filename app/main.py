@@ -12,9 +12,11 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
+from app import completion_routes, routes
 from app.eventlog import MemoryEventLog
 from app.langserve_routes import add_chain_routes
-from app.routes import WEB, bad_input, failed_call, router
+from app.refusals import BadInput, bad_input, failed_call
+from app.routes import WEB
 from app.runs import Runs
 from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
@@ -48,9 +50,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Sizzle", lifespan=_lifespan(settings), max_body_size=MAX_BODY, docs_url=None, redoc_url=None)
     app.state.about = about(settings)
     app.state.keep_alive_s = settings.keep_alive_s
-    app.include_router(router)
+    app.include_router(routes.router)
+    app.include_router(completion_routes.router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     app.add_exception_handler(RequestValidationError, bad_input)
+    app.add_exception_handler(BadInput, bad_input)
     app.add_exception_handler(SizzleError, failed_call)
     app.add_middleware(
         CORSMiddleware,
@@ -75,6 +79,7 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
             kitchen(settings) as models,
             aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as app.state.runs,
         ):
+            app.state.models = models
             add_chain_routes(app, models.choosable)
             yield
 

@@ -1,19 +1,18 @@
 """The routes of the page and of `POST /generate`."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse
 from sse_starlette import EventSourceResponse
 
 from app.runs import Runs
 from app.sse import wire_event
-from chains.schema import RecipeRequest, StepsRequest
+from chains.schema import RecipeRequest
 
 WEB = Path(str(files("app") / "web"))
 PAGE_HEADERS = {
@@ -57,29 +56,3 @@ async def _follow_to_its_end(runs: Runs, asked: RecipeRequest) -> AsyncGenerator
                 yield wire_event(event)
     finally:
         runs.forget(run_id)
-
-
-async def bad_input(_: Request, error: Exception) -> JSONResponse:
-    """422 that names each field, what is wrong with it, and what is right."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for nothing else
-    return JSONResponse({"detail": [_complaint(problem) for problem in error.errors()]}, status_code=422)
-
-
-async def failed_call(_: Request, error: Exception) -> JSONResponse:
-    """502 with our own words about what a provider did."""
-    return JSONResponse({"detail": str(error)}, status_code=502)
-
-
-def _complaint(problem: Mapping[str, Any]) -> dict[str, str]:
-    names = [place for place in problem["loc"] if isinstance(place, str) and place not in ("body", "__root__")]
-    field = names[0] if names else "body"
-    right = _RIGHT.get(field, "A JSON object with " + ", ".join(_ASKED) + ".")
-    return {"field": field, "message": f"{problem['msg'].removeprefix('Value error, ')}.", "expected": right}
-
-
-def _described(asked: type[RecipeRequest]) -> dict[str, str]:
-    return {field.alias or name: field.description or "" for name, field in asked.model_fields.items()}
-
-
-_ASKED = _described(RecipeRequest)
-_RIGHT = _described(StepsRequest)

@@ -18,7 +18,8 @@ from chains.streaming import CUT_OFF
 async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> AsyncGenerator[str]:
     """The answer piece by piece, none of them empty. Close it (`contextlib.aclosing`) to close the call.
 
-    Raises `PromptTooLong`, and `ProviderError` also behind text that was cut off, unless by the limit that was asked for.
+    Raises `PromptTooLong` and `ProviderError`, the latter also behind text that was cut off, unless by a limit that was
+    asked for.
     """
     limited = model.bind(max_tokens=asked.max_tokens) if asked.max_tokens else model
     answered = COMPLETION | limited | WholeText(ends={"stop", "length"} if asked.max_tokens else {"stop"})
@@ -26,6 +27,11 @@ async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> A
     async with aclosing(pieces), aclosing(until(asked.stop, pieces)) as told:
         async for text in told:
             yield text
+
+
+def check_window(model: ProviderChat, asked: CompletionRequest) -> None:
+    """Raises `PromptTooLong` if the question and the longest answer don't fit the model's window."""
+    model.check_window(COMPLETION.format_messages(query=asked.query), asked.max_tokens)
 
 
 class WholeText(StrOutputParser):

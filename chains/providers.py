@@ -1,7 +1,7 @@
 """The models as LangChain knows them. The only place that names ChatOpenAI."""
 
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -55,7 +55,7 @@ class ProviderChat(ChatOpenAI):
     async def _astream(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        self._check_window(messages, kwargs)
+        self.check_window(messages, kwargs.get("max_tokens"))
         written, reason = False, None
         try:
             async for chunk in super()._astream(messages, *args, **kwargs):
@@ -69,7 +69,7 @@ class ProviderChat(ChatOpenAI):
 
     @override
     async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        self._check_window(messages, kwargs)
+        self.check_window(messages, kwargs.get("max_tokens"))
         try:
             result = await super()._agenerate(messages, *args, **kwargs)
         except Exception as error:  # as above  # noqa: BLE001
@@ -88,10 +88,11 @@ class ProviderChat(ChatOpenAI):
             return EmptyAnswer(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
         return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
 
-    def _check_window(self, messages: list[BaseMessage], bound: Mapping[str, Any]) -> None:
+    def check_window(self, messages: Sequence[BaseMessage], max_tokens: int | None = None) -> None:
+        """Raises `PromptTooLong` if the messages and an answer of `max_tokens`, else the step's limit, don't fit."""
         # Four bytes of UTF-8 to a token: tokenizers of the models in use need about as many in English and Korean.
         prompt = sum(len(message.text.encode(errors="replace")) for message in messages) // 4
-        answer = bound.get("max_tokens", self.max_tokens) or 0
+        answer = max_tokens or self.max_tokens or 0
         if prompt + answer > self.context_window:
             raise PromptTooLong(
                 f"The prompt is about {prompt:,} tokens long and the answer may take {answer:,}, "

@@ -42,7 +42,7 @@ _TYPES = {401: "authentication_error", 404: "invalid_request_error", 405: "inval
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: Starlette clears the traceback of what it handles
 class ApiError(Exception):
     """An answer in OpenAI's form for errors."""
 

@@ -1,0 +1,82 @@
+"""`GET /completion`: one model's answer as it is written, in the two shapes that front ends know."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from sse_starlette import EventSourceResponse
+from starlette.types import Send
+from typing_extensions import override
+
+from app.refusals import BadInput
+from chains.completion import astream_completion, check_window
+from chains.errors import PromptTooLong, SizzleError
+from chains.providers import ProviderChat
+from chains.schema import CompletionRequest
+
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+DONE = b"data: [DONE]\n\n"
+
+router = APIRouter()
+
+
+@router.get("/completion", response_class=StreamingResponse)
+async def completion(asked: Annotated[CompletionRequest, Query()], request: Request) -> Response:
+    """Streams the answer as plain text, or, where `text/event-stream` is accepted, as `data: {"response": "…"}`."""
+    pieces = astream_completion(_model(request.app.state.models.completing, asked), asked)
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return EventSourceResponse(_events(pieces), sep="\n", ping=request.app.state.keep_alive_s)
+    first = await anext(pieces, "")  # so that what fails at once is a 502
+    return PlainTextStream(_rest(first, pieces), media_type="text/plain", headers=HEADERS)
+
+
+class PlainTextStream(StreamingResponse):
+    """Text that says at its end if it was broken off, and then lacks the last chunk, so as not to pass for whole."""
+
+    @override
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        except SizzleError as error:
+            last_words = f"\n\n[{error}]".encode()
+            await send({"type": "http.response.body", "body": last_words, "more_body": True})
+
+
+async def _rest(first: str, pieces: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    async with aclosing(pieces):
+        yield first
+        async for text in pieces:
+            yield text
+
+
+async def _events(pieces: AsyncGenerator[str]) -> AsyncGenerator[bytes]:
+    """Always ends in `[DONE]`, even behind an error: an `EventSource` that is not told so would ask again."""
+    try:
+        async with aclosing(pieces):
+            async for text in pieces:
+                yield _event({"response": text})
+    except SizzleError as error:
+        yield _event({"error": str(error)})
+    yield DONE
+
+
+def _event(fields: Mapping[str, str]) -> bytes:
+    return b"data: %b\n\n" % orjson.dumps(fields)
+
+
+def _model(models: Mapping[str, ProviderChat], asked: CompletionRequest) -> ProviderChat:
+    """The model that is asked for, or the first. Raises `BadInput` if there is none, or the answer can't fit it."""
+    name = asked.model or next(iter(models))
+    if name not in models:
+        raise BadInput("model", f"There is no model {name!r} with a key.", f"One of {', '.join(models)}.")
+    model = models[name]
+    if asked.max_tokens and asked.max_tokens > model.max_output:
+        raise BadInput("max_tokens", f"{name} can't write as many tokens.", f"From 1 to {model.max_output:,}.")
+    try:
+        check_window(model, asked)
+    except PromptTooLong as error:
+        raise BadInput("query", str(error), "A shorter question, fewer max_tokens or a larger model.") from None
+    return model
