@@ -118,9 +118,9 @@ def default_script(step: str) -> Script:
 
 
 def step_of(prompt: str) -> str:
-    """The step whose task ends the prompt."""
+    """The step whose task ends the prompt; any other prompt is a plain completion's."""
     tails = {step: prompts.messages[-1].prompt.template[-40:].replace("}}", "}") for step, prompts in PROMPTS.items()}
-    return next(step for step, tail in tails.items() if prompt.endswith(tail))
+    return next((step for step, tail in tails.items() if prompt.endswith(tail)), "completion")
 
 
 def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
