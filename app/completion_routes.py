@@ -11,6 +11,7 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Send
 from typing_extensions import override
 
+from app.disconnect import unless_gone
 from app.refusals import BadInput
 from chains.completion import astream_completion, check_window
 from chains.errors import PromptTooLong, SizzleError
@@ -29,7 +30,7 @@ async def completion(asked: Annotated[CompletionRequest, Query()], request: Requ
     pieces = astream_completion(_model(request.app.state.models.completing, asked), asked)
     if "text/event-stream" in request.headers.get("accept", ""):
         return EventSourceResponse(_events(pieces), sep="\n", ping=request.app.state.keep_alive_s)
-    first = await anext(pieces, "")  # so that what fails at once is a 502
+    first = await unless_gone(request, anext(pieces, ""))  # so that what fails at once is a 502
     return PlainTextStream(_rest(first, pieces), media_type="text/plain", headers=HEADERS)
 
 

@@ -15,6 +15,7 @@ from starlette.types import Lifespan
 from app import completion_routes, routes
 from app.eventlog import MemoryEventLog
 from app.langserve_routes import add_chain_routes
+from app.openai_routes import AS_SET, openai_app
 from app.refusals import BadInput, bad_input, failed_call
 from app.routes import WEB
 from app.runs import Runs
@@ -81,6 +82,7 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
         ):
             app.state.models = models
             add_chain_routes(app, models.choosable)
+            app.mount("/v1", openai_app(recipe_chain(models.choosable), _owners(models), settings.keep_alive_s))
             yield
 
     return lifespan
@@ -90,9 +92,15 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
 class Models:
     """A model for each step, as the settings chose it and with the configurable field `model`, and all by name."""
 
-    chosen: Mapping[Step, ChatModel]
+    chosen: Mapping[Step, ProviderChat]
     choosable: Mapping[Step, ChatModel]
     completing: Mapping[str, ProviderChat]
+
+
+def _owners(models: Models) -> dict[str, str]:
+    """Who writes when the recipe, or a model by its name, is asked for."""
+    writers = dict.fromkeys(model.label for model in models.chosen.values())
+    return {AS_SET: ", ".join(writers)} | {name: model.label for name, model in models.completing.items()}
 
 
 @asynccontextmanager
