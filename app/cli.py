@@ -1,19 +1,24 @@
-"""The command line: serve, generate, models, standin. Each command imports what it needs, so that --help is quick."""
+"""The command line: serve, generate, models, race, standin. Each imports what it needs, so that --help is quick."""
 
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 
-from app.settings import Settings, read_settings
+from app.settings import STANDIN, Settings, key_setting, read_settings
 from chains.errors import ConfigError
 from chains.schema import RecipeRequest
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from app.scoreboard import Scoreboard
     from app.terminal import Screen
 
 cli = typer.Typer(
@@ -91,6 +96,40 @@ def models() -> None:
 
 
 @cli.command()
+def race(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL", help="Names as `sizzle models` lists them; all that have a key by default."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each model is measured.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document, every round in it.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw time to first token and TPS.")] = None,
+) -> None:
+    """Measures how fast models answer: milliseconds to the first token, tokens per second, and in all.
+
+    Makes ROUNDS + 1 calls of each model, for the first opens its connection and is not counted.
+    """
+    settings = read_settings()
+    names = _entrants(settings, models or [])
+    if plot:
+        _check_picture(plot)
+    from rich.console import Console
+
+    from app.scoreboard import Scoreboard
+
+    board = Scoreboard()
+    console = Console(quiet=json, width=None if sys.stdout.isatty() else 160)
+    asyncio.run(_race(settings, names, rounds, board, console))
+    if json:
+        typer.echo(board.to_json())
+    if plot:
+        from app.race_plot import draw
+
+        draw(board.results, board.title, plot)
+    raise typer.Exit(0 if any(result.rounds for result in board.results) else 1)
+
+
+@cli.command()
 def standin(
     host: Host = "127.0.0.1",
     port: Port = 8001,
@@ -115,6 +154,57 @@ def _checked_request(ingredients: str, minutes: int, lang: str, seed: int | None
         raise typer.BadParameter(
             problem["msg"].removeprefix("Value error, "), param_hint=option.get(str(problem["loc"][0]))
         ) from None
+
+
+def _entrants(settings: Settings, wanted: Sequence[str]) -> list[str]:
+    """The models to be measured, by name."""
+    registry = settings.load_registry()
+    usable = registry.models_of(settings.usable_providers(registry))
+    for name in wanted:
+        if name not in registry.models:
+            raise typer.BadParameter(f"no model {name!r}; known: {', '.join(registry.models)}", param_hint="MODEL")
+        if name not in usable:
+            provider = registry.models[name].provider
+            missing = "answers only where no key is set" if provider == STANDIN else f"needs {key_setting(provider)}"
+            raise typer.BadParameter(f"{name} {missing}", param_hint="MODEL")
+    return list(dict.fromkeys(wanted)) or usable
+
+
+def _check_picture(path: Path) -> None:
+    """Ends the command if `path` can't be drawn, before anything is measured."""
+    try:
+        import matplotlib  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        sys.exit("sizzle: --plot needs matplotlib: pip install 'sizzle[plot]'")
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{path} does not end in .png", param_hint="--plot")
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}", param_hint="--plot") from None
+    if not existed:
+        path.unlink()
+
+
+async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "Scoreboard", console: "Console") -> None:
+    from rich.live import Live
+
+    from app.main import kitchen
+    from chains.race import race as racing
+
+    # redrawn between calls only: a thread that draws would compete with what is measured
+    live = Live(board, console=console, auto_refresh=False, vertical_overflow="crop", transient=True)
+    async with kitchen(settings) as models:
+        entrants = {name: models.completing[name] for name in names}
+        try:
+            with live:
+                async with aclosing(racing(entrants, rounds)) as told:
+                    async for progress in told:
+                        board.show(progress)
+                        live.refresh()
+        finally:  # what was measured before Ctrl-C, too
+            console.print(board)
 
 
 async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen") -> int:

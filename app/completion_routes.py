@@ -1,5 +1,6 @@
 """`GET /completion`: one model's answer as it is written, in the two shapes that front ends know."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated
@@ -19,6 +20,7 @@ from chains.providers import ProviderChat
 from chains.schema import CompletionRequest
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+LAST_WORDS_S = 0.3  # a browser drops what it has not read when the connection breaks
 DONE = b"data: [DONE]\n\n"
 
 router = APIRouter()
@@ -44,6 +46,7 @@ class PlainTextStream(StreamingResponse):
         except SizzleError as error:
             last_words = f"\n\n[{error}]".encode()
             await send({"type": "http.response.body", "body": last_words, "more_body": True})
+            await asyncio.sleep(LAST_WORDS_S)
 
 
 async def _rest(first: str, pieces: AsyncGenerator[str]) -> AsyncGenerator[str]:

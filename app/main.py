@@ -12,7 +12,8 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Lifespan
 
-from app import completion_routes, routes
+from app import completion_routes, examples, race_routes, routes
+from app.broadcasts import Broadcasts
 from app.eventlog import MemoryEventLog
 from app.langserve_routes import add_chain_routes
 from app.openai_routes import AS_SET, openai_app
@@ -21,6 +22,7 @@ from app.routes import WEB
 from app.runs import Runs
 from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
+from app.traffic import Metered
 from chains.errors import SizzleError
 from chains.providers import ChatModels, ProviderChat
 from chains.recipe import ChatModel, recipe_chain
@@ -53,6 +55,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.keep_alive_s = settings.keep_alive_s
     app.include_router(routes.router)
     app.include_router(completion_routes.router)
+    app.include_router(examples.router)
+    app.state.track = race_routes.Track(is_open=settings.race or not settings.provider_keys())
+    app.include_router(race_routes.router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     app.add_exception_handler(RequestValidationError, bad_input)
     app.add_exception_handler(BadInput, bad_input)
@@ -63,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         allow_methods=["GET", "POST"],
         allow_headers=["Content-Type"],
     )
+    app.add_middleware(Metered, prefix="/examples/broadcasts/")
     return app
 
 
@@ -79,6 +85,7 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
         async with (
             kitchen(settings) as models,
             aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as app.state.runs,
+            aclosing(Broadcasts(models.completing)) as app.state.broadcasts,
         ):
             app.state.models = models
             add_chain_routes(app, models.choosable)

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     standin_ttft_ms: float = Field(default=250, ge=0, le=60_000, description="milliseconds")
     standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens a second, 0 for no limit")
     standin_seed: int = 0
+    race: bool = Field(default=False, description="let the page /race make paid calls")
 
     def provider_keys(self) -> dict[str, SecretStr]:
         """The key of each provider that has one, by the provider's name."""
@@ -73,6 +74,12 @@ class Settings(BaseSettings):
         if keys and STANDIN not in registry.providers_of(self.models.values()):
             usable -= {STANDIN}
         return usable
+
+
+def key_setting(provider: str) -> str:
+    """The variable that holds a provider's key."""
+    name = provider.upper()
+    return f"{name}_API_KEY" if f"{provider}_api_key" in Settings.model_fields else f"SIZZLE_KEYS__{name}"
 
 
 def read_settings() -> Settings:

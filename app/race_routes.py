@@ -1,0 +1,129 @@
+"""The page `/race`, and the race that it starts: who is measured, and `POST /race`, which streams how it goes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sse_starlette import EventSourceResponse
+
+from app.refusals import BadInput
+from app.routes import PAGE_HEADERS, WEB
+from app.settings import STANDIN
+from chains.providers import ProviderChat
+from chains.race import MAX_TOKENS, CallStart, Progress, RaceEnd, RaceStart, Result, RoundEnd, entrants, race
+
+OFF = (
+    "The race is off here, because it makes calls that a provider charges for. "
+    "Set SIZZLE_RACE=true and start Sizzle again, or run `sizzle race` in a terminal."
+)
+BUSY = "Another race is under way, and two would slow each other down. Try again when it has ended."
+EVENT_NAMES: dict[type[Progress], str] = {
+    RaceStart: "start",
+    CallStart: "call",
+    RoundEnd: "round",
+    Result: "result",
+    RaceEnd: "end",
+}
+
+router = APIRouter()
+
+
+class RaceRequest(BaseModel):
+    """Who is to be measured, and how often."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rounds: Annotated[int, Field(ge=1, le=20, strict=True)] = Field(
+        default=3, description="How often each model is measured: a whole number from 1 to 20."
+    )
+    models: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None, description="The names of models that have a key, or nothing for all of them."
+    )
+
+
+class Track:
+    """Where races are held, one at a time in a process. Closed where they would cost money that nobody agreed to."""
+
+    def __init__(self, is_open: bool) -> None:
+        self.is_open = is_open
+        self.lock = asyncio.Lock()
+
+
+def _track(request: Request) -> Track:
+    return request.app.state.track
+
+
+def _models(request: Request) -> Mapping[str, ProviderChat]:
+    return request.app.state.models.completing
+
+
+def _permitted(track: Annotated[Track, Depends(_track)]) -> None:
+    if not track.is_open:
+        raise HTTPException(403, OFF)
+
+
+async def _asked(request: Request, models: Annotated[Mapping[str, ProviderChat], Depends(_models)]) -> RaceRequest:
+    # a page elsewhere may send any other type without asking first
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BadInput("body", "The body is not of the type application/json.", _EXPECTED["body"])
+    try:
+        asked = RaceRequest.model_validate_json(await request.body())
+    except ValidationError as error:
+        problem = error.errors(include_context=False)[0]
+        field = str(problem["loc"][0]) if problem["loc"] else "body"
+        raise BadInput(field, f"{problem['msg']}.", _EXPECTED.get(field, _EXPECTED["body"])) from None
+    for name in asked.models or ():
+        if name not in models:
+            raise BadInput("models", f"There is no model {name!r} with a key.", f"Some of {', '.join(models)}.")
+    return asked
+
+
+async def _alone(track: Annotated[Track, Depends(_track)]) -> AsyncGenerator[None]:
+    """Holds the track until the answer has ended, or its reader has gone."""
+    if track.lock.locked():
+        raise HTTPException(409, BUSY)
+    async with track.lock:
+        yield
+
+
+@router.get("/race", include_in_schema=False)
+async def page() -> FileResponse:
+    return FileResponse(WEB / "race" / "race.html", headers=PAGE_HEADERS)
+
+
+@router.get("/race/entrants")
+async def who(
+    track: Annotated[Track, Depends(_track)], models: Annotated[Mapping[str, ProviderChat], Depends(_models)]
+) -> dict[str, object]:
+    """The models that would be measured and how, whether the stand-in is among them, and what forbids a race."""
+    racing = entrants(models)
+    has_standin = any(entrant.provider == STANDIN for entrant in racing)
+    off = None if track.is_open else OFF
+    return {"entrants": racing, "max_tokens": MAX_TOKENS, "standin": has_standin, "off": off}
+
+
+@router.post("/race", response_class=EventSourceResponse, dependencies=[Depends(_permitted)])
+async def start(
+    asked: Annotated[RaceRequest, Depends(_asked)],
+    models: Annotated[Mapping[str, ProviderChat], Depends(_models)],
+    _: Annotated[None, Depends(_alone)],
+    request: Request,
+) -> EventSourceResponse:
+    """Measures the models, and streams each call, round and result; `end`, always last, has the ranking."""
+    racing = {name: models[name] for name in asked.models or models}
+    return EventSourceResponse(_events(racing, asked.rounds), sep="\n", ping=request.app.state.keep_alive_s)
+
+
+async def _events(racing: Mapping[str, ProviderChat], rounds: int) -> AsyncGenerator[bytes]:
+    async with aclosing(race(racing, rounds)) as told:
+        async for progress in told:
+            yield b"event: %b\ndata: %b\n\n" % (EVENT_NAMES[type(progress)].encode(), orjson.dumps(progress))
+
+
+_EXPECTED = {name: field.description or "" for name, field in RaceRequest.model_fields.items()}
+_EXPECTED["body"] = f"A JSON object with {', '.join(RaceRequest.model_fields)}, or an empty one."

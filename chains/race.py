@@ -1,0 +1,196 @@
+"""The race: how fast each model answers the same question, with the definitions of thefastest.ai.
+
+A round is one call of each model, one after the other, so that they do not slow each other down; rounds are
+interleaved, so that a slow minute of the network is shared by all. A call before the first round opens each model's
+connection and is not counted.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from math import inf
+from statistics import median
+from time import perf_counter
+from typing import cast
+
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+
+from chains.errors import ProviderError
+from chains.providers import ProviderChat
+from chains.recipe import why
+from chains.schema import Failed
+from chains.streaming import CUT_OFF
+
+# What Sizzle is for, in a few words: a prompt so short costs no model time to read.
+PROMPT = "What can I cook for two with beef, onions and peppers? Write the steps of a recipe that takes 30 minutes."
+# Long enough for a rate of tokens, whole for most models. Groq's free tier counts this limit, not what is written,
+# against its 8,000 tokens a minute.
+MAX_TOKENS = 500
+TEMPERATURE = 0  # so that every round asks for the same answer
+DEADLINE_S = 60.0  # for one call; at 10 tokens a second an answer is whole by then
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A model that is measured: its name in the registry, its provider's name there, and what people call that."""
+
+    model: str
+    provider: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class RaceStart:
+    """Who is measured, in how many rounds."""
+
+    entrants: tuple[Entrant, ...]
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallStart:
+    """A model is being asked. Round 0 is the call that opens the connection, which is not counted."""
+
+    model: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured in one round, or the medians of several. Milliseconds since the request.
+
+    `tokens` are those of the text as the provider counts them, so without any reasoning before it; `tokens_per_s` is
+    (tokens - 1) / (end - first token). Both are None where the provider counts none.
+    """
+
+    ttft_ms: float
+    total_ms: float
+    tokens: int | None = None
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEnd:
+    """A model's figures of one round, and the best and the medians of its rounds so far."""
+
+    model: str
+    round: int
+    figures: Figures
+    best: Figures
+    median: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that was measured of a model. One that failed, for a reason in words for people, took no further part.
+
+    `best` is the round with the shortest time to the first token, `median` that of each figure for itself.
+    """
+
+    model: str
+    rounds: tuple[Figures, ...]
+    best: Figures | None
+    median: Figures | None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RaceEnd:
+    """The models by their best time to the first token; behind them those that failed. Always last."""
+
+    ranking: tuple[str, ...]
+
+
+Progress = RaceStart | CallStart | RoundEnd | Result | RaceEnd
+
+
+async def race(
+    models: Mapping[str, ProviderChat], rounds: int = 3, deadline_s: float = DEADLINE_S
+) -> AsyncGenerator[Progress]:
+    """Measures the models, and tells of each call. Close it (`contextlib.aclosing`) to close the call under way.
+
+    A model that fails, or whose call takes longer than `deadline_s` seconds, is out.
+    """
+    yield RaceStart(entrants(models), rounds)
+    measured: dict[str, list[Figures]] = {name: [] for name in models}
+    results: dict[str, Result] = {}
+    for number in range(rounds + 1):
+        for name in [name for name in models if name not in results]:
+            yield CallStart(name, number)
+            answered = await _asked(models[name], deadline_s)
+            if isinstance(answered, Figures) and number:
+                measured[name].append(answered)
+                yield RoundEnd(name, number, answered, _best(measured[name]), _median(measured[name]))
+            if isinstance(answered, Failed) or number == rounds:
+                results[name] = _result(name, measured[name], answered)
+                yield results[name]
+    yield RaceEnd(tuple(sorted(results, key=lambda name: _rank(results[name]))))
+
+
+def entrants(models: Mapping[str, ProviderChat]) -> tuple[Entrant, ...]:
+    """The models as those who are measured."""
+    return tuple(Entrant(name, (model.metadata or {})["provider"], model.label) for name, model in models.items())
+
+
+async def _asked(model: ProviderChat, deadline_s: float) -> Figures | Failed:
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await _measured(model)
+    except TimeoutError:
+        return Failed(f"{model.label} took longer than {deadline_s:g} seconds for one answer: try again.")
+    except Exception as error:  # noqa: BLE001  it fails alone
+        return Failed(why(error))
+
+
+async def _measured(model: ProviderChat) -> Figures:
+    """Asks, and reads the answer to its end. Raises `ProviderError` if that is missing."""
+    asked = ended = perf_counter()
+    first, tokens, reason = None, None, None
+    answer = model.astream(PROMPT, max_tokens=min(MAX_TOKENS, model.max_output), temperature=TEMPERATURE)
+    async with aclosing(cast(AsyncGenerator[AIMessageChunk], answer)) as chunks:
+        async for chunk in chunks:
+            ended = perf_counter()  # here, for LangChain takes milliseconds to merge them all behind the last one
+            first = first or (ended if chunk.text else None)
+            reason = chunk.response_metadata.get("finish_reason", reason)
+            tokens = _tokens(chunk.usage_metadata) if chunk.usage_metadata else tokens
+    if reason not in {"stop", "length"}:
+        raise ProviderError(CUT_OFF.get(reason, CUT_OFF[None]))
+    return _figures(asked, first or ended, ended, tokens)
+
+
+def _tokens(usage: UsageMetadata) -> int:
+    """The text's tokens: those of reasoning come before the first of them, and would only seem to come with it."""
+    return usage["output_tokens"] - usage.get("output_token_details", {}).get("reasoning", 0)
+
+
+def _figures(asked: float, first: float, ended: float, tokens: int | None) -> Figures:
+    rate = round((tokens - 1) / (ended - first), 1) if tokens and tokens > 1 and ended > first else None
+    return Figures(round((first - asked) * 1000, 1), round((ended - asked) * 1000, 1), tokens, rate)
+
+
+def _result(name: str, rounds: Sequence[Figures], last: Figures | Failed) -> Result:
+    failure = last.message if isinstance(last, Failed) else None
+    if not rounds:
+        return Result(name, (), None, None, failure)
+    return Result(name, tuple(rounds), _best(rounds), _median(rounds), failure)
+
+
+def _best(rounds: Sequence[Figures]) -> Figures:
+    return min(rounds, key=lambda figures: figures.ttft_ms)
+
+
+def _median(rounds: Sequence[Figures]) -> Figures:
+    tokens = [figures.tokens for figures in rounds if figures.tokens is not None]
+    rates = [figures.tokens_per_s for figures in rounds if figures.tokens_per_s is not None]
+    return Figures(
+        round(median(figures.ttft_ms for figures in rounds), 1),
+        round(median(figures.total_ms for figures in rounds), 1),
+        round(median(tokens)) if tokens else None,
+        round(median(rates), 1) if rates else None,
+    )
+
+
+def _rank(result: Result) -> tuple[bool, float]:
+    return result.failure is not None, result.best.ttft_ms if result.best else inf

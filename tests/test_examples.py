@@ -1,0 +1,327 @@
+"""Broadcasts over real sockets: one completion, followed over four transports, never lost or doubled."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from httpx_sse import connect_sse
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from app import examples
+from app.broadcasts import Broadcast, Broadcasts, End
+from app.main import kitchen
+from app.settings import Settings
+from app.traffic import Metered
+from tests.client import wait_until
+from tests.conftest import ServeScripts
+from tests.servers import Finish, Gate, Provider, Refuse, Script, provider, run, serving
+
+QUERY = {"query": "What goes with beef?"}
+WORDS = ["Onions\n", "and 소금 ", "\u2028salt\r\n", "<b>"]
+Told = tuple[list[str], dict[str, Any]]  # the pieces, and how it ended
+
+
+def start(url: str, **asked: Any) -> str:
+    """The address of a new broadcast."""
+    answer = httpx.post(f"{url}/examples/broadcasts", json=QUERY | asked, timeout=20)
+    assert answer.status_code == 201
+    return f"{url}{answer.headers['location']}"
+
+
+def get(broadcast: str, **how: Any) -> httpx.Response:
+    return httpx.get(broadcast, params=how, timeout=20)
+
+
+def ended(broadcast: str) -> bool:
+    return bool(get(broadcast).json()["end"])
+
+
+def by_polling(broadcast: str, after: int = 0, **how: Any) -> Told:
+    texts: list[str] = []
+    while not (answer := get(broadcast, after=after + len(texts), **how).json())["end"]:
+        texts += [piece["text"] for piece in answer["pieces"]]
+    return texts + [piece["text"] for piece in answer["pieces"]], answer["end"]
+
+
+def by_long_polling(broadcast: str, after: int = 0) -> Told:
+    return by_polling(broadcast, after, wait=True)
+
+
+def by_socket(broadcast: str, after: int = 0) -> Told:
+    with connect(f"{broadcast.replace('http', 'ws', 1)}/socket?after={after}") as messages:
+        *pieces, last = [json.loads(message) for message in messages]
+    return [piece["text"] for piece in pieces], last["end"]
+
+
+def by_events(broadcast: str, after: int = 0) -> Told:
+    last_id = {"Last-Event-ID": str(after)} if after else {}
+    with (
+        httpx.Client(timeout=20) as client,
+        connect_sse(client, "GET", f"{broadcast}/events", headers=last_id) as source,
+    ):
+        *pieces, last = list(source.iter_sse())
+    assert [int(event.id) for event in [*pieces, last]] == list(range(after + 1, after + len(pieces) + 2))
+    assert last.event == "end"
+    return [json.loads(event.data)["text"] for event in pieces], json.loads(last.data)
+
+
+TRANSPORTS = [by_polling, by_long_polling, by_socket, by_events]
+
+
+@pytest.fixture
+def serve_broadcasts() -> Iterator[Callable[..., tuple[str, Provider]]]:
+    """Serves broadcasts with limits of a test's own over a scripted provider."""
+    with ExitStack() as stack:
+
+        def serve(script: Script, **limits: Any) -> tuple[str, Provider]:
+            scripted = stack.enter_context(provider({"completion": script}))
+            settings = Settings(groq_api_key="sk-groq-1", groq_base_url=scripted.url)
+
+            @asynccontextmanager
+            async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+                async with (
+                    kitchen(settings) as models,
+                    aclosing(Broadcasts(models.completing, **limits)) as app.state.broadcasts,
+                ):
+                    yield
+
+            app = FastAPI(lifespan=lifespan)
+            app.include_router(examples.router)
+            app.add_middleware(Metered, prefix="/examples/broadcasts/")
+            return stack.enter_context(serving(app)), scripted
+
+        yield serve
+
+
+def test_one_completion_is_the_same_over_every_transport(serve_scripts: ServeScripts) -> None:
+    """Four readers that are there from the first piece get every piece and the end, for one call to the provider."""
+    gate = Gate()
+    url, scripted = serve_scripts({"completion": [gate, *WORDS]})
+    broadcast = start(url)
+    with ThreadPoolExecutor(4) as readers:
+        told = [readers.submit(by, broadcast) for by in TRANSPORTS]
+        gate.open()
+        assert [reader.result() for reader in told] == [(WORDS, {"status": "ok", "message": None})] * 4
+    assert len(scripted.calls) == 1
+
+
+@pytest.mark.parametrize("by", TRANSPORTS)
+def test_a_reader_gets_exactly_what_it_lacks(serve_scripts: ServeScripts, by: Callable[..., Told]) -> None:
+    """Whichever piece it had last, the rest comes once."""
+    url, _ = serve_scripts({"completion": [*WORDS]})
+    broadcast = start(url)
+    assert [by(broadcast, after)[0] for after in range(len(WORDS))] == [WORDS[after:] for after in range(len(WORDS))]
+
+
+@given(steps=st.lists(st.one_of(st.text(min_size=1, max_size=5), st.integers(0, 3)), max_size=30))
+def test_no_sequence_of_reads_loses_or_doubles_text(steps: list[str | int]) -> None:
+    """Readers that come back after any piece, while it is written and after its end, have exactly the text."""
+
+    async def read() -> list[str]:
+        broadcast, had = Broadcast(), [""] * 4
+        counts = [0] * 4
+        for step in steps:
+            if isinstance(step, str):
+                broadcast.append(step)
+            else:
+                fresh = broadcast.pieces[counts[step] :]
+                had[step] += "".join(piece.text for piece in fresh)
+                counts[step] += len(fresh)
+        broadcast.close(End("ok"))
+        for reader, count in enumerate(counts):
+            *rest, end = [piece async for piece in broadcast.follow(count)]
+            had[reader] += "".join(piece.text for piece in rest)
+            assert end == End("ok")
+        return had
+
+    assert run(read()) == ["".join(step for step in steps if isinstance(step, str))] * 4
+
+
+def test_polling_answers_at_once_and_long_polling_when_there_is_news(serve_scripts: ServeScripts) -> None:
+    """While the provider holds its text, a poll has nothing to say, and a long poll says the next piece."""
+    first, second = Gate(), Gate()
+    url, _ = serve_scripts({"completion": [first, "Onions ", second, "and salt"]})
+    broadcast = start(url)
+    assert get(broadcast).json() == {"pieces": [], "end": None}
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(get, broadcast, wait=True)
+        first.open()
+        (piece,) = waiting.result().json()["pieces"]
+    assert [piece["n"], piece["text"]] == [1, "Onions "]
+    second.open()
+    assert by_long_polling(broadcast, 1)[0] == ["and salt"]
+
+
+def test_a_broadcast_is_written_to_its_end_though_readers_leave(serve_scripts: ServeScripts) -> None:
+    """A reader that left after the first piece finds all of it later, from the same call."""
+    gate = Gate()
+    url, scripted = serve_scripts({"completion": ["Onions ", gate, "and salt"]})
+    broadcast = start(url)
+    with connect(f"{broadcast.replace('http', 'ws', 1)}/socket") as messages:
+        messages.recv()
+    with httpx.stream("GET", f"{broadcast}/events", timeout=20) as answer:
+        next(answer.iter_bytes())
+    gate.open()
+    assert by_long_polling(broadcast)[0] == ["Onions ", "and salt"]
+    assert [len(scripted.calls), scripted.closed] == [1, []]
+
+
+def test_an_event_source_that_had_the_end_is_told_to_stop(serve_scripts: ServeScripts) -> None:
+    """204 for the id of the end, which no `EventSource` asks again after; a reader that lacks the end gets it."""
+    url, _ = serve_scripts({"completion": [*WORDS]})
+    broadcast = start(url)
+    texts, _ = by_events(broadcast)
+    last = {"Last-Event-ID": str(len(texts) + 1)}
+    assert httpx.get(f"{broadcast}/events", headers=last, timeout=20).status_code == 204
+    assert by_events(broadcast, len(texts)) == ([], {"status": "ok", "message": None})
+
+
+@pytest.mark.parametrize("by", TRANSPORTS)
+@pytest.mark.parametrize(
+    ("script", "texts", "reason"),
+    [([Refuse(429)], [], "wait a minute"), (["Onions ", Finish(None)], ["Onions "], "broke off")],
+)
+def test_a_failure_is_told_in_our_words(
+    serve_scripts: ServeScripts, by: Callable[..., Told], script: Script, texts: list[str], reason: str
+) -> None:
+    """What was written is kept, and the end says why there is no more, over every transport alike."""
+    url, _ = serve_scripts({"completion": script})
+    told, end = by(start(url))
+    assert [told, end["status"], reason in end["message"], "canary" in str(end)] == [texts, "failed", True, False]
+
+
+@pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", "http://127.0.0.1:1"])
+def test_a_socket_refuses_pages_of_other_sites(serve_scripts: ServeScripts, origin: str) -> None:
+    """An Origin that is not the server's own is a 403 before the handshake; the server's own gets through."""
+    url, _ = serve_scripts({"completion": [*WORDS]})
+    address = f"{start(url).replace('http', 'ws', 1)}/socket"
+    with pytest.raises(InvalidStatus) as refused:
+        connect(address, origin=origin)
+    assert refused.value.response.status_code == 403
+    with connect(address, origin=url) as messages:
+        assert json.loads(messages.recv())["text"] == WORDS[0]
+
+
+def test_an_unknown_broadcast_is_not_found(serve_scripts: ServeScripts) -> None:
+    """404 that says so; over a WebSocket, whose page could not see that, a close that says so."""
+    url, _ = serve_scripts()
+    unknown = f"{url}/examples/broadcasts/nope"
+    answers = [httpx.get(f"{unknown}{rest}", timeout=20) for rest in ("", "?wait=true", "/events", "/traffic")]
+    assert [answer.status_code for answer in answers] == [404] * 4
+    assert all("no such broadcast" in answer.json()["detail"] for answer in answers)
+    with connect(f"{unknown.replace('http', 'ws', 1)}/socket") as messages, pytest.raises(ConnectionClosed) as closed:
+        messages.recv()
+    assert closed.value.rcvd is not None
+    assert [closed.value.rcvd.code, "no such broadcast" in closed.value.rcvd.reason] == [4404, True]
+
+
+@pytest.mark.parametrize("asked", [{"query": " "}, {"query": "a" * 20_001}, {"query": None}])
+def test_a_bad_question_is_refused_by_field(serve_scripts: ServeScripts, asked: dict[str, Any]) -> None:
+    """422 that names the field and what is right, and nothing is sent to a provider."""
+    url, scripted = serve_scripts()
+    answer = httpx.post(f"{url}/examples/broadcasts", json=asked, timeout=20)
+    (problem,) = answer.json()["detail"]
+    assert [answer.status_code, problem["field"]] == [422, "query"]
+    assert "1 to 20,000 characters" in problem["expected"]
+    assert scripted.calls == []
+
+
+def test_broadcasts_are_bounded_in_number(serve_scripts: ServeScripts) -> None:
+    """The 33rd is a 503 that says when to come back, and costs no call."""
+    url, scripted = serve_scripts({"completion": ["Onions", Gate()]})
+    for _ in range(32):
+        start(url)
+    answer = httpx.post(f"{url}/examples/broadcasts", json=QUERY, timeout=20)
+    assert [answer.status_code, answer.headers["retry-after"]] == [503, "60"]
+    assert "try again" in answer.json()["detail"]
+    assert wait_until(lambda: len(scripted.calls) == 32, seconds=10)
+
+
+def test_a_broadcast_is_dropped_some_time_after_its_end(serve_broadcasts: Callable[..., Any]) -> None:
+    """It makes room for another; one that is still being written is kept."""
+    gate = Gate()
+    url, _ = serve_broadcasts(["Onions", gate], limit=1, kept_s=0.05)
+    broadcast = start(url)
+    assert httpx.post(f"{url}/examples/broadcasts", json=QUERY, timeout=20).status_code == 503
+    gate.open()
+    assert wait_until(lambda: get(broadcast).status_code == 404, seconds=10)
+    assert start(url) != broadcast
+
+
+def test_a_broadcast_that_takes_too_long_fails(serve_broadcasts: Callable[..., Any]) -> None:
+    """At its deadline the call is closed; what was written stays, with the reason."""
+    url, scripted = serve_broadcasts(["Onions", Gate()], deadline_s=0.5)
+    texts, end = by_long_polling(start(url))
+    assert [texts, end["status"], "longer than 0.5 seconds" in end["message"]] == [["Onions"], "failed", True]
+    assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
+
+
+def exchange(url: str, path: str, headers: str = "") -> tuple[int, int]:
+    """The bytes that a request took, and its answer up to the pause behind it."""
+    address = httpx.URL(url)
+    request = f"GET {path} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n{headers}\r\n".encode()
+    with socket.create_connection((address.host, address.port), timeout=5) as connection:
+        connection.sendall(request)
+        answer = b""
+        while not answer.endswith((b"}", b"0\r\n\r\n", b"\x88\x02\x03\xe8")):
+            answer += connection.recv(65536)
+    return len(request), len(answer)
+
+
+def test_traffic_is_what_goes_over_the_wire(serve_scripts: ServeScripts) -> None:
+    """The bytes that are counted are those that a raw socket sends and gets, for each transport."""
+    url, _ = serve_scripts({"completion": [*WORDS, "long " * 100]})
+    broadcast = start(url)
+    assert wait_until(lambda: ended(broadcast), seconds=10)
+    polled = get(f"{broadcast}/traffic").json()["polling"]
+    path = broadcast.removeprefix(url)
+    upgrade = (
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    )
+    paths = {"long_polling": (f"{path}?wait=true", ""), "websocket": (f"{path}/socket", upgrade)}
+    wire = {name: exchange(url, *asked) for name, asked in (paths | {"sse": (f"{path}/events", "")}).items()}
+    up, down = exchange(url, f"{path}?after=1")
+    counted = get(f"{broadcast}/traffic").json()
+    closing = {"websocket": 8}  # the client's close frame, which the raw socket leaves out
+    assert {name: (spent["up"] - closing.get(name, 0), spent["down"]) for name, spent in counted.items()} == {
+        **wire,
+        "polling": (polled["up"] + up, polled["down"] + down),
+    }
+    assert {name: spent["requests"] for name, spent in counted.items()} == {
+        "polling": polled["requests"] + 1, "long_polling": 1, "websocket": 1, "sse": 1,
+    }  # fmt: skip
+
+
+def test_the_clock_is_the_one_that_stamps_pieces(serve_scripts: ServeScripts) -> None:
+    """A piece's time lies between two readings of the clock around it."""
+    url, _ = serve_scripts({"completion": ["Onions"]})
+    before = httpx.get(f"{url}/examples/clock").json()["now"]
+    broadcast = start(url)
+    assert wait_until(lambda: ended(broadcast), seconds=10)
+    after = httpx.get(f"{url}/examples/clock").json()["now"]
+    assert before <= get(broadcast).json()["pieces"][0]["at"] <= after
+
+
+@pytest.mark.parametrize("page", ["", "fetch", "eventsource", "comparison", "transports"])
+def test_pages_allow_nothing_but_their_own_scripts(sizzle_url: str, page: str) -> None:
+    """Each is HTML under a strict policy and within it: no script or style in the page itself."""
+    answer = httpx.get(f"{sizzle_url}/examples/{page}")
+    assert [answer.status_code, answer.headers["content-type"]] == [200, "text/html; charset=utf-8"]
+    assert answer.headers["content-security-policy"].startswith("default-src 'self';")
+    assert not any(mark in answer.text for mark in ("<style", " style=", "<script>", " onclick="))
+
+
+def test_there_are_no_other_pages(sizzle_url: str) -> None:
+    """Any other name is not found, and the address without a slash leads to the index."""
+    assert httpx.get(f"{sizzle_url}/examples/index").status_code == 404
+    assert httpx.get(f"{sizzle_url}/examples", follow_redirects=True).url.path == "/examples/"
