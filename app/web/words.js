@@ -23,6 +23,10 @@ const en = {
   reason_running: "A recipe is being written. Stop ends it.",
   standin:
     "A rule-based stand-in is answering, not a language model. For real models, set FIREWORKS_API_KEY or GROQ_API_KEY and start Sizzle again.",
+  for_developers: "For developers",
+  examples: "Examples",
+  playgrounds: "Playgrounds",
+  race: "Race of the models",
   idle_title: "Ingredients in, recipe out.",
   idle_tagline:
     "Say what you have and how long you have. Six parts of one recipe are written at the same time and appear here as they come.",
@@ -98,6 +102,10 @@ const ko = {
   reason_running: "레시피를 쓰는 중이에요. ‘멈추기’로 끝낼 수 있어요.",
   standin:
     "지금은 언어 모델이 아니라 규칙 기반 대역이 답하고 있어요. 실제 모델을 쓰려면 FIREWORKS_API_KEY 또는 GROQ_API_KEY를 설정하고 Sizzle을 다시 시작하세요.",
+  for_developers: "개발자용",
+  examples: "예제",
+  playgrounds: "플레이그라운드",
+  race: "모델 속도 비교",
   idle_title: "재료만 알려 주세요.",
   idle_tagline: "가진 재료와 시간을 적으면, 한 레시피의 여섯 부분이 동시에 쓰이며 이곳에 차례로 나타납니다.",
   choosing: "요리를 고르는 중…",
