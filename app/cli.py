@@ -57,7 +57,7 @@ def serve(
     settings = read_settings()
     settings.choose_models(settings.load_registry())
     typer.echo("Starting Sizzle. In a few seconds open the address below.")
-    uvicorn.run("app.main:create_app", factory=True, host=host, port=port, workers=workers)
+    uvicorn.run("app.main:served_app", factory=True, host=host, port=port, workers=workers)
 
 
 @cli.command()
@@ -219,7 +219,8 @@ async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen"
         aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as runs,
     ):
         with screen:
-            async for _, event in runs.follow(runs.start(request)):
-                screen.show(event)
-                status = event.status if isinstance(event, RunEnd) else status
+            async for events in runs.follow(runs.start(request)):
+                for _, event in events:
+                    screen.show(event)
+                    status = event.status if isinstance(event, RunEnd) else status
     return 0 if status == "ok" else 1

@@ -1,11 +1,11 @@
 """The application: create_app() wires settings, models, chain, runs and routes together."""
 
+import gc
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-import httpx2
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
@@ -27,23 +27,12 @@ from chains.errors import SizzleError
 from chains.providers import ChatModels, ProviderChat
 from chains.recipe import ChatModel, recipe_chain
 from chains.schema import Step
+from chains.transport import http_client
 
 logger = logging.getLogger(__name__)
 
 SEED_PAGE = "http://localhost:5173"  # where the seed project's own page is served from
-CONNECTIONS = httpx2.Limits(keepalive_expiry=60)  # seconds; the default forgets an idle connection after 5
 NO_MODEL = "The rule-based stand-in answers, not a language model: set GROQ_API_KEY or FIREWORKS_API_KEY."
-HEADERS = {
-    "accept",
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "x-stainless-raw-response",  # by which the SDK itself tells, when the answer comes, what it wanted
-}
-LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 MAX_BODY = 64 * 1024  # bytes
 
 
@@ -69,6 +58,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         allow_headers=["Content-Type"],
     )
     app.add_middleware(Metered, prefix="/examples/broadcasts/")
+    return app
+
+
+def served_app() -> FastAPI:
+    """The server as a process of its own, in which what is imported by now stays: no collection looks at it again."""
+    app = create_app()
+    gc.collect()
+    gc.freeze()
     return app
 
 
@@ -120,21 +117,9 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
             logger.warning(NO_MODEL)
         if STANDIN in usable:
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
-        async with _http_client() as http:
+        async with http_client() as http:
             maker = ChatModels(registry, chosen, settings.provider_keys(), http)
             yield Models(maker.as_chosen(), maker.choosable(usable), maker.completing(usable))
-
-
-def _http_client() -> httpx2.AsyncClient:
-    # a proxy that the environment names is for the providers, not for what runs on this machine
-    direct: dict[str, httpx2.AsyncBaseTransport | None] = dict.fromkeys(LOOPBACK)
-    return httpx2.AsyncClient(limits=CONNECTIONS, mounts=direct, event_hooks={"request": [_drop_unasked_headers]})
-
-
-async def _drop_unasked_headers(request: httpx2.Request) -> None:
-    """Keeps what the OpenAI SDK reads from OPENAI_* variables from the providers, which are not OpenAI."""
-    for name in set(request.headers) - HEADERS:
-        del request.headers[name]
 
 
 def _standin(settings: Settings) -> AbstractContextManager[str]:

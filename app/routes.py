@@ -51,8 +51,8 @@ async def _follow_to_its_end(runs: Runs, asked: RecipeRequest) -> AsyncGenerator
     """A run that ends with its reader, who has no id to come back with."""
     run_id = runs.start(asked)
     try:
-        async with aclosing(runs.follow(run_id)) as events:
-            async for _, event in events:
-                yield wire_event(event)
+        async with aclosing(runs.follow(run_id)) as news:
+            async for events in news:
+                yield b"".join(wire_event(event) for _, event in events)
     finally:
         runs.forget(run_id)

@@ -38,8 +38,8 @@ class Runs:
         self._tasks[run_id] = task
         return run_id
 
-    def follow(self, run_id: UUID, after: int = 0) -> AsyncGenerator[tuple[int, RunEvent]]:
-        """The run's events after number `after`, as they come."""
+    def follow(self, run_id: UUID, after: int = 0) -> AsyncGenerator[list[tuple[int, RunEvent]]]:
+        """The run's events after number `after`, as they come, those that came together in one list."""
         return self._log.follow(str(run_id), after)
 
     def forget(self, run_id: UUID) -> None:

@@ -4,15 +4,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
 from typing import cast
 
-from langchain_core.messages import BaseMessage
-from langchain_core.output_parsers import StrOutputParser
-from typing_extensions import override
-
-from chains.errors import ProviderError
+from chains.parsers import WholeText
 from chains.prompts import COMPLETION
 from chains.providers import ProviderChat
 from chains.schema import CompletionRequest
-from chains.streaming import CUT_OFF
 
 
 async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> AsyncGenerator[str]:
@@ -32,22 +27,6 @@ async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> A
 def check_window(model: ProviderChat, asked: CompletionRequest) -> None:
     """Raises `PromptTooLong` if the question and the longest answer don't fit the model's window."""
     model.check_window(COMPLETION.format_messages(query=asked.query), asked.max_tokens)
-
-
-class WholeText(StrOutputParser):
-    """The text of a streamed answer, which raises `ProviderError` at its end if that is not one of `ends`."""
-
-    ends: set[str]
-
-    @override
-    async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[str]:
-        reason = None
-        async for chunk in cast(AsyncIterator[BaseMessage], input):
-            reason = chunk.response_metadata.get("finish_reason", reason)
-            if chunk.text:
-                yield chunk.text
-        if reason not in self.ends:
-            raise ProviderError(CUT_OFF.get(reason, CUT_OFF[None]))
 
 
 async def until(markers: Collection[str], pieces: AsyncIterator[str]) -> AsyncGenerator[str]:

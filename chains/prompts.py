@@ -4,9 +4,15 @@ What the cook typed arrives escaped (`<`, `>` and `&` as character references) b
 close its own tag nor pass for an instruction.
 """
 
-from langchain_core.prompts import ChatPromptTemplate
+from html import escape
+from typing import Any, cast
 
-from chains.schema import Step
+from langchain_core.messages import BaseMessage
+from langchain_core.prompts import ChatPromptTemplate
+from typing_extensions import override
+
+from chains.errors import InputFailed
+from chains.schema import Failed, Step, valid
 
 _COOK = (
     "You are an experienced home cook who writes for other home cooks: plain, exact and friendly. "
@@ -26,13 +32,31 @@ _RECIPE = "<recipe_name>{recipe_name}</recipe_name>\n<recipe_intro>{recipe_intro
 _NEEDED = "<ingredients_needed>\n{ingredients}\n</ingredients_needed>\n"
 
 
-def _prompt(*human: str) -> ChatPromptTemplate:
-    return ChatPromptTemplate([("system", _COOK), ("human", "".join(human))])
+class StepPrompt(ChatPromptTemplate):
+    """A prompt whose variables are material. Raises `InputFailed` if one of them has failed."""
+
+    @override
+    def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
+        return super().format_messages(**{name: _material(name, value) for name, value in kwargs.items()})
+
+    @override
+    async def aformat_messages(self, **kwargs: Any) -> list[BaseMessage]:
+        return self.format_messages(**kwargs)
+
+
+def _material(name: str, value: object) -> object:
+    if isinstance(value, Failed):
+        raise InputFailed(f"Needs the {'ingredients' if name == 'ingredients' else 'recipe'}, which failed.")
+    return escape(valid(value), quote=False) if isinstance(value, str) else value
+
+
+def _prompt(*human: str) -> StepPrompt:
+    return cast(StepPrompt, StepPrompt.from_messages([("system", _COOK), ("human", "".join(human))]))
 
 
 COMPLETION = ChatPromptTemplate([("human", "{query}")])
 
-PROMPTS: dict[Step, ChatPromptTemplate] = {
+PROMPTS: dict[Step, StepPrompt] = {
     "proposal": _prompt(
         _ON_HAND,
         "Propose three different recipes that use these ingredients and can be made within the time. "

@@ -1,15 +1,18 @@
 """The models as LangChain knows them. The only place that names ChatOpenAI."""
 
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import openai
+from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.language_models.chat_models import generate_from_stream
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import ConfigurableField, Runnable
 from langchain_openai import ChatOpenAI
@@ -17,6 +20,7 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from chains.errors import EmptyAnswer, PromptTooLong, ProviderError
+from chains.merging import Chunk, content_of, finish_reason_of, is_answer, merged, merged_stream, text_in
 from chains.registry import Preferred, Registry
 from chains.schema import Step
 
@@ -43,7 +47,8 @@ _WHAT_TO_DO = {
 class ProviderChat(ChatOpenAI):
     """ChatOpenAI that refuses what can't fit its window, and whose errors hold none of the provider's own words.
 
-    A subclass, because the SDK's errors repeat the provider's body word for word, echoed keys included.
+    A subclass, because the SDK's errors repeat the provider's body word for word, echoed keys included; and because
+    it reads an answer as `chains.merging` does, whether it is asked for it whole or as a stream.
     """
 
     label: str
@@ -53,30 +58,62 @@ class ProviderChat(ChatOpenAI):
 
     @override
     async def _astream(
-        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        async with aclosing(self._answer(messages, stop, **kwargs)) as chunks:
+            async for chunk in chunks:
+                if generation := self._generation(chunk):
+                    yield generation
+
+    @override
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        chunks: list[Chunk] = []
+        async with aclosing(self._answer(messages, stop, **kwargs)) as answer:
+            async for chunk in answer:
+                chunks.append(chunk)
+                if run_manager and (text := content_of(chunk)):
+                    await _tell(run_manager, text)
+        return generate_from_stream(filter(None, map(self._generation, merged(chunks))))
+
+    @override
+    def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
+        # not on account of the handlers of a call as a whole, which `_agenerate` tells of each token itself
+        return super()._should_stream(async_api=async_api, run_manager=None, **kwargs)
+
+    async def _answer(
+        self, messages: list[BaseMessage], stop: list[str] | None, stream_usage: bool = True, **kwargs: Any
+    ) -> AsyncGenerator[Chunk]:
+        """The chunks of the answer, which is always streamed. Raises what went wrong in our words."""
         self.check_window(messages, kwargs.get("max_tokens"))
+        options = {**kwargs, "stream": True, "stream_options": {"include_usage": stream_usage}}
+        payload = cast(Chunk, self._get_request_payload(messages, stop=stop, **options))  # pyright: ignore[reportUnknownMemberType]
         written, reason = False, None
         try:
-            async for chunk in super()._astream(messages, *args, **kwargs):
-                written = written or bool(chunk.text.strip())
-                reason = (chunk.generation_info or {}).get("finish_reason", reason)
-                yield chunk
+            async with await merged_stream(self.root_async_client, payload) as chunks:
+                async for chunk in chunks:
+                    written = written or is_answer(chunk)
+                    reason = finish_reason_of(chunk) or reason
+                    yield chunk
         except Exception as error:  # whatever the SDK makes of a provider's answer  # noqa: BLE001
             raise self._in_our_words(error, written) from None
         if not written:
             raise self._empty(reason)
 
-    @override
-    async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        self.check_window(messages, kwargs.get("max_tokens"))
-        try:
-            result = await super()._agenerate(messages, *args, **kwargs)
-        except Exception as error:  # as above  # noqa: BLE001
-            raise self._in_our_words(error, written=False) from None
-        if not result.generations[0].text.strip():
-            raise self._empty((result.generations[0].generation_info or {}).get("finish_reason"))
-        return result
+    def _generation(self, chunk: Chunk) -> ChatGenerationChunk | None:
+        text = text_in(chunk)
+        if text is None:
+            return self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
+        return ChatGenerationChunk(message=AIMessageChunk(content=text))
 
     def _in_our_words(self, error: Exception, written: bool) -> ProviderError:
         logger.warning("%s (%s): %s", self.label, self.model_name, _kind(error))
@@ -98,6 +135,16 @@ class ProviderChat(ChatOpenAI):
                 f"The prompt is about {prompt:,} tokens long and the answer may take {answer:,}, "
                 f"but {self.name_in_registry} holds {self.context_window:,}: use a larger model."
             )
+
+
+async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
+    """Tells the handlers of new text one after the other, where the run manager makes a task for each of them."""
+    handlers = [handler for handler in run_manager.handlers if isinstance(handler, AsyncCallbackHandler)]
+    if len(handlers) < len(run_manager.handlers):
+        await run_manager.on_llm_new_token(text)
+        return
+    for handler in handlers:
+        await handler.on_llm_new_token(text, run_id=run_manager.run_id, parent_run_id=run_manager.parent_run_id)
 
 
 def _kind(error: Exception) -> str:
@@ -172,7 +219,6 @@ class ChatModels:
             http_socket_options=(),  # else it warns of a proxy in the environment, though the client is ours
             timeout=TIMEOUT,
             max_retries=0,
-            stream_usage=True,
             stream_chunk_timeout=None,
             use_responses_api=False,
         )

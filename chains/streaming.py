@@ -60,9 +60,10 @@ class _Reader:
         self._shortlist: Shortlist | None = None
 
     def read(self, event: StreamEvent) -> list[Update]:
-        match cast(dict[str, Any], event):
-            case {"event": "on_chat_model_stream", "metadata": {"step": step}, "data": {"chunk": chunk}}:
-                return self._token(_part(step), chunk.text)
+        told = cast(dict[str, Any], event)
+        if told["event"] == "on_chat_model_stream":  # nearly all are, and a match of patterns costs more
+            return self._token(_part(told["metadata"]["step"]), told["data"]["chunk"].text)
+        match told:
             case {"event": "on_chat_model_start", "metadata": {"step": step, "provider": provider, "model": model}}:
                 return self._asked(_part(step), provider, model)
             case {"event": "on_chat_model_end", "metadata": {"step": step}, "data": {"output": AIMessage() as message}}:
@@ -96,6 +97,8 @@ class _Reader:
         return []
 
     def _pick(self, shortlist: Shortlist) -> list[Update]:
+        if self._shortlist:  # each branch that waits for the pick has it
+            return []
         self._shortlist = shortlist
         return [shortlist.proposal()] if shortlist.has_pick else []
 

@@ -111,6 +111,14 @@ class Provider:
             raise
 
 
+def apart(*texts: str) -> Script:
+    """Pieces that stay apart though they come together, for each says what was used so far, as some providers' do."""
+    return [
+        _chunk({"content": text}, usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2})
+        for text in texts
+    ]
+
+
 def default_script(step: str) -> Script:
     if step == "proposal":
         return [json.dumps(RECIPES)[i : i + 12] for i in range(0, len(json.dumps(RECIPES)), 12)]
@@ -123,9 +131,9 @@ def step_of(prompt: str) -> str:
     return next((step for step, tail in tails.items() if prompt.endswith(tail)), "completion")
 
 
-def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+def _chunk(delta: dict[str, str], finish_reason: str | None = None, **more: Any) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **more}
     return f"data: {json.dumps(chunk)}\n\n".encode()
 
 

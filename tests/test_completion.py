@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chains.completion import until
 from tests.client import wait_until
 from tests.conftest import ServeScripts
-from tests.servers import Finish, Gate, Refuse, run
+from tests.servers import Finish, Gate, Refuse, apart, run
 
 ASKED = {"query": "What goes with beef?"}
 
@@ -45,7 +45,7 @@ def test_text_comes_as_it_is_generated(serve_scripts: ServeScripts) -> None:
 
 def test_an_event_source_gets_each_piece_and_the_end(serve_scripts: ServeScripts) -> None:
     """Each piece is JSON with a response, and the last event is `[DONE]`."""
-    url, _ = serve_scripts({"completion": ["Onions\n\n", "and ", "\u2028 salt\r\n"]})
+    url, _ = serve_scripts({"completion": apart("Onions\n\n", "and ", "\u2028 salt\r\n")})
     *pieces, last = events(url)
     assert [json.loads(piece) for piece in pieces] == [
         {"response": text} for text in ("Onions\n\n", "and ", "\u2028 salt\r\n")

@@ -23,7 +23,7 @@ from app.settings import Settings
 from app.traffic import Metered
 from tests.client import wait_until
 from tests.conftest import ServeScripts
-from tests.servers import Finish, Gate, Provider, Refuse, Script, provider, run, serving
+from tests.servers import Finish, Gate, Provider, Refuse, Script, apart, provider, run, serving
 
 QUERY = {"query": "What goes with beef?"}
 WORDS = ["Onions\n", "and 소금 ", "\u2028salt\r\n", "<b>"]
@@ -105,7 +105,7 @@ def serve_broadcasts() -> Iterator[Callable[..., tuple[str, Provider]]]:
 def test_one_completion_is_the_same_over_every_transport(serve_scripts: ServeScripts) -> None:
     """Four readers that are there from the first piece get every piece and the end, for one call to the provider."""
     gate = Gate()
-    url, scripted = serve_scripts({"completion": [gate, *WORDS]})
+    url, scripted = serve_scripts({"completion": [gate, *apart(*WORDS)]})
     broadcast = start(url)
     with ThreadPoolExecutor(4) as readers:
         told = [readers.submit(by, broadcast) for by in TRANSPORTS]
@@ -117,7 +117,7 @@ def test_one_completion_is_the_same_over_every_transport(serve_scripts: ServeScr
 @pytest.mark.parametrize("by", TRANSPORTS)
 def test_a_reader_gets_exactly_what_it_lacks(serve_scripts: ServeScripts, by: Callable[..., Told]) -> None:
     """Whichever piece it had last, the rest comes once."""
-    url, _ = serve_scripts({"completion": [*WORDS]})
+    url, _ = serve_scripts({"completion": [*apart(*WORDS)]})
     broadcast = start(url)
     assert [by(broadcast, after)[0] for after in range(len(WORDS))] == [WORDS[after:] for after in range(len(WORDS))]
 
@@ -177,7 +177,7 @@ def test_a_broadcast_is_written_to_its_end_though_readers_leave(serve_scripts: S
 
 def test_an_event_source_that_had_the_end_is_told_to_stop(serve_scripts: ServeScripts) -> None:
     """204 for the id of the end, which no `EventSource` asks again after; a reader that lacks the end gets it."""
-    url, _ = serve_scripts({"completion": [*WORDS]})
+    url, _ = serve_scripts({"completion": [*apart(*WORDS)]})
     broadcast = start(url)
     texts, _ = by_events(broadcast)
     last = {"Last-Event-ID": str(len(texts) + 1)}
@@ -202,7 +202,7 @@ def test_a_failure_is_told_in_our_words(
 @pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", "http://127.0.0.1:1"])
 def test_a_socket_refuses_pages_of_other_sites(serve_scripts: ServeScripts, origin: str) -> None:
     """An Origin that is not the server's own is a 403 before the handshake; the server's own gets through."""
-    url, _ = serve_scripts({"completion": [*WORDS]})
+    url, _ = serve_scripts({"completion": [*apart(*WORDS)]})
     address = f"{start(url).replace('http', 'ws', 1)}/socket"
     with pytest.raises(InvalidStatus) as refused:
         connect(address, origin=origin)
@@ -279,7 +279,7 @@ def exchange(url: str, path: str, headers: str = "") -> tuple[int, int]:
 
 def test_traffic_is_what_goes_over_the_wire(serve_scripts: ServeScripts) -> None:
     """The bytes that are counted are those that a raw socket sends and gets, for each transport."""
-    url, _ = serve_scripts({"completion": [*WORDS, "long " * 100]})
+    url, _ = serve_scripts({"completion": [*apart(*WORDS), "long " * 100]})
     broadcast = start(url)
     assert wait_until(lambda: ended(broadcast), seconds=10)
     polled = get(f"{broadcast}/traffic").json()["polling"]

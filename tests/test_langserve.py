@@ -75,7 +75,7 @@ def test_the_whole_streams_markdown_in_reading_order(serve_scripts: ServeScripts
     with remote(f"{url}/chains/recipe") as chain:
         pieces = list(chain.stream(asked("recipe")))
     text = "".join(pieces)
-    assert len(pieces) >= 10
+    assert len(pieces) > 1
     assert text.startswith("# ")
     assert headings(text) == HEADINGS
     assert "## Steps\n\nsteps one, steps two.\n\n## On the side\n\nsides one, sides two.\n" in text

@@ -57,7 +57,7 @@ def test_a_stream_has_the_protocols_shape(serve_scripts: ServeScripts) -> None:
     assert {(chunk.id, chunk.model, chunk.object) for chunk in (opening, *contents, closing)} == {
         (opening.id, "sizzle", "chat.completion.chunk")
     }
-    assert len(contents) >= 10
+    assert len(contents) > 1
     assert headings(text_of(contents)) == HEADINGS
 
 

@@ -23,11 +23,11 @@ def test_a_run_cancelled_at_any_moment_ends_once() -> None:
         async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
             runs = Runs(recipe_chain(models.chosen), MemoryEventLog())
             following = runs.follow(runs.start(RecipeRequest.model_validate({"ingredientsOnHand": "beef"})))
-            seen = [(await anext(following))[1]]
+            seen = [event for _, event in await anext(following)]
             for _ in range(moments):
                 await asyncio.sleep(0)
             await runs.aclose()
-            seen += [event async for _, event in following]
+            seen += [event async for events in following for _, event in events]
             while len(asyncio.all_tasks()) > 1 and moments < 1000:  # generators that are still being closed
                 moments += 1
                 await asyncio.sleep(0)
@@ -49,7 +49,7 @@ def test_a_run_beyond_its_deadline_fails_and_keeps_what_was_written() -> None:
         async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
             runs = Runs(recipe_chain(models.chosen), MemoryEventLog(), deadline_s=2)
             run_id = runs.start(RecipeRequest.model_validate({"ingredientsOnHand": "beef"}))
-            return [event async for _, event in runs.follow(run_id)]
+            return [event async for events in runs.follow(run_id) for _, event in events]
 
     with provider({"nutrition": ["Beef: ", Gate()], "proposal": [Gate()]}) as scripted:
         events = run(wait(scripted.url))
@@ -78,8 +78,8 @@ def test_a_reader_reads_exactly_the_rest(bursts: list[int], after: int, pauses: 
 
     async def read() -> list[tuple[int, RunEvent]]:
         events: list[tuple[int, RunEvent]] = []
-        async for event in log.follow("run", after):
-            events.append(event)
+        async for news in log.follow("run", after):
+            events.extend(news)
             for _ in range(pauses[len(events) % len(pauses)]):
                 await asyncio.sleep(0)
         return events

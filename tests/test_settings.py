@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from app.main import HEADERS, create_app
+from app.main import create_app
 from app.settings import Settings, read_settings
 from chains.errors import ConfigError
 from chains.registry import load_registry
+from chains.transport import HEADERS
 from tests.client import ASKED, read, told
 from tests.conftest import ServeScripts
 from tests.servers import Provider, provider, serving
@@ -192,4 +193,4 @@ def test_what_the_sdk_reads_from_the_environment_stays_here(
     url, provider = serve_scripts()
     assert told(read(url), "end")[0]["status"] == "ok"
     assert "leak" not in str([call["headers"] for call in provider.calls])
-    assert {name for call in provider.calls for name in call["headers"]} <= HEADERS
+    assert {name.encode() for call in provider.calls for name in call["headers"]} <= HEADERS | {b"user-agent"}

@@ -58,16 +58,20 @@ class MemoryEventLog:
         """Writes the next event. The first begins the log; after `RunEnd` nothing more may come."""
         self._logs.setdefault(run_id, _Log()).append(event)
 
-    async def follow(self, run_id: str, after: int = 0) -> AsyncGenerator[tuple[int, RunEvent]]:
-        """The events after number `after`, numbered from 1, as they come, to the run's end. Raises `KeyError`."""
+    async def follow(self, run_id: str, after: int = 0) -> AsyncGenerator[list[tuple[int, RunEvent]]]:
+        """The events after number `after`, numbered from 1, as many as there are at a time, to the run's end.
+
+        Raises `KeyError`.
+        """
         log = self._logs[run_id]
         while True:
-            while after < len(log.events):  # looked at anew after each yield, during which the log may have grown
-                after += 1
-                yield after, log.events[after - 1]
-            if log.ended:
+            if news := log.events[after:]:  # looked at anew after each yield, during which the log may have grown
+                yield list(enumerate(news, after + 1))
+                after += len(news)
+            elif log.ended:
                 return
-            await log.grown(beyond=after)
+            else:
+                await log.grown(beyond=after)
 
     def forget(self, run_id: str) -> None:
         """Drops a run's log, if there is one; those who follow it still read it to its end."""

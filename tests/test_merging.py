@@ -1,0 +1,169 @@
+"""Merging changes no text: what is read of any stream, in any pieces, is what OpenAI's own client reads of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai import APIError, AsyncOpenAI, AsyncStream
+
+from chains.merging import LONGEST_EVENT, EventDecoder, MergedStream, merged
+from tests.servers import run
+
+Chunk = dict[str, Any]
+
+TEXT = st.text(max_size=6) | st.sampled_from(["소고기", "🥘", "\r\n", "data: x\n\n", '"}', "\u2028"])
+ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+
+
+def chunk(delta: Chunk, finish_reason: str | None = None, **more: Any) -> Chunk:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]} | more
+
+
+def tool_call(arguments: str) -> Chunk:
+    return {"tool_calls": [{"index": 0, "id": "t", "type": "function", "function": {"arguments": arguments}}]}
+
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+CHUNKS = st.one_of(
+    TEXT.map(lambda text: chunk({"content": text})),
+    TEXT.map(lambda text: chunk({"role": "assistant", "content": text})),
+    TEXT.map(lambda text: chunk({"content": text}, "length")),
+    TEXT.map(lambda text: chunk({"content": text}, usage=USAGE)),
+    TEXT.map(lambda text: chunk({"content": None, "reasoning": text})),
+    TEXT.map(lambda text: chunk(tool_call(text))),
+    st.just(chunk({}, "stop")),
+    st.just({**chunk({}), "choices": [], "usage": USAGE}),
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[list[Chunk], bytes]:
+    """Chunks, and the bytes of a stream that holds them, with comments and other fields between."""
+    chunks = draw(st.lists(CHUNKS, max_size=12))
+    end, text = draw(ENDS), ""
+    for data in [*(json.dumps(each, ensure_ascii=draw(st.booleans())) for each in chunks), "[DONE]"]:
+        text += draw(st.sampled_from(["", f": ping{end}", f": ping{end}{end}", f"retry: 5{end}"]))
+        text += draw(st.sampled_from(["data: ", "data:"])) + data + end + end
+    return chunks, text.encode()
+
+
+@st.composite
+def cut(draw: st.DrawFn) -> tuple[list[Chunk], list[bytes]]:
+    """The chunks, and their stream in pieces that may end inside a character, a line's end or an event."""
+    chunks, body = draw(streams())
+    places = sorted({0, len(body), *draw(st.lists(st.integers(0, len(body)), max_size=20))})
+    return chunks, [body[start:stop] for start, stop in pairwise(places)]
+
+
+async def read(pieces: list[bytes], stream_cls: Any) -> list[Chunk]:
+    """The chunks as OpenAI's client gives them with this class of stream."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body())
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
+        client = AsyncOpenAI(api_key="k", base_url="http://x/v1", http_client=http, max_retries=0)
+        async with await client.post("/c", body={}, cast_to=object, stream=True, stream_cls=stream_cls) as chunks:
+            return [chunk async for chunk in chunks]
+
+
+def told(chunks: list[Chunk]) -> list[Any]:
+    """What chunks say in order: texts that follow one another as one, and everything else by itself."""
+    return [each if text is None else text for each, text in _joined(chunks)]
+
+
+def _joined(chunks: list[Chunk]) -> list[tuple[Chunk, str | None]]:
+    joined: list[tuple[Chunk, str | None]] = []
+    for each in chunks:
+        choice = (each["choices"] or [{}])[0]
+        text_only = set(choice.get("delta", {"no": 1})) <= {"role", "content"} and not choice["finish_reason"]
+        text = choice["delta"].get("content") if text_only and not each.get("usage") else None
+        if text is not None and joined and joined[-1][1] is not None:
+            joined[-1] = (joined[-1][0], joined[-1][1] + text)
+        else:
+            joined.append((each, text))
+    return joined
+
+
+@settings(deadline=None, max_examples=300)
+@given(cut())
+def test_a_stream_in_any_pieces_says_what_the_sdks_own_reader_reads(stream: tuple[list[Chunk], list[bytes]]) -> None:
+    """Text, finish_reason, usage, tool calls and their order are the same, and no chunk of them is lost."""
+    chunks, pieces = stream
+    ours = run(read(pieces, MergedStream))
+    assert told(ours) == told(chunks)
+    assert told(ours) == told(run(read(pieces, AsyncStream[object])))
+
+
+@given(st.lists(CHUNKS))
+def test_neighbours_that_hold_nothing_but_text_become_one(chunks: list[Chunk]) -> None:
+    """As few chunks are left as can be."""
+    assert list(merged(chunks)) == list(merged(merged(chunks)))
+    assert len(list(merged(chunks))) == len(told(chunks))
+
+
+def test_what_came_together_is_one_chunk() -> None:
+    """A read that holds ten tokens gives one chunk, ten reads give ten."""
+    tokens = [f"data: {json.dumps(chunk({'content': str(n)}))}\n\n".encode() for n in range(10)]
+    assert [each["choices"][0]["delta"]["content"] for each in run(read([b"".join(tokens)], MergedStream))] == [
+        "0123456789"
+    ]
+    assert len(run(read(tokens, MergedStream))) == 10
+
+
+@pytest.mark.parametrize(
+    "failure", ['{"error": {"message": "sk-canary"}}', '{"x_groq": {"error": "sk-canary"}}', "[1]", "{"]
+)
+def test_a_failure_comes_behind_the_text_before_it(failure: str) -> None:
+    """Also where both are in one read; and it repeats nothing of what the provider said."""
+    body = f"data: {json.dumps(chunk({'content': 'beef'}))}\n\ndata: {failure}\n\n".encode()
+    response = httpx2.Response(200, content=_once(body), request=httpx2.Request("POST", "http://x"))
+    stream = aiter(MergedStream(cast_to=object, response=response, client=AsyncOpenAI(api_key="k")))
+
+    async def reading() -> Chunk:
+        first = await anext(stream)
+        with pytest.raises((APIError, ValueError)) as error:
+            await anext(stream)
+        assert "canary" not in str(error.value)
+        return first
+
+    assert run(reading()) == chunk({"content": "beef"})
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def test_an_event_without_an_end_is_not_read_for_ever() -> None:
+    """A line of more than a megabyte is refused before it is whole."""
+    decoder = EventDecoder()
+    assert decoder.feed(b"x" * LONGEST_EVENT) == []
+    with pytest.raises(ValueError, match="too long"):
+        decoder.feed(b"x")
+
+
+def test_a_connection_can_be_used_again_though_its_body_ends_late() -> None:
+    """What follows `[DONE]` is read off, but waited for only for a moment."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"data: [DONE]\n\n"
+        await asyncio.Event().wait()
+
+    async def reading() -> list[Chunk]:
+        response = httpx2.Response(200, content=endless(), request=httpx2.Request("POST", "http://x"))
+        stream = MergedStream(cast_to=object, response=response, client=AsyncOpenAI(api_key="k"))
+        async with asyncio.timeout(5):
+            return [each async for each in stream]
+
+    assert run(reading()) == []
