@@ -16,7 +16,7 @@ MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 endif
 
-.PHONY: run check test fix install lock picture clean
+.PHONY: run check test fix install lock picture bench clean
 
 run: $(VENV)/.for-running
 	@$(BIN)/sizzle serve --port $(PORT)
@@ -37,6 +37,10 @@ install: $(VENV)/.for-checking
 # the picture in README.md, of the page as it is
 picture: $(VENV)/.for-checking
 	$(BIN)/python -m docs.picture
+
+# what benchmarks/RESULTS.md says of the speed, measured anew: about 20 minutes
+bench: $(VENV)/.for-checking
+	$(BIN)/python -m benchmarks
 
 # pins every version; the file holds no registry's address
 lock: $(VENV)/.for-checking

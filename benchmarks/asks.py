@@ -1,0 +1,44 @@
+"""What every server asks the provider: the same prompts to the same models, so that only the way of asking differs."""
+
+from typing import Any
+
+from chains.prompts import PROMPTS
+from chains.registry import load_registry
+from chains.schema import STEPS, Step
+
+_REGISTRY = load_registry()
+_CHOSEN = _REGISTRY.choose({"groq", "fireworks"}, {})
+
+MODELS: dict[Step, str] = {step: _REGISTRY.models[_CHOSEN[step]].id for step in STEPS}
+FAST, LARGE = MODELS["proposal"], MODELS["steps"]
+
+PARTS: tuple[Step, ...] = ("ingredients", "intro", "nutrition", "sides", "steps")
+
+_TEXTS: dict[Step, tuple[tuple[str, str], ...]] = {
+    step: tuple(
+        (role, message.prompt.template)
+        for role, message in zip(("system", "user"), PROMPTS[step].messages, strict=True)
+    )
+    for step in STEPS
+}
+_TAIL = 40
+_STEPS_BY_TAIL = {texts[-1][1].replace("}}", "}")[-_TAIL:]: step for step, texts in _TEXTS.items()}
+
+
+def variables(asked: dict[str, Any]) -> dict[str, str]:
+    """The prompts' variables that the body of `POST /generate` knows."""
+    return {
+        "ingredients_on_hand": asked["ingredientsOnHand"],
+        "prep_time": str(asked["prepTime"]),
+        "language_name": "English",
+    }
+
+
+def messages(step: Step, known: dict[str, str]) -> list[dict[str, str]]:
+    """The step's prompt as the chat completions protocol wants it."""
+    return [{"role": role, "content": text.format_map(known)} for role, text in _TEXTS[step]]
+
+
+def step_of(prompt: str) -> Step:
+    """The step whose task ends the prompt."""
+    return _STEPS_BY_TAIL[prompt[-_TAIL:]]

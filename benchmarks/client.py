@@ -1,0 +1,151 @@
+"""The load: reads recipes at once from `POST /generate`, notes when each event came, and checks every text."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import pairwise, permutations
+from time import perf_counter
+
+import httptools
+import orjson
+
+from benchmarks.tokens import recipe, tokens
+from benchmarks.wire import ALTERNATES, CODES, alternate
+from chains.schema import Step
+
+ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": 45}
+HEAD = (
+    b"POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n"
+)
+STEPS_BY_CODE: dict[str, Step] = {code: step for step, code in CODES.items()}
+
+
+class LostTextError(Exception):
+    """A recipe that passes for finished lacks text, or has text that nobody wrote."""
+
+
+@dataclass
+class Reading:
+    """One recipe as it was read. Times in seconds of this process's clock."""
+
+    started: float = 0
+    ended: float = 0
+    times: dict[str, list[float]] = field(default_factory=dict)
+    texts: dict[str, list[bytes]] = field(default_factory=dict)
+    failure: str | None = None
+    picked: int = -1
+
+    @property
+    def first_s(self) -> float:
+        """From the request to the first fragment of any part."""
+        return min(times[0] for times in self.times.values()) - self.started
+
+    @property
+    def total_s(self) -> float:
+        return self.ended - self.started
+
+    def gaps_s(self) -> list[float]:
+        """Between fragments of one part; the alternates come whole."""
+        parts = (times for code, times in self.times.items() if code != ALTERNATES)
+        return [later - earlier for times in parts for earlier, later in pairwise(times)]
+
+    def largest(self) -> int:
+        """Tokens in the largest fragment: each but the alternates' begins with a space."""
+        parts = (texts for code, texts in self.texts.items() if code != ALTERNATES)
+        return max(text.count(b" ") for texts in parts for text in texts)
+
+
+class Reader(asyncio.Protocol):
+    """Sends the request and notes what comes when. It is parsed afterwards: the server needs the cores."""
+
+    def __init__(self, request: bytes) -> None:
+        self._request, self.started = request, 0.0
+        self.blocks: list[tuple[float, bytes]] = []
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.started = perf_counter()
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self.blocks.append((perf_counter(), data))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+
+class Parser:
+    """Makes a reading of what came."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reading = Reading(reader.started)
+        self._rest, self._complete = b"", False
+        parser = httptools.HttpResponseParser(self)
+        for self._now, block in reader.blocks:
+            parser.feed_data(block)
+        if not self._complete:
+            self.reading.failure = "broken off"
+        elif parser.get_status_code() != 200:
+            self.reading.failure = f"status {parser.get_status_code()}"
+
+    def on_body(self, body: bytes) -> None:
+        *events, self._rest = (self._rest + body).split(b"\n\n")
+        for event in events:
+            if event.startswith(b"data: "):
+                code = event[6:9].decode()
+                self.reading.times.setdefault(code, []).append(self._now)
+                self.reading.texts.setdefault(code, []).append(event[10:])
+            elif event.startswith(b"event: error"):
+                self.reading.failure = event.decode()
+
+    def on_message_complete(self) -> None:
+        self._complete = True
+        self.reading.ended = self._now
+
+
+async def read_recipes(port: int, count: int, deadline_s: float, seed: int | None = None) -> list[Reader]:
+    """`count` recipes at once, each as it came. The seed repeats the pick of the servers that know one."""
+    body = orjson.dumps(ASKED if seed is None else {**ASKED, "seed": seed})
+    request = HEAD % len(body) + body
+    return list(await asyncio.gather(*(_read_recipe(port, request, deadline_s) for _ in range(count))))
+
+
+async def _read_recipe(port: int, request: bytes, deadline_s: float) -> Reader:
+    reader = Reader(request)
+    try:
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: reader, "127.0.0.1", port)
+    except OSError:
+        return reader
+    with suppress(TimeoutError):
+        await asyncio.wait_for(reader.closed, deadline_s)
+    transport.close()
+    return reader
+
+
+def parse(reader: Reader, lengths: Mapping[Step, int]) -> Reading:
+    """Raises `LostTextError` if it passes for finished and is not; other failures are noted in the reading."""
+    reading = Parser(reader).reading
+    if not reading.failure:
+        check(reading, lengths)
+    return reading
+
+
+def check(reading: Reading, lengths: Mapping[Step, int]) -> None:
+    """Finds out which dish was picked. Raises `LostTextError` unless every part's text is what the provider wrote."""
+    for code, step in STEPS_BY_CODE.items():
+        written = "".join(tokens(step, lengths[step])).replace("\n", "⮑")
+        read = b"".join(reading.texts.get(code, [])).decode()
+        if read != written:
+            raise LostTextError(f"{step}: {len(read)} characters read of {len(written)} written: …{read[-80:]!r}")
+    shown = b"".join(reading.texts.get(ALTERNATES, [])).decode()
+    reading.picked = _places_by_alternates(lengths["proposal"]).get(shown, -1)
+    if reading.picked < 0:
+        raise LostTextError(f"the alternates are not two of the three recipes: {shown!r}")
+
+
+def _places_by_alternates(length: int) -> dict[str, int]:
+    shown = [alternate(recipe(place, length)).decode()[10:-2] for place in range(3)]
+    return {shown[one] + shown[other]: 3 - one - other for one, other in permutations(range(3), 2)}

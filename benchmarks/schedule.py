@@ -1,0 +1,56 @@
+"""When each part can be there at best: computed from the provider's pace, for our schedule and for the C# project's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.asks import MODELS
+from benchmarks.provider import Pace
+from benchmarks.tokens import recipe_ends
+from chains.schema import Step
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call to the provider: seconds from the request."""
+
+    asked: float
+    first: float
+    last: float
+
+
+Plan = Mapping[Step, Call]
+
+
+def our_plan(pace: Pace, picked: int) -> Plan:
+    """Nutrition starts at once, the stage behind the pick as soon as the picked recipe is complete in the stream."""
+    proposal = _call(pace, "proposal", 0)
+    picked_at = proposal.first + recipe_ends(pace.lengths["proposal"])[picked] * pace.interval_s(MODELS["proposal"])
+    return _plan(pace, proposal, picked_at, nutrition_at=0)
+
+
+def csharp_plan(pace: Pace) -> Plan:
+    """All parts start when the whole proposal is there; the steps when the ingredients are."""
+    proposal = _call(pace, "proposal", 0)
+    return _plan(pace, proposal, proposal.last, nutrition_at=proposal.last)
+
+
+def end(plan: Plan) -> float:
+    """Seconds from the request to the last token of all: the critical path."""
+    return max(call.last for call in plan.values())
+
+
+def _plan(pace: Pace, proposal: Call, picked_at: float, nutrition_at: float) -> Plan:
+    ingredients = _call(pace, "ingredients", picked_at)
+    return {
+        "proposal": proposal,
+        "nutrition": _call(pace, "nutrition", nutrition_at),
+        "ingredients": ingredients,
+        "intro": _call(pace, "intro", picked_at),
+        "sides": _call(pace, "sides", picked_at),
+        "steps": _call(pace, "steps", ingredients.last),
+    }
+
+
+def _call(pace: Pace, step: Step, asked: float) -> Call:
+    first = asked + pace.ttft_s
+    return Call(asked, first, first + (pace.lengths[step] - 1) * pace.interval_s(MODELS[step]))

@@ -1,0 +1,17 @@
+"""Wire 1 as the three other servers write it."""
+
+from typing import Final
+
+CODES: Final = {"ingredients": "add", "intro": "int", "nutrition": "ing", "sides": "sde", "steps": "ste"}
+ALTERNATES: Final = "alt"
+
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "\n": "⮑"})
+
+
+def fragment(part: str, text: str) -> bytes:
+    return f"data: {CODES[part]}|{text.translate(_ESCAPES)}\n\n".encode()
+
+
+def alternate(recipe: dict[str, str]) -> bytes:
+    name, intro = (recipe[key].translate(_ESCAPES) for key in ("name", "intro"))
+    return f"data: {ALTERNATES}|<li><b>{name}</b> &nbsp;<i>{intro}</i></li>\n\n".encode()
