@@ -9,10 +9,11 @@ request ─┬─ nutrition
 """
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import aclosing, suppress
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
 
+from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import (
@@ -113,20 +114,16 @@ def variables(asked: RecipeRequest) -> Variables:
     return {**asked.model_dump(), "language_name": LANGUAGE_NAMES[asked.language]}
 
 
-def proposing(step: Runnable[Variables, str]) -> Callable[[Variables], Coroutine[Any, Any, None]]:
+def proposing(step: Runnable[Variables, str]) -> Callable[[Variables, RunnableConfig], Coroutine[Any, Any, None]]:
     """A coroutine function that fills the shortlist from the proposal, asking once more if it holds too few."""
-    recipes = step | RunnableGenerator(complete_recipes)
 
-    async def propose(inputs: Variables) -> None:
+    async def propose(inputs: Variables, config: RunnableConfig) -> None:
         shortlist: Shortlist = inputs["shortlist"]
         reason = "The model did not propose two recipes that can be read: try again."
         try:
             for _ in range(PROPOSALS):
-                proposed = recipes.astream(inputs)
                 with suppress(EmptyAnswer):
-                    async with aclosing(cast(AsyncGenerator[Recipe], proposed)):
-                        async for recipe in proposed:
-                            shortlist.add(recipe)
+                    await step.with_config(callbacks=[Filling(shortlist)]).ainvoke(inputs, config)
                 if shortlist.is_enough:
                     break
         except Exception as error:  # noqa: BLE001  like a part, it fails alone
@@ -137,14 +134,25 @@ def proposing(step: Runnable[Variables, str]) -> Callable[[Variables], Coroutine
     return propose
 
 
-async def complete_recipes(chunks: AsyncIterator[str]) -> AsyncIterator[Recipe]:
-    """Each recipe in the streamed JSON, as soon as it is complete."""
-    text, count = "", 0
-    async for chunk in chunks:
-        text += chunk
-        for recipe in recipes_in(text)[count:] if "}" in chunk else []:
-            count += 1
-            yield recipe
+class Filling(AsyncCallbackHandler):
+    """Adds each recipe in the streamed JSON to the shortlist, as soon as it is complete.
+
+    It listens to the model, for a chain that is called as a whole hands nothing on before its end, and one that is
+    streamed costs each token twice as much.
+    """
+
+    def __init__(self, shortlist: Shortlist) -> None:
+        self._shortlist = shortlist
+        self._text, self._count = "", 0
+
+    @override
+    async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **kwargs: Any) -> None:
+        self._text += str(token)
+        if "}" in token:
+            recipes = recipes_in(self._text)
+            for recipe in recipes[self._count :]:
+                self._shortlist.add(recipe)
+            self._count = len(recipes)
 
 
 async def pick(inputs: Variables) -> Variables:
