@@ -113,7 +113,7 @@ class ProviderChat(ChatOpenAI):
         text = text_in(chunk)
         if text is None:
             return self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
-        return ChatGenerationChunk(message=AIMessageChunk(content=text))
+        return _said(text)
 
     def _in_our_words(self, error: Exception, written: bool) -> ProviderError:
         logger.warning("%s (%s): %s", self.label, self.model_name, _kind(error))
@@ -137,6 +137,10 @@ class ProviderChat(ChatOpenAI):
             )
 
 
+def _said(text: str) -> ChatGenerationChunk:
+    return ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+
 async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
     """Tells the handlers of new text one after the other, where the run manager makes a task for each of them."""
     handlers = [handler for handler in run_manager.handlers if isinstance(handler, AsyncCallbackHandler)]
@@ -144,7 +148,9 @@ async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
         await run_manager.on_llm_new_token(text)
         return
     for handler in handlers:
-        await handler.on_llm_new_token(text, run_id=run_manager.run_id, parent_run_id=run_manager.parent_run_id)
+        await handler.on_llm_new_token(
+            text, chunk=_said(text), run_id=run_manager.run_id, parent_run_id=run_manager.parent_run_id
+        )
 
 
 def _kind(error: Exception) -> str:
@@ -219,6 +225,7 @@ class ChatModels:
             http_socket_options=(),  # else it warns of a proxy in the environment, though the client is ours
             timeout=TIMEOUT,
             max_retries=0,
+            stream_usage=True,
             stream_chunk_timeout=None,
             use_responses_api=False,
         )

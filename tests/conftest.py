@@ -29,12 +29,9 @@ ServeScripts = Callable[..., tuple[str, Provider]]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No key, setting, proxy or .env of the developer's own reaches a test."""
+def _no_dotenv_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No .env of the developer's own reaches a test."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in os.environ:
-            if name.upper().startswith(("SIZZLE_", "OPENAI_")) or name.upper().endswith(("_API_KEY", "_PROXY")):
-                monkeypatch.delenv(name)
         monkeypatch.chdir(tmp_path_factory.getbasetemp())
         yield
 
