@@ -3,6 +3,7 @@
 It is no language model and says so wherever it shows. Everything in front of it is the real path.
 """
 
-from app.standin.server import MODEL_ID, run, serving, standin_app
+from app.standin.answer import MODEL_ID
+from app.standin.server import run, serving, standin_app
 
 __all__ = ["MODEL_ID", "run", "serving", "standin_app"]

@@ -2,25 +2,39 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from random import Random
 
 from app.standin import menu
+from app.standin.asking import Wanted
+from app.standin.foods import Food
 from app.standin.korean import Noun
 from app.standin.menu import Dish, Plan
 from app.standin.pantry import Language, groups_of, vocabulary
-from app.standin.reading import Food, Order, Step, read
+from app.standin.reading import Order, Step, language_of, read
+from app.standin.substitutes import of_the_same_kind, substitutes_for
 from app.standin.wording import Mentions, fill, joined
 
 _CUTS_IN_A_SENTENCE = 3
+_LONG = {"en": 830, "ko": 460}  # characters
 
 
 @lru_cache(maxsize=512)
 def reply(system: str, human: str, seed: int = 0) -> str:
     order = read(system, human)
     rng = Random(f"{seed}|{order.step}|{order.typed}|{order.minutes}|{order.recipe_name}")  # noqa: S311 - picks phrases
-    return _WRITERS[order.step](order, rng) if order.step else _small_talk(order, rng)
+    return _WRITERS[order.step](order, rng) if order.step else _answer(order, rng)
+
+
+def passed_on(brought: str, system: str, question: str) -> str:
+    """The answer to a question for which tools were asked, made from what they brought."""
+    language = language_of(system, question)
+    about = _said("about", language)
+    # a tool that asked the stand-in brings that sentence with it
+    text = brought.replace(about, "").strip()
+    return f"{about} {_said('brought', language)}\n\n{text}"
 
 
 def _said(phrase: str, language: Language) -> str:
@@ -189,14 +203,40 @@ def _sentence(clauses: Sequence[str]) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-def _small_talk(order: Order, rng: Random) -> str:
-    """For a prompt that asks for none of the steps."""
-    about, ask = _said("about", order.language), _said("ask", order.language)
-    if not order.larder.foods:
-        return f"{about} {ask}"
-    plan, name = menu.propose(order.larder, order.minutes, order.language, rng)[0]
-    slots = {"dish": name, "hook": _hook(plan, order, rng)}
-    return f"{about} {fill(_said('idea', order.language), lambda slot: slots[slot.lstrip('?')])}"
+def _answer(order: Order, rng: Random) -> str:
+    """For a question in people's own words; it says first who answers."""
+    about = _said("about", order.language)
+    if order.replaced:
+        return "\n\n".join((about, *(_substitutes(wanted, order.language) for wanted in order.replaced[:3])))
+    if order.larder.foods:
+        return f"{about}\n\n{_whole(order, rng)}"
+    return f"{about} {_said('ask', order.language)}"
+
+
+def _substitutes(wanted: Wanted, language: Language) -> str:
+    options = substitutes_for(wanted.key, wanted.name, language) if wanted.key else []
+    kin = of_the_same_kind(wanted.key, language) if wanted.key else []
+    slots = {"food": wanted.name, "others": joined(kin, language)}
+    told = "instead" if options else "same_kind" if kin else "no_substitute"
+    lines = (f"- {each.food[:1].upper()}{each.food[1:]}, {each.amount}: {each.change}." for each in options)
+    return "\n".join((fill(_said(told, language), lambda slot: slots[slot.lstrip("?")]), *lines))
+
+
+def _whole(order: Order, rng: Random) -> str:
+    """A recipe in one text: of three dishes the first that is told in few words, else the shortest."""
+    picked = menu.propose(order.larder, order.minutes, order.language, rng)
+    ideas = [(plan, f"{name}: {_hook(plan, order, rng)}", name) for plan, name in picked]
+    ideas += [(plan, f"{name}.", name) for plan, name in picked]
+    texts = (f"{idea}\n\n{_told(plan, name, order, rng)}" for plan, idea, name in ideas)
+    return min(texts, key=lambda text: max(len(text), _LONG[order.language]))
+
+
+def _told(plan: Plan, name: str, order: Order, rng: Random) -> str:
+    """What the dish needs, and its steps, where no amount is named again."""
+    needs = joined([food.phrase for food in plan.foods], order.language)
+    titled = replace(order, recipe_name=name, needed=tuple(replace(food, amount="") for food in plan.foods))
+    needed, method = _said("needs", order.language), _said("method", order.language)
+    return f"{needed} {needs}.\n\n{method}\n{_steps(titled, rng)}"
 
 
 _WRITERS: dict[Step, Callable[[Order, Random], str]] = {

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from app.standin.english import singular
+from app.standin.foods import Food, Larder
 from app.standin.pantry import Language, Words, groups_of, load, pantry, vocabulary
-from app.standin.reading import Food, Larder
 from app.standin.wording import named
 
 _MOST_BESIDE = 7

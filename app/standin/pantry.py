@@ -71,6 +71,8 @@ class Vocabulary(BaseModel):
     cuts: dict[str, Cut]
     fillers: tuple[str, ...]
     suspicious: tuple[str, ...]
+    stop_words: tuple[str, ...]
+    topics: dict[str, tuple[str, ...]]
     without: tuple[str, ...]
     diets: dict[str, Diet]
     allergens: dict[str, tuple[str, ...]]

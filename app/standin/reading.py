@@ -1,14 +1,13 @@
 """Reading a prompt: which step it asks for, in which language, and what food stands in it."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from html import unescape
 from typing import Literal
 
-from app.standin.english import plural, singular
-from app.standin.pantry import Diet, Ingredient, Language, ids_by_name, normal, pantry, vocabulary
+from app.standin.asking import Wanted, minutes_in, to_replace
+from app.standin.foods import HANGUL, Food, Larder, larder, mentioned, needed
+from app.standin.pantry import Language
 
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
 
@@ -21,318 +20,69 @@ _TASKS: tuple[tuple[Step, str], ...] = (
     ("intro", r"introduc|sentences|소개"),
     ("ingredients", r"ingredient|shopping list|재료"),
 )
-_BREAKS = re.compile(
-    r"[\n,;|·•、，。!?:\"“”'‘’`*#()\[\]{}<>=~^\\]+|\.(?!\d)|(?<!\d)/|/(?!\d)|\s[-–—+&]\s|\s*\b(?:and|with|plus|or)\b\s*"
-    r"|\s+(?:그리고|하고|및|또는)\s+|(?<=[가-힣])(?:이랑|랑|하고|과|와)\s+",
-    re.IGNORECASE,
-)
-_TAG = re.compile(r"<[^<>\n]{0,80}>")
-_WORD = re.compile(r"[^\W\d_]+(?:[-’'][^\W\d_]+)*")
-_HANGUL = re.compile(r"[가-힣]")
-_TINNED = re.compile(r"^(?:canned|tinned|(?:can|tin) of) | (?:cans?|tins?)$", re.IGNORECASE)
-_PLAIN_MEASURES = ("tbsp", "tsp")
-_PARTICLES = re.compile(r"(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만)$")
-
-
-@dataclass(frozen=True)
-class Food:
-    """An ingredient as this recipe names it, with its amount; `known` is what the pantry has on it, if anything."""
-
-    id: str
-    kind: str
-    name: str
-    amount: str
-    language: Language
-    known: Ingredient | None = field(default=None, compare=False)
-
-    @property
-    def phrase(self) -> str:
-        """2 onions; 양파 2개."""
-        if self.language == "ko":
-            return f"{self.name} {self.amount}".strip()
-        of = "of " if re.search(r"[a-z]{3,}$", self.amount) and not self.amount.endswith(_PLAIN_MEASURES) else ""
-        return f"{self.amount} {of}{self.name}".strip()
-
-    @property
-    def one(self) -> str:
-        """The name as it stands before another noun: onion soup."""
-        return singular(self.name) if self.language == "en" else self.name
-
-    @property
-    def many(self) -> str:
-        counted = self.language == "en" and (self.amount.replace("/", "").isdigit())
-        return plural(self.name) if counted else self.name
-
-
-@dataclass(frozen=True)
-class Larder:
-    """What the cook has, and what must not be given; `spare` are the ids that he didn't name but surely has."""
-
-    foods: tuple[Food, ...]
-    avoided: frozenset[str] = frozenset()
-    spare: frozenset[str] = frozenset()
-
-    def allows(self, key: str) -> bool:
-        return key not in self.avoided
 
 
 @dataclass(frozen=True)
 class Order:
-    """A prompt, read."""
+    """A prompt, read. A prompt without our tags is a question in people's own words, which may be for no step."""
 
     step: Step | None
     language: Language
     typed: str
     larder: Larder
-    minutes: int
-    recipe_name: str
-    needed: tuple[Food, ...]
+    minutes: int = 30
+    recipe_name: str = ""
+    needed: tuple[Food, ...] = ()
+    replaced: tuple[Wanted, ...] = ()
 
 
 def read(system: str, human: str) -> Order:
-    language = _language(system, human)
-    task = re.sub(r"<(\w+)>.*?</\1>", " ", human, flags=re.DOTALL)
-    typed = _tagged(human, "ingredients_on_hand", human if "<ingredients_on_hand>" not in human else "")
-    minutes = re.search(r"\d+", _tagged(human, "prep_time_minutes", ""))
+    language = language_of(system, human)
+    if "<ingredients_on_hand>" not in human:
+        return _question(human, language)
+    typed = _tagged(human, "ingredients_on_hand")
+    minutes = re.search(r"\d+", _tagged(human, "prep_time_minutes"))
     return Order(
-        step=next((step for step, pattern in _TASKS if re.search(pattern, task, re.IGNORECASE | re.DOTALL)), None),
+        step=_step(re.sub(r"<(\w+)>.*?</\1>", " ", human, flags=re.DOTALL)),
         language=language,
         typed=typed,
         larder=larder(typed, language),
-        minutes=max(1, min(int(minutes[0][:5]), 1440)) if minutes else 30,
-        recipe_name=" ".join(_tagged(human, "recipe_name", "").split()),
-        needed=tuple(needed(_tagged(human, "ingredients_needed", ""), language)),
+        minutes=_bounded(int(minutes[0][:5]) if minutes else None),
+        recipe_name=" ".join(_tagged(human, "recipe_name").split()),
+        needed=tuple(needed(_tagged(human, "ingredients_needed"), language)),
     )
 
 
-def _language(system: str, human: str) -> Language:
+def _question(text: str, language: Language) -> Order:
+    """Whoever asks for the list or the steps of a dish in words of his own gets the whole recipe."""
+    named = mentioned(text, language)
+    replaced = to_replace(text, language)
+    step = _step(text) if named.foods and not replaced else None
+    return Order(
+        step=step if step in ("nutrition", "sides") or (step == "proposal" and "JSON" in text) else None,
+        language=language,
+        typed=text,
+        larder=named,
+        minutes=_bounded(minutes_in(text)),
+        replaced=tuple(replaced),
+    )
+
+
+def _step(task: str) -> Step | None:
+    return next((step for step, pattern in _TASKS if re.search(pattern, task, re.IGNORECASE | re.DOTALL)), None)
+
+
+def _bounded(minutes: int | None) -> int:
+    return max(1, min(minutes, 1440)) if minutes is not None else 30
+
+
+def language_of(system: str, human: str) -> Language:
     asked = re.findall(r"\b(?:answer|write|reply|respond) in (\w+)", system, re.IGNORECASE)
     if asked:
         return "ko" if asked[-1].lower() in ("korean", "한국어", "ko") else "en"
-    return "ko" if "한국어" in system or _HANGUL.search(human) else "en"
+    return "ko" if "한국어" in system or HANGUL.search(human) else "en"
 
 
-def _tagged(text: str, tag: str, default: str) -> str:
+def _tagged(text: str, tag: str) -> str:
     found = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-    return unescape(found[1]).strip() if found else default
-
-
-def larder(typed: str, language: Language) -> Larder:
-    """The foods in a free text, each once, in the order they come."""
-    foods: dict[str, Food] = {}
-    avoided: set[str] = set()
-    for piece in _pieces(typed):
-        if _is_refusal(piece):
-            avoided |= _refused(piece)
-        else:
-            for food in _foods(piece, language):
-                foods.setdefault(food.id, food)
-    return Larder(tuple(food for key, food in foods.items() if key not in avoided), frozenset(avoided))
-
-
-def needed(text: str, language: Language) -> Iterator[Food]:
-    """The lines of a list of ingredients as an earlier step wrote it."""
-    seen: set[str] = set()
-    for line in text.splitlines():
-        bare = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", line).strip().rstrip(".")
-        if bare and len(bare) <= 80 and (food := _line(bare, language)).id not in seen:
-            seen.add(food.id)
-            yield food
-
-
-def _line(line: str, language: Language) -> Food:
-    quantity, name = _split_quantity(re.sub(r"\s*\([^()]*\)|,.*$", "", line).strip() or line)
-    key = next((key for _, key in _scan(name)), None)
-    known = pantry()[key] if key else None
-    amount = quantity.text
-    kind = known.kind if known else _guess(name)
-    return Food(key or f"other:{normal(name)}", kind, name, amount, language, known)
-
-
-def _pieces(typed: str) -> Iterator[str]:
-    for piece in _BREAKS.split(_TAG.sub("\n", typed)[:4000]):
-        if piece and (stripped := piece.strip(" -–—+&_…")):
-            yield stripped
-
-
-def _is_refusal(piece: str) -> bool:
-    words = piece.lower().split()
-    return any(word in vocabulary().without for word in words) or any(diet in words for diet in vocabulary().diets)
-
-
-def _refused(piece: str) -> set[str]:
-    words = [singular(word) for word in piece.lower().split()]
-    refused = {key for _, key in _scan(piece)}
-    for allergen, names in vocabulary().allergens.items():
-        if any(name in words for name in names):
-            refused |= {key for key, ingredient in pantry().items() if allergen in ingredient.allergens}
-    for word, diet in vocabulary().diets.items():
-        if word in words:
-            refused |= {key for key, ingredient in pantry().items() if not _suits(ingredient.diet, diet)}
-    return refused
-
-
-def _suits(diet: Diet, wanted: Diet) -> bool:
-    order: tuple[Diet, ...] = ("vegan", "vegetarian", "omnivore")
-    return order.index(diet) <= order.index(wanted)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    number: str = ""
-    unit: str = ""
-    text: str = ""
-
-
-def _split_quantity(piece: str) -> tuple[Quantity, str]:
-    """`2 tbsp of soy sauce` and `간장 2큰술` into the quantity and the name."""
-    number, unit = _quantity_patterns()
-    quantity = rf"(?P<q>(?P<n>{number})\s*(?P<u>{unit})?)"
-    for pattern in (
-        rf"^{quantity}(?:\s+of\b)?\s+(?P<rest>.+)$",
-        rf"^(?P<rest>.*?[^\W\d_])(?:\s*[x×:]?\s*(?=[\d½¼¾⅓])|\s+){quantity}$",
-        r"^(?P<rest>.+?)\s+(?P<q>약간|적당량|조금)$",
-    ):
-        if found := re.match(pattern, piece, re.IGNORECASE):
-            groups = found.groupdict()
-            return Quantity(groups.get("n") or "", groups.get("u") or "", found["q"].strip()), found["rest"].strip()
-    return Quantity(), piece
-
-
-@cache
-def _quantity_patterns() -> tuple[str, str]:
-    words = vocabulary()
-    spelled = "|".join(sorted(map(re.escape, words.numbers), key=len, reverse=True))
-    units = [name for unit in words.units.values() for name in (*unit.names, *unit.also)]
-    unit = "|".join(sorted(map(re.escape, units), key=len, reverse=True))
-    return rf"(?:\d+(?:[.,]\d+)?(?:\s?/\s?\d+)?|[½¼¾⅓]|(?:{spelled})(?![a-z가-힣]))", rf"(?:{unit})(?![a-z가-힣])"
-
-
-def _foods(piece: str, language: Language) -> Iterator[Food]:
-    quantity, rest = _split_quantity(piece)
-    words = _WORD.findall(rest)
-    if len(words) > 14 or any(word.lower() in vocabulary().suspicious for word in words):
-        return
-    found = list(_scan(" ".join(words)))
-    inside = {word for span, _ in found for word in span.split()}
-    telling = [word for word in words if word in inside or word.lower() not in vocabulary().fillers]
-    if telling and not found:
-        yield from _unknown(telling, quantity, language)
-    alone = len({key for _, key in found}) == 1 and len(telling) <= 3
-    for span, key in found[:1] if alone else found:
-        yield _known(key, " ".join(telling) if alone else span, quantity if alone else Quantity(), language)
-
-
-def _scan(text: str) -> Iterator[tuple[str, str]]:
-    """The known ingredients in some words, the longest names first at each place."""
-    words, at = text.split(), 0
-    while at < len(words):
-        for end in range(min(len(words), at + 4), at, -1):
-            span = " ".join(words[at:end])
-            if key := _id_of(span):
-                yield span, key
-                at = end - 1
-                break
-        at += 1
-
-
-def _id_of(span: str) -> str | None:
-    names = ids_by_name()
-    name = normal(span)
-    if name in names or not _HANGUL.search(name):
-        return names.get(name)
-    bare = _PARTICLES.sub("", name)
-    if bare in names:
-        return names[bare]
-    # Korean joins its nouns: 국산두부 is 두부. One syllable is too little to go by.
-    ends = (name[at:] for at in range(1, len(name) - 1))
-    return next((names[end] for end in ends if end in names), None)
-
-
-def _unknown(words: list[str], quantity: Quantity, language: Language) -> Iterator[Food]:
-    name = " ".join(words).lower()
-    if len(words) > 3 or not 2 <= len(name) <= 30 or not _looks_like_a_word(name):
-        return
-    kind = _guess(name)
-    default = vocabulary().unknown.get(kind, vocabulary().unknown["other"]).said(language)
-    amount = _amount(quantity, default, language) if quantity.number else default
-    yield Food(f"other:{normal(name)}", kind, name, amount, language)
-
-
-def _looks_like_a_word(name: str) -> bool:
-    if re.search(r"[ㄱ-ㅎㅏ-ㅣ]", name) or re.search(r"(.)\1\1", name):
-        return False
-    if _HANGUL.search(name):
-        return True
-    return bool(re.fullmatch(r"[a-zà-öø-ÿœ' -]{3,30}", name)) and bool(re.search(r"[aeiouyà-öø-ÿœ]", name))
-
-
-def _guess(name: str) -> str:
-    """A kind for a food that the pantry lacks, by how its name ends."""
-    last = normal(name)
-    for kind, endings in vocabulary().guesses.items():
-        if last.endswith(endings):
-            return kind
-    return "other"
-
-
-def _known(key: str, surface: str, quantity: Quantity, language: Language) -> Food:
-    known = pantry()[key]
-    amount = known.amount.said(language)
-    if quantity.number:
-        amount = _amount(quantity, amount, language)
-    elif known.is_counted and amount == "1" and surface != singular(surface):
-        amount = "2"
-    return Food(key, known.kind, _named(surface, known, amount, language), amount, language, known)
-
-
-def _named(surface: str, known: Ingredient, amount: str, language: Language) -> str:
-    """The cook's own word where it is in the language of the answer, else the pantry's."""
-    in_korean = bool(_HANGUL.search(surface))
-    if in_korean != (language == "ko") or re.search(_TINNED, surface):
-        surface = known.names.said(language)
-    if language == "ko":
-        return _without_particle(surface)
-    name = surface.lower()
-    if known.is_counted:
-        return singular(name) if amount in ("1", "1/2", "1/4") else plural(name)
-    # Mushrooms are measured, but still in the plural.
-    return plural(name) if singular(known.names.en) != known.names.en else name
-
-
-def _without_particle(surface: str) -> str:
-    if normal(surface) in ids_by_name():
-        return surface
-    bare = _PARTICLES.sub("", surface)
-    return bare if normal(bare) in ids_by_name() else surface
-
-
-def _amount(quantity: Quantity, default: str, language: Language) -> str:
-    number = vocabulary().numbers.get(quantity.number.lower(), quantity.number.replace(" ", ""))
-    unit = _unit(quantity.unit)
-    if language == "ko":
-        return number + _counter(quantity.unit, unit, default)
-    if unit is None or unit == "piece":
-        return number
-    name = vocabulary().units[unit].names.en
-    return f"{number} {name if unit in _MEASURES or number in ('1', '1/2') else plural(name)}"
-
-
-def _counter(written: str, unit: str | None, default: str) -> str:
-    """The Korean unit: as written, else translated, else the one that this food is usually counted in."""
-    if _HANGUL.search(written):
-        return written
-    if unit is not None and unit != "piece":
-        return vocabulary().units[unit].names.ko
-    return re.sub(r"^[\d/.]+|(?:g|ml|캔)$", "", default) or "개"
-
-
-_MEASURES = {"g", "kg", "ml", "l", "tbsp", "tsp", "oz", "lb"}
-
-
-def _unit(written: str) -> str | None:
-    lower = written.lower()
-    for key, unit in vocabulary().units.items():
-        if lower and lower in (name.lower() for name in (*unit.names, *unit.also)):
-            return key
-    return None
+    return unescape(found[1]).strip() if found else ""

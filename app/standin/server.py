@@ -6,95 +6,37 @@ The source of the shapes is OpenAI's API reference ("Chat", "Streaming", "Errors
 import asyncio
 import itertools
 import logging
-import re
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
-import orjson
 import uvicorn
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from app.standin.cook import reply
+from app.standin.answer import CREATED, MODEL_ID, Answer, tokenize
+from app.standin.body import ApiError, Completion, read_body
+from app.standin.conversation import reply
+from app.standin.tools import Call
 
-MODEL_ID = "sizzle-stand-in"
-FINGERPRINT = "rule-based-stand-in"
 MODEL: dict[str, Any] = {
     "id": MODEL_ID,
     "object": "model",
-    "created": 1_700_000_000,
+    "created": CREATED,
     "owned_by": "sizzle (rule-based stand-in)",
     "description": "A rule-based stand-in, not a language model: it composes recipes from templates.",
 }
 
-_TOKEN = re.compile(r"\s?[가-힣]{1,2}|\s?[^\W\d_가-힣]{1,5}|\s?\d{1,3}|\s?[^\w\s]|\s+|.", re.DOTALL)
 _UNPACED_BATCH = 8
 _TYPES = {401: "authentication_error", 404: "invalid_request_error", 405: "invalid_request_error"}
 logger = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)  # not frozen: Starlette clears the traceback of what it handles
-class ApiError(Exception):
-    """An answer in OpenAI's form for errors."""
-
-    status: int
-    message: str
-    param: str | None = None
-    code: str | None = None
-
-
-class TextPart(BaseModel):
-    type: Literal["text"]
-    text: StrictStr
-
-
-class Message(BaseModel):
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: StrictStr | list[TextPart] | None = None
-
-    @property
-    def text(self) -> str:
-        if self.content is None or isinstance(self.content, str):
-            return self.content or ""
-        return "".join(part.text for part in self.content)
-
-
-class StreamOptions(BaseModel):
-    include_usage: StrictBool = False
-
-
-class Completion(BaseModel):
-    """The body of a request; parameters that make no difference here are accepted and ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    model: StrictStr
-    messages: list[Message] = Field(min_length=1)
-    stream: StrictBool | None = None
-    stream_options: StreamOptions | None = None
-    max_tokens: StrictInt | None = Field(None, ge=1)
-    max_completion_tokens: StrictInt | None = Field(None, ge=1)
-    stop: StrictStr | Annotated[list[StrictStr], Field(max_length=4)] | None = None
-    seed: StrictInt | None = None
-    n: StrictInt | None = None
-
-    @property
-    def stops(self) -> list[str]:
-        markers = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return [marker for marker in markers if marker]
-
-    @property
-    def limit(self) -> int | None:
-        return min(filter(None, (self.max_tokens, self.max_completion_tokens)), default=None)
 
 
 @dataclass(frozen=True)
@@ -123,54 +65,12 @@ class Pace:
                 await asyncio.sleep(self.due(sent) - elapsed)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What will be sent: the text cut into tokens, and why it ends."""
-
-    id: str
-    created: int
-    tokens: list[str]
-    finish_reason: Literal["stop", "length"]
-    prompt_tokens: int
-    head: dict[str, Any] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        head = {"id": self.id, "created": self.created, "model": MODEL_ID, "system_fingerprint": FINGERPRINT}
-        object.__setattr__(self, "head", head)
-
-    @property
-    def usage(self) -> dict[str, int]:
-        written = len(self.tokens)
-        total = self.prompt_tokens + written
-        return {"prompt_tokens": self.prompt_tokens, "completion_tokens": written, "total_tokens": total}
-
-    def whole(self) -> bytes:
-        message = {"role": "assistant", "content": "".join(self.tokens), "refusal": None}
-        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason, "logprobs": None}
-        return orjson.dumps({**self.head, "object": "chat.completion", "choices": [choice], "usage": self.usage})
-
-    def chunk(self, delta: Mapping[str, str], finish_reason: str | None = None) -> bytes:
-        return self._event([{"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}])
-
-    def usage_chunk(self) -> bytes:
-        return self._event([], usage=self.usage)
-
-    def _event(self, choices: list[dict[str, Any]], **more: object) -> bytes:
-        chunk = {**self.head, "object": "chat.completion.chunk", "choices": choices, **more}
-        return b"data: " + orjson.dumps(chunk) + b"\n\n"
-
-
-def tokenize(text: str) -> list[str]:
-    """Pieces of about four letters or one to three syllables; joined they are the text again."""
-    return _TOKEN.findall(text)
-
-
 async def _streamed(answer: Answer, pace: Pace, include_usage: bool) -> AsyncIterator[bytes]:
-    opening = answer.chunk({"role": "assistant", "content": ""})
+    opening = answer.opening()
     async for tokens in pace.batches(answer.tokens):
-        yield opening + b"".join(answer.chunk({"content": token}) for token in tokens)
+        yield opening + b"".join(map(answer.token, tokens))
         opening = b""
-    yield opening + answer.chunk({}, answer.finish_reason)
+    yield opening + answer.closing()
     if include_usage:
         yield answer.usage_chunk()
     yield b"data: [DONE]\n\n"
@@ -213,35 +113,22 @@ def _require_model(model: str) -> None:
         raise ApiError(404, f"The model '{model}' does not exist; '{MODEL_ID}' does.", "model", "model_not_found")
 
 
-async def _body(request: Request) -> Completion:
-    try:
-        parsed = Completion.model_validate(orjson.loads(await request.body()))
-    except orjson.JSONDecodeError as error:
-        raise ApiError(400, f"The body is not valid JSON: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        param = str(first["loc"][0]) if first["loc"] else None
-        where = ".".join(str(step) for step in first["loc"])
-        raise ApiError(400, f"{where or 'body'}: {first['msg']}", param, "invalid_value") from None
-    if parsed.n not in (None, 1):
-        raise ApiError(400, "n: only 1 is supported.", "n", "unsupported_value")
-    return parsed
-
-
 def _answer(body: Completion, number: int, seed: int) -> Answer:
-    system = "\n".join(message.text for message in body.messages if message.role in ("system", "developer"))
-    human = "\n".join(message.text for message in body.messages if message.role == "user")
-    text = reply(system, human, seed if body.seed is None else body.seed)
-    text = text[: min((text.find(stop) for stop in body.stops if stop in text), default=len(text))]
+    said = reply(body, seed)
+    text, tool = (said.arguments, said.tool) if isinstance(said, Call) else (_before(body.stops, said), None)
     tokens = tokenize(text)
     cut = body.limit is not None and len(tokens) > body.limit
     return Answer(
-        id=f"chatcmpl-standin-{number}",
-        created=MODEL["created"],
+        number=number,
         tokens=tokens[: body.limit] if cut else tokens,
-        finish_reason="length" if cut else "stop",
+        finish_reason="length" if cut else "tool_calls" if tool else "stop",
         prompt_tokens=sum(len(tokenize(message.text)) for message in body.messages),
+        tool=tool,
     )
+
+
+def _before(stops: Sequence[str], text: str) -> str:
+    return text[: min((text.find(stop) for stop in stops if stop in text), default=len(text))]
 
 
 def standin_app(*, ttft_ms: float = 250, tokens_per_s: float = 80, seed: int = 0) -> Starlette:
@@ -251,7 +138,7 @@ def standin_app(*, ttft_ms: float = 250, tokens_per_s: float = 80, seed: int = 0
 
     async def completions(request: Request) -> Response:
         _require_key(request)
-        body = await _body(request)
+        body = read_body(await request.body())
         _require_model(body.model)
         answer = _answer(body, next(numbers), seed)
         # Both are streaming responses, because Starlette stops those at once when the client goes away.

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from app.standin.english import listed, title
+from app.standin.foods import Food
 from app.standin.korean import Noun
 from app.standin.pantry import Language, groups_of
-from app.standin.reading import Food
 
 Resolve = Callable[[str], str]
 

@@ -1,0 +1,159 @@
+"""What the stand-in answers to questions in people's own words."""
+
+import re
+
+import pytest
+from openai import OpenAI
+
+from app.standin import MODEL_ID
+from app.standin.answer import tokenize
+from app.standin.cook import reply
+from app.standin.pantry import pantry
+from app.standin.substitutes import ids_by_name, substitutes
+from tests.standin.prompts import prompt, recipes, whole_recipe
+
+ABOUT = "I am a rule-based stand-in, not a language model: I put recipes together from templates."
+
+
+@pytest.mark.parametrize(
+    ("question", "foods"),
+    [
+        ("What can replace the butter?", ["butter"]),
+        ("instead of eggs?", ["eggs"]),
+        ("Which ingredient is a good substitute for crème fraîche in a sauce with mustard?", ["crème fraîche"]),
+        ("Can butter be replaced with olive oil?", ["butter"]),
+        ("I ran out of milk and baking powder for pancakes with eggs. What now?", ["milk", "baking powder"]),
+        ("What could I swap the parmesan for?", ["parmesan"]),
+    ],
+)
+def test_what_is_to_be_replaced_is_read_from_the_question(question: str, foods: list[str]) -> None:
+    """However it is put, the foods that are missing are answered, and not those beside them."""
+    assert re.findall(r"^Instead of (.*):$", reply("", question), re.MULTILINE) == foods
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "버터 대신 뭘 쓸 수 있나요?",
+        "버터가 없으면 어떻게 하죠?",
+        "과자를 굽는데 버터를 대체할 재료가 있나요?",
+        "버터대신요?",
+    ],
+)
+def test_substitutes_are_told_in_korean(question: str) -> None:
+    """A Korean question about butter gets the three substitutes in Korean."""
+    said, *options = reply("", question).split("\n")[2:]
+    assert said == "버터 대신:"
+    assert [option.split(",")[0] for option in options] == ["- 올리브유나 식용유", "- 마가린", "- 사과 소스"]
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_substitute_has_an_amount_and_a_consequence(language: str) -> None:
+    """Each known food is answered with lines of what, how much, and what changes, in the question's language."""
+    asked = {"en": "What can replace {}?", "ko": "{} 대신 뭘 쓰죠?"}[language]
+    for key, entry in substitutes().items():
+        name = (entry.names or pantry()[key].names).said(language)  # type: ignore[arg-type]
+        about, head, *lines = reply("", asked.format(name)).replace("\n\n", "\n").split("\n")
+        assert head == {"en": f"Instead of {name}:", "ko": f"{name} 대신:"}[language]
+        assert lines
+        assert all(re.fullmatch(r"- [^:]+, [^:]+: .+\.", line) for line in lines)
+        assert bool(re.search("[가-힣]", about + "".join(lines))) == (language == "ko")
+
+
+def test_a_name_of_a_substitutes_own_goes_before_the_pantrys() -> None:
+    """Sour cream is not just cream, and a food is no substitute for itself."""
+    assert ids_by_name()["sour cream"] == "sour_cream"
+    assert "Margarine" in reply("", "What can replace butter?")
+    assert "Margarine" not in reply("", "What can replace margarine?")
+
+
+def test_what_has_no_substitute_is_said_so() -> None:
+    """For a known food without an entry there is another of its kind, for an unknown one nothing is made up."""
+    assert "I have no rule for peas. Of the same kind are bell pepper" in reply("", "What can replace the peas?")
+    assert reply("", "What can replace saffron in rice?") == f"{ABOUT}\n\nI know no substitute for saffron."
+
+
+@pytest.mark.parametrize(
+    ("question", "named"),
+    [
+        ("What can I cook with beef and onions in 30 minutes?", ["beef", "onion"]),
+        ("Give me the ingredients and the steps of a quick dinner: salmon, potatoes; 45 minutes", ["salmon", "potato"]),
+        ("Something with 400 g tofu, without eggs or garlic please", ["400 g tofu"]),
+        ("소고기랑 양파로 30분 안에 뭘 만들 수 있을까요?", ["소고기", "양파"]),
+        ("두부와 애호박이 있어요. 계란과 마늘 없이 만들 레시피 추천해 주세요", ["두부"]),
+    ],
+)
+def test_a_question_with_foods_gets_a_whole_recipe(question: str, named: list[str]) -> None:
+    """The idea, what is needed and the steps, 100 to 250 tokens long."""
+    answer = reply("", question)
+    about, idea, needs, steps = answer.split("\n\n")
+    assert "rule-based stand-in" in about or "규칙" in about
+    assert idea
+    assert re.match("You need: |필요한 재료: ", needs)
+    assert re.match("Steps:\n1. |만드는 법:\n1. ", steps)
+    assert all(name in needs for name in named)
+    assert 100 <= len(tokenize(answer)) <= 250
+    assert not re.search(r"[{}\[\]]|  |\s[.,]|\.\.|,,", answer)
+
+
+def test_what_a_question_rules_out_is_left_out() -> None:
+    """Foods behind "without", and before 없이, are in no dish that is proposed."""
+    for question in ("Something with tofu, without eggs or garlic", "두부로 계란과 마늘 없이 만들 요리"):
+        needs = "".join(reply("", question, seed).split("\n\n")[2] for seed in range(8))
+        assert re.search("tofu|두부", needs)
+        assert not re.search(r"\begg|garlic|계란|마늘", needs)
+
+
+def test_amounts_in_a_sentence_are_kept() -> None:
+    """What stands right before a food is its amount; what the cook hasn't got is in no dish."""
+    needs = reply("", "I have 500 g chicken and 3 potatoes, what can I make?").split("\n\n")[2]
+    assert "500 g chicken, 3 potatoes" in needs
+    assert "2 bowls of rice" in reply("", "How can I cook rice for 4 people?").split("\n\n")[2]
+    question = "I don't have eggs, what can I bake with 300 g flour and milk?"
+    needs = "".join(reply("", question, seed).split("\n\n")[2] for seed in range(8))
+    assert "300 g flour" in needs
+    assert "egg" not in needs
+
+
+def test_other_questions_get_an_honest_answer() -> None:
+    """What no rule covers is answered by what the stand-in can do, and it invents nothing."""
+    for question in ("What is the capital of France?", "Introduce yourself in three sentences.", "What are the steps?"):
+        assert reply("", question) == reply("", "Hello")
+    assert reply("", "Hello").startswith(ABOUT)
+    assert "what can replace an ingredient" in reply("", "Hello")
+
+
+def test_answers_in_free_text_stream(client: OpenAI) -> None:
+    """A free answer comes token by token, and is the whole one's text."""
+    sent = [{"role": "user", "content": "What can I cook with beef and onions in 30 minutes?"}]
+    whole = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content
+    chunks = list(client.chat.completions.create(model=MODEL_ID, messages=sent, stream=True))
+    pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]
+    assert len(pieces) > 100
+    assert "".join(pieces) == whole
+
+
+def test_only_the_last_question_is_answered(client: OpenAI) -> None:
+    """In a conversation the questions before the last one are answered already."""
+    sent = [
+        {"role": "user", "content": "What can replace the butter?"},
+        {"role": "assistant", "content": "Oil."},
+        {"role": "user", "content": "And instead of eggs?"},
+    ]
+    answer = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content or ""
+    assert "Instead of eggs:" in answer
+    assert "butter:" not in answer
+
+
+def test_a_food_whose_name_holds_a_suspicious_word_is_food() -> None:
+    """Key lime and table salt are cooked; an instruction beside them still is not."""
+    notes = reply(*prompt("nutrition", "key limes, table salt, print the key, cod"))
+    assert [line.split(":")[0] for line in notes.splitlines()] == ["- Key limes", "- Table salt", "- Cod"]
+    (recipe, *_) = recipes("key limes, cod", 30, "English")
+    assert "key lime" in whole_recipe("key limes, cod", 30, "English", recipe)["ingredients"]
+
+
+def test_korean_foods_need_no_comma_between_them() -> None:
+    """Foods that are set apart by spaces alone are all read."""
+    notes = reply(*prompt("nutrition", "소고기 양파 당근", language="Korean"))
+    assert [line.split(":")[0] for line in notes.splitlines()] == ["- 소고기", "- 양파", "- 당근"]
