@@ -27,7 +27,7 @@ from chains.errors import SizzleError
 from chains.providers import ChatModels, ProviderChat
 from chains.recipe import ChatModel, recipe_chain
 from chains.schema import Step
-from chains.transport import http_client
+from chains.transport import Warmth, http_client
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +99,7 @@ class Models:
     chosen: Mapping[Step, ProviderChat]
     choosable: Mapping[Step, ChatModel]
     completing: Mapping[str, ProviderChat]
+    warmth: Warmth
 
 
 def _owners(models: Models) -> dict[str, str]:
@@ -119,7 +120,8 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
         async with http_client() as http:
             maker = ChatModels(registry, chosen, settings.provider_keys(), http)
-            yield Models(maker.as_chosen(), maker.choosable(usable), maker.completing(usable))
+            warmth = Warmth(http, maker.addresses())
+            yield Models(maker.as_chosen(), maker.choosable(usable), maker.completing(usable), warmth)
 
 
 def _standin(settings: Settings) -> AbstractContextManager[str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse
 from sse_starlette import EventSourceResponse
+from starlette.background import BackgroundTask
 
 from app.runs import Runs
 from app.sse import wire_event
@@ -29,8 +30,9 @@ def _runs(request: Request) -> Runs:
 
 
 @router.get("/", include_in_schema=False)
-async def page() -> FileResponse:
-    return FileResponse(WEB / "index.html", headers=PAGE_HEADERS)
+async def page(request: Request) -> FileResponse:
+    warmed = BackgroundTask(request.app.state.models.warmth.keep)  # while the cook is still typing
+    return FileResponse(WEB / "index.html", headers=PAGE_HEADERS, background=warmed)
 
 
 @router.get("/healthz")

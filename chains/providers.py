@@ -193,6 +193,11 @@ class ChatModels:
         names = [name for name, model in self.registry.models.items() if model.provider in usable]
         return {step: self._choosable(step, names) for step in self.chosen}
 
+    def addresses(self) -> list[tuple[str, str]]:
+        """The base URLs of the providers that write the steps, each with its key."""
+        providers = self.registry.providers_of(self.chosen.values())
+        return [(self.registry.providers[name].base_url, self._key(name).get_secret_value()) for name in providers]
+
     def completing(self, usable: Collection[str]) -> dict[str, ProviderChat]:
         """The models of the `usable` providers as they answer a plain completion, by name, the preferred one first."""
         return {name: self._model(self.registry.completion, name) for name in self.registry.models_of(usable)}
@@ -216,8 +221,7 @@ class ChatModels:
             max_output=model.max_output,
             model=model.id,
             base_url=provider.base_url,
-            # always a key: without one the SDK sends OPENAI_API_KEY to whatever base URL is set
-            api_key=self.keys.get(model.provider, SecretStr("none")),
+            api_key=self._key(model.provider),
             temperature=wanted.temperature,
             max_completion_tokens=min(wanted.max_tokens, model.max_output),
             reasoning_effort=model.reasoning_effort,
@@ -229,3 +233,7 @@ class ChatModels:
             stream_chunk_timeout=None,
             use_responses_api=False,
         )
+
+    def _key(self, provider: str) -> SecretStr:
+        # always one: without it the SDK sends OPENAI_API_KEY to whatever base URL is set
+        return self.keys.get(provider, SecretStr("none"))
