@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from app.routes import PAGE_HEADERS, WEB
 from tests.client import wait_until
 from tests.conftest import ServeScripts
-from tests.servers import Finish, Gate, Refuse, serving
+from tests.servers import Finish, Gate, Refuse, apart, serving
 
 EXAMPLES = ["fetch", "eventsource", "comparison", "transports"]
 TRANSPORTS = ["polling", "long_polling", "websocket", "sse"]
@@ -277,7 +277,7 @@ def test_the_bars_share_one_time_axis(page: Page, serve_scripts: ServeScripts) -
 def test_four_transports_follow_one_answer(page: Page, serve_scripts: ServeScripts) -> None:
     """The same text over all four from one call; polling makes more requests than streams do, and sends more bytes."""
     gate = Gate()
-    url, scripted = serve_scripts({"completion": ["Onions ", gate, *["and salt "] * 20]})
+    url, scripted = serve_scripts({"completion": ["Onions ", gate, *apart(*["and salt "] * 20)]})
     page.goto(f"{url}/examples/transports")
     ask(page)
     for name in TRANSPORTS:
