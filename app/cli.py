@@ -175,7 +175,7 @@ def _check_picture(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError:
-        sys.exit("sizzle: --plot needs matplotlib: pip install 'sizzle[plot]'")
+        sys.exit(f"sizzle: --plot needs matplotlib: {sys.executable} -m pip install matplotlib")
     if path.suffix.lower() != ".png":
         raise typer.BadParameter(f"{path} does not end in .png", param_hint="--plot")
     existed = path.exists()

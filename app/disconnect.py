@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from fastapi import Request
+from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
 T = TypeVar("T")
@@ -22,6 +23,11 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
         working.cancel()
         gone.cancel()
         await asyncio.gather(working, gone, return_exceptions=True)
+
+
+async def gone(_: Request, error: Exception) -> Response:
+    """The answer that nobody is there to read."""
+    return Response(status_code=499)
 
 
 async def _gone(request: Request) -> None:

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from langchain_core.runnables import Runnable
 from langserve import add_routes  # pyright: ignore[reportUnknownVariableType]
 
+from app.refusals import BadInput
 from chains.markdown import markdown_chain
 from chains.recipe import ChatModel, recipe_chain, standalone
 from chains.schema import STEPS, Step
@@ -48,7 +49,9 @@ async def _bounded_batch(request: Request) -> None:
         inputs = (await request.json())["inputs"]
     except (ValueError, TypeError, KeyError):
         return  # LangServe's own 422 names what is wrong
-    if isinstance(inputs, list) and len(cast(list[object], inputs)) > MAX_BATCH:
+    if not isinstance(inputs, list):
+        raise BadInput("inputs", "This is not a list.", f"A list of at most {MAX_BATCH} inputs.")
+    if len(cast(list[object], inputs)) > MAX_BATCH:
         raise HTTPException(413, f"inputs: at most {MAX_BATCH} in one batch, not {len(cast(list[object], inputs))}.")
 
 

@@ -10,10 +10,12 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
+from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
 from app import completion_routes, examples, race_routes, routes
 from app.broadcasts import Broadcasts
+from app.disconnect import gone
 from app.eventlog import MemoryEventLog
 from app.langserve_routes import add_chain_routes
 from app.openai_routes import AS_SET, openai_app
@@ -33,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 SEED_PAGE = "http://localhost:5173"  # where the seed project's own page is served from
 NO_MODEL = "The rule-based stand-in answers, not a language model: set GROQ_API_KEY or FIREWORKS_API_KEY."
-MAX_BODY = 64 * 1024  # bytes
+MAX_BODY = 1024 * 1024  # bytes; a chat's whole history may come along
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -51,6 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, bad_input)
     app.add_exception_handler(BadInput, bad_input)
     app.add_exception_handler(SizzleError, failed_call)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=[SEED_PAGE, *settings.cors_origins],

@@ -19,8 +19,11 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field, ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from app.disconnect import unless_gone
+from app.disconnect import gone, unless_gone
+from chains.completion import DEADLINE_S
+from chains.deadline import within
 from chains.errors import ProviderError, SizzleError
 from chains.free_text import request_in
 from chains.markdown import MarkdownWriter
@@ -97,13 +100,16 @@ class Answer:
     async def pieces(self) -> AsyncGenerator[str]:
         """Markdown in reading order. Raises `ProviderError` at the end if there is no recipe."""
         writer, failure = MarkdownWriter(self.asked.language), None
-        async with aclosing(astream_fragments(self.chain, self.asked, {"callbacks": [self._counted]})) as updates:
+        written = astream_fragments(self.chain, self.asked, {"callbacks": [self._counted]})
+        async with aclosing(within(DEADLINE_S, written)) as updates:
             async for update in updates:
                 match update:
                     case PartEnd("alternates", "failed", message=message):
                         failure = message
-                    case PartEnd(finish_reason="length" | "content_filter" as reason):
-                        self.finish_reason = reason
+                    case PartEnd(finish_reason="content_filter"):
+                        self.finish_reason = "content_filter"
+                    case PartEnd(status="cut_off" | "failed"):  # the protocol has no other word for an answer cut short
+                        self.finish_reason = "length"
                     case _:
                         pass
                 if text := writer.write(update):
@@ -149,6 +155,7 @@ def openai_app(chain: Runnable[RecipeRequest, Any], owners: Mapping[str, str], k
 
     for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
         app.add_exception_handler(error, _in_openais_form)
+    app.add_exception_handler(ClientDisconnect, gone)
     return app
 
 
@@ -228,7 +235,7 @@ def _api_error(request: Request, error: Exception) -> ApiError:
             return ApiError(502, str(error))
         case RequestValidationError():
             problem = error.errors()[0]
-            names = [str(place) for place in problem["loc"][1:]] or ["body"]
+            names = [str(place) for place in problem["loc"][1:] if isinstance(place, str)] or ["body"]
             return ApiError(400, f"{'.'.join(names)}: {problem['msg']}.", names[0], "invalid_value")
         case HTTPException(status_code=status, detail=detail):
             return ApiError(status, f"{detail} ({request.method} {request.url.path})", code="unknown_url")

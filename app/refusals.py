@@ -21,10 +21,11 @@ class BadInput(Exception):
     expected: str
 
 
-async def bad_input(_: Request, error: Exception) -> JSONResponse:
+async def bad_input(request: Request, error: Exception) -> JSONResponse:
     """422 that names each field, what is wrong with it, and what is right."""
     if isinstance(error, RequestValidationError):
-        return JSONResponse({"detail": [_complaint(problem) for problem in error.errors()]}, status_code=422)
+        known = _KNOWN.get(request.url.path, "")
+        return JSONResponse({"detail": [_complaint(problem, known) for problem in error.errors()]}, status_code=422)
     assert isinstance(error, BadInput)  # noqa: S101  registered for nothing else
     return JSONResponse({"detail": [asdict(error)]}, status_code=422)
 
@@ -34,23 +35,24 @@ async def failed_call(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=502)
 
 
-def _complaint(problem: Mapping[str, Any]) -> dict[str, str]:
-    where, *names = [place for place in problem["loc"] if place != "__root__"] or ["body"]
-    in_url = where == "query" and names  # which is also the name of a field
-    names = [name for name in (names if in_url else [where, *names]) if isinstance(name, str) and name != "body"]
+def _complaint(problem: Mapping[str, Any] | str, known: str) -> dict[str, str]:
+    if isinstance(problem, str):  # as LangServe tells of a body that is no JSON
+        return {"field": "body", "message": problem, "expected": known}
+    names = [place for place in problem["loc"] if isinstance(place, str) and place not in _PLACES]
+    if names[0:1] == ["query"] and len(names) > 1:  # where it stood, and not the field of that name
+        del names[0]
     field = names[0] if names else "body"
-    known = ", ".join(_COMPLETION) if in_url else f"A JSON object with {', '.join(_ASKED)}"
-    return {
-        "field": field,
-        "message": f"{problem['msg'].removeprefix('Value error, ')}.",
-        "expected": _RIGHT.get(field, f"{known}."),
-    }
+    message = f"{problem['msg'].removeprefix('Value error, ')}."
+    return {"field": field, "message": message, "expected": _RIGHT.get(field, known)}
 
 
 def _described(asked: type[BaseModel]) -> dict[str, str]:
     return {field.alias or name: field.description or "" for name, field in asked.model_fields.items()}
 
 
-_ASKED = _described(RecipeRequest)
-_COMPLETION = _described(CompletionRequest)
-_RIGHT = _described(StepsRequest) | _COMPLETION
+_PLACES = ("body", "header", "__root__")
+_RIGHT = _described(StepsRequest) | _described(CompletionRequest)
+_KNOWN = {
+    "/generate": f"A JSON object with {', '.join(_described(RecipeRequest))}.",
+    "/completion": f"{', '.join(_described(CompletionRequest))}.",
+}

@@ -4,10 +4,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
 from typing import cast
 
+from chains.deadline import within
 from chains.parsers import WholeText
 from chains.prompts import COMPLETION
 from chains.providers import ProviderChat
 from chains.schema import CompletionRequest
+
+ENDS = frozenset({"stop"})
+DEADLINE_S = 300
 
 
 async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> AsyncGenerator[str]:
@@ -17,8 +21,8 @@ async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> A
     asked for.
     """
     limited = model.bind(max_tokens=asked.max_tokens) if asked.max_tokens else model
-    answered = COMPLETION | limited | WholeText(ends={"stop", "length"} if asked.max_tokens else {"stop"})
-    pieces = cast(AsyncGenerator[str], answered.astream({"query": asked.query}))
+    answered = COMPLETION | limited | WholeText(ends=ENDS | {"length"} if asked.max_tokens else ENDS)
+    pieces = within(DEADLINE_S, cast(AsyncGenerator[str], answered.astream({"query": asked.query})))
     async with aclosing(pieces), aclosing(until(asked.stop, pieces)) as told:
         async for text in told:
             yield text

@@ -6,21 +6,22 @@ from chains.schema import RecipeRequest
 
 LONGEST = 2_100  # characters; in what is longer, and so refused, no time is looked for
 
-_NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "half": 0.5, "반": 0.5, "한": 1, "두": 2, "세": 3}
+_NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "half": 0.5, "반": 0.5, "한": 1, "두": 2, "세": 3, "네": 4}
 
 # No library fits: those that read durations know them alone, not inside a sentence, or no Korean.
 _TIME = re.compile(
     r"""
-    (?:\b(?:in|within|under|about|around|up\ to|at\ most|less\ than|for|have|and|i|we)\s+)*
+    (?:\b(?:in|within|under|about|around|up\ to|at\ most|no\ more\ than|less\ than|max|for|have|and|i|we)\s+)*
+    (?<![\d.,:/])(?:\d{1,3}\s*[-–~]\s*)?
     (?:
-        (?P<quarter>(?:a\s+)?quarter\s+of\s+an\s+hour)
-      | (?P<hours>\d+(?:[.,]\d+)?|\b(?:half\s+)?an?\b|\bone|\btwo|\bthree|반|한|두|세)\s*-?
-        (?:hours?\b|hrs?\b|h(?![a-z])|시간)
-        (?:\s*(?:and\s+)?(?:(?P<more>\d+)\s*(?:minutes?\b|mins?\b|m\b|분|(?![\w.,]))|(?P<half>a\s+half\b|반)))?
-      | (?P<minutes>\d+)\s*-?(?:minutes?\b|mins?\b|분)
-      | (?<=;)\s*(?P<bare>\d+)\s*$
+        (?P<quarters>a|one|three)\s+quarters?\s+of\s+an\s+hour
+      | (?P<hours>\d{1,2}(?:[.,]\d{1,2})?|\b(?:half\s+)?an?\b|\bhalf\b|\bone\b|\btwo\b|\bthree\b|[반한두세네])
+        \s*-?(?:hours?\b|hrs?\b|h(?![a-z])|시간)
+        (?:\s*(?:and\s+)?(?:(?P<more>\d{1,2})\s*(?:minutes?\b|mins?\b|m\b|분|(?![\w.,]))|(?P<half>a\s+half\b|반)))?
+      | (?P<minutes>\d{1,4})\s*-?(?:minutes?\b|mins?\b|분)
+      | (?<=;)\s*(?P<bare>\d{1,4})\s*$
     )
-    (?:\s*(?:or\s+less|at\s+most|이내(?:로|에)?|안(?:에|으로)|내에?|동안|정도|만에|으로|짜리))*
+    (?:\s*(?:or\s+less|at\s+most|max\b|이내(?:로|에)?|안(?:에|으로)|내에?|동안|정도|만에|으로|짜리))*
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -30,18 +31,22 @@ _AROUND = " \t\r\n,;:.?!·、，。-–—"
 def request_in(text: str) -> RecipeRequest:
     """The ingredients and the time that `text` names, in the language it is written in; without a time 30 minutes.
 
-    Of several times the last one counts. Raises pydantic's `ValidationError`.
+    Of several times the one at the end counts, else the one at the beginning, else the last. Raises pydantic's
+    `ValidationError`.
     """
     asked: dict[str, object] = {"language": "ko" if re.search(r"[가-힣]", text) else "en"}
+    text = text.strip(_AROUND)
     if len(text) <= LONGEST and (times := list(_TIME.finditer(text))):
-        asked["prepTime"] = _minutes(times[-1])
-        text = f"{text[: times[-1].start()].rstrip(_AROUND)}, {text[times[-1].end() :].lstrip(_AROUND)}"
+        ending, leading = times[-1].end() == len(text), times[0].start() == 0
+        time = times[0] if leading and not ending else times[-1]
+        asked["prepTime"] = _minutes(time)
+        text = f"{text[: time.start()].rstrip(_AROUND)}, {text[time.end() :].lstrip(_AROUND)}"
     return RecipeRequest.model_validate({**asked, "ingredientsOnHand": text.strip(_AROUND)})
 
 
 def _minutes(time: re.Match[str]) -> int:
-    if time["quarter"]:
-        return 15
+    if quarters := time["quarters"]:
+        return 15 * round(_number(quarters))
     if hours := time["hours"]:
         extra = 30 if time["half"] else int(time["more"] or 0)
         return round(_number(hours) * 60) + extra

@@ -18,7 +18,7 @@ from typing_extensions import override
 Chunk = dict[str, Any]
 
 LONGEST_EVENT = 1024 * 1024  # bytes
-DRAIN_S = 0.5  # to wait for the body's end behind `[DONE]`, without which its connection can't be used again
+DRAIN_S = 0.1  # to wait for the body's end behind `[DONE]`, without which its connection can't be used again
 DONE = b"[DONE]"
 
 _TEXT_ONLY = {"role", "content"}
@@ -61,7 +61,7 @@ class MergedStream(AsyncStream[Chunk]):
                 break
             try:
                 chunks.append(self._chunk(event))
-            except (APIError, ValueError) as failure:
+            except (APIError, ValueError, AttributeError, TypeError) as failure:
                 return chunks, failure
         return chunks, None
 
@@ -73,6 +73,8 @@ class MergedStream(AsyncStream[Chunk]):
         groqs: Chunk = known.get("x_groq") or {}
         if known.get("error") or groqs.get("error"):
             raise APIError("the provider told of a failure in its stream", self.response.request, body=None)
+        if not all(isinstance(delta.get("content"), str | None) for delta in _deltas(known)):
+            raise ValueError("a chunk's content is no text")
         return known
 
 
@@ -80,7 +82,8 @@ def _loads(event: bytes) -> Any:
     try:
         return orjson.loads(event)
     except orjson.JSONDecodeError:
-        return json.loads(event)  # which reads lone surrogates
+        # for it holds half an emoji, which JSON can and UTF-8 can't: a question mark then
+        return orjson.loads(json.dumps(json.loads(event), ensure_ascii=False).encode(errors="replace"))
 
 
 def merged(chunks: Iterable[Chunk]) -> Iterator[Chunk]:

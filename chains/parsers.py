@@ -5,7 +5,7 @@ from typing import cast
 
 from langchain_core.messages import BaseMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.outputs import Generation
+from langchain_core.outputs import ChatGeneration, Generation
 from typing_extensions import override
 
 from chains.errors import ProviderError
@@ -27,9 +27,9 @@ class TextParser(StrOutputParser):
 
 
 class WholeText(TextParser):
-    """The text of a streamed answer, which raises `ProviderError` at its end if that is not one of `ends`."""
+    """The text of an answer, which raises `ProviderError` behind it if its end is not one of `ends`."""
 
-    ends: set[str]
+    ends: frozenset[str] = frozenset({"stop"})
 
     @override
     async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[str]:
@@ -38,5 +38,13 @@ class WholeText(TextParser):
             reason = chunk.response_metadata.get("finish_reason", reason)
             if chunk.text:
                 yield chunk.text
+        self._check(reason)
+
+    @override
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> str:
+        self._check(cast(ChatGeneration, result[0]).message.response_metadata.get("finish_reason"))
+        return super().parse_result(result, partial=partial)
+
+    def _check(self, reason: str | None) -> None:
         if reason not in self.ends:
             raise ProviderError(CUT_OFF.get(reason, CUT_OFF[None]))

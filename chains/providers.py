@@ -111,9 +111,12 @@ class ProviderChat(ChatOpenAI):
 
     def _generation(self, chunk: Chunk) -> ChatGenerationChunk | None:
         text = text_in(chunk)
-        if text is None:
+        if text is not None:
+            return _said(text)
+        try:
             return self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
-        return _said(text)
+        except Exception as error:  # it may repeat what it could not read  # noqa: BLE001
+            raise self._in_our_words(error, written=True) from None
 
     def _in_our_words(self, error: Exception, written: bool) -> ProviderError:
         logger.warning("%s (%s): %s", self.label, self.model_name, _kind(error))

@@ -151,7 +151,8 @@ async def _measured(model: ProviderChat) -> Figures:
     answer = model.astream(PROMPT, max_tokens=min(MAX_TOKENS, model.max_output), temperature=TEMPERATURE)
     async with aclosing(cast(AsyncGenerator[AIMessageChunk], answer)) as chunks:
         async for chunk in chunks:
-            ended = perf_counter()  # here, for LangChain takes milliseconds to merge them all behind the last one
+            if chunk.text or chunk.response_metadata or chunk.usage_metadata:
+                ended = perf_counter()  # not at the empty last one, for which LangChain first merges them all
             first = first or (ended if chunk.text else None)
             reason = chunk.response_metadata.get("finish_reason", reason)
             tokens = _tokens(chunk.usage_metadata) if chunk.usage_metadata else tokens

@@ -16,6 +16,7 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import (
     Runnable,
     RunnableConfig,
@@ -28,7 +29,7 @@ from langchain_core.runnables.base import RunnableBinding
 from typing_extensions import override
 
 from chains.errors import EmptyAnswer, SizzleError
-from chains.parsers import TextParser
+from chains.parsers import TextParser, WholeText
 from chains.prompts import PROMPTS
 from chains.schema import PARTS, STEP_REQUESTS, Failed, Part, Recipe, RecipeRequest, Step
 from chains.shortlist import Shortlist, recipes_in
@@ -69,19 +70,19 @@ def recipe_chain(models: Mapping[Step, ChatModel]) -> Runnable[RecipeRequest, di
     ).with_types(input_type=RecipeRequest)
 
 
-def step(name: Step, model: ChatModel) -> Runnable[Variables, str]:
+def step(name: Step, model: ChatModel, parser: StrOutputParser | None = None) -> Runnable[Variables, str]:
     """One call to a model, from the prompt's variables to its text."""
-    return (PROMPTS[name] | model | TextParser()).with_config(metadata={"step": name})
+    return (PROMPTS[name] | model | (parser or TextParser())).with_config(metadata={"step": name})
 
 
 def standalone(name: Step, model: ChatModel) -> Runnable[Any, str]:
-    """A step by itself, from a request that holds what its prompt needs. Here a failure is raised."""
+    """A step by itself, from a request that holds what its prompt needs. Here a failure is raised, as is a cut-off."""
     asked_as = STEP_REQUESTS[name]
 
     async def given(request: RecipeRequest | Variables) -> Variables:
         return variables(asked_as.model_validate(request))
 
-    return (RunnableLambda(given) | step(name, model)).with_types(input_type=asked_as, output_type=str)
+    return (RunnableLambda(given) | step(name, model, WholeText())).with_types(input_type=asked_as, output_type=str)
 
 
 class FailsAlone(RunnableBinding[Variables, Any]):

@@ -14,7 +14,7 @@ from chains.schema import PARTS, Failed, Fragment, Part, PartEnd, PartStart, Rec
 from chains.shortlist import Shortlist
 
 CUT_OFF = {
-    "length": "Cut off at the limit of tokens set for this part.",
+    "length": "Cut off at the limit of tokens set for it.",
     "content_filter": "Cut off by the provider's content filter.",
     None: "The provider broke off before the end.",
 }

@@ -1,6 +1,8 @@
 """`GET /completion` over a real socket: both shapes, its limits, and how it fails."""
 
+import asyncio
 import json
+from collections.abc import AsyncGenerator
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.completion import until
+from chains.deadline import within
+from chains.errors import ProviderError
 from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, apart, run
@@ -162,3 +166,43 @@ def test_a_reader_that_leaves_closes_the_call(serve_scripts: ServeScripts) -> No
     with httpx.stream("GET", f"{url}/completion", params=ASKED, timeout=20) as answer:
         next(answer.iter_text())
     assert wait_until(lambda: provider.closed == ["completion"], seconds=1)
+
+
+@pytest.mark.parametrize("content", ['"so \\ud83d"', '{"a": "canary"}', '["canary"]'])
+def test_what_a_provider_may_not_send_breaks_nothing(
+    serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    """Half an emoji is a question mark; what is no text is told in our words, and no log repeats it."""
+    chunk = f'data: {{"choices": [{{"index": 0, "delta": {{"content": {content}}}, "finish_reason": null}}]}}\n\n'
+    url, _ = serve_scripts({"completion": ["Onions ", chunk.encode()]})
+    *pieces, last, done = events(url)
+    told = "".join([*pieces, last])
+    assert ("so ?" if content.startswith('"') else "can't be read") in told
+    assert done == "[DONE]"
+    assert "canary" not in last + caplog.text
+
+
+def test_a_stream_as_a_whole_has_a_deadline() -> None:
+    """However often something comes, its source is closed when the time is up, also from another task."""
+    closed: list[bool] = []
+
+    async def endless() -> AsyncGenerator[int]:
+        try:
+            while True:
+                yield 1
+                await asyncio.sleep(0.01)
+        finally:
+            closed.append(True)
+
+    async def read() -> None:
+        limited = within(0.1, endless())
+        assert await asyncio.create_task(anext_of(limited)) == 1
+        async for _ in limited:
+            pass
+
+    async def anext_of(items: AsyncGenerator[int]) -> int:
+        return await anext(items)
+
+    with pytest.raises(ProviderError, match=r"longer than 0\.1 seconds"):
+        run(read())
+    assert closed == [True]

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from app.main import create_app
 from app.settings import Settings
 from chains.schema import STEPS
+from chains.streaming import CUT_OFF
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Refuse, run, serving
 
@@ -113,6 +114,25 @@ def test_the_clients_config_is_closed(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts()
     config = {"metadata": {"step": "x"}, "run_name": "pick", "max_concurrency": 1, "recursion_limit": 1}
     assert headings(invoke(url, "recipe", config).json()["output"]) == HEADINGS
+
+
+@pytest.mark.parametrize("end", [Finish(None), Finish("length")])
+def test_a_step_that_was_cut_off_is_no_answer(serve_scripts: ServeScripts, end: Finish) -> None:
+    """By itself it has nowhere to say so: invoke is a 502 in our words, and a stream breaks off."""
+    url, _ = serve_scripts({"intro": ["Half", end]})
+    answer = invoke(url, "intro")
+    assert [answer.status_code, answer.json()["detail"]] == [502, CUT_OFF[end.reason]]
+    with remote(f"{url}/chains/intro") as chain, pytest.raises(httpx.HTTPError):
+        list(chain.stream(asked("intro")))
+
+
+@pytest.mark.parametrize(("endpoint", "body"), [("invoke", "x"), ("batch", '{"inputs": 5}'), ("batch", "[]")])
+def test_a_body_that_is_no_input_is_a_422(serve_scripts: ServeScripts, endpoint: str, body: str) -> None:
+    """Also one that LangServe itself stumbles over."""
+    url, provider = serve_scripts()
+    answer = httpx.post(f"{url}/chains/recipe/{endpoint}", content=body, headers={"content-type": "application/json"})
+    assert [answer.status_code, provider.calls] == [422, []]
+    assert answer.json()["detail"][0]["message"]
 
 
 def test_bad_input_is_a_422_that_names_the_field(serve_scripts: ServeScripts) -> None:

@@ -181,15 +181,23 @@ def test_a_wrong_address_is_an_error_in_openais_form(sizzle_url: str, method: st
 def test_a_recipe_that_fails_is_an_error_in_our_words(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
-    """Before the first word it is a 502, and nothing of what the provider said is in it."""
+    """A whole answer is a 502; a stream says what there is and ends with the error; none repeats the provider."""
     url, _ = serve_scripts({step: [Refuse(401)] for step in STEPS})
     body = {"model": "sizzle", "messages": ASKED, "stream": stream}
     answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=20)
     said = answer.text
+    assert answer.status_code == (200 if stream else 502)
     assert "did not accept the key (401)" in said
     assert "canary" not in said + caplog.text
     with client(url) as asked, pytest.raises(openai.APIError, match="did not accept the key"):
         list(asked.chat.completions.create(model="sizzle", messages=ASKED, stream=True))
+
+
+@pytest.mark.parametrize("sides", [["Half", Finish(None)], ["Half", b"data: {\n\n"], [Refuse(500)]])
+def test_a_broken_part_never_passes_for_whole(serve_scripts: ServeScripts, sides: Any) -> None:
+    """The protocol's word for it is `length`."""
+    url, _ = serve_scripts({"sides": sides})
+    assert streamed(url)[-1].choices[0].finish_reason == "length"
 
 
 def test_a_failed_part_is_told_in_its_place(serve_scripts: ServeScripts) -> None:
@@ -202,11 +210,14 @@ def test_a_failed_part_is_told_in_its_place(serve_scripts: ServeScripts) -> None
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_closes_the_calls(serve_scripts: ServeScripts, stream: bool) -> None:
-    """Also one that waits for the whole answer: the provider sees its connections closed within a second."""
+def test_a_client_that_leaves_closes_the_calls(
+    serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    """Also one that waits for the whole answer: the provider sees it within a second, and no log cries over it."""
     url, provider = serve_scripts({step: [Gate()] for step in STEPS})
     body = {"model": "sizzle", "messages": ASKED, "stream": stream}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{url}/v1/chat/completions", json=body, timeout=0.5)
     assert provider.calls
     assert wait_until(lambda: len(provider.closed) == len(provider.calls), seconds=1)
+    assert "Exception" not in caplog.text
