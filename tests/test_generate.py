@@ -131,8 +131,8 @@ def test_a_body_that_is_not_even_text_is_refused(sizzle_url: str) -> None:
 
 
 def test_a_huge_body_is_refused(sizzle_url: str) -> None:
-    """More than 64 KiB is a 413."""
-    assert httpx.post(f"{sizzle_url}/generate", json={"ingredientsOnHand": "x" * 70_000}).status_code == 413
+    """More than a megabyte is a 413."""
+    assert httpx.post(f"{sizzle_url}/generate", json={"ingredientsOnHand": "x" * 1_100_000}).status_code == 413
 
 
 def test_other_origins_may_ask_if_the_settings_name_them(serve: Serve) -> None:
