@@ -33,6 +33,7 @@ Each server is one process with uvicorn, uvloop and httptools that answers `POST
 streams at a set pace, each event a write of its own, and sends nothing before the first token. A recipe is six calls of
 200 tokens, the proposal among them, TTFT 250 ms, unless another is named. A cell is called *tokens a second for each
 call* x *recipes at once*. The text of every part of every recipe was compared with what the provider wrote.
+[TRIED.md](TRIED.md) says what each change to the path of a token brought.
 
 | server | what it is |
 |---|---|
