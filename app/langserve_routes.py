@@ -11,8 +11,10 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from langchain_core.runnables import Runnable
 from langserve import add_routes  # pyright: ignore[reportUnknownVariableType]
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.refusals import BadInput
+from chains.errors import SizzleError
 from chains.markdown import markdown_chain
 from chains.recipe import ChatModel, recipe_chain, standalone
 from chains.schema import STEPS, Step
@@ -40,6 +42,23 @@ def add_chain_routes(app: FastAPI, models: Mapping[Step, ChatModel]) -> None:
     async def index() -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         links = "".join(f'<li><a href="/chains/{name}/playground/">{name}</a></li>' for name in chains)
         return HTMLResponse(_INDEX.format(links=links))
+
+
+class Quiet:
+    """Keeps traces out of the log: LangServe tells its client of a failure in a stream, and then raises it again.
+
+    What a provider did is in the log already, in our words.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except RuntimeError as error:  # which Starlette makes of one that comes when the answer has begun
+            if not isinstance(error.__cause__, SizzleError):
+                raise
 
 
 async def _bounded_batch(request: Request) -> None:

@@ -17,7 +17,7 @@ from app import completion_routes, examples, race_routes, routes
 from app.broadcasts import Broadcasts
 from app.disconnect import gone
 from app.eventlog import MemoryEventLog
-from app.langserve_routes import add_chain_routes
+from app.langserve_routes import Quiet, add_chain_routes
 from app.openai_routes import AS_SET, openai_app
 from app.refusals import BadInput, bad_input, failed_call
 from app.routes import WEB
@@ -60,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         allow_methods=["GET", "POST"],
         allow_headers=["Content-Type"],
     )
+    app.add_middleware(Quiet)
     app.add_middleware(Metered, prefix="/examples/broadcasts/")
     return app
 
