@@ -10,7 +10,6 @@ from chains.prompts import COMPLETION
 from chains.providers import ProviderChat
 from chains.schema import CompletionRequest
 
-ENDS = frozenset({"stop"})
 DEADLINE_S = 300
 
 
@@ -21,7 +20,8 @@ async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> A
     asked for.
     """
     limited = model.bind(max_tokens=asked.max_tokens) if asked.max_tokens else model
-    answered = COMPLETION | limited | WholeText(ends=ENDS | {"length"} if asked.max_tokens else ENDS)
+    parser = WholeText(ends=frozenset({"stop", "length"})) if asked.max_tokens else WholeText()
+    answered = COMPLETION | limited | parser
     pieces = within(DEADLINE_S, cast(AsyncGenerator[str], answered.astream({"query": asked.query})))
     async with aclosing(pieces), aclosing(until(asked.stop, pieces)) as told:
         async for text in told:

@@ -148,7 +148,7 @@ async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
     """Tells the handlers of new text one after the other, where the run manager makes a task for each of them."""
     handlers = [handler for handler in run_manager.handlers if isinstance(handler, AsyncCallbackHandler)]
     if len(handlers) < len(run_manager.handlers):
-        await run_manager.on_llm_new_token(text)
+        await run_manager.on_llm_new_token(text, chunk=_said(text))
         return
     for handler in handlers:
         await handler.on_llm_new_token(
