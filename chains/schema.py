@@ -1,6 +1,7 @@
 """The values that pass between the chain and whoever reads it: pure and frozen. Identity is a storage concern."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -69,6 +70,25 @@ class DishRequest(RecipeRequest):
     )
     recipe_intro: str = Field(
         default="", max_length=1000, title="About the dish", description="A sentence about it, or nothing."
+    )
+
+
+class Dish(BaseModel):
+    """A dish that the cook chose: one of another recipe's other ideas."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    intro: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
+
+
+class RunRequest(RecipeRequest):
+    """What a run is asked for: a recipe, or, with a `recipe` from another run's other ideas, that one."""
+
+    recipe: Dish | None = Field(
+        default=None,
+        description="The dish to be written, with a name of 1 to 200 characters and an intro of at most 1,000, "
+        "or nothing for three proposals.",
     )
 
 
@@ -166,5 +186,25 @@ class PartEnd:
     tokens_per_s: float | None = None
     message: str | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A recipe that is written in part. The parts in `texts` are kept as they are, all others are written.
+
+    With `recipes` there is no proposal: the dish is the one at `picked`. `attempts` says how often each part was begun.
+    """
+
+    request: RecipeRequest
+    recipes: tuple[Recipe, ...] = ()
+    picked: int = 0
+    texts: Mapping[Part, str] = field(default_factory=dict[Part, str])
+    attempts: Mapping[Part, int] = field(default_factory=dict[Part, int])
+
+
+# What is written anew with a part, for it was made from it.
+DEPENDANTS: dict[Part, tuple[Part, ...]] = {
+    "alternates": ("ingredients", "intro", "sides", "steps"),
+    "ingredients": ("steps",),
+}
 
 Update = Proposal | PartStart | Fragment | PartEnd
