@@ -108,7 +108,7 @@ def whole(body: str, content_type: str, status: int = 200, *headers: str) -> byt
 
 def refusal(status: int, *headers: str) -> Answer:
     """An HTTP error in OpenAI's form, with the provider's own words in body and headers."""
-    return (whole(json.dumps(ERROR), "application/json", status, f"X-Request-Id: {CANARY}", *headers),)
+    return (whole(json.dumps(ERROR), "application/json", status, f"X-Served-For: {CANARY}", *headers),)
 
 
 def refusal_until_a_date(status: int) -> Answer:
@@ -169,7 +169,11 @@ FAULTS: dict[str, Answer] = {
 }
 
 # Those after which text is there that no finish_reason vouches for.
-TRUNCATIONS = ("clean end after the first token", "half an object after the first token")
+TRUNCATIONS = (
+    "clean end after the first token",
+    "half an object after the first token",
+    "HTML in the stream after the first token",  # lines that name no field, which WHATWG HTML §9.2.6 has ignored
+)
 
 # The provider says when to come back, and that is soon.
 FAULTS_WITH_A_TIME: dict[str, Answer] = {
@@ -190,6 +194,11 @@ class FaultServer:
         self.origin = ""
         self._scripts = scripts
         self._open: dict[asyncio.Task[Any], StreamWriter] = {}
+
+    def play(self, scripts: Mapping[str, Sequence[Answer]]) -> None:
+        """Begins anew with these scripts."""
+        self.calls.clear()
+        self._scripts = scripts
 
     def url(self, provider: str) -> str:
         """The base URL under which it is this provider."""
