@@ -1,0 +1,315 @@
+"""A reader may be cut anywhere, in the log or in the middle of a byte stream: what it reads in the end is all, once."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import httptools
+import httpx
+import pytest
+from app.eventlog.memory import MemoryEventLog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.eventlog import EventId, EventLog, Logged, RunEnd, RunEvent, RunStart
+from app.main import create_app
+from app.settings import Settings
+from chains.schema import PARTS, Fragment, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
+from tests.client import ASKED
+from tests.faults import FAULTS, GOOD, faults
+from tests.servers import run, serving
+
+START = RunStart("run", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), PARTS)
+END = RunEnd("ok", 1)
+PROPOSED = Proposal(tuple(Recipe(name, "so") for name in "ABC"), 1)
+STREAMS = 1000
+
+# A part's attempts, each as the pieces of its text; which part it is; and how it ends.
+WRITTEN = st.tuples(
+    st.lists(
+        st.lists(st.sampled_from(["a ", "⮑", "é\n", "불고기", "\r\n\n", "id: 1-1"]), max_size=3), min_size=1, max_size=3
+    ),
+    st.sampled_from(PARTS),
+    st.sampled_from(["ok", "cut_off", "failed"]),
+)
+LIVES = st.lists(st.lists(WRITTEN, max_size=4), min_size=1, max_size=2)
+BURSTS = st.lists(st.integers(1, 9), min_size=1, max_size=8)
+
+
+UNLIMITED = """
+[providers.{name}]
+label = "{name}"
+base_url = "http://127.0.0.1/v1"
+"""
+
+
+@dataclass
+class Tally:
+    """How often readers were cut, and what that has cost."""
+
+    streams: int = 0
+    cuts: int = 0
+    lost: int = 0
+    doubled: int = 0
+
+    def add(self, whole: Sequence[RunEvent], read: Sequence[Logged]) -> None:
+        """`read` is what came to a reader, who drops an end behind which something comes."""
+        kept = [logged for logged in read[:-1] if not isinstance(logged.event, RunEnd)] + list(read[-1:])
+        numbers = [logged.id.seq for logged in kept]
+        self.cuts += 1
+        self.lost += len(set(range(1, len(whole) + 1)) - set(numbers))
+        self.doubled += len(numbers) - len(set(numbers))
+        assert [logged.event for logged in kept] == list(whole)
+
+
+def updates(life: Sequence[tuple[list[list[str]], Part, str]]) -> list[RunEvent]:
+    """What is written in a life of the log, its end included."""
+    written: list[RunEvent] = [PROPOSED]
+    for attempts, part, status in life:
+        for number, texts in enumerate(attempts, 1):
+            written += [PartStart(part, number, "groq", "m"), *(Fragment(part, text) for text in texts)]
+        written.append(PartEnd(part, status))  # type: ignore[arg-type]
+    return [*written, END]
+
+
+async def write(log: EventLog, lives: Sequence[Sequence[RunEvent]], bursts: Sequence[int]) -> None:
+    """Writes so many events at a time, over and over, and takes the end off the log between its lives."""
+    count = 0
+    for number, life in enumerate(lives):
+        if number:
+            await log.reopen("run")
+        for event in life:
+            await log.append("run", event)
+            count += 1
+            if count % bursts[count % len(bursts)] == 0:
+                await asyncio.sleep(0)
+
+
+async def read_cut(log: EventLog, cut: int) -> list[Logged]:
+    """What a reader has who comes at once, is cut behind `cut` events, and comes back."""
+    seen: list[Logged] = []
+    async with aclosing(log.follow("run")) as news:
+        while len(seen) < cut:
+            seen += await anext(news)
+    del seen[cut:]  # it was cut in the middle of what came together
+    return seen + [logged async for batch in log.follow("run", last_of(seen)) for logged in batch]
+
+
+async def rest(log: EventLog, last: EventId | None) -> list[Logged]:
+    return [logged async for batch in log.follow("run", last) for logged in batch]
+
+
+def last_of(seen: Sequence[Logged]) -> EventId | None:
+    return seen[-1].id if seen else None
+
+
+async def cut_everywhere(lives: Sequence[Sequence[RunEvent]], bursts: Sequence[int], tally: Tally) -> None:
+    """Has one reader cut behind each event of the first life, while it is written, and of the whole log afterwards."""
+    log: EventLog = MemoryEventLog()
+    await log.begin("run", START)
+    reading = [asyncio.ensure_future(read_cut(log, cut)) for cut in range(len(lives[0]) + 2)]
+    await asyncio.sleep(0)
+    await write(log, lives, bursts)
+    whole = [START, *(event for life in lives for event in life[:-1]), END]
+    everything = await rest(log, None)
+    tally.streams += 1
+    for seen in await asyncio.gather(*reading):
+        again = await rest(log, last_of(seen)) if len(lives) > 1 else []
+        tally.add(whole, seen + again)
+    for cut in range(len(whole) + 1):
+        tally.add(whole, everything[:cut] + await rest(log, last_of(everything[:cut])))
+    await log.aclose()
+
+
+def test_a_reader_cut_behind_any_event_reads_exactly_the_rest() -> None:
+    """For every cut point of a thousand streams, live and afterwards: nothing is lost, and nothing comes twice."""
+    tally = Tally()
+
+    @settings(max_examples=STREAMS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(lives=LIVES, bursts=BURSTS)
+    def one_stream(lives: list[list[tuple[list[list[str]], Part, str]]], bursts: list[int]) -> None:
+        run(cut_everywhere([updates(life) for life in lives], bursts, tally))
+
+    one_stream()
+    assert tally.streams >= STREAMS
+    assert [tally.lost, tally.doubled] == [0, 0]
+
+
+Sent = tuple[str, str, str]  # an event's id, name and JSON
+
+
+@dataclass
+class Client:
+    """A client of Wire 2 whose connections break. An event counts with its blank line only (WHATWG HTML §9.2.6)."""
+
+    origin: httpx.URL
+    run_id: str
+    events: list[Sent] = field(default_factory=list)
+    connections: int = 0
+    bytes_read: int = 0
+    status: int = 0
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status == 204 or (bool(self.events) and self.events[-1][1] == "end")
+
+    async def read(self, most: float = float("inf")) -> None:
+        """Goes on behind the last event, to the stream's end or until `most` bytes have come; then it is cut."""
+        self.connections += 1
+        self._rest, self._is_over = b"", False
+        self._parser = httptools.HttpResponseParser(self)
+        reader, writer = await asyncio.open_connection(self.origin.host, self.origin.port)
+        writer.write(self._request())
+        while most > 0 and not self._is_over and (piece := await reader.read(min(8192, int(min(most, 8192))))):
+            most -= len(piece)
+            self.bytes_read += len(piece)
+            self._parser.feed_data(piece)
+        writer.transport.abort()
+
+    async def read_all(self) -> None:
+        """Comes back until the run's end is there."""
+        while not self.has_ended:
+            await self.read()
+
+    def _request(self) -> bytes:
+        last = f"Last-Event-ID: {self.events[-1][0]}\r\n" if self.events else ""
+        return f"GET /runs/{self.run_id}/events HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode()
+
+    def on_body(self, body: bytes) -> None:
+        *blocks, self._rest = (self._rest + body).split(b"\n\n")
+        for block in blocks:
+            lines = dict(line.split(": ", 1) for line in block.decode().split("\n") if not line.startswith(":"))
+            if "data" in lines:
+                self.events.append((lines["id"], lines["event"], lines["data"]))
+
+    def on_message_complete(self) -> None:
+        self.status, self._is_over = self._parser.get_status_code(), True
+
+
+def page(events: Sequence[Sent]) -> dict[str, str]:
+    """What a page shows of these events, by part."""
+    shown: dict[str, str] = {}
+    for _, name, text in events:
+        told = json.loads(text)
+        match name:
+            case "run":
+                shown = dict.fromkeys(told["parts"], "")
+            case "part_start":
+                shown[told["part"]] = ""
+            case "fragment":
+                shown[told["part"]] += told["text"]
+    return shown
+
+
+def begin(url: str, **asked: Any) -> Client:
+    """A client of a run that begins now."""
+    with httpx.Client() as http:
+        return Client(httpx.URL(url), http.post(f"{url}/runs", json=ASKED | asked).raise_for_status().json()["run_id"])
+
+
+async def read_whole(client: Client) -> list[Sent]:
+    """The run's events as one reads them who is never cut."""
+    whole = Client(client.origin, client.run_id)
+    await whole.read_all()
+    assert whole.connections == 1
+    return whole.events
+
+
+def assert_whole(read: Client, whole: Sequence[Sent]) -> None:
+    """Everything was read, once, and shows what the run's state does."""
+    (epoch,) = {event_id.partition("-")[0] for event_id, _, _ in whole}
+    assert [event_id for event_id, _, _ in whole] == [f"{epoch}-{seq}" for seq in range(1, len(whole) + 1)]
+    assert [name for _, name, _ in whole].count("end") == 1
+    assert read.events == list(whole)
+
+
+@pytest.fixture(scope="module")
+def sizzle_with_attempts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Sizzle over providers one of whose parts is begun anew in most runs."""
+    registry = tmp_path_factory.mktemp("registry") / "unlimited.toml"
+    registry.write_text("".join(UNLIMITED.format(name=name) for name in ("groq", "fireworks")))
+    broken = [FAULTS["reset after the first token"], GOOD]
+    with faults({"intro": broken * 1000, "ingredients": [GOOD, *broken] * 1000}) as server:
+        urls = {"groq_base_url": server.url("groq"), "fireworks_base_url": server.url("fireworks")}
+        keys = {"groq_api_key": "k", "fireworks_api_key": "k"}
+        with serving(create_app(Settings(registry=registry, **urls, **keys))) as url:
+            yield url
+
+
+def shown_by_state(client: Client) -> dict[str, str]:
+    """The texts that `GET /runs/{id}` tells of."""
+    told = httpx.get(f"{client.origin}/runs/{client.run_id}").raise_for_status().json()
+    return {part: state["text"] for part, state in told["parts"].items()}
+
+
+async def read_in_cuts(client: Client, plan: Sequence[int]) -> None:
+    """Reads so many bytes through each connection, and what is left through a last one."""
+    for most in plan:
+        await client.read(most)
+    await client.read_all()
+
+
+PLAN = st.lists(st.integers(1, 5000), max_size=8)
+
+
+@settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(plans=st.lists(PLAN, min_size=12, max_size=12))
+def test_a_connection_cut_at_any_byte_of_a_live_run_loses_nothing(sizzle_url: str, plans: list[list[int]]) -> None:
+    """Runs are read while they are written, through connections that break after so many bytes, and then once whole."""
+
+    async def read_at_once(clients: Sequence[Client]) -> list[list[Sent]]:
+        await asyncio.gather(*map(read_in_cuts, clients, plans))
+        return await asyncio.gather(*map(read_whole, clients))
+
+    clients = [begin(sizzle_url) for _ in plans]
+    for client, whole in zip(clients, run(read_at_once(clients)), strict=True):
+        assert_whole(client, whole)
+        assert page(client.events) == shown_by_state(client)
+
+
+def test_a_connection_cut_at_any_byte_of_a_finished_run_loses_nothing(sizzle_with_attempts: str) -> None:
+    """Wherever the bytes of a run with attempts break off, in head, id, text or blank line: the rest follows."""
+    client = begin(sizzle_with_attempts)
+    run(client.read_all())
+    whole, client = client.events, Client(client.origin, client.run_id)
+    run(client.read_all())
+    assert any(json.loads(told).get("attempt", 0) > 1 for _, name, told in whole if name == "part_start")
+
+    async def read_cut_at(most: int) -> Client:
+        cut = Client(client.origin, client.run_id)
+        await read_in_cuts(cut, [most])
+        return cut
+
+    async def cut_everywhere() -> list[Client]:
+        return [await read_cut_at(most) for most in range(1, client.bytes_read, 13)]
+
+    for cut in run(cut_everywhere()):
+        assert cut.events == whole
+
+
+def test_a_hundred_readers_of_one_run_read_the_same(sizzle_url: str) -> None:
+    """All at once, some cut over and over, some never: each has everything once."""
+    client = begin(sizzle_url)
+    readers = [Client(client.origin, client.run_id) for _ in range(100)]
+
+    async def read_at_once() -> list[Sent]:
+        plans = [[300 * number] * (number % 7) for number in range(1, 101)]
+        await asyncio.gather(*map(read_in_cuts, readers, plans))
+        return await read_whole(client)
+
+    whole = run(read_at_once())
+    assert sum(reader.connections for reader in readers) > 300
+    for reader in readers:
+        assert_whole(reader, whole)
+
+
+def test_a_reader_that_has_the_end_is_told_to_stop(sizzle_url: str) -> None:
+    """Behind the last event there is a 204, at which an EventSource comes no more."""
+    client = begin(sizzle_url)
+    run(client.read_all())
+    events = list(client.events)
+    run(client.read())
+    assert [client.status, client.events] == [204, events]
