@@ -35,7 +35,7 @@ KEEP_S = 5
 SAMPLE_S = 2
 WARM_UP = 0.2  # of the time, in which memory may grow
 GROWTH = 1.05  # of the memory of the first half that may be in use in the second
-SETTLE_S = 90  # until all is gone: connections to providers are kept for 60 s
+SETTLE_S = 150  # until all is gone: connections to providers are kept for 60 s, and looked at every 60 s
 
 
 REPORT = """# A soak

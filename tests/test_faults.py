@@ -4,7 +4,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from tests.faults import (
     nobody,
     refusal,
 )
-from tests.servers import RECIPES, serving
+from tests.servers import RECIPES, run, serving
+from tests.wire2 import begin, page, shown_by_state
 
 KEYS = {"groq_api_key": f"{CANARY}-groq", "fireworks_api_key": f"{CANARY}-fireworks"}
 # where each step is asked first, and where then
@@ -155,6 +156,19 @@ def assert_secret(url: str, events: list[Event], log: str) -> None:
     assert "Traceback" not in everywhere
 
 
+def answered(method: str, url: str, **asked: Any) -> str:
+    """Everything that is answered, even by a stream that is broken off."""
+    said = ""
+    with (
+        httpx.stream(method, url, timeout=20, **asked) as answer,
+        suppress(httpx.ReadError, httpx.RemoteProtocolError),
+    ):
+        said += str(answer.headers)
+        for piece in answer.iter_text():
+            said += piece
+    return said
+
+
 def part_of(step: str) -> str:
     return "alternates" if step == "proposal" else step
 
@@ -178,6 +192,17 @@ def test_a_fault_is_made_good_by_the_other_provider(
     assert_secret(url, events, caplog.text)
     if step == "ingredients":
         assert server.of("steps")[0].prompt.count("ingredients one, ingredients two.") == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_page_shows_the_last_attempt_alone(play: ServeFaults, fault: str) -> None:
+    """On Wire 2 nothing of an attempt that failed is left, neither for who follows nor in the run's state."""
+    url, server = play({"intro": [FAULTS[fault], GOOD]})
+    client = begin(url)
+    run(client.read_all())
+    assert server.asked("intro") == ["fireworks", "groq"]
+    assert page(client.events) == shown_by_state(client)
+    assert page(client.events)["intro"] == good_text("intro")
 
 
 @pytest.mark.parametrize("fault", FAULTS_WITH_A_TIME)
@@ -349,3 +374,17 @@ def test_each_provider_has_its_own_key(play: ServeFaults) -> None:
     assert {(call.provider, call.headers["authorization"]) for call in server.calls} == {
         (provider, f"Bearer {CANARY}-{provider}") for provider in LABELS
     }
+
+
+def test_no_other_face_repeats_what_a_provider_says(
+    serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor do LangServe's traces and a plain completion, whatever a provider does."""
+    url, server = serve_faults({})
+    dish = {"ingredientsOnHand": "beef", "recipe_name": "Stew"}
+    for fault in (fault for fault in FAULTS if "stall" not in fault):
+        server.play({"intro": [FAULTS[fault]], "completion": [FAULTS[fault]]})
+        said = answered("POST", f"{url}/chains/intro/stream_log", json={"input": dish})
+        said += answered("GET", f"{url}/completion", params={"query": "What is a roux?"})
+        assert [bool(server.asked("intro")), bool(server.asked("completion"))] == [True, True]
+        assert_secret(url, [], said + caplog.text)
