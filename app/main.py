@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -85,12 +85,14 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with (
             kitchen(settings) as models,
-            aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as app.state.runs,
+            aclosing(Runs(recipe_chain(models.chosen, models.others), MemoryEventLog())) as app.state.runs,
             aclosing(Broadcasts(models.completing)) as app.state.broadcasts,
         ):
             app.state.models = models
             add_chain_routes(app, models.choosable)
-            app.mount("/v1", openai_app(recipe_chain(models.choosable), _owners(models), settings.keep_alive_s))
+            app.mount(
+                "/v1", openai_app(recipe_chain(models.choosable, models.others), _owners(models), settings.keep_alive_s)
+            )
             yield
 
     return lifespan
@@ -101,6 +103,7 @@ class Models:
     """A model for each step, as the settings chose it and with the configurable field `model`, and all by name."""
 
     chosen: Mapping[Step, ProviderChat]
+    others: Mapping[Step, Sequence[ProviderChat]]
     choosable: Mapping[Step, ChatModel]
     completing: Mapping[str, ProviderChat]
     warmth: Warmth
@@ -125,7 +128,9 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
         async with http_client() as http:
             maker = ChatModels(registry, chosen, settings.provider_keys(), http)
             warmth = Warmth(http, maker.addresses())
-            yield Models(maker.as_chosen(), maker.choosable(usable), maker.completing(usable), warmth)
+            yield Models(
+                maker.as_chosen(), maker.others(usable), maker.choosable(usable), maker.completing(usable), warmth
+            )
 
 
 def _standin(settings: Settings) -> AbstractContextManager[str]:
