@@ -51,6 +51,11 @@ class RunState:
             self.last_event_id = str(logged.id)
         self._add_text(texts)
 
+    def ends(self) -> dict[Part, Status]:
+        """How those parts ended that did."""
+        states = {part: held.state for part, held in self.parts.items()}
+        return {part: state for part, state in states.items() if state != "waiting" and state != "writing"}
+
     def _add_text(self, texts: dict[Part, list[str]]) -> None:
         for part, pieces in texts.items():
             self.parts[part].text += "".join(pieces)
