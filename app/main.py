@@ -69,7 +69,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(Quiet)
     app.add_middleware(Metered, prefix="/examples/broadcasts/")
-    app.add_middleware(ClosingRequests, closing=app.state.closing)
+    # around all, for what limits the body hides the server behind it
+    app.middleware_stack = ClosingRequests(app.build_middleware_stack(), app.state.closing)
     return app
 
 
