@@ -30,6 +30,11 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+APART = (
+    "Warning: each worker keeps its own runs in memory, so a reader who comes back, reloads or stops a run "
+    "may reach one that does not know it (404). Use --workers 1 for runs that resume."
+)
+
 Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")]
 
@@ -49,15 +54,20 @@ def main() -> None:
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="How many processes serve. Each has runs of its own: with 2 or more, none resumes."),
+    ] = 1,
 ) -> None:
-    """Serves the page and POST /generate."""
+    """Serves the page, POST /generate and runs."""
     import uvicorn
 
     settings = read_settings()
     settings.choose_models(settings.load_registry())
     typer.echo("Starting Sizzle. In a few seconds open the address below.")
-    uvicorn.run("app.main:served_app", factory=True, host=host, port=port, workers=workers)
+    if workers > 1:
+        typer.echo(APART, err=True)
+    uvicorn.run("app.main:served_app", factory=True, host=host, port=port, workers=workers, timeout_graceful_shutdown=3)
 
 
 @cli.command()
@@ -208,7 +218,8 @@ async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "S
 
 
 async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen") -> int:
-    from app.eventlog import MemoryEventLog, RunEnd
+    from app.eventlog import RunEnd
+    from app.eventlog.memory import MemoryEventLog
     from app.main import kitchen
     from app.runs import Runs
     from chains.recipe import recipe_chain
@@ -219,8 +230,8 @@ async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen"
         aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as runs,
     ):
         with screen:
-            async for events in runs.follow(runs.start(request)):
-                for _, event in events:
+            async for events in runs.follow(await runs.start(request)):
+                for event in (logged.event for logged in events):
                     screen.show(event)
                     status = event.status if isinstance(event, RunEnd) else status
     return 0 if status == "ok" else 1
