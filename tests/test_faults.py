@@ -14,7 +14,7 @@ import pytest
 from app.main import create_app
 from app.settings import Settings
 from app.sse import CODES
-from tests.client import Event, read, told, wait_until
+from tests.client import Event, follow, read, start, told, wait_until, written
 from tests.faults import (
     CANARY,
     CUTS,
@@ -30,8 +30,7 @@ from tests.faults import (
     nobody,
     refusal,
 )
-from tests.servers import RECIPES, run, serving
-from tests.wire2 import begin, page, shown_by_state
+from tests.servers import RECIPES, serving
 
 KEYS = {"groq_api_key": f"{CANARY}-groq", "fireworks_api_key": f"{CANARY}-fireworks"}
 # where each step is asked first, and where then
@@ -198,11 +197,11 @@ def test_a_fault_is_made_good_by_the_other_provider(
 def test_the_page_shows_the_last_attempt_alone(play: ServeFaults, fault: str) -> None:
     """On Wire 2 nothing of an attempt that failed is left, neither for who follows nor in the run's state."""
     url, server = play({"intro": [FAULTS[fault], GOOD]})
-    client = begin(url)
-    run(client.read_all())
+    run = start(url)
+    texts = written(follow(run))
     assert server.asked("intro") == ["fireworks", "groq"]
-    assert page(client.events) == shown_by_state(client)
-    assert page(client.events)["intro"] == good_text("intro")
+    assert texts == {part: state["text"] for part, state in httpx.get(run).json()["parts"].items()}
+    assert texts["intro"] == good_text("intro")
 
 
 @pytest.mark.parametrize("fault", FAULTS_WITH_A_TIME)

@@ -1,23 +1,24 @@
 """A reader may be cut anywhere, in the log or in the middle of a byte stream: what it reads in the end is all, once."""
 
 import asyncio
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import httptools
+import httpx
 import pytest
-from app.eventlog.memory import MemoryEventLog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.eventlog import EventId, EventLog, Logged, RunEnd, RunEvent, RunStart
+from app.eventlog.memory import MemoryEventLog
 from app.main import create_app
 from app.settings import Settings
 from chains.schema import PARTS, Fragment, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
+from tests.client import Told, decoded, start, written
 from tests.faults import FAULTS, GOOD, faults
 from tests.servers import run, serving
-from tests.wire2 import Client, Sent, assert_whole, begin, page, read_in_cuts, read_whole, shown_by_state
 
 START = RunStart("run", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), PARTS)
 END = RunEnd("ok", 1)
@@ -25,10 +26,9 @@ PROPOSED = Proposal(tuple(Recipe(name, "so") for name in "ABC"), 1)
 STREAMS = 1000
 
 # A part's attempts, each as the pieces of its text; which part it is; and how it ends.
+TEXTS = st.lists(st.sampled_from(["a ", "⮑", "é\n", "불고기", "\r\n\n", "id: 1-1"]), max_size=3)
 WRITTEN = st.tuples(
-    st.lists(
-        st.lists(st.sampled_from(["a ", "⮑", "é\n", "불고기", "\r\n\n", "id: 1-1"]), max_size=3), min_size=1, max_size=3
-    ),
+    st.lists(TEXTS, min_size=1, max_size=3),
     st.sampled_from(PARTS),
     st.sampled_from(["ok", "cut_off", "failed"]),
 )
@@ -135,77 +135,129 @@ def test_a_reader_cut_behind_any_event_reads_exactly_the_rest() -> None:
     assert [tally.lost, tally.doubled] == [0, 0]
 
 
+@dataclass
+class Reader:
+    """One who reads a run on Wire 2 through connections that break, and comes back behind the last event he has."""
+
+    run: httpx.URL
+    events: list[Told] = field(default_factory=list[Told])
+    connections: int = 0
+    bytes_read: int = 0
+
+    async def read(self, most: float = float("inf")) -> None:
+        """Until the stream ends or `most` bytes have come; then the connection is broken off."""
+        self.connections += 1
+        body = Body()
+        reader, writer = await asyncio.open_connection(self.run.host, self.run.port)
+        last = f"Last-Event-ID: {self.events[-1].id}\r\n" if self.events else ""
+        writer.write(f"GET {self.run.path}/events HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
+        while most > 0 and not body.is_whole and (piece := await reader.read(int(min(most, 8192)))):
+            most -= len(piece)
+            self.bytes_read += len(piece)
+            body.feed(piece)
+        writer.transport.abort()
+        self.events += decoded(body.received)
+
+    async def read_in_cuts(self, plan: Sequence[int]) -> None:
+        """So many bytes through each connection, and what is left through a last one."""
+        for most in plan:
+            await self.read(most)
+        if not self.events or self.events[-1].name != "end":
+            await self.read()
+
+
+class Body:
+    """The body of an answer, as much of it as has come."""
+
+    def __init__(self) -> None:
+        self.received, self.is_whole = b"", False
+        self._parser = httptools.HttpResponseParser(self)
+        self.feed = self._parser.feed_data
+
+    def on_body(self, piece: bytes) -> None:
+        self.received += piece
+
+    def on_message_complete(self) -> None:
+        assert self._parser.get_status_code() in (200, 204)
+        self.is_whole = True
+
+
+async def read_whole(reader: Reader) -> list[Told]:
+    """What one reads who is never cut."""
+    whole = Reader(reader.run)
+    await whole.read()
+    return whole.events
+
+
+def assert_whole(events: Sequence[Told]) -> None:
+    """The events of one run, numbered without a gap, and the end once and last."""
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert [event.name for event in events if event.name in ("run", "end")] == ["run", "end"]
+    assert [events[0].name, events[-1].name] == ["run", "end"]
+
+
 @pytest.fixture(scope="module")
 def sizzle_with_attempts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Sizzle over providers one of whose parts is begun anew in most runs."""
     registry = tmp_path_factory.mktemp("registry") / "unlimited.toml"
     registry.write_text("".join(UNLIMITED.format(name=name) for name in ("groq", "fireworks")))
     broken = [FAULTS["reset after the first token"], GOOD]
-    with faults({"intro": broken * 1000, "ingredients": [GOOD, *broken] * 1000}) as server:
+    with faults({"intro": broken * 1000}) as server:
         urls = {"groq_base_url": server.url("groq"), "fireworks_base_url": server.url("fireworks")}
         keys = {"groq_api_key": "k", "fireworks_api_key": "k"}
         with serving(create_app(Settings(registry=registry, **urls, **keys))) as url:
             yield url
 
 
-PLAN = st.lists(st.integers(1, 5000), max_size=8)
-
-
-@settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(plans=st.lists(PLAN, min_size=12, max_size=12))
+@settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(plans=st.lists(st.lists(st.integers(1, 5000), max_size=8), min_size=8, max_size=8))
 def test_a_connection_cut_at_any_byte_of_a_live_run_loses_nothing(sizzle_url: str, plans: list[list[int]]) -> None:
     """Runs are read while they are written, through connections that break after so many bytes, and then once whole."""
+    readers = [Reader(httpx.URL(start(sizzle_url))) for _ in plans]
 
-    async def read_at_once(clients: Sequence[Client]) -> list[list[Sent]]:
-        await asyncio.gather(*map(read_in_cuts, clients, plans))
-        return await asyncio.gather(*map(read_whole, clients))
+    async def read_at_once() -> list[list[Told]]:
+        await asyncio.gather(*(reader.read_in_cuts(plan) for reader, plan in zip(readers, plans, strict=True)))
+        return await asyncio.gather(*map(read_whole, readers))
 
-    clients = [begin(sizzle_url) for _ in plans]
-    for client, whole in zip(clients, run(read_at_once(clients)), strict=True):
-        assert_whole(client, whole)
-        assert page(client.events) == shown_by_state(client)
+    for reader, whole in zip(readers, run(read_at_once()), strict=True):
+        assert_whole(whole)
+        assert reader.events == whole
+        state = httpx.get(reader.run).json()
+        assert written(reader.events) == {part: told["text"] for part, told in state["parts"].items()}
 
 
 def test_a_connection_cut_at_any_byte_of_a_finished_run_loses_nothing(sizzle_with_attempts: str) -> None:
     """Wherever the bytes of a run with attempts break off, in head, id, text or blank line: the rest follows."""
-    client = begin(sizzle_with_attempts)
-    run(client.read_all())
-    whole, client = client.events, Client(client.origin, client.run_id)
-    run(client.read_all())
-    assert any(json.loads(told).get("attempt", 0) > 1 for _, name, told in whole if name == "part_start")
+    address = httpx.URL(start(sizzle_with_attempts))
 
-    async def read_cut_at(most: int) -> Client:
-        cut = Client(client.origin, client.run_id)
-        await read_in_cuts(cut, [most])
-        return cut
+    async def read_cut_at(most: int) -> list[Told]:
+        cut = Reader(address)
+        await cut.read_in_cuts([most])
+        return cut.events
 
-    async def cut_everywhere() -> list[Client]:
-        return [await read_cut_at(most) for most in range(1, client.bytes_read, 13)]
+    async def cut_everywhere() -> tuple[list[Told], list[list[Told]]]:
+        live, afterwards = Reader(address), Reader(address)
+        await live.read()
+        await afterwards.read()
+        return live.events, [await read_cut_at(most) for most in range(1, afterwards.bytes_read, 13)]
 
-    for cut in run(cut_everywhere()):
-        assert cut.events == whole
+    whole, cut = run(cut_everywhere())
+    assert_whole(whole)
+    assert 2 in [event.fields["attempt"] for event in whole if event.name == "part_start"]
+    assert [events for events in cut if events != whole] == []
 
 
-def test_a_hundred_readers_of_one_run_read_the_same(sizzle_url: str) -> None:
-    """All at once, some cut over and over, some never: each has everything once."""
-    client = begin(sizzle_url)
-    readers = [Client(client.origin, client.run_id) for _ in range(100)]
+def test_a_hundred_readers_who_are_cut_read_the_same(sizzle_url: str) -> None:
+    """All at once on one run, some cut over and over, some never: each has everything once."""
+    address = httpx.URL(start(sizzle_url))
+    readers = [Reader(address) for _ in range(100)]
 
-    async def read_at_once() -> list[Sent]:
+    async def read_at_once() -> list[Told]:
         plans = [[300 * number] * (number % 7) for number in range(1, 101)]
-        await asyncio.gather(*map(read_in_cuts, readers, plans))
-        return await read_whole(client)
+        await asyncio.gather(*(reader.read_in_cuts(plan) for reader, plan in zip(readers, plans, strict=True)))
+        return await read_whole(readers[0])
 
     whole = run(read_at_once())
+    assert_whole(whole)
     assert sum(reader.connections for reader in readers) > 300
-    for reader in readers:
-        assert_whole(reader, whole)
-
-
-def test_a_reader_that_has_the_end_is_told_to_stop(sizzle_url: str) -> None:
-    """Behind the last event there is a 204, at which an EventSource comes no more."""
-    client = begin(sizzle_url)
-    run(client.read_all())
-    events = list(client.events)
-    run(client.read())
-    assert [client.status, client.events] == [204, events]
+    assert [reader.events for reader in readers if reader.events != whole] == []
