@@ -213,7 +213,7 @@ def test_a_provider_that_says_when_is_asked_again_then(
     events = read(url)
     first, second = server.of("intro")
     assert [first.provider, second.provider, first.model] == ["fireworks", "fireworks", second.model]
-    assert 0.9 < second.asked - first.asked < 3
+    assert 0.9 < second.asked - first.asked < 5
     assert attempts(events, "intro") == [(1, "fireworks"), (2, "fireworks")]
     assert shown(events) == good_recipe(events)
     assert told(events, "end")[0]["status"] == "ok"
@@ -332,16 +332,18 @@ def test_a_provider_that_stalls_is_hung_up_on(play: ServeFaults, fault: str) -> 
     stalled, again = server.of("intro")
     assert wait_until(lambda: stalled.closed is not None, seconds=1)
     assert stalled.closed is not None
-    assert 0.4 < stalled.closed - stalled.asked < 2
+    assert 0.4 < stalled.closed - stalled.asked < 4
     assert again.closed is None
 
 
 def test_a_run_is_over_at_its_deadline(serve_faults: ServeFaults) -> None:
-    """Whatever is tried, the parts under way then fail, what they wrote is kept, and their calls are closed."""
-    url, server = serve_faults({"intro": [FAULTS["stall with pings after the first token"]]}, run_deadline_s=0.9)
+    """Parts under way then fail, what they wrote is kept, and their calls are closed."""
+    stalls = FAULTS["stall with pings after the first token"]
+    url, server = serve_faults({"intro": [stalls]}, registry=None, run_deadline_s=2)  # with all patience
     events = read(url)
-    assert [end_of(events, "intro")["status"], server.asked("intro")] == ["failed", ["fireworks", "groq"]]
-    assert 850 < told(events, "end")[0]["total_ms"] < 1450
+    assert [end_of(events, "intro")["status"], server.asked("intro")] == ["failed", ["fireworks"]]
+    assert shown(events) == {**good_recipe(events), "int": BEGUN}
+    assert 1900 < told(events, "end")[0]["total_ms"] < 4000
     assert wait_until(lambda: all(call.closed for call in server.of("intro")), seconds=1)
 
 
