@@ -253,8 +253,8 @@ class FakeKitchen:
         self.calls.append((name, dict(request.headers), json.loads(body) if body else request.path_params))
         match self.refusals.get(name):
             case [Gate() as gate, *_]:
-                await gate.passed()
                 self.refusals[name].pop(0)
+                await gate.passed()
             case [Response() as refusal, *_]:
                 self.refusals[name].pop(0)
                 return refusal
