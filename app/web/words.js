@@ -81,8 +81,8 @@ const en = {
   status_choosing: "Waiting for the dish…",
   status_running: "Writing your recipe…",
   status_retrying: ({ parts }) => `Trying again: ${parts.map((part) => en[part]).join(", ")}…`,
-  status_reconnecting: "The connection is lost. Reconnecting…",
-  status_offline: "You are offline. The recipe goes on here as soon as you are back.",
+  status_reconnecting: "Connection lost. Reconnecting…",
+  status_offline: "Offline. It goes on when you are back.",
   status_stopping: "Stopping…",
   status_ok: ({ parts, total_ms }) => `Done in ${seconds(total_ms)} s. All ${NUMBERS.en[parts] ?? parts} parts are here.`,
   status_partial: ({ missing }) =>
@@ -176,7 +176,7 @@ const ko = {
   status_running: "레시피를 쓰고 있어요…",
   status_retrying: ({ parts }) => `다시 쓰고 있어요: ${parts.map((part) => ko[part]).join(", ")}…`,
   status_reconnecting: "연결이 끊겼어요. 다시 연결하고 있어요…",
-  status_offline: "지금은 오프라인이에요. 다시 연결되면 레시피가 이어져요.",
+  status_offline: "오프라인이에요. 연결되면 이어져요.",
   status_stopping: "멈추고 있어요…",
   status_ok: ({ parts, total_ms }) => `${seconds(total_ms)}초 만에 ${NUMBERS.ko[parts] ?? parts} 부분을 모두 썼어요.`,
   status_partial: ({ missing }) =>

@@ -67,7 +67,7 @@ def test_a_connection_that_is_cut_is_taken_up_again(page: Page, cooks: Cooks) ->
     expect(body(page, "intro")).to_have_text("From")
     fake.refusals["GET events"] = [back]
     cut.open()
-    expect(status(page)).to_have_text("The connection is lost. Reconnecting…")
+    expect(status(page)).to_have_text("Connection lost. Reconnecting…")
     expect(body(page, "intro")).to_have_text("From")
     back.open()
     expect(status(page)).to_have_text("Writing your recipe…")
@@ -83,7 +83,7 @@ def test_a_network_that_goes_and_comes_back_loses_nothing(page: Page, cooks: Coo
     ask(page)
     expect(body(page, "intro")).to_have_text("From")
     context.set_offline(True)
-    expect(status(page)).to_have_text("You are offline. The recipe goes on here as soon as you are back.")
+    expect(status(page)).to_have_text("Offline. It goes on when you are back.")
     expect(body(page, "intro")).to_have_text("From")
     gate.open()
     context.set_offline(False)
@@ -130,7 +130,7 @@ def test_a_server_that_refuses_the_events_is_asked_again(page: Page, cooks: Cook
     fake = cooks([*HALF, gate, *REST])
     fake.refusals["GET events"] = [Response(status_code=503), PlainTextResponse("<html>", 502)]
     ask(page)
-    expect(status(page)).to_have_text("The connection is lost. Reconnecting…")
+    expect(status(page)).to_have_text("Connection lost. Reconnecting…")
     expect(body(page, "intro")).to_have_text("From")
     gate.open()
     expect_the_whole(page)
@@ -150,7 +150,7 @@ def test_a_server_that_does_not_answer_is_asked_again(page: Page, cooks: Cooks) 
 
     page.route("**/runs/run-1", refuse_twice)
     ask(page)
-    expect(status(page)).to_have_text("The connection is lost. Reconnecting…")
+    expect(status(page)).to_have_text("Connection lost. Reconnecting…")
     expect_the_whole(page)
 
 
