@@ -208,7 +208,8 @@ async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "S
 
 
 async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen") -> int:
-    from app.eventlog import MemoryEventLog, RunEnd
+    from app.eventlog import RunEnd
+    from app.eventlog.memory import MemoryEventLog
     from app.main import kitchen
     from app.runs import Runs
     from chains.recipe import recipe_chain
@@ -219,8 +220,8 @@ async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen"
         aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as runs,
     ):
         with screen:
-            async for events in runs.follow(runs.start(request)):
-                for _, event in events:
+            async for events in runs.follow(await runs.start(request)):
+                for event in (logged.event for logged in events):
                     screen.show(event)
                     status = event.status if isinstance(event, RunEnd) else status
     return 0 if status == "ok" else 1

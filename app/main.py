@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,15 +13,17 @@ from fastapi.staticfiles import StaticFiles
 from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
-from app import completion_routes, examples, race_routes, routes
+from app import completion_routes, examples, race_routes, routes, run_routes
 from app.broadcasts import Broadcasts
+from app.closing import Closing, ClosingRequests
 from app.disconnect import gone
-from app.eventlog import MemoryEventLog
+from app.eventlog import EventLogError
+from app.eventlog.memory import MemoryEventLog
 from app.langserve_routes import Quiet, add_chain_routes
 from app.openai_routes import AS_SET, openai_app
 from app.refusals import BadInput, bad_input, failed_call
 from app.routes import WEB
-from app.runs import Runs
+from app.runs import RunRefusal, Runs
 from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
 from app.traffic import Metered
@@ -43,8 +45,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     app = FastAPI(title="Sizzle", lifespan=_lifespan(settings), max_body_size=MAX_BODY, docs_url=None, redoc_url=None)
     app.state.about = about(settings)
-    app.state.keep_alive_s = settings.keep_alive_s
+    app.state.keep_alive_s, app.state.send_timeout_s = settings.keep_alive_s, settings.send_timeout_s
+    app.state.closing = Closing()
     app.include_router(routes.router)
+    app.include_router(run_routes.router)
     app.include_router(completion_routes.router)
     app.include_router(examples.router)
     app.state.track = race_routes.Track(is_open=settings.race or not settings.provider_keys())
@@ -53,15 +57,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, bad_input)
     app.add_exception_handler(BadInput, bad_input)
     app.add_exception_handler(SizzleError, failed_call)
+    app.add_exception_handler(EventLogError, run_routes.refused)
+    app.add_exception_handler(RunRefusal, run_routes.refused)
     app.add_exception_handler(ClientDisconnect, gone)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=[SEED_PAGE, *settings.cors_origins],
-        allow_methods=["GET", "POST"],
-        allow_headers=["Content-Type"],
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Content-Type", "Last-Event-ID", "Idempotency-Key"],
+        expose_headers=["Location"],
     )
     app.add_middleware(Quiet)
     app.add_middleware(Metered, prefix="/examples/broadcasts/")
+    app.add_middleware(ClosingRequests, closing=app.state.closing)
     return app
 
 
@@ -85,15 +93,23 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with (
             kitchen(settings) as models,
-            aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as app.state.runs,
+            aclosing(_runs(settings, models)) as app.state.runs,
             aclosing(Broadcasts(models.completing)) as app.state.broadcasts,
         ):
             app.state.models = models
             add_chain_routes(app, models.choosable)
-            app.mount("/v1", openai_app(recipe_chain(models.choosable), _owners(models), settings.keep_alive_s))
-            yield
+            app.mount(
+                "/v1", openai_app(recipe_chain(models.choosable, models.others), _owners(models), settings.keep_alive_s)
+            )
+            with app.state.closing.at_signals(), app.state.closing.telling(app.state.runs.close):
+                yield
 
     return lifespan
+
+
+def _runs(settings: Settings, models: "Models") -> Runs:
+    log = MemoryEventLog(keep_s=settings.keep_runs_s, limit=2 * settings.max_runs)
+    return Runs(recipe_chain(models.chosen, models.others), log, settings.max_runs)
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,7 @@ class Models:
     """A model for each step, as the settings chose it and with the configurable field `model`, and all by name."""
 
     chosen: Mapping[Step, ProviderChat]
+    others: Mapping[Step, Sequence[ProviderChat]]
     choosable: Mapping[Step, ChatModel]
     completing: Mapping[str, ProviderChat]
     warmth: Warmth
@@ -125,7 +142,9 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
         async with http_client() as http:
             maker = ChatModels(registry, chosen, settings.provider_keys(), http)
             warmth = Warmth(http, maker.addresses())
-            yield Models(maker.as_chosen(), maker.choosable(usable), maker.completing(usable), warmth)
+            yield Models(
+                maker.as_chosen(), maker.others(usable), maker.choosable(usable), maker.completing(usable), warmth
+            )
 
 
 def _standin(settings: Settings) -> AbstractContextManager[str]:

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from chains.schema import CompletionRequest, RecipeRequest, StepsRequest
+from chains.schema import PARTS, CompletionRequest, RecipeRequest, RunRequest, StepsRequest
 
 
 @dataclass(eq=False)  # not frozen: Starlette clears the traceback of what it handles
@@ -50,9 +50,15 @@ def _described(asked: type[BaseModel]) -> dict[str, str]:
     return {field.alias or name: field.description or "" for name, field in asked.model_fields.items()}
 
 
-_PLACES = ("body", "header", "__root__")
-_RIGHT = _described(StepsRequest) | _described(CompletionRequest)
+_PLACES = ("body", "header", "path", "__root__")
+_RIGHT = {
+    **_described(StepsRequest),
+    **_described(RunRequest),
+    **_described(CompletionRequest),
+    "part": f"One of {', '.join(PARTS)}.",
+}
 _KNOWN = {
     "/generate": f"A JSON object with {', '.join(_described(RecipeRequest))}.",
+    "/runs": f"A JSON object with {', '.join(_described(RunRequest))}.",
     "/completion": f"{', '.join(_described(CompletionRequest))}.",
 }

@@ -1,100 +1,239 @@
-"""Runs: one execution of the chain for one request. What happens in a run is in its event log."""
+"""Runs: one execution of the chain for one request. What happens in a run is in its event log.
+
+A run outlives the connection that began it: it goes on whether or not anybody reads. What can't be done, in words for
+people:
+
+RunRefusal
+├── Unavailable      no run can be begun now: too many go on, or the server is being stopped
+├── KeyReused        the idempotency key was sent with another request
+├── NoSuchPart       the run has no such part
+└── NotNow           the part can't be written again, for it is being written, or for lack of what it is made from
+"""
 
 import asyncio
-import logging
+import hmac
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from time import perf_counter
+from functools import partial
+from secrets import token_bytes
 from typing import Any
 from uuid import UUID, uuid4
 
 from langchain_core.runnables import Runnable
 
-from app.eventlog import MemoryEventLog, RunEnd, RunError, RunEvent, RunStart, RunStatus
-from chains.schema import PARTS, Part, PartEnd, RecipeRequest, Status
+from app.eventlog import EventId, EventLog, ExpiredRun, Logged, RunStart, UnknownRun
+from app.live_run import PROPOSED, LiveRun
+from app.run_state import RunState, state_of
+from chains.schema import (
+    DEPENDANTS,
+    PARTS,
+    Draft,
+    Part,
+    Proposal,
+    Recipe,
+    RecipeRequest,
+    RunRequest,
+    Status,
+    Update,
+)
 from chains.streaming import astream_fragments
 
-logger = logging.getLogger(__name__)
+NO_DISH = (Recipe("", ""),)  # for a part that needs none: it keeps the chain from proposing any
+MADE_FROM_DISH: tuple[Part, ...] = ("ingredients", "intro", "sides", "steps")
 
-PROPOSED: Part = "alternates"  # this part fails exactly when the proposal fails
+
+class RunRefusal(Exception):
+    """What can't be done with a run; the message is for people."""
+
+
+class Unavailable(RunRefusal):
+    """No run can be begun now; in `retry_after` seconds it may be otherwise."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class KeyReused(RunRefusal):
+    """The idempotency key was sent with another request."""
+
+
+class NoSuchPart(RunRefusal):
+    """The run has no such part."""
+
+
+class NotNow(RunRefusal):
+    """The part can't be written again, for it is being written, or for lack of what it is made from."""
 
 
 class Runs:
-    """The runs of this process: starts them, cancels them, and lets readers follow them.
+    """The runs of this process, of which at most `limit` go on at a time. Their logs may be elsewhere.
 
-    A run that takes longer than `deadline_s` seconds fails; what was written stays in its log.
+    All that takes a run's id raises `UnknownRun` and `ExpiredRun`, but for `forget`.
     """
 
-    def __init__(self, chain: Runnable[RecipeRequest, Any], log: MemoryEventLog, deadline_s: float = 300) -> None:
-        self._chain, self._log, self._deadline_s = chain, log, deadline_s
-        self._tasks: dict[UUID, asyncio.Task[RunStatus]] = {}
+    def __init__(self, chain: Runnable[Any, Any], log: EventLog, limit: int = 500) -> None:
+        self._chain, self._log, self._limit = chain, log, limit
+        self._live: dict[UUID, LiveRun] = {}
+        self._rewriting = asyncio.Lock()
+        self._secret = token_bytes(32)
+        self._is_closing = False
 
-    def start(self, request: RecipeRequest) -> UUID:
-        """Starts writing the recipe for `request`. It goes on whether or not anybody reads."""
-        run_id, started = uuid4(), perf_counter()
-        self._append(run_id, RunStart(str(run_id), request, PARTS))
-        task = asyncio.create_task(self._write(run_id, request), name=f"run {run_id}")
-        task.add_done_callback(lambda _: self._end(run_id, started))
-        self._tasks[run_id] = task
+    async def start(self, request: RecipeRequest, key: str | None = None) -> UUID:
+        """Starts writing a recipe. With the idempotency key of a run that is kept it is that run, not a second one.
+
+        Raises `Unavailable` and `KeyReused`.
+        """
+        run_id = self._named(key) if key else uuid4()
+        if key and await self._is_kept(run_id, request):
+            return run_id
+        parts, asked = _to_write(request)
+        run = self._admit(run_id, parts)
+        try:
+            await self._log.begin(str(run_id), RunStart(str(run_id), request, parts))
+        except BaseException:
+            del self._live[run_id]
+            raise
+        run.write(astream_fragments(self._chain, asked, {"run_id": run_id}), parts)
         return run_id
 
-    def follow(self, run_id: UUID, after: int = 0) -> AsyncGenerator[list[tuple[int, RunEvent]]]:
-        """The run's events after number `after`, as they come, those that came together in one list."""
-        return self._log.follow(str(run_id), after)
+    async def rewrite(self, run_id: UUID, part: Part) -> int:
+        """Has a part and what is made from it written again, in a run that goes on or one that has ended.
 
-    def forget(self, run_id: UUID) -> None:
-        """Cancels the run and drops its log, as soon as its last event is written."""
-        if task := self._tasks.get(run_id):
-            task.cancel()
-            task.add_done_callback(lambda _: self._log.forget(str(run_id)))
+        Returns the number of the part's coming attempt. Raises `Unavailable`, `NoSuchPart` and `NotNow`.
+        """
+        async with self._rewriting:
+            if (run := self._live.get(run_id)) and run.is_ending:
+                await run.ended.wait()
+            state = await self.state(run_id)
+            draft, parts = _draft(state, part)
+            self._check_open()
+            run = self._live.get(run_id)
+            if run and not run.under_way.isdisjoint(parts):
+                raise NotNow(f"This is being written right now: {', '.join(run.under_way.intersection(parts))}.")
+            run = run or await self._reopened(run_id, state)
+            updates = astream_fragments(self._chain, draft)
+            run.write(updates if part == PROPOSED else _but_proposals(updates), parts)
+            return draft.attempts[part] + 1
+
+    def follow(self, run_id: UUID, last: EventId | None = None) -> AsyncGenerator[list[Logged]]:
+        """The run's events behind `last`, as they come, those that came together in one list."""
+        return self._log.follow(str(run_id), last)
+
+    async def is_read(self, run_id: UUID, last: EventId) -> bool:
+        """Whether `last` is the run's end."""
+        return await self._log.is_read(str(run_id), last)
+
+    async def state(self, run_id: UUID) -> RunState:
+        """What the run has come to so far."""
+        events = await self._log.read(str(run_id))
+        start = events[0].event
+        assert isinstance(start, RunStart)  # noqa: S101  each log begins with it
+        state, count = state_of(start), 0
+        while events:
+            state.add(events)
+            count += len(events)
+            events = await self._log.read(str(run_id), count)
+        return state
+
+    async def cancel(self, run_id: UUID) -> None:
+        """Closes the run's calls to the providers and ends it; one that has ended stays as it is."""
+        if run := self._live.get(run_id):
+            run.cancel()
+            await run.ended.wait()
         else:
-            self._log.forget(str(run_id))
+            await self._log.read(str(run_id))
+
+    async def forget(self, run_id: UUID) -> None:
+        """Cancels the run and drops its log, as soon as its last event is written."""
+        if run := self._live.get(run_id):
+            run.forget()
+            await run.ended.wait()
+        else:
+            await self._log.forget(str(run_id))
+
+    def close(self) -> None:
+        """From now on no run is begun; those that go on do."""
+        self._is_closing = True
 
     async def aclose(self) -> None:
         """Cancels all runs and waits until their calls are closed."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self.close()
+        runs = list(self._live.values())
+        for run in runs:
+            run.cancel()
+        for run in runs:
+            await run.ended.wait()
+        await self._log.aclose()
 
-    async def _write(self, run_id: UUID, request: RecipeRequest) -> RunStatus:
+    def _admit(
+        self, run_id: UUID, parts: tuple[Part, ...], ends: Mapping[Part, Status] | None = None, spent_ms: int = 0
+    ) -> LiveRun:
+        """A run that has its place among those that go on. Raises `Unavailable`."""
+        self._check_open()
+        if len(self._live) >= self._limit:
+            raise Unavailable("The kitchen is full: as many recipes as can be are being written.", retry_after=5)
+        gone = partial(self._live.pop, run_id)
+        run = self._live[run_id] = LiveRun(str(run_id), self._log, parts, gone, ends, spent_ms)
+        return run
+
+    def _check_open(self) -> None:
+        if self._is_closing:
+            raise Unavailable("The server is being stopped: try again in a few seconds.", retry_after=2)
+
+    async def _reopened(self, run_id: UUID, state: RunState) -> LiveRun:
+        run = self._admit(run_id, tuple(state.parts), state.ends(), state.total_ms or 0)
         try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._write_parts(run_id, request)
-        except TimeoutError:
-            self._append(run_id, RunError(f"The recipe took longer than {self._deadline_s:g} seconds: try again."))
-        except Exception:  # the last place that can tell the reader
-            logger.exception("run %s failed", run_id)
-            self._append(run_id, RunError("Something went wrong on our side: try again."))
-        return "failed"
+            await self._log.reopen(str(run_id))
+        except BaseException:
+            del self._live[run_id]
+            raise
+        return run
 
-    def _end(self, run_id: UUID, started: float) -> None:
-        """Called when the run's task is done, even one that was cancelled before it began."""
-        task = self._tasks.pop(run_id)
-        status: RunStatus = "cancelled" if task.cancelled() else task.result()
-        self._append(run_id, RunEnd(status, round((perf_counter() - started) * 1000)))
+    def _named(self, key: str) -> UUID:
+        """The id of the run with this key: no table of keys is needed, and nobody else can tell it."""
+        return UUID(bytes=hmac.digest(self._secret, key.encode(), "sha256")[:16], version=4)
 
-    async def _write_parts(self, run_id: UUID, request: RecipeRequest) -> RunStatus:
-        ends: dict[Part, Status] = {}
-        async with aclosing(astream_fragments(self._chain, request, {"run_id": run_id})) as updates:
-            async for update in updates:
-                self._append(run_id, update)
-                match update:
-                    case PartEnd(part, "failed", message=message):
-                        ends[part] = "failed"
-                        self._append(run_id, RunError(message or "", None if part == PROPOSED else part))
-                    case PartEnd(part, status):
-                        ends[part] = status
-                    case _:
-                        pass
-        return _status(ends)
-
-    def _append(self, run_id: UUID, event: RunEvent) -> None:
-        self._log.append(str(run_id), event)
+    async def _is_kept(self, run_id: UUID, request: RecipeRequest) -> bool:
+        """Whether there is a run of this id. Raises `KeyReused` if it is another request's."""
+        try:
+            first, *_ = await self._log.read(str(run_id))
+        except (UnknownRun, ExpiredRun):
+            return False
+        assert isinstance(first.event, RunStart)  # noqa: S101  each log begins with it
+        if first.event.request != request:
+            raise KeyReused("This key was sent with another request before.")
+        return True
 
 
-def _status(ends: Mapping[Part, Status]) -> RunStatus:
-    """A run whose proposal failed has failed, even if a part of it could be written."""
-    if ends.get(PROPOSED) == "failed" or set(ends.values()) <= {"failed"}:
-        return "failed"
-    return "ok" if set(ends.values()) == {"ok"} else "partial"
+def _to_write(request: RecipeRequest) -> tuple[tuple[Part, ...], RecipeRequest | Draft]:
+    """The parts of a run, and what the chain is asked for: a dish that was chosen leaves no ideas beside it."""
+    if not isinstance(request, RunRequest) or not (dish := request.recipe):
+        return PARTS, request
+    parts: tuple[Part, ...] = tuple(part for part in PARTS if part != PROPOSED)
+    return parts, Draft(request, (Recipe(dish.name, dish.intro),), texts={PROPOSED: ""})
+
+
+def _draft(state: RunState, part: Part) -> tuple[Draft, set[Part]]:
+    """What the run holds but for this part and what is made from it, and these. Raises `NoSuchPart` and `NotNow`."""
+    if part not in state.parts:
+        raise NoSuchPart("The dish of this run was chosen by its cook: there are no other ideas.")
+    if part in MADE_FROM_DISH and not state.recipes:
+        raise NotNow(f"There is no dish yet: have the {PROPOSED} written again instead.")
+    if part == "steps" and state.parts["ingredients"].state not in ("ok", "cut_off"):
+        raise NotNow("The steps are made from the ingredients: have the ingredients written again instead.")
+    parts: set[Part] = {part, *DEPENDANTS.get(part, ())}
+    texts: dict[Part, str] = {kept: held.text for kept, held in state.parts.items() if kept not in parts}
+    if PROPOSED not in state.parts:
+        texts[PROPOSED] = ""
+    attempts: dict[Part, int] = {begun: held.attempt for begun, held in state.parts.items()}
+    recipes = () if part == PROPOSED else state.recipes or NO_DISH
+    return Draft(state.request, recipes, state.picked or 0, texts, attempts), parts
+
+
+async def _but_proposals(updates: AsyncGenerator[Update]) -> AsyncGenerator[Update]:
+    """The updates without the dish, which is known."""
+    async with aclosing(updates):
+        async for update in updates:
+            if not isinstance(update, Proposal):
+                yield update

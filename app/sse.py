@@ -1,15 +1,18 @@
-"""Wire 1: run events as the server-sent events of the seed project (WHATWG HTML §9.2).
+"""Server-sent events (WHATWG HTML §9.2) of both wires.
 
-Every event's data is `<code>|<text>`. Text from models comes without an `event:` field; events of our own carry one,
-and their name again as the code, which the seed's page does not know and drops.
+On Wire 1, the seed project's, every event's data is `<code>|<text>`. Text from models comes without an `event:` field;
+events of our own carry one, and their name again as the code, which the seed's page does not know and drops.
+
+On Wire 2 an event is its line of JSON under its name, with the id to resume from.
 """
 
 import re
+from collections.abc import Iterable
 
 import orjson
 
-from app.eventlog import EVENT_NAMES, RunEvent
-from chains.schema import Fragment, Part, Recipe, RecipeRequest
+from app.eventlog import EVENT_NAMES, Logged, RunEnd, RunEvent, to_json
+from chains.schema import Fragment, Part, PartEnd, PartStart, Recipe
 
 CODES: dict[Part, str] = {
     "alternates": "alt",
@@ -20,29 +23,69 @@ CODES: dict[Part, str] = {
     "steps": "ste",
 }
 
+RETRY = b"retry: 1000\n\n"
+FAREWELL = b": the server is being stopped\nretry: 2000\n\n"
+NEW_PARAGRAPH = "⮑⮑"
+
 _REFERENCES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def wire_event(event: RunEvent) -> bytes:
-    """The bytes of one event, blank line included."""
-    if isinstance(event, Fragment):
-        return f"data: {CODES[event.part]}|{_html(event)}\n\n".encode()
-    name = EVENT_NAMES[type(event)]
-    return b"event: %b\ndata: %b|%b\n\n" % (name.encode(), name.encode(), to_json(event))
+def wire2(events: Iterable[Logged]) -> bytes:
+    """The bytes of these events."""
+    return b"".join(
+        b"id: %b\nevent: %b\ndata: %b\n\n" % (str(logged.id).encode(), _NAMES[type(logged.event)], logged.json)
+        for logged in events
+    )
 
 
-def to_json(event: RunEvent) -> bytes:
-    """The event's fields as one line of JSON."""
-    return orjson.dumps(event, default=_plain)
+class Wire1:
+    """What one reader is sent, whose page appends whatever comes and takes nothing back."""
+
+    def __init__(self) -> None:
+        self._with_text: set[Part] = set()
+        self._shown: set[Recipe] = set()
+
+    def encode(self, events: Iterable[Logged]) -> bytes:
+        """The bytes of these events."""
+        return b"".join([self._encoded(logged.event) for logged in events])
+
+    def _encoded(self, event: RunEvent) -> bytes:
+        match event:
+            case Fragment(part, text, None):
+                self._with_text.add(part)
+                return _text(part, _escaped(text))
+            case Fragment(part, _, Recipe() as recipe):
+                return self._alternate(part, recipe)
+            case PartStart(part) if part in self._with_text:  # behind what an earlier attempt wrote
+                return _named("part_start", to_json(event)) + _text(part, NEW_PARAGRAPH)
+            case PartEnd(part, "failed", message=message):
+                ended, named = _named("part_end", to_json(event)), None if part == "alternates" else part
+                return ended + _error(message or "", named)
+            case RunEnd(status, total_ms, message):
+                ended = _named("end", orjson.dumps({"status": status, "total_ms": total_ms}))
+                return _error(message, None) + ended if message else ended
+            case _:
+                return _named(EVENT_NAMES[type(event)], to_json(event))
+
+    def _alternate(self, part: Part, recipe: Recipe) -> bytes:
+        if recipe in self._shown:
+            return b""
+        self._shown.add(recipe)
+        return _text(part, f"<li><b>{_escaped(recipe.name)}</b> &nbsp;<i>{_escaped(recipe.intro)}</i></li>")
 
 
-def _html(fragment: Fragment) -> str:
-    match fragment.recipe:
-        case Recipe(name, intro):
-            return f"<li><b>{_escaped(name)}</b> &nbsp;<i>{_escaped(intro)}</i></li>"
-        case None:
-            return _escaped(fragment.text)
+def _text(part: Part, html: str) -> bytes:
+    return f"data: {CODES[part]}|{html}\n\n".encode()
+
+
+def _named(name: str, json: bytes) -> bytes:
+    return b"event: %b\ndata: %b|%b\n\n" % (name.encode(), name.encode(), json)
+
+
+def _error(message: str, part: Part | None) -> bytes:
+    """What failed: one part, or, with none named, the whole run."""
+    return _named("error", orjson.dumps({"message": message, "part": part}))
 
 
 def _escaped(text: str) -> str:
@@ -50,7 +93,4 @@ def _escaped(text: str) -> str:
     return _LINE_END.sub("⮑", text.translate(_REFERENCES))
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, RecipeRequest):
-        return value.model_dump(by_alias=True)
-    raise TypeError(f"{type(value).__name__} is not for the wire")
+_NAMES = {kind: name.encode() for kind, name in EVENT_NAMES.items()}

@@ -11,11 +11,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from app.eventlog import EVENT_NAMES, RunEnd, RunError, RunEvent, RunStart
-from app.sse import to_json
+from app.eventlog import EVENT_NAMES, RunEnd, RunEvent, RunStart, to_json
 from chains.markdown import HEADINGS, MarkdownWriter
 from chains.registry import Registry
-from chains.schema import Fragment, Language, Part, PartEnd, PartStart, Proposal, Step
+from chains.schema import Fragment, Language, Part, PartEnd, PartStart, Proposal, Step, Update
 
 
 class Screen(Protocol):
@@ -54,12 +53,18 @@ class PlainText:
 
     def show(self, event: RunEvent) -> None:
         match event:
-            case RunError(message, None):
+            case RunEnd(message=str(message)):
                 print(message, file=sys.stderr)
-            case RunStart() | RunError() | RunEnd():
+            case RunStart() | RunEnd():
                 pass
+            case PartEnd("alternates", "failed", message=message):  # without a dish there is no recipe
+                print(message, file=sys.stderr)
+                self._write(event)
             case update:
-                print(self._writer.write(update), end="", flush=True)
+                self._write(update)
+
+    def _write(self, update: Update) -> None:
+        print(self._writer.write(update), end="", flush=True)
 
 
 class LivePanels:
@@ -85,12 +90,15 @@ class LivePanels:
                 dish = recipes[picked]
                 self._title = Text.assemble((dish.name, "bold"), "\n", (dish.intro, "italic"))
             case PartStart(part):
+                self._texts[part] = Text()  # what an earlier attempt wrote is to be discarded
                 self._states[part] = ("writing", "yellow")
             case Fragment(part, text):
                 self._texts[part].append(text)
             case PartEnd(part, status, message=message):
                 self._states[part] = _state(status, message)
-            case RunError(message, None):
+                if part == "alternates" and status == "failed":
+                    self._title = Text(message or "", style="red")
+            case RunEnd(message=str(message)):
                 self._title = Text(message, style="red")
             case _:
                 pass

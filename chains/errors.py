@@ -2,10 +2,17 @@
 
 SizzleError
 ├── ConfigError        the registry, a step's model or a key does not fit; said at the start
-├── ProviderError      a provider refused, failed, or answered what can't be read
-│   └── EmptyAnswer    … came to its end without a word
+├── ProviderError      a provider failed, or answered what can't be read: another attempt may come out well
+│   ├── Refused        … and will again, until a setting is changed: the request, the key, the account, the model
+│   ├── Overloaded     … for now, by its own account: 408, 429, 5xx
+│   ├── Unreachable    … to be connected to
+│   ├── Stalled        … to write a token in time, whatever keeps its connection alive
+│   ├── Disconnected   … in mid-answer, as its connection did
+│   ├── Truncated      … to say that its answer was at its end
+│   ├── Unreadable     … to keep to the protocol, or told of a failure in its stream
+│   ├── EmptyAnswer    … to write a word
+│   └── ProposalError  … to propose two usable recipes
 ├── PromptTooLong      the prompt and the answer's limit don't fit the model's window; nothing was sent
-├── ProposalError      no two usable recipes were proposed
 └── InputFailed        what this part is made from has failed
 """
 
@@ -19,19 +26,58 @@ class ConfigError(SizzleError):
 
 
 class ProviderError(SizzleError):
-    """A provider refused, failed, or answered what can't be read. Never holds the provider's own words."""
+    """A provider failed. Never holds the provider's own words.
+
+    `retry_after` is what the provider asked to be spared for, in seconds, if it did.
+    """
+
+    passes = True  # whether another attempt may come out well
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Refused(ProviderError):
+    """The provider did not accept the request, the key or the model, and won't the next time."""
+
+    passes = False
+
+
+class Overloaded(ProviderError):
+    """The provider has too much to do, or is out of order: 408, 429, 5xx."""
+
+
+class Unreachable(ProviderError):
+    """The provider could not be connected to."""
+
+
+class Stalled(ProviderError):
+    """The provider did not write a token in time."""
+
+
+class Disconnected(ProviderError):
+    """The connection to the provider broke in mid-answer."""
+
+
+class Truncated(ProviderError):
+    """The provider's answer ended without a `finish_reason`."""
+
+
+class Unreadable(ProviderError):
+    """The provider sent what is no stream of a chat completion, or told of a failure in it."""
 
 
 class EmptyAnswer(ProviderError):
     """The provider came to its end without a word."""
 
 
+class ProposalError(ProviderError):
+    """No two usable recipes were proposed."""
+
+
 class PromptTooLong(SizzleError):
     """The prompt and the answer's limit don't fit the model's window; nothing was sent."""
-
-
-class ProposalError(SizzleError):
-    """No two usable recipes were proposed."""
 
 
 class InputFailed(SizzleError):

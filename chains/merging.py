@@ -38,6 +38,8 @@ class MergedStream(AsyncStream[Chunk]):
 
     @override
     async def __stream__(self) -> AsyncIterator[Chunk]:
+        if _kind_of(self.response) in ("text/html", "application/json"):
+            raise ValueError("this is a page or a document, and no stream")
         received, decoder = _received(self.response), EventDecoder()
         try:
             async for piece in received:
@@ -125,6 +127,13 @@ def is_answer(chunk: Chunk) -> bool:
     return bool(content_of(chunk).strip()) or any(delta.get("tool_calls") for delta in _deltas(chunk))
 
 
+def is_progress(chunk: Chunk) -> bool:
+    """Whether the chunk holds anything that was written, if only a model's reasoning or the reason of its end."""
+    if any(value for delta in _deltas(chunk) for field, value in delta.items() if field != "role"):
+        return True
+    return finish_reason_of(chunk) is not None
+
+
 def finish_reason_of(chunk: Chunk) -> str | None:
     """Why the answer ended, if the chunk says so."""
     choices: list[Chunk] = chunk.get("choices") or []
@@ -141,6 +150,10 @@ def _with_text(chunk: Chunk, texts: list[str]) -> Chunk:
         return chunk
     choice: Chunk = chunk["choices"][0]
     return {**chunk, "choices": [{**choice, "delta": {**choice["delta"], "content": "".join(texts)}}]}
+
+
+def _kind_of(response: httpx2.Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _received(response: httpx2.Response) -> AsyncIterator[bytes]:

@@ -1,14 +1,14 @@
 """The models as LangChain knows them. The only place that names ChatOpenAI."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 import httpx2
-import openai
 from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import generate_from_stream
@@ -16,45 +16,55 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import ConfigurableField, Runnable
 from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from typing_extensions import override
 
-from chains.errors import EmptyAnswer, PromptTooLong, ProviderError
-from chains.merging import Chunk, content_of, finish_reason_of, is_answer, merged, merged_stream, text_in
+from chains.errors import EmptyAnswer, PromptTooLong, ProviderError, Refused, Truncated
+from chains.faults import in_our_words, kind
+from chains.merging import (
+    Chunk,
+    content_of,
+    finish_reason_of,
+    is_answer,
+    is_progress,
+    merged,
+    merged_stream,
+    text_in,
+)
+from chains.pacing import Health, RequestsPerMinute
 from chains.registry import Preferred, Registry
 from chains.schema import Step
+from chains.streaming import CUT_OFF
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = httpx2.Timeout(30, connect=5)  # seconds; between any two bytes, and to connect
+TIMEOUT = httpx2.Timeout(None, connect=5)  # seconds; for all else there are the deadlines of the provider's entry
 
 MODEL_FIELD = ConfigurableField(
     id="model", name="Model", description="A model of the registry, or the one that the settings chose for the step."
 )
 
-_WHAT_TO_DO = {
-    400: "did not accept the request (400): check the model's entry in the registry.",
-    401: "did not accept the key (401): check the provider's API key in the settings.",
-    402: "asks for payment (402): check the account's credit.",
-    403: "did not allow the request (403): check what the API key may do.",
-    404: "does not know the model (404): check the model's id in the registry.",
-    408: "took too long (408): try again.",
-    413: "found the request too large (413): lower the step's max_tokens or use another model.",
-    429: "has had too many requests (429): wait a minute, or use another provider.",
-}
-
 
 class ProviderChat(ChatOpenAI):
     """ChatOpenAI that refuses what can't fit its window, and whose errors hold none of the provider's own words.
 
-    A subclass, because the SDK's errors repeat the provider's body word for word, echoed keys included; and because
-    it reads an answer as `chains.merging` does, whether it is asked for it whole or as a stream.
+    A subclass, because the SDK's errors repeat the provider's body word for word, echoed keys included; because it
+    reads an answer as `chains.merging` does, whether it is asked for it whole or as a stream; and because it has
+    deadlines that comments don't put off, and takes an answer without a `finish_reason` for what it is: `Truncated`.
     """
 
     label: str
     name_in_registry: str
     context_window: int  # tokens, as is the next
     max_output: int
+    first_token_s: float
+    next_token_s: float
+    health: Health = Field(exclude=True)
+
+    @property
+    def rests(self) -> bool:
+        """Whether the provider kept failing, so that another one should be asked if there is one."""
+        return self.health.rests_for > 0
 
     @override
     async def _astream(
@@ -99,15 +109,43 @@ class ProviderChat(ChatOpenAI):
         payload = cast(Chunk, self._get_request_payload(messages, stop=stop, **options))  # pyright: ignore[reportUnknownMemberType]
         written, reason = False, None
         try:
-            async with await merged_stream(self.root_async_client, payload) as chunks:
+            async with aclosing(self._in_time(payload)) as chunks:
                 async for chunk in chunks:
                     written = written or is_answer(chunk)
                     reason = finish_reason_of(chunk) or reason
                     yield chunk
+            self._check_end(written, reason)
         except Exception as error:  # whatever the SDK makes of a provider's answer  # noqa: BLE001
-            raise self._in_our_words(error, written) from None
+            raise self._failed(error, written) from None
+        self.health.answered()
+
+    async def _in_time(self, payload: Chunk) -> AsyncGenerator[Chunk]:
+        """The chunks as they come. Raises `TimeoutError` when no token does, whatever comments come in its place."""
+        now = asyncio.get_running_loop().time
+        ends = now() + self.first_token_s
+        async with asyncio.timeout_at(ends):
+            stream = await merged_stream(self.root_async_client, payload)
+        async with stream as chunks:
+            while True:
+                try:
+                    # around each wait and not around all, for the chunks may be read by one task after another
+                    async with asyncio.timeout_at(ends):
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+                if is_progress(chunk):
+                    ends = now() + self.next_token_s
+                yield chunk
+
+    def _check_end(self, written: bool, reason: str | None) -> None:
+        if not written and reason == "length":
+            raise Refused(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
+        if not written and reason == "content_filter":
+            raise Refused(f"{self.label}'s content filter let no word through: change the ingredients' wording.")
         if not written:
-            raise self._empty(reason)
+            raise EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
+        if reason is None:
+            raise Truncated(CUT_OFF[None])
 
     def _generation(self, chunk: Chunk) -> ChatGenerationChunk | None:
         text = text_in(chunk)
@@ -116,17 +154,14 @@ class ProviderChat(ChatOpenAI):
         try:
             return self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:  # it may repeat what it could not read  # noqa: BLE001
-            raise self._in_our_words(error, written=True) from None
+            raise self._failed(error, written=True) from None
 
-    def _in_our_words(self, error: Exception, written: bool) -> ProviderError:
-        logger.warning("%s (%s): %s", self.label, self.model_name, _kind(error))
-        return ProviderError(f"{self.label} {_advice(error, written)}")
-
-    def _empty(self, finish_reason: str | None) -> EmptyAnswer:
-        logger.warning("%s (%s): no text, finish_reason %s", self.label, self.model_name, finish_reason)
-        if finish_reason == "length":
-            return EmptyAnswer(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
-        return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
+    def _failed(self, error: Exception, written: bool) -> ProviderError:
+        failure = in_our_words(self.label, error, written)
+        logger.warning("%s (%s): %s", self.label, self.model_name, kind(error))
+        if failure.passes and not isinstance(failure, EmptyAnswer):
+            self.health.failed(failure.retry_after)
+        return failure
 
     def check_window(self, messages: Sequence[BaseMessage], max_tokens: int | None = None) -> None:
         """Raises `PromptTooLong` if the messages and an answer of `max_tokens`, else the step's limit, don't fit."""
@@ -156,25 +191,6 @@ async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
         )
 
 
-def _kind(error: Exception) -> str:
-    status = f" {error.status_code}" if isinstance(error, openai.APIStatusError) else ""
-    return type(error).__name__ + status
-
-
-def _advice(error: Exception, written: bool) -> str:
-    match error:
-        case openai.APIStatusError(status_code=int(status)):
-            return _WHAT_TO_DO.get(status, f"failed ({status}): try again.")
-        case openai.APITimeoutError() | httpx2.TimeoutException():
-            return "fell silent: try again." if written else "did not answer in time: try again."
-        case openai.APIConnectionError() | httpx2.HTTPError():
-            if written:
-                return "broke the connection off: try again."
-            return "could not be reached: check the network, the base URL and the API key's form."
-        case _:
-            return "failed or sent what can't be read: try again."
-
-
 @dataclass(frozen=True)
 class ChatModels:
     """Makes the steps' models from the registry: called through `http`, each with the key of its provider.
@@ -187,9 +203,26 @@ class ChatModels:
     keys: Mapping[str, SecretStr]
     http: httpx2.AsyncClient
 
+    @cached_property
+    def health(self) -> dict[str, Health]:
+        """How each provider has been doing, by its name."""
+        return {name: Health(provider.label) for name, provider in self.registry.providers.items()}
+
+    @cached_property
+    def _paces(self) -> dict[str, RequestsPerMinute]:
+        limits = {name: provider.requests_per_minute for name, provider in self.registry.providers.items()}
+        return {name: RequestsPerMinute(limit) for name, limit in limits.items() if limit}
+
     def as_chosen(self) -> dict[Step, ProviderChat]:
         """Each step's model."""
         return {step: self._model(self.registry.steps[step], name) for step, name in self.chosen.items()}
+
+    def others(self, usable: Collection[str]) -> dict[Step, list[ProviderChat]]:
+        """The models of each step's list that are asked when its own fails, all of `usable` providers."""
+        return {
+            step: [self._model(self.registry.steps[step], other) for other in self.registry.others(step, name, usable)]
+            for step, name in self.chosen.items()
+        }
 
     def choosable(self, usable: Collection[str]) -> dict[Step, Runnable[LanguageModelInput, AIMessage]]:
         """Each step's model, with the configurable field `model`: any model's name of one of the `usable` providers."""
@@ -222,6 +255,10 @@ class ChatModels:
             name_in_registry=name,
             context_window=model.context_window,
             max_output=model.max_output,
+            first_token_s=provider.first_token_s,
+            next_token_s=provider.next_token_s,
+            health=self.health[model.provider],
+            rate_limiter=self._paces.get(model.provider),
             model=model.id,
             base_url=provider.base_url,
             api_key=self._key(model.provider),

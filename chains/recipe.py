@@ -8,9 +8,9 @@ request ─┬─ nutrition
          └─ pick ── ingredients ── steps
 """
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackHandler
@@ -26,37 +26,47 @@ from langchain_core.runnables import (
     RunnablePassthrough,
 )
 from langchain_core.runnables.base import RunnableBinding
+from langchain_core.runnables.config import merge_configs
 from typing_extensions import override
 
-from chains.errors import EmptyAnswer, SizzleError
+from chains.attempts import Attempts, Variables
+from chains.errors import ProposalError, ProviderError, SizzleError, Truncated
 from chains.parsers import TextParser, WholeText
 from chains.prompts import PROMPTS
-from chains.schema import PARTS, STEP_REQUESTS, Failed, Part, Recipe, RecipeRequest, Step
+from chains.schema import PARTS, STEP_REQUESTS, Draft, Failed, Part, Recipe, RecipeRequest, Step
 from chains.shortlist import Shortlist, recipes_in
 
 logger = logging.getLogger(__name__)
 
-Variables = dict[str, Any]
 ChatModel = Runnable[LanguageModelInput, AIMessage]
 
 LANGUAGE_NAMES = {"en": "English", "ko": "Korean (한국어)"}
 PROPOSALS = 2  # a list of fewer than two usable recipes is asked for once more
+DEADLINE_S = 120
+TOO_LATE = "There was no time left to write this: try again."
 
 
-def recipe_chain(models: Mapping[Step, ChatModel]) -> Runnable[RecipeRequest, dict[Part, Any]]:
+def recipe_chain(
+    models: Mapping[Step, ChatModel],
+    others: Mapping[Step, Sequence[ChatModel]] | None = None,
+    deadline_s: float = DEADLINE_S,
+) -> Runnable[RecipeRequest | Draft, dict[Part, Any]]:
     """From a `RecipeRequest`, or its dict, to each part's text; the alternates are a list of `Recipe`.
 
     Call it with `ainvoke`: a part that failed is then a `Failed` with the reason, and no failure reaches the part's
     siblings. Its tokens come out while it runs as `astream_events`: see `astream_fragments`.
+
+    `others` are the models that a step is tried on when its own fails. What is not written `deadline_s` seconds after
+    the beginning has failed. Of a `Draft` only what is missing is written.
     """
-    steps = {name: step(name, models[name]) for name in models}
+    steps = {name: attempts(name, [model, *(others or {}).get(name, ())]) for name, model in models.items()}
     picked = RunnableLambda(pick)
     ingredients_then_steps = (
         RunnablePassthrough.assign(ingredients=part("ingredients", steps["ingredients"]))
         | RunnablePassthrough.assign(steps=part("steps", steps["steps"]))
     )  # fmt: skip
     return (
-        RunnableLambda(begin)
+        RunnableLambda(beginning(deadline_s))
         | RunnableParallel(
             nutrition=part("nutrition", steps["nutrition"]),
             proposal=RunnableLambda(proposing(steps["proposal"])),
@@ -73,6 +83,12 @@ def recipe_chain(models: Mapping[Step, ChatModel]) -> Runnable[RecipeRequest, di
 def step(name: Step, model: ChatModel, parser: StrOutputParser | None = None) -> Runnable[Variables, str]:
     """One call to a model, from the prompt's variables to its text."""
     return (PROMPTS[name] | model | (parser or TextParser())).with_config(metadata={"step": name})
+
+
+def attempts(name: Step, models: Sequence[ChatModel]) -> Attempts:
+    """A step on the first of these models, and when that fails on the next."""
+    kind = Proposing if name == "proposal" else Attempts
+    return kind(written=[step(name, model) for model in models], models=models)
 
 
 def standalone(name: Step, model: ChatModel) -> Runnable[Any, str]:
@@ -93,8 +109,12 @@ class FailsAlone(RunnableBinding[Variables, Any]):
 
     @override
     async def ainvoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        kept = input["kept"].get(self.config.get("run_name"))
+        if kept is not None:
+            return kept
         try:
-            return await super().ainvoke(input, config, **kwargs)
+            async with asyncio.timeout_at(input["ends_at"]):
+                return await super().ainvoke(input, config, **kwargs)
         except Exception as error:  # noqa: BLE001  whatever it is, the siblings go on
             return await RunnableLambda(failed).with_config(self.config).ainvoke(error, config)
 
@@ -104,10 +124,20 @@ def part(name: Part, written: Runnable[Variables, Any]) -> Runnable[Variables, A
     return FailsAlone(bound=written, config={"run_name": name})
 
 
-async def begin(request: RecipeRequest | Variables) -> Variables:
-    """The prompts' variables as far as the request knows them, and an empty shortlist."""
-    asked = RecipeRequest.model_validate(request)
-    return {**variables(asked), "shortlist": Shortlist(asked.seed)}
+def beginning(deadline_s: float) -> Callable[[RecipeRequest | Draft | Variables], Coroutine[Any, Any, Variables]]:
+    """A coroutine function that gives the prompts' variables as far as they are known, and what is still to be done."""
+
+    async def begin(asked: RecipeRequest | Draft | Variables) -> Variables:
+        draft = asked if isinstance(asked, Draft) else Draft(RecipeRequest.model_validate(asked))
+        known, request = draft.recipes, draft.request
+        return {
+            **variables(request),
+            "shortlist": Shortlist.given(known, draft.picked) if known else Shortlist(request.seed),
+            "kept": draft.texts,
+            "ends_at": asyncio.get_running_loop().time() + deadline_s,
+        }
+
+    return begin
 
 
 def variables(asked: RecipeRequest) -> Variables:
@@ -115,18 +145,37 @@ def variables(asked: RecipeRequest) -> Variables:
     return {**asked.model_dump(), "language_name": LANGUAGE_NAMES[asked.language]}
 
 
-def proposing(step: Runnable[Variables, str]) -> Callable[[Variables, RunnableConfig], Coroutine[Any, Any, None]]:
-    """A coroutine function that fills the shortlist from the proposal, asking once more if it holds too few."""
+class Proposing(Attempts):
+    """The proposal's attempts, which fill the shortlist. One whose list leaves it with too few recipes has failed."""
+
+    @override
+    async def _write(self, turn: int, input: Variables, config: RunnableConfig | None) -> str:
+        shortlist: Shortlist = input["shortlist"]
+        try:
+            text = await super()._write(turn, input, merge_configs(config, {"callbacks": [Filling(shortlist)]}))
+        except ProviderError:
+            if not shortlist.is_full:
+                raise
+            return ""  # whatever happened behind the recipes
+        shortlist.lists += 1
+        if shortlist.is_enough:
+            return text
+        failure = ProposalError("The model did not propose two recipes that can be read: try again.")
+        failure.passes = shortlist.lists < PROPOSALS
+        raise failure
+
+
+def proposing(proposal: Attempts) -> Callable[[Variables, RunnableConfig], Coroutine[Any, Any, None]]:
+    """A coroutine function that has the shortlist filled, unless it is complete, and closes it."""
 
     async def propose(inputs: Variables, config: RunnableConfig) -> None:
         shortlist: Shortlist = inputs["shortlist"]
-        reason = "The model did not propose two recipes that can be read: try again."
+        if shortlist.is_closed:
+            return
+        reason = ""
         try:
-            for _ in range(PROPOSALS):
-                with suppress(EmptyAnswer):
-                    await step.with_config(callbacks=[Filling(shortlist)]).ainvoke(inputs, config)
-                if shortlist.is_enough:
-                    break
+            async with asyncio.timeout_at(inputs["ends_at"]):
+                await proposal.ainvoke(inputs, config)
         except Exception as error:  # noqa: BLE001  like a part, it fails alone
             reason = why(error)
         finally:
@@ -175,13 +224,15 @@ async def alternates(inputs: AsyncIterator[Variables]) -> AsyncIterator[list[Rec
 
 async def failed(error: Exception) -> Failed:
     """What becomes of a part that raised."""
-    return Failed(why(error))
+    return Failed(why(error), cut_off=isinstance(error, Truncated))
 
 
 def why(error: Exception) -> str:
     """The reason in words for people; what is no fault of a provider or of the input goes to the log."""
     if isinstance(error, SizzleError):
         return str(error)
+    if isinstance(error, TimeoutError):
+        return TOO_LATE
     logger.error("a step failed", exc_info=error)
     return "Something went wrong on our side: try again."
 

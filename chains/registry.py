@@ -17,11 +17,17 @@ class _Entry(BaseModel):
 
 
 class Provider(_Entry):
-    """A server that speaks the OpenAI chat completions protocol at `base_url`."""
+    """A server that speaks the OpenAI chat completions protocol at `base_url`.
+
+    `first_token_s` and `next_token_s` are how long it may take to write one, in seconds, before it counts as stalled.
+    """
 
     label: str
     base_url: str = Field(pattern=r"^https?://")
     needs_key: bool = True
+    requests_per_minute: int | None = Field(default=None, ge=2)
+    first_token_s: float = Field(default=15, gt=0)
+    next_token_s: float = Field(default=10, gt=0)
 
 
 class Model(_Entry):
@@ -79,6 +85,12 @@ class Registry(_Entry):
         """The models of these providers, by name, those that are preferred for a completion first."""
         names = dict.fromkeys((*self.completion.models, *self.models))
         return [name for name in names if self.models[name].provider in usable]
+
+    def others(self, step: Step, chosen: str, usable: Collection[str]) -> list[str]:
+        """The step's models of usable providers but for the chosen one, those behind it in its list first."""
+        names = [name for name in self.steps[step].models if self.models[name].provider in usable]
+        place = names.index(chosen) if chosen in names else -1
+        return [*names[place + 1 :], *names[: max(place, 0)]]
 
     def choose(self, usable: Collection[str], overrides: Mapping[Step, str]) -> dict[Step, str]:
         """A model's name for each step: the override, else the first preferred one whose provider is usable.

@@ -139,9 +139,13 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What a part's text is when there is none to trust: the reason, in words for people."""
+    """What a part's text is when there is none to trust: the reason, in words for people.
+
+    `cut_off` says that the provider broke off, and not that it failed.
+    """
 
     message: str
+    cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 import json_repair
 
@@ -55,7 +55,19 @@ class Shortlist:
     each then has the chance 1/3 + (3 - n)/3 · 1/n = 1/n. Recipes beyond the third are not read.
 
     Those who wait are shielded: one that is cancelled does not take the place that it waits for along.
+
+    `lists` counts how often a model was through with its list.
     """
+
+    @classmethod
+    def given(cls, recipes: Sequence[Recipe], picked: int) -> Self:
+        """A shortlist that is complete, with its pick."""
+        shortlist = cls()
+        shortlist.picked = picked
+        for recipe in recipes:
+            shortlist.add(recipe)
+        shortlist.close("")
+        return shortlist
 
     def __init__(self, seed: int | None = None) -> None:
         draw = Random(seed)  # noqa: S311  a dinner, not a secret
@@ -65,10 +77,16 @@ class Shortlist:
         self._places: list[asyncio.Future[Recipe | None]] = [loop.create_future() for _ in range(PLACES)]
         self._pick: asyncio.Future[Recipe | Failed] = loop.create_future()
         self._reason = ""
+        self.lists = 0
+        self.is_closed = False
 
     @property
     def is_enough(self) -> bool:
         return len(self.recipes) >= ENOUGH
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.recipes) == PLACES
 
     @property
     def has_pick(self) -> bool:
@@ -77,7 +95,7 @@ class Shortlist:
     def add(self, recipe: Recipe) -> None:
         """Fills the next place, unless all are filled or a recipe of this name is there."""
         place = len(self.recipes)
-        if place == PLACES or recipe.name in {known.name for known in self.recipes}:
+        if self.is_full or recipe.name in {known.name for known in self.recipes}:
             return
         self.recipes.append(recipe)
         self._places[place].set_result(recipe)
@@ -86,7 +104,7 @@ class Shortlist:
 
     def close(self, reason: str) -> None:
         """Says that no more recipes come; with fewer than two, whoever waits is given `reason`."""
-        self._reason = reason
+        self._reason, self.is_closed = reason, True
         for place in self._places[len(self.recipes) :]:
             place.set_result(None)
         if self._pick.done():

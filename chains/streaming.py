@@ -1,8 +1,9 @@
 """astream_fragments(): the only reader of LangChain's events."""
 
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, cast
 
@@ -10,7 +11,20 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.schema import StreamEvent
 
-from chains.schema import PARTS, Failed, Fragment, Part, PartEnd, PartStart, Recipe, RecipeRequest, Step, Update, valid
+from chains.schema import (
+    PARTS,
+    Draft,
+    Failed,
+    Fragment,
+    Part,
+    PartEnd,
+    PartStart,
+    Recipe,
+    RecipeRequest,
+    Step,
+    Update,
+    valid,
+)
 from chains.shortlist import Shortlist
 
 CUT_OFF = {
@@ -21,20 +35,21 @@ CUT_OFF = {
 
 
 async def astream_fragments(
-    chain: Runnable[RecipeRequest, Any], request: RecipeRequest, config: RunnableConfig | None = None
+    chain: Runnable[Any, Any], request: RecipeRequest | Draft, config: RunnableConfig | None = None
 ) -> AsyncGenerator[Update]:
-    """What happens while `chain` writes the recipe for `request`, each as soon as it happens.
+    """What happens while `chain` writes the recipe for `request`, or what a draft lacks, each as soon as it happens.
 
-    For each part: `PartStart` when its model is asked, `Fragment`s, and exactly one `PartEnd`; `Proposal` at the pick
-    and again with each further recipe. Close it (`contextlib.aclosing`) to close the calls to the providers.
+    For each part that is written: a `PartStart` for each attempt, when a model is asked, `Fragment`s, and exactly one
+    `PartEnd`; `Proposal` at the pick and again with each further recipe. Close it (`contextlib.aclosing`) to close the
+    calls to the providers.
     """
 
     # Run whole, as a coroutine: a RunnableParallel that is streamed leaves its branches running when it is closed.
-    async def whole(request: RecipeRequest, config: RunnableConfig) -> Any:
+    async def whole(request: RecipeRequest | Draft, config: RunnableConfig) -> Any:
         return await chain.ainvoke(request, config)
 
     events = RunnableLambda(whole).astream_events(request, config, version="v2")
-    reader = _Reader()
+    reader = _Reader(request.attempts if isinstance(request, Draft) else {})
     async with aclosing(cast(AsyncGenerator[StreamEvent], events)):
         async for event in events:
             for update in reader.read(event):
@@ -42,32 +57,36 @@ async def astream_fragments(
 
 
 @dataclass
-class _Writing:
-    """A part whose model was asked: when, and how it went on. Seconds of the process's clock."""
+class _Call:
+    """A call to a model on behalf of a part: when, and how it went on. Seconds of the process's clock."""
 
+    part: Part
     asked: float
     first: float | None = None
     tokens: int | None = None
     finish_reason: str | None = None
+    texts: list[str] = field(default_factory=list[str])
 
 
 class _Reader:
     """Relabels LangChain's events, which name runs, as updates, which name parts."""
 
-    def __init__(self) -> None:
-        self._writing: dict[Part, _Writing] = {}
+    def __init__(self, attempts: Mapping[Part, int]) -> None:
+        self._attempts = Counter(attempts)
+        self._calls: dict[str, _Call] = {}  # by LangChain's id of the run
         self._ended: set[Part] = set()
         self._shortlist: Shortlist | None = None
+        self._alternates: list[Update] = []
 
     def read(self, event: StreamEvent) -> list[Update]:
         told = cast(dict[str, Any], event)
         if told["event"] == "on_chat_model_stream":  # nearly all are, and a match of patterns costs more
-            return self._token(_part(told["metadata"]["step"]), told["data"]["chunk"].text)
+            return self._token(self._calls[told["run_id"]], told["data"]["chunk"].text)
         match told:
-            case {"event": "on_chat_model_start", "metadata": {"step": step, "provider": provider, "model": model}}:
-                return self._asked(_part(step), provider, model)
-            case {"event": "on_chat_model_end", "metadata": {"step": step}, "data": {"output": AIMessage() as message}}:
-                return self._answered(self._writing[_part(step)], message)
+            case {"event": "on_chat_model_start", "run_id": run_id, "metadata": {"step": step} as metadata}:
+                return self._asked(run_id, _part(step), metadata["provider"], metadata["model"])
+            case {"event": "on_chat_model_end", "run_id": run_id, "data": {"output": AIMessage() as message}}:
+                return self._answered(self._calls[run_id], message)
             case {"event": "on_chain_end", "name": "pick", "data": {"output": {"shortlist": shortlist}}}:
                 return self._pick(shortlist)
             case {"event": "on_chain_stream", "name": "alternates", "data": {"chunk": [Recipe() as recipe]}}:
@@ -77,23 +96,25 @@ class _Reader:
             case _:
                 return []
 
-    def _asked(self, part: Part, provider: str, model: str) -> list[Update]:
-        if part in self._writing:  # the proposal, once more
-            return []
-        self._writing[part] = _Writing(asked=perf_counter())
-        return [PartStart(part, 1, provider, model)]
+    def _asked(self, run_id: str, part: Part, provider: str, model: str) -> list[Update]:
+        self._attempts[part] += 1
+        self._calls[run_id] = _Call(part, asked=perf_counter())
+        # the ideas of an earlier attempt still hold
+        held = self._alternates if part == "alternates" else []
+        return [PartStart(part, self._attempts[part], provider, model), *held]
 
-    def _token(self, part: Part, text: str) -> list[Update]:
+    def _token(self, call: _Call, text: str) -> list[Update]:
         if not text:
             return []
-        writing = self._writing[part]
-        writing.first = writing.first or perf_counter()
-        # the proposal's JSON is no text for people: its recipes come as they are complete
-        return [] if part == "alternates" else [Fragment(part, valid(text))]
+        call.first = call.first or perf_counter()
+        if call.part == "alternates":  # JSON is no text for people: its recipes come as they are complete
+            return []
+        call.texts.append(valid(text))
+        return [Fragment(call.part, call.texts[-1])]
 
-    def _answered(self, writing: _Writing, message: AIMessage) -> list[Update]:
-        writing.finish_reason = message.response_metadata.get("finish_reason")
-        writing.tokens = message.usage_metadata["output_tokens"] if message.usage_metadata else None
+    def _answered(self, call: _Call, message: AIMessage) -> list[Update]:
+        call.finish_reason = message.response_metadata.get("finish_reason")
+        call.tokens = message.usage_metadata["output_tokens"] if message.usage_metadata else None
         return []
 
     def _pick(self, shortlist: Shortlist) -> list[Update]:
@@ -103,18 +124,20 @@ class _Reader:
         return [shortlist.proposal()] if shortlist.has_pick else []
 
     def _alternate(self, recipe: Recipe) -> list[Update]:
-        text = f"{recipe.name}: {recipe.intro}\n"
-        proposal: list[Update] = [self._shortlist.proposal()] if self._shortlist else []
-        return [*proposal, Fragment("alternates", text, recipe)]
+        fragment = Fragment("alternates", f"{recipe.name}: {recipe.intro}\n", recipe)
+        self._alternates.append(fragment)
+        return [*([self._shortlist.proposal()] if self._shortlist else []), fragment]
 
     def _end(self, part: Part, output: Any) -> list[Update]:
         if part in self._ended:  # a part and the branch in it end under one name
             return []
+        calls = [call for call in self._calls.values() if call.part == part]
+        if not calls and not isinstance(output, Failed):  # it was kept
+            return []
         self._ended.add(part)
-        writing = self._writing.get(part)
         if isinstance(output, Failed):
-            return [PartEnd(part, "failed", message=output.message)]
-        return [_written(part, writing) if writing else PartEnd(part, "ok")]
+            return [*_kept(calls), PartEnd(part, "cut_off" if output.cut_off else "failed", message=output.message)]
+        return [_written(part, calls[-1])]
 
 
 def _part(step: Step) -> Part:
@@ -122,11 +145,20 @@ def _part(step: Step) -> Part:
     return "alternates" if step == "proposal" else step
 
 
-def _written(part: Part, writing: _Writing) -> PartEnd:
+def _kept(calls: Sequence[_Call]) -> list[Update]:
+    """The longest text of a part's attempts once more, if the last of them, which took its place, wrote nothing."""
+    texts = ["".join(call.texts) for call in calls]
+    if not texts or texts[-1]:
+        return []
+    longest = max(texts, key=len)
+    return [Fragment(calls[-1].part, longest)] if longest else []
+
+
+def _written(part: Part, call: _Call) -> PartEnd:
     """How a part ended that has text: `ok` only if the provider said that it had come to its end."""
-    now, first, reason = perf_counter(), writing.first or writing.asked, writing.finish_reason
-    rate = round((writing.tokens - 1) / (now - first), 1) if writing.tokens and now > first else None
-    ttft_ms = round((first - writing.asked) * 1000)
+    now, first, reason = perf_counter(), call.first or call.asked, call.finish_reason
+    rate = round((call.tokens - 1) / (now - first), 1) if call.tokens and now > first else None
+    ttft_ms = round((first - call.asked) * 1000)
     if reason == "stop" or part == "alternates":  # whose recipes are whole, whatever comes behind them
-        return PartEnd(part, "ok", reason, ttft_ms, writing.tokens, rate)
-    return PartEnd(part, "cut_off", reason, ttft_ms, writing.tokens, rate, CUT_OFF.get(reason, CUT_OFF[None]))
+        return PartEnd(part, "ok", reason, ttft_ms, call.tokens, rate)
+    return PartEnd(part, "cut_off", reason, ttft_ms, call.tokens, rate, CUT_OFF.get(reason, CUT_OFF[None]))

@@ -28,7 +28,7 @@ def test_all_six_codes_come_and_the_run_ends_once(serve_scripts: ServeScripts) -
 def test_the_wire_byte_for_byte(serve_scripts: ServeScripts) -> None:
     """Pipes, angle brackets and ampersands are references, newlines are ⮑, and every other character is itself."""
     tricky = ["a|b<i>&\n", "\r\nété 🥘 ", "소고기를\u2028 ", '"q" {x} ⮑;', "don't"]
-    url, _ = serve_scripts({"intro": tricky, "sides": ["\n"], "nutrition": ["data: x", "\n\nevent: y"]})
+    url, _ = serve_scripts({"intro": tricky, "sides": ["\n", "."], "nutrition": ["data: x", "\n\nevent: y"]})
     with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         assert response.headers["x-accel-buffering"] == "no"
@@ -36,7 +36,7 @@ def test_the_wire_byte_for_byte(serve_scripts: ServeScripts) -> None:
         body = b"".join(response.iter_raw())
     lines = body.decode().split("\n\n")
     assert _joined(lines, "int") == 'a&#124;b&lt;i&gt;&amp;⮑⮑été 🥘 소고기를\u2028 "q" {x} ⮑;don\'t'
-    assert _joined(lines, "sde") == "⮑"
+    assert _joined(lines, "sde") == "⮑."
     assert _joined(lines, "ing") == "data: x⮑⮑event: y"
 
 

@@ -1,13 +1,30 @@
-"""The event log: what happened in a run, append-only. It is the only truth: first and later readers follow it alike."""
+"""The event log: what happened in a run, append-only. It is the only truth: first and later readers follow it alike.
 
-import asyncio
+- A log begins with `RunStart` and ends with `RunEnd`. Its events are numbered from 1, without gaps.
+- Whoever has read up to an event comes back with its id and reads exactly the rest.
+- A log that has ended can be reopened. It then has a new epoch, keeps its events, but for the end, and their numbers.
+- A log is kept for a while after its end. Then it has expired, which is known for a while longer.
+
+EventLogError
+├── UnknownRun    there is no log of this run
+├── ExpiredRun    there was one, and it was kept for as long as it should be
+├── RunExists     there is a log of this run already
+└── LogFull       the log is as long as it may get: only its end can be written
+"""
+
+import re
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+import orjson
+from typing_extensions import override
 
 from chains.schema import Fragment, Part, PartEnd, PartStart, Proposal, RecipeRequest
 
 RunStatus = Literal["ok", "partial", "failed", "cancelled"]
+
+BATCH = 256  # events at most that a reader is given at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +37,18 @@ class RunStart:
 
 
 @dataclass(frozen=True, slots=True)
-class RunError:
-    """Something failed: one part, or, with none named, the whole run. The message is for people."""
-
-    message: str
-    part: Part | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The run's last event, written exactly once. Milliseconds from the run's start."""
+    """The run's last event, written exactly once, with a message for people where the run as such failed.
+
+    `total_ms` is for how many milliseconds it was being written.
+    """
 
     status: RunStatus
     total_ms: int
+    message: str | None = None
 
 
-RunEvent = RunStart | Proposal | PartStart | Fragment | PartEnd | RunError | RunEnd
+RunEvent = RunStart | Proposal | PartStart | Fragment | PartEnd | RunEnd
 
 EVENT_NAMES: dict[type[RunEvent], str] = {
     RunStart: "run",
@@ -43,57 +56,117 @@ EVENT_NAMES: dict[type[RunEvent], str] = {
     Proposal: "proposal",
     PartStart: "part_start",
     PartEnd: "part_end",
-    RunError: "error",
     RunEnd: "end",
 }
 
-
-class MemoryEventLog:
-    """Logs of runs in this process's memory, by run id."""
-
-    def __init__(self) -> None:
-        self._logs: dict[str, _Log] = {}
-
-    def append(self, run_id: str, event: RunEvent) -> None:
-        """Writes the next event. The first begins the log; after `RunEnd` nothing more may come."""
-        self._logs.setdefault(run_id, _Log()).append(event)
-
-    async def follow(self, run_id: str, after: int = 0) -> AsyncGenerator[list[tuple[int, RunEvent]]]:
-        """The events after number `after`, numbered from 1, as many as there are at a time, to the run's end.
-
-        Raises `KeyError`.
-        """
-        log = self._logs[run_id]
-        while True:
-            if news := log.events[after:]:  # looked at anew after each yield, during which the log may have grown
-                yield list(enumerate(news, after + 1))
-                after += len(news)
-            elif log.ended:
-                return
-            else:
-                await log.grown(beyond=after)
-
-    def forget(self, run_id: str) -> None:
-        """Drops a run's log, if there is one; those who follow it still read it to its end."""
-        self._logs.pop(run_id, None)
+_ID = re.compile(r"([0-9a-f]{1,32})-(0|[1-9][0-9]{0,14})")
 
 
-class _Log:
-    def __init__(self) -> None:
-        self.events: list[RunEvent] = []
-        self._growth = asyncio.Event()
+class EventId(NamedTuple):
+    """The name of an event among all logs: its log's epoch, and its number there."""
+
+    epoch: str
+    seq: int
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> "EventId":
+        """Raises `ValueError`."""
+        if not (found := _ID.fullmatch(text)):
+            raise ValueError("this is no event's id")
+        return cls(found[1], int(found[2]))
+
+
+@dataclass(slots=True)
+class Logged:
+    """An event as it stands in its log, `at_ms` whole milliseconds behind the log's beginning."""
+
+    id: EventId
+    event: RunEvent
+    at_ms: int
+    _json: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
-    def ended(self) -> bool:
-        return bool(self.events) and isinstance(self.events[-1], RunEnd)
+    def json(self) -> bytes:
+        """The event's fields and `at_ms` as one line of JSON, made once however many read it."""
+        if self._json is None:
+            self._json = b'%b,"at_ms":%d}' % (to_json(self.event)[:-1], self.at_ms)
+        return self._json
 
-    def append(self, event: RunEvent) -> None:
-        if self.ended:
-            raise ValueError("the run has ended: nothing more may be written")
-        self.events.append(event)
-        self._growth.set()
-        self._growth = asyncio.Event()
+    def taken_over(self, epoch: str) -> "Logged":
+        """The same event in another epoch of its log."""
+        return Logged(EventId(epoch, self.id.seq), self.event, self.at_ms, self._json)
 
-    async def grown(self, beyond: int) -> None:
-        if len(self.events) <= beyond:
-            await self._growth.wait()
+
+class EventLogError(Exception):
+    """The base of what a log can't do."""
+
+
+class UnknownRun(EventLogError):
+    """There is no log of this run."""
+
+
+class ExpiredRun(EventLogError):
+    """There was a log of this run, which was kept for as long as it should be."""
+
+
+class RunExists(EventLogError):
+    """There is a log of this run already."""
+
+
+class LogFull(EventLogError):
+    """The log is as long as it may get: only its end can be written."""
+
+
+class EventLog(Protocol):
+    """The logs of runs, by run id. All but `forget` and `aclose` raise `UnknownRun` and `ExpiredRun`."""
+
+    async def begin(self, run_id: str, start: RunStart) -> None:
+        """Begins a log. Raises `RunExists`, but not for one that has expired."""
+        ...
+
+    async def append(self, run_id: str, event: RunEvent) -> None:
+        """Writes the next event. Raises `LogFull`, and `ValueError` behind `RunEnd`."""
+        ...
+
+    async def reopen(self, run_id: str) -> None:
+        """Takes the end off a log, which goes on in a new epoch. Raises `ValueError` for one that has not ended."""
+        ...
+
+    def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[Logged]]:
+        """The events behind `last`, as many as there are at a time, but at most `BATCH`, to the log's end.
+
+        An id of an earlier epoch holds as far as its events were kept. Behind any other that is not in the log
+        everything comes, from the start.
+        """
+        ...
+
+    async def read(self, run_id: str, after: int = 0) -> list[Logged]:
+        """What there is behind number `after`, at most `BATCH` events, without waiting for more."""
+        ...
+
+    async def is_read(self, run_id: str, last: EventId) -> bool:
+        """Whether `last` is the log's end, behind which nothing will come."""
+        ...
+
+    async def forget(self, run_id: str) -> None:
+        """Drops a log, if there is one; those who follow it still read it to its end."""
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of what the logs hold on to."""
+        ...
+
+
+def to_json(event: RunEvent) -> bytes:
+    """The event's fields as one line of JSON."""
+    return orjson.dumps(event, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, RecipeRequest):
+        return value.model_dump(by_alias=True)
+    raise TypeError(f"{type(value).__name__} is not for the wire")

@@ -1,0 +1,123 @@
+"""EventSource: a response that streams server-sent events to one reader, for as long as he wants and takes them.
+
+sse-starlette's serves as well; its scope of cancellation around each send, and its four tasks for each stream, are a
+good part of what a token, or a silent stream, costs.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from enum import Enum, auto
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from app.closing import Closing
+
+COMMENT = b": keep-alive\n\n"
+FAREWELL_S = 0.5  # for the last words to a reader
+
+
+class _Why(Enum):
+    """What ended a stream before its time."""
+
+    GONE = auto()
+    BLOCKED = auto()
+    CLOSING = auto()
+
+
+class EventSource(Response):
+    """Streams the frames; where there are none for `keep_alive_s` seconds, a comment.
+
+    A reader who blocks a frame for `send_timeout_s` seconds is cut off. When the server is being stopped, the last he
+    hears is the `farewell`. However it ends, the frames are closed.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, frames: AsyncGenerator[bytes], closing: Closing, *, keep_alive_s: float, send_timeout_s: float,
+        farewell: bytes = b"",
+    ) -> None:  # fmt: skip
+        self.status_code, self.background = 200, None
+        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._frames, self._closing, self._farewell = frames, closing, farewell
+        self._keep_alive_s, self._send_timeout_s = keep_alive_s, send_timeout_s
+        self._sent_at, self._is_sending = 0.0, False
+        self._why: _Why | None = None
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._send, self._receive, self._loop = send, receive, asyncio.get_running_loop()
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async with aclosing(self._frames):
+            if scope["method"] != "HEAD":
+                await self._stream()
+        await self._end(scope)
+
+    async def _stream(self) -> None:
+        """Sends the frames, until there are no more or `_stop` is called."""
+        self._sent_at = self._loop.time()
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                listening = asyncio.create_task(self._listen())
+                self._watch()
+                try:
+                    with self._closing.telling(self._close):
+                        async for frame in self._frames:
+                            await self._say(frame)
+                finally:
+                    listening.cancel()
+                    self._timer.cancel()
+        except TimeoutError:
+            if not self._why:
+                raise
+
+    async def _say(self, words: bytes) -> None:
+        self._sent_at, self._is_sending = self._loop.time(), True
+        await self._send({"type": "http.response.body", "body": words, "more_body": True})
+        self._is_sending = False
+
+    async def _listen(self) -> None:
+        """Waits until the reader goes away, and comments on a silence."""
+        while True:
+            try:
+                async with asyncio.timeout_at(self._quiet_since() + self._keep_alive_s):
+                    if (await self._receive())["type"] == "http.disconnect":
+                        return self._stop(_Why.GONE)
+            except TimeoutError:
+                if self._loop.time() >= self._quiet_since() + self._keep_alive_s:
+                    await self._say(COMMENT)
+
+    def _quiet_since(self) -> float:
+        return self._loop.time() if self._is_sending else self._sent_at
+
+    def _watch(self) -> None:
+        """Looks for a send that blocks: one timer, armed anew when it has come and not with every send."""
+        now = self._loop.time()
+        since = self._sent_at if self._is_sending else now
+        if now - since >= self._send_timeout_s:
+            self._stop(_Why.BLOCKED)
+        else:
+            self._timer = self._loop.call_at(since + self._send_timeout_s, self._watch)
+
+    def _close(self) -> None:
+        self._stop(_Why.CLOSING)
+
+    def _stop(self, why: _Why) -> None:
+        """Cancels the sending, in whatever it is waiting."""
+        if not self._why:
+            self._why = why
+            self._scope.reschedule(self._loop.time())
+
+    async def _end(self, scope: Scope) -> None:
+        """Tells the server that the answer is at its end, or, where it can't come to one, breaks it off."""
+        last_words = self._farewell if self._why is _Why.CLOSING else b""
+        try:
+            if self._why is _Why.BLOCKED:
+                raise TimeoutError
+            async with asyncio.timeout(FAREWELL_S):
+                await self._send({"type": "http.response.body", "body": last_words})
+        except TimeoutError:
+            await scope["connection"].aborted()

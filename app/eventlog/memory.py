@@ -1,0 +1,159 @@
+"""Event logs in this process's memory: quick, bounded, and gone with it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from secrets import token_hex
+from time import perf_counter
+
+from app.eventlog import (
+    BATCH,
+    EventId,
+    ExpiredRun,
+    Fragment,
+    LogFull,
+    Logged,
+    RunEnd,
+    RunEvent,
+    RunExists,
+    RunStart,
+    UnknownRun,
+)
+
+EVENT_BYTES = 250  # that an event takes beside its text
+
+
+class MemoryEventLog:
+    """At most `limit` logs, for which the oldest ended ones make room, each of at most `max_bytes` bytes.
+
+    A log expires `keep_s` seconds after its end; of the last `expired_limit` it is known that they have.
+    """
+
+    def __init__(
+        self,
+        *,
+        keep_s: float = 900,
+        max_bytes: int = 4 * 1024 * 1024,
+        limit: int = 1000,
+        expired_limit: int = 10_000,
+    ) -> None:
+        self._keep_s, self._max_bytes, self._limit, self._expired_limit = keep_s, max_bytes, limit, expired_limit
+        self._logs: dict[str, _Log] = {}
+        self._ended: dict[str, asyncio.TimerHandle] = {}  # the oldest first
+        self._expired: dict[str, None] = {}
+
+    async def begin(self, run_id: str, start: RunStart) -> None:
+        if run_id in self._logs:
+            raise RunExists
+        if len(self._logs) >= self._limit and self._ended:
+            self._expire(next(iter(self._ended)))
+        self._expired.pop(run_id, None)
+        self._logs[run_id] = log = _Log()
+        log.append(start)
+
+    async def append(self, run_id: str, event: RunEvent) -> None:
+        log = self._logs.get(run_id) or self._log(run_id)
+        is_end = isinstance(event, RunEnd)
+        if log.size > self._max_bytes and not is_end:
+            raise LogFull
+        log.append(event)
+        if is_end:
+            self._ended[run_id] = asyncio.get_running_loop().call_later(self._keep_s, self._expire, run_id)
+
+    async def reopen(self, run_id: str) -> None:
+        log = self._log(run_id)
+        if not log.ended:
+            raise ValueError("the run has not ended: it can't be reopened")
+        self._ended.pop(run_id).cancel()
+        self._logs[run_id] = log.reopened()
+
+    async def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[Logged]]:
+        log = self._log(run_id)
+        after = log.place(last)
+        while True:
+            if news := log.events[after : after + BATCH]:  # looked at anew after each yield: it may have grown
+                after += len(news)
+                yield news
+            elif log.ended:
+                return
+            else:
+                await log.grown(beyond=after)
+
+    async def read(self, run_id: str, after: int = 0) -> list[Logged]:
+        return self._log(run_id).events[after : after + BATCH]
+
+    async def is_read(self, run_id: str, last: EventId) -> bool:
+        log = self._log(run_id)
+        return log.ended and log.place(last) == len(log.events)
+
+    async def forget(self, run_id: str) -> None:
+        self._logs.pop(run_id, None)
+        if timer := self._ended.pop(run_id, None):
+            timer.cancel()
+
+    async def aclose(self) -> None:
+        for timer in self._ended.values():
+            timer.cancel()
+
+    def _log(self, run_id: str) -> "_Log":
+        if run_id in self._expired:
+            raise ExpiredRun
+        if run_id not in self._logs:
+            raise UnknownRun
+        return self._logs[run_id]
+
+    def _expire(self, run_id: str) -> None:
+        self._ended.pop(run_id).cancel()
+        del self._logs[run_id]
+        self._expired[run_id] = None
+        if len(self._expired) > self._expired_limit:
+            del self._expired[next(iter(self._expired))]
+
+
+class _Log:
+    """One run's events in one epoch, and how many of them were kept from each epoch before it."""
+
+    def __init__(self) -> None:
+        self.epoch = token_hex(4)
+        self.events: list[Logged] = []
+        self.size = 0
+        self._kept: dict[str, int] = {}
+        self._began = perf_counter()
+        self._growth = asyncio.Event()
+        self._is_awaited = False
+
+    @property
+    def ended(self) -> bool:
+        return isinstance(self.events[-1].event, RunEnd)
+
+    def append(self, event: RunEvent) -> None:
+        if self.events and self.ended:
+            raise ValueError("the run has ended: nothing more may be written")
+        at_ms = round((perf_counter() - self._began) * 1000)
+        logged = Logged(EventId(self.epoch, len(self.events) + 1), event, at_ms)
+        self.events.append(logged)
+        self.size += EVENT_BYTES + (len(event.text.encode()) if isinstance(event, Fragment) else len(logged.json))
+        if self._is_awaited:
+            self._growth.set()
+            self._growth, self._is_awaited = asyncio.Event(), False
+
+    async def grown(self, beyond: int) -> None:
+        if len(self.events) <= beyond:
+            self._is_awaited = True
+            await self._growth.wait()
+
+    def place(self, last: EventId | None) -> int:
+        """Behind how many events someone reads on who has read up to `last`."""
+        if not last:
+            return 0
+        if last.epoch != self.epoch:
+            return min(last.seq, self._kept.get(last.epoch, 0))
+        return last.seq if last.seq <= len(self.events) else 0
+
+    def reopened(self) -> "_Log":
+        """The log without its end, in a new epoch. Those who follow the old one still read that to its end."""
+        log = _Log()
+        log.events = [logged.taken_over(log.epoch) for logged in self.events[:-1]]
+        log.size = self.size
+        log._kept = {**self._kept, self.epoch: len(log.events)}
+        log._began = self._began
+        return log

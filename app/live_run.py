@@ -1,0 +1,114 @@
+"""A run while it is being written, by one task or, where parts are written again, by several; the last one ends it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
+from time import perf_counter
+
+from app.eventlog import EventLog, LogFull, RunEnd, RunStatus
+from chains.schema import Part, PartEnd, Status, Update
+
+logger = logging.getLogger(__name__)
+
+TOO_LONG = "The recipe grew longer than may be: try again."
+OUR_SIDE = "Something went wrong on our side: try again."
+PROPOSED: Part = "alternates"  # this part fails exactly when the proposal fails
+
+
+class LiveRun:
+    """Writes updates to the run's log. When nothing is left to write, it writes the run's end, exactly once.
+
+    `parts` are all of the run's, `ends` those that had ended before, `spent_ms` what that has taken. `gone` is called
+    when the end is written.
+    """
+
+    def __init__(
+        self, run_id: str, log: EventLog, parts: Sequence[Part], gone: Callable[[], object],
+        ends: Mapping[Part, Status] | None = None, spent_ms: int = 0,
+    ) -> None:  # fmt: skip
+        self._run_id, self._log, self._parts, self._gone = run_id, log, parts, gone
+        self._ends = dict(ends or {})
+        self._began = perf_counter() - spent_ms / 1000
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ending: asyncio.Task[None] | None = None
+        self._is_cancelled = self._is_forgotten = False
+        self._message: str | None = None
+        self.under_way: set[Part] = set()
+        self.ended = asyncio.Event()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether all is written but the end."""
+        return self._ending is not None
+
+    def write(self, updates: AsyncGenerator[Update], parts: Collection[Part]) -> None:
+        """Starts writing these parts."""
+        self.under_way.update(parts)
+        for part in parts:
+            self._ends.pop(part, None)
+        task = asyncio.create_task(self._write(updates), name=f"run {self._run_id}")
+        task.add_done_callback(self._left)
+        self._tasks.add(task)
+        if self._is_cancelled:
+            task.cancel()
+
+    def cancel(self) -> None:
+        """Has the calls to the providers closed, and then the end written. `ended` tells when."""
+        if not self.is_ending:
+            self._is_cancelled = True
+            self._stop()
+
+    def forget(self) -> None:
+        """Cancels the run, whose log is then dropped as soon as it has its end."""
+        self._is_forgotten = True
+        self.cancel()
+
+    async def _write(self, updates: AsyncGenerator[Update]) -> None:
+        try:
+            async with aclosing(updates):
+                async for update in updates:
+                    await self._log.append(self._run_id, update)
+                    if isinstance(update, PartEnd):
+                        self._ends[update.part] = update.status
+                        self.under_way.discard(update.part)
+        except LogFull:
+            self._fail(TOO_LONG)
+        except Exception:  # the last place that can tell the reader
+            logger.exception("run %s failed", self._run_id)
+            self._fail(OUR_SIDE)
+
+    def _fail(self, message: str) -> None:
+        self._message = message
+        self._stop()
+
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        """Called when a task is done, even one that was cancelled before it began."""
+        self._tasks.discard(task)
+        if not self._tasks:
+            self._ending = asyncio.create_task(self._end(), name=f"end of run {self._run_id}")
+
+    async def _end(self) -> None:
+        total_ms = round((perf_counter() - self._began) * 1000)
+        try:
+            await self._log.append(self._run_id, RunEnd(self._status(), total_ms, self._message))
+            if self._is_forgotten:
+                await self._log.forget(self._run_id)
+        finally:
+            self._gone()
+            self.ended.set()
+
+    def _status(self) -> RunStatus:
+        """A run whose proposal failed has failed, even if a part of it could be written."""
+        if self._message:
+            return "failed"
+        if self._is_cancelled:
+            return "cancelled"
+        ends = {part: self._ends.get(part, "failed") for part in self._parts}
+        if ends.get(PROPOSED) == "failed" or set(ends.values()) == {"failed"}:
+            return "failed"
+        return "ok" if set(ends.values()) == {"ok"} else "partial"

@@ -1,0 +1,152 @@
+"""The routes of runs: `POST /generate`, which is Wire 1, and Wire 2 under `/runs`."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Depends, Header, HTTPException, Request
+from fastapi.responses import JSONResponse, Response
+
+from app.event_source import EventSource
+from app.eventlog import EventId, ExpiredRun, UnknownRun
+from app.refusals import BadInput
+from app.runs import KeyReused, Runs, Unavailable
+from app.sse import FAREWELL, RETRY, Wire1, wire2
+from chains.schema import Part, RecipeRequest, RunRequest
+
+UNKNOWN = "There is no such run: it may have been lost when the server was started anew."
+EXPIRED = "This run ended a while ago and is no longer kept: ask for the recipe again."
+KEY = "Idempotency-Key"
+KEY_RULE = "1 to 200 visible ASCII characters, and the same key for the same request only."
+LAST_ID = "Last-Event-ID"
+
+router = APIRouter()
+
+
+def _runs(request: Request) -> Runs:
+    return request.app.state.runs
+
+
+def _run_id(run_id: str) -> UUID:
+    """The id in the path. What is none names no run, either."""
+    try:
+        return UUID(run_id)
+    except ValueError:
+        raise UnknownRun from None
+
+
+def _key(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
+    key = idempotency_key
+    if key is not None and not (1 <= len(key) <= 200 and all("!" <= character <= "~" for character in key)):
+        raise BadInput(KEY, "This is no key.", KEY_RULE)
+    return key
+
+
+def _last(last_event_id: Annotated[str | None, Header()] = None) -> EventId | None:
+    try:
+        return EventId.parse(last_event_id) if last_event_id else None  # an EventSource may send an empty one
+    except ValueError:
+        raise BadInput(LAST_ID, "This is no event's id.", "The id of an event of this run, as it was sent.") from None
+
+
+AllRuns = Annotated[Runs, Depends(_runs)]
+RunId = Annotated[UUID, Depends(_run_id)]
+
+
+async def _own_run(asked: RecipeRequest, runs: AllRuns) -> AsyncGenerator[UUID]:
+    """A run that ends with its reader, who has no id to come back with."""
+    run_id = await runs.start(asked)
+    try:
+        yield run_id
+    finally:
+        await runs.forget(run_id)
+
+
+@router.post("/generate", response_class=EventSource)
+async def generate(run_id: Annotated[UUID, Depends(_own_run)], runs: AllRuns, request: Request) -> EventSource:
+    """Streams a recipe as `data: <code>|<text>` events; named events tell how the run goes on."""
+    return _event_source(request, _wire1(runs, run_id))
+
+
+@router.post("/runs", status_code=201)
+async def start(asked: RunRequest, runs: AllRuns, key: Annotated[str | None, Depends(_key)]) -> JSONResponse:
+    """Starts writing a recipe, whether or not anybody reads. The same `Idempotency-Key` starts no second one."""
+    try:
+        run_id = await runs.start(asked, key)
+    except KeyReused as error:
+        raise BadInput(KEY, str(error), KEY_RULE) from None
+    return JSONResponse({"run_id": str(run_id)}, 201, {"Location": f"/runs/{run_id}"})
+
+
+@router.get("/runs/{run_id}")
+async def state(run_id: RunId, runs: AllRuns) -> Response:
+    """What the run has come to so far."""
+    return Response(orjson.dumps(await runs.state(run_id), default=_plain), media_type="application/json")
+
+
+@router.delete("/runs/{run_id}", status_code=204)
+async def cancel(run_id: RunId, runs: AllRuns) -> None:
+    """Ends the run and closes its calls to the providers. What was written stays."""
+    await runs.cancel(run_id)
+
+
+@router.head("/runs/{run_id}/events", include_in_schema=False)
+@router.get("/runs/{run_id}/events", response_class=EventSource)
+async def events(
+    run_id: RunId, runs: AllRuns, request: Request, last: Annotated[EventId | None, Depends(_last)]
+) -> Response:
+    """Streams the run's events from the first one on, or behind the one that `Last-Event-ID` names."""
+    if await runs.is_read(run_id, last or EventId("", 0)):
+        return Response(status_code=204)
+    return _event_source(request, _wire2(runs, run_id, last), FAREWELL)
+
+
+@router.post("/runs/{run_id}/parts/{part}", status_code=202)
+async def rewrite(run_id: RunId, part: Part, runs: AllRuns) -> JSONResponse:
+    """Has a part, and what is made from it, written again."""
+    attempt = await runs.rewrite(run_id, part)
+    told = {"run_id": str(run_id), "part": part, "attempt": attempt}
+    return JSONResponse(told, 202, {"Location": f"/runs/{run_id}"})
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """What a run refuses, or that it is not there, in words for people."""
+    match error:
+        case UnknownRun():
+            refusal = HTTPException(404, UNKNOWN)
+        case ExpiredRun():
+            refusal = HTTPException(410, EXPIRED)
+        case Unavailable(retry_after=seconds):
+            refusal = HTTPException(503, str(error), {"Retry-After": str(seconds)})
+        case _:
+            refusal = HTTPException(409, str(error))
+    return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
+
+
+def _event_source(request: Request, frames: AsyncGenerator[bytes], farewell: bytes = b"") -> EventSource:
+    state = request.app.state
+    return EventSource(
+        frames, state.closing, keep_alive_s=state.keep_alive_s, send_timeout_s=state.send_timeout_s, farewell=farewell
+    )
+
+
+async def _wire1(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:
+    wire = Wire1()
+    async with aclosing(runs.follow(run_id)) as news:
+        async for events in news:
+            yield wire.encode(events)
+
+
+async def _wire2(runs: Runs, run_id: UUID, last: EventId | None) -> AsyncGenerator[bytes]:
+    yield RETRY
+    async with aclosing(runs.follow(run_id, last)) as news:
+        async for events in news:
+            yield wire2(events)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, RecipeRequest):
+        return value.model_dump(by_alias=True)
+    raise TypeError(f"{type(value).__name__} is not for the wire")

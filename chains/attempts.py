@@ -1,0 +1,69 @@
+"""Attempts: a step whose provider fails is tried again, on the same model or on the next one of its list."""
+
+import asyncio
+from collections.abc import Sequence
+from random import uniform
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from typing_extensions import override
+
+from chains.errors import ProviderError
+
+MOST = 3
+PAUSE_S = (0.2, 0.6)  # before the same model is asked again; by chance, so that not all come back at once
+
+Variables = dict[str, Any]
+
+
+class Attempts(Runnable[Variables, str]):
+    """A step that is tried up to three times, each time as a run of its own.
+
+    `with_retry` knows no other model and `with_fallbacks` no second time, and neither goes on behind a first token.
+    A provider that says for how long it wants to be spared is asked again, if the run's deadline allows; else the next
+    model is whose provider does not rest; where there is none, the same one is after a pause. A call that names its
+    model, by the configurable field, has that one only.
+    """
+
+    def __init__(self, written: Sequence[Runnable[Variables, str]], models: Sequence[Any]) -> None:
+        """`written` is the step on each of its `models`."""
+        self._written, self._models = written, models
+
+    @override
+    def invoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        return self._written[0].invoke(input, config)
+
+    @override
+    async def ainvoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        turns = self._turns(config)
+        turn = self._awake(turns) or 0
+        for attempt in range(1, MOST + 1):
+            try:
+                return await self._write(turn, input, config)
+            except ProviderError as error:
+                if attempt == MOST or not error.passes:
+                    raise
+                turn = await self._next(turn, turns, error, input["ends_at"])
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _write(self, turn: int, input: Variables, config: RunnableConfig | None) -> str:
+        return await self._written[turn].ainvoke(input, config)
+
+    def _turns(self, config: RunnableConfig | None) -> range:
+        names_its_model = "model" in (config or {}).get("configurable", {})
+        return range(1 if names_its_model else len(self._models))
+
+    def _awake(self, turns: Sequence[int]) -> int | None:
+        """The first of these whose provider does not rest."""
+        return next((turn for turn in turns if not self._models[turn].rests), None)
+
+    async def _next(self, turn: int, turns: range, error: ProviderError, ends_at: float) -> int:
+        """Whose turn it is after this one, when it has come."""
+        left = ends_at - asyncio.get_running_loop().time()
+        if error.retry_after is not None and error.retry_after < left:
+            await asyncio.sleep(error.retry_after)
+            return turn
+        other = self._awake([*turns[turn + 1 :], *turns[:turn]])
+        if other is None:
+            await asyncio.sleep(uniform(*PAUSE_S))  # noqa: S311  a pause, not a secret
+        return turn if other is None else other

@@ -1,0 +1,63 @@
+"""How hard a provider is asked: so many requests a minute, and none for a while when it keeps failing.
+
+Of the kept libraries aiolimiter does the first. Circuit breakers (pybreaker, purgatory) raise when a circuit is open,
+where here another model is to be chosen while there is one.
+"""
+
+import logging
+from dataclasses import dataclass
+from time import monotonic
+
+from aiolimiter import AsyncLimiter
+from langchain_core.rate_limiters import BaseRateLimiter
+from typing_extensions import override
+
+logger = logging.getLogger(__name__)
+
+BURST = 1 / 7  # of what is allowed in a minute, as much as ten seconds of the pace behind it
+FAILURES = 3  # in a row, then the provider rests
+REST_S = 30
+
+
+class RequestsPerMinute(BaseRateLimiter):
+    """Never more than `limit` requests, at least 2, in any minute: a burst of a seventh of them, the rest evenly."""
+
+    def __init__(self, limit: int) -> None:
+        # a leaky bucket lets through what it holds and, in the minute behind that, what leaks: together the limit
+        burst = max(1.0, limit * BURST)
+        self._limiter = AsyncLimiter(burst, 60 * burst / (limit - burst))
+
+    @override
+    async def aacquire(self, *, blocking: bool = True) -> bool:
+        if blocking or self._limiter.has_capacity():
+            await self._limiter.acquire()
+            return True
+        return False
+
+    @override
+    def acquire(self, *, blocking: bool = True) -> bool:
+        return True  # calls that are not asynchronous are those of notebooks, one at a time
+
+
+@dataclass
+class Health:
+    """How a provider has been doing. After three failures in a row it rests: asked only where there is no other."""
+
+    label: str
+    _failures: int = 0
+    _rests_until: float = 0.0
+
+    @property
+    def rests_for(self) -> float:
+        """Seconds, 0 if the provider does not rest."""
+        return max(0.0, self._rests_until - monotonic())
+
+    def answered(self) -> None:
+        self._failures, self._rests_until = 0, 0.0
+
+    def failed(self, retry_after: float | None = None) -> None:
+        self._failures += 1
+        if self._failures >= FAILURES and not self.rests_for:
+            rest = max(REST_S, retry_after or 0)
+            self._rests_until = monotonic() + rest
+            logger.warning("%s rests for %d s: it failed %d times in a row", self.label, rest, self._failures)
