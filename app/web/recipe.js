@@ -6,7 +6,7 @@ import { hush, say } from "./words.js";
 
 // What is written anew with a part, for it was made from it.
 const DEPENDANTS = { alternates: ["ingredients", "intro", "sides", "steps"], ingredients: ["steps"] };
-const LACKING = ["failed", "cut_off"];
+const LACKING = ["failed", "cut_off", "unfinished"];
 
 export class Recipe {
   #root;
@@ -43,10 +43,6 @@ export class Recipe {
 
   get written() {
     return this.name !== null || this.#shown.some((panel) => panel.text !== "");
-  }
-
-  get elapsed() {
-    return this.#timeline.elapsed;
   }
 
   attempt(part) {
@@ -127,7 +123,7 @@ export class Recipe {
   #lacks({ part, state }) {
     if (!LACKING.includes(state)) return false;
     if (DEPENDANTS.alternates.includes(part) && !this.name) return false;
-    if (part === "steps" && this.#panels.ingredients.state === "failed") return false;
+    if (part === "steps" && !["ok", "cut_off"].includes(this.#panels.ingredients.state)) return false;
     return (DEPENDANTS[part] ?? []).every((dependant) => !this.#panels[dependant].open);
   }
 

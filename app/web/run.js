@@ -137,10 +137,10 @@ export class Run {
   }
 
   #outcome() {
-    const { name, written, missing, parts, elapsed } = this.#recipe;
-    const { status, message } = this.#ended;
+    const { written, missing, parts } = this.#recipe;
+    const { status, message, total_ms } = this.#ended;
     if (status === "cancelled") return [written ? "stopped" : "stopped_early"];
-    return [status, { missing, parts: parts.length, total_ms: elapsed, reason: message }];
+    return [status, { missing, parts: parts.length, total_ms, reason: message }];
   }
 
   #connect(whether) {

@@ -274,15 +274,24 @@ def test_a_retry_may_fail_again(page: Page, cooks: Cooks) -> None:
 
 
 def test_the_time_between_end_and_retry_is_not_counted(page: Page, cooks: Cooks) -> None:
-    """A part that is written again an hour later makes neither the bars nor the total an hour long."""
+    """A part that is written again an hour later makes neither the bars nor their sum an hour long."""
     hour = 3_600_000
-    late = [start("sides", 2, at_ms=hour), stop("sides", at_ms=hour + 500), end(at_ms=hour + 500)]
     fake = cooks(SIDES_FAILED)
-    fake.again = [late]
+    fake.again = [[start("sides", 2, at_ms=hour), stop("sides", at_ms=hour + 1500), end(at_ms=hour + 1500)]]
     ask(page)
     again(page, "sides").click()
-    number = len(SIDES_FAILED) - 1
-    expect(status(page)).to_contain_text(f"Done in {(10 * number + 500) / 1000:.2f} s.")
+    failed_at = 10 * (len(SIDES_FAILED) - 1)
+    expect(page.locator(".sum")).to_contain_text(f"Side by side: {(failed_at + 1500) / 1000:.1f} s.")
+
+
+def test_a_part_that_was_never_ended_can_be_written(page: Page, cooks: Cooks) -> None:
+    """A run that ends without a word on a part leaves it unfinished, and to be tried again."""
+    fake = cooks([*PICK, *INGREDIENTS, end("partial")])
+    fake.again = [[start("sides"), fragment("sides", "- Rice."), stop("sides"), end("partial")]]
+    ask(page)
+    expect(state(page, "sides")).to_have_text("Not finished")
+    again(page, "sides").click()
+    expect(body(page, "sides")).to_have_text("Rice.")
 
 
 def test_a_run_that_is_gone_can_not_be_written_again(page: Page, cooks: Cooks) -> None:
