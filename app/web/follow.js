@@ -89,6 +89,8 @@ export class Follower {
     const run = (await look(this.#id)) ?? {};
     if (this.#turn !== mine) return null;
     if (!GONE.includes(run.code)) return run;
+    this.#flush();
+    this.#queue = [];
     this.#told.gone(run.code);
     return null;
   }

@@ -224,7 +224,7 @@ function listen() {
   for (const sample of document.querySelectorAll(".sample")) sample.addEventListener("click", () => fill(sample.textContent));
   addEventListener("popstate", visit);
   // A page that comes out of the browser's cache has lost its connection.
-  addEventListener("pageshow", (event) => event.persisted && visit());
+  addEventListener("pageshow", (event) => event.persisted && run?.live && visit());
 }
 
 listen();

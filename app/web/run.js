@@ -17,6 +17,7 @@ export class Run {
   #ended = null;
   #gone = null;
   #rewritten = null;
+  #left = false;
 
   constructor(id, recipe, changed) {
     this.id = id;
@@ -67,6 +68,7 @@ export class Run {
   }
 
   leave() {
+    this.#left = true;
     this.#follower.leave();
   }
 
@@ -75,6 +77,7 @@ export class Run {
     this.#stopping = true;
     this.#changed();
     const answer = await cancel(this.id);
+    if (this.#left) return;
     if (answer?.code in GONE) return this.#lose(answer.code);
     if (answer?.code !== 204) this.#stopping = false;
     this.#changed();
@@ -86,6 +89,7 @@ export class Run {
     this.#rewritten = { part, attempt: Infinity };
     this.#changed();
     const answer = await rewrite(this.id, part);
+    if (this.#left) return null;
     if (answer?.code === 202) this.#await(part, answer.attempt);
     else this.#rewritten = null;
     if (answer?.code in GONE) this.#lose(answer.code);

@@ -1,6 +1,7 @@
 """The page and its connection: whatever happens to it, the recipe goes on where it was, nothing lost, nothing twice."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Route, expect
 from starlette.responses import PlainTextResponse, Response
 
@@ -247,3 +248,14 @@ def test_nothing_but_the_status_is_announced(page: Page, cooks: Cooks) -> None:
     ask(page)
     expect(panel(page, "intro")).to_have_attribute("aria-busy", "true")
     expect(page.locator("[aria-live], [role=status], [role=alert], [role=log], output")).to_have_count(1)
+
+
+def test_axe_finds_no_violation_while_reconnecting(page: Page, cooks: Cooks, context: BrowserContext) -> None:
+    """The page passes axe's checks while its connection is lost."""
+    cooks([*HALF, Gate()])
+    ask(page)
+    expect(body(page, "intro")).to_have_text("From")
+    context.set_offline(True)
+    expect(status(page)).to_have_text("Offline. It goes on when you are back.")
+    result = Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()

@@ -306,6 +306,24 @@ def test_a_run_that_is_gone_can_not_be_written_again(page: Page, cooks: Cooks) -
     expect(state(page, "ingredients")).to_have_text("Done")
 
 
+def test_an_answer_to_retry_that_comes_too_late_changes_nothing(page: Page, cooks: Cooks) -> None:
+    """Who has left the recipe before the server took the order stays where he went; the recipe has the part later."""
+    gate = Gate()
+    fake = cooks(SIDES_FAILED)
+    fake.refusals["POST part"] = [gate]
+    fake.again = [[*SIDES_AGAIN, end()]]
+    ask(page)
+    again(page, "sides").click()
+    page.go_back()
+    with page.expect_response("**/parts/sides"):
+        gate.open()
+    expect(title(page)).to_have_text("Ingredients in, recipe out.")
+    expect(status(page)).to_be_empty()
+    page.go_forward()
+    expect(body(page, "sides")).to_have_text("Rice.")
+    assert len(fake.made("GET events")) == 2
+
+
 # Another idea
 
 
