@@ -160,6 +160,7 @@ class FakeRun:
         while True:
             while after < len(self.events):
                 after += 1
+                await asyncio.sleep(0.004)  # each comes by itself, so that a replay takes several frames
                 yield self.events[after - 1].frame(self.epoch, after)
             if self.ended and after == len(self.events):
                 return
