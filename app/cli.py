@@ -30,6 +30,11 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+APART = (
+    "Warning: each worker keeps its own runs in memory, so a reader who comes back, reloads or stops a run "
+    "may reach one that does not know it (404). Use --workers 1 for runs that resume."
+)
+
 Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")]
 
@@ -49,15 +54,20 @@ def main() -> None:
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="How many processes serve. Each has runs of its own: with 2 or more, none resumes."),
+    ] = 1,
 ) -> None:
-    """Serves the page and POST /generate."""
+    """Serves the page, POST /generate and runs."""
     import uvicorn
 
     settings = read_settings()
     settings.choose_models(settings.load_registry())
     typer.echo("Starting Sizzle. In a few seconds open the address below.")
-    uvicorn.run("app.main:served_app", factory=True, host=host, port=port, workers=workers)
+    if workers > 1:
+        typer.echo(APART, err=True)
+    uvicorn.run("app.main:served_app", factory=True, host=host, port=port, workers=workers, timeout_graceful_shutdown=3)
 
 
 @cli.command()
@@ -82,17 +92,23 @@ def generate(
 
 
 @cli.command()
-def models() -> None:
-    """Shows the registry: each model, its window and output in tokens, whether its key is set, and its steps."""
+def models(
+    server: Annotated[
+        str, typer.Option(metavar="URL", help="A Sizzle that runs, which knows what providers rest after failures.")
+    ] = "http://127.0.0.1:8000",
+) -> None:
+    """Shows the registry: each model, its window and output in tokens, its key, its provider's rest, and its steps."""
     from rich.console import Console
 
     from app.terminal import registry_table
 
     settings = read_settings()
     registry = settings.load_registry()
-    keys = settings.provider_keys()
+    keys, resting = settings.provider_keys(), _resting(server)
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(registry_table(registry, set(keys), settings.choose_models(registry)))
+    console.print(registry_table(registry, set(keys), settings.choose_models(registry), resting or {}))
+    if resting is None:
+        console.print(f"No Sizzle answers at {server}, so nobody knows what providers rest. (--server)", style="dim")
 
 
 @cli.command()
@@ -187,6 +203,17 @@ def _check_picture(path: Path) -> None:
         path.unlink()
 
 
+def _resting(server: str) -> dict[str, float] | None:
+    """For how many seconds each provider that failed too often rests, as the server tells; None if there is none."""
+    import httpx2
+
+    try:
+        told = httpx2.get(f"{server.rstrip('/')}/healthz", timeout=1, trust_env=False).json()
+        return {str(name): float(seconds) for name, seconds in told["resting"].items()}
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
 async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "Scoreboard", console: "Console") -> None:
     from rich.live import Live
 
@@ -212,12 +239,11 @@ async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen"
     from app.eventlog.memory import MemoryEventLog
     from app.main import kitchen
     from app.runs import Runs
-    from chains.recipe import recipe_chain
 
     status = "failed"
     async with (
         kitchen(settings) as models,
-        aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as runs,
+        aclosing(Runs(models.recipe, MemoryEventLog())) as runs,
     ):
         with screen:
             async for events in runs.follow(await runs.start(request)):

@@ -31,7 +31,8 @@ class EventSource(Response):
     """Streams the frames; where there are none for `keep_alive_s` seconds, a comment.
 
     A reader who blocks a frame for `send_timeout_s` seconds is cut off. When the server is being stopped, the last he
-    hears is the `farewell`. However it ends, the frames are closed.
+    hears is the `farewell`; without one he is cut off, too, so that what he has does not pass for whole. However it
+    ends, the frames are closed.
     """
 
     media_type = "text/event-stream"
@@ -113,11 +114,11 @@ class EventSource(Response):
 
     async def _end(self, scope: Scope) -> None:
         """Tells the server that the answer is at its end, or, where it can't come to one, breaks it off."""
-        last_words = self._farewell if self._why is _Why.CLOSING else b""
+        is_closing = self._why is _Why.CLOSING
+        if self._why is _Why.BLOCKED or (is_closing and not self._farewell):
+            return await scope["connection"].aborted()
         try:
-            if self._why is _Why.BLOCKED:
-                raise TimeoutError
             async with asyncio.timeout(FAREWELL_S):
-                await self._send({"type": "http.response.body", "body": last_words})
+                await self._send({"type": "http.response.body", "body": self._farewell if is_closing else b""})
         except TimeoutError:
             await scope["connection"].aborted()

@@ -53,8 +53,11 @@ class RunState:
 
     def ends(self) -> dict[Part, Status]:
         """How those parts ended that did."""
-        states = {part: held.state for part, held in self.parts.items()}
-        return {part: state for part, state in states.items() if state != "waiting" and state != "writing"}
+        ends: dict[Part, Status] = {}
+        for part, held in self.parts.items():
+            if held.state != "waiting" and held.state != "writing":
+                ends[part] = held.state
+        return ends
 
     def _add_text(self, texts: dict[Part, list[str]]) -> None:
         for part, pieces in texts.items():

@@ -1,13 +1,16 @@
-"""A reader of `POST /generate`."""
+"""Readers of both wires."""
 
 import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from httpx_sse import connect_sse
+
+from app.sse import CODES
 
 ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": "45"}
 Event = tuple[str, str, str]  # the event field, the code, the text
@@ -25,12 +28,14 @@ def read(url: str, asked: dict[str, Any] | None = None, seen: Callable[[Event], 
 
 
 def texts(events: list[Event]) -> dict[str, str]:
-    """What the seed's page ends up with, by code."""
+    """What was written in the end, by code: a part that is begun again loses what it held."""
     written: dict[str, str] = {}
     for name, code, text in events:
+        if name == "part_start" and json.loads(text)["attempt"] > 1:
+            written.pop(CODES[json.loads(text)["part"]], None)
         if name == "message":
             written[code] = written.get(code, "") + text
-    return written
+    return {code: text.removeprefix("⮑⮑") for code, text in written.items()}
 
 
 def told(events: list[Event], name: str) -> list[dict[str, Any]]:
@@ -54,3 +59,56 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     while not condition() and time.monotonic() < end:
         threading.Event().wait(0.01)
     return condition()
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event of Wire 2."""
+
+    id: str
+    name: str
+    fields: dict[str, Any]
+
+    @property
+    def seq(self) -> int:
+        return int(self.id.split("-")[1])
+
+
+def start(url: str, asked: dict[str, Any] | None = None, **headers: str) -> str:
+    """Starts a run; returns its address."""
+    answer = httpx.post(f"{url}/runs", json=asked or ASKED, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return f"{url}{answer.headers['location']}"
+
+
+def follow(run: str, last: str = "", seen: Callable[[Told], None] = lambda _: None) -> list[Told]:
+    """What is told of a run behind the event with the id `last`, to its end; `seen` is called with each as it comes."""
+    headers, events = {"Last-Event-ID": last} if last else {}, list[Told]()
+    with httpx.Client(timeout=20) as client, connect_sse(client, "GET", f"{run}/events", headers=headers) as sse:
+        for event in sse.iter_sse():
+            if not event.data:  # which is no event, WHATWG HTML §9.2.6
+                continue
+            events.append(Told(event.id, event.event, json.loads(event.data)))
+            seen(events[-1])
+    return events
+
+
+def decoded(body: bytes) -> list[Told]:
+    """The events that are complete in what was received: those whose blank line has come."""
+    frames = [frame.split("\n") for frame in body[: body.rfind(b"\n\n") + 2].decode().split("\n\n") if "id: " in frame]
+    return [
+        Told(place.removeprefix("id: "), name.removeprefix("event: "), json.loads(fields.removeprefix("data: ")))
+        for place, name, fields in frames
+    ]
+
+
+def written(events: list[Told]) -> dict[str, str]:
+    """The text of each part, as a page puts it together."""
+    texts: dict[str, str] = {}
+    for event in events:
+        part = event.fields.get("part", "")
+        if event.name == "part_start":
+            texts[part] = ""
+        elif event.name == "fragment":
+            texts[part] += event.fields["text"]
+    return texts
