@@ -181,9 +181,10 @@ async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
     if len(handlers) < len(run_manager.handlers):
         await run_manager.on_llm_new_token(text, chunk=_said(text))
         return
+    said = _said(text)
     for handler in handlers:
         await handler.on_llm_new_token(
-            text, chunk=_said(text), run_id=run_manager.run_id, parent_run_id=run_manager.parent_run_id
+            text, chunk=said, run_id=run_manager.run_id, parent_run_id=run_manager.parent_run_id
         )
 
 
