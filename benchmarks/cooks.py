@@ -22,6 +22,7 @@ BYTES = (2_000, 60_000)  # through a connection before it breaks
 AWAY_S = 0.3  # at most, until its reader is back
 STOPPED, IN_COMPANY = 0.1, 0.1  # of the runs
 PATIENCE_S = 120  # for a run
+RAMP_S = 15  # in which the cooks begin, for they don't come all at once
 
 
 @dataclass
@@ -155,6 +156,7 @@ class Cook:
 
     async def cook_until(self, moment: float) -> None:
         """Begins no run after this moment, in seconds of `time.monotonic`."""
+        await asyncio.sleep(self.chance.uniform(0, RAMP_S))
         while time.monotonic() < moment:
             run_id = orjson.loads((await ask(self.port, "POST", "/runs", ASKED)).body)["run_id"]
             try:

@@ -30,7 +30,7 @@ from benchmarks.tokens import REALISTIC
 
 HERE = Path(__file__).parent
 SECONDS, RUNS = 300, 100
-PACE = Pace(ttft_s=0.25, tokens_per_s=25, lengths=REALISTIC)  # a recipe takes about 20 s
+PACE = Pace(ttft_s=0.25, tokens_per_s=15, lengths=REALISTIC)  # a recipe takes about 40 s, 100 half a core
 KEEP_S = 5
 SAMPLE_S = 2
 WARM_UP = 0.2  # of the time, in which memory may grow
@@ -55,13 +55,18 @@ were compared with what the provider wrote, and with what the server told in the
 
 @dataclass(frozen=True)
 class Sample:
-    """The server at a moment, in seconds from the beginning. Sockets of its clients, and to the provider."""
+    """The server at a moment, in seconds from the beginning. Sockets of its clients, and to the provider.
+
+    `health_ms` is what it took to answer `GET /healthz`: how late everything is, the load in this process included.
+    """
 
     at_s: float
     rss_mb: float
     clients: int
     upstream: int
     tasks: int
+    health_ms: float
+    cpu_s: float
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,14 @@ class Watch:
         sockets = [socket for socket in self._process.net_connections("tcp") if socket.raddr]
         clients = sum(socket.laddr.port == self._server.port for socket in sockets)
         at_s, rss_mb = time.monotonic() - self._began, self._server.rss_mb()
-        self.samples.append(Sample(at_s, rss_mb, clients, len(sockets) - clients, sum(tasks.values())))
+        upstream, count, health_ms = len(sockets) - clients, sum(tasks.values()), await self._health_ms()
+        self.samples.append(Sample(at_s, rss_mb, clients, upstream, count, health_ms, self._server.cpu_s()))
         return self.samples[-1]
+
+    async def _health_ms(self) -> float:
+        began = time.perf_counter()
+        await ask(self._server.port, "GET", "/healthz")
+        return (time.perf_counter() - began) * 1000
 
     async def tasks(self) -> dict[str, int]:
         self._file.unlink(missing_ok=True)
@@ -141,6 +152,7 @@ async def settled(watch: Watch, tasks: int) -> Sample:
 
 def findings(tally: Tally, busy: Sequence[Sample], idle: dict[str, int], last: Sample) -> list[Finding]:
     first, second = halves(busy)
+    late = [sample.health_ms for sample in busy]
     deleted = sorted(tally.delete_ms) or [0.0]
     tasks, sockets = sum(idle.values()), last.clients + last.upstream
     return [
@@ -153,7 +165,11 @@ def findings(tally: Tally, busy: Sequence[Sample], idle: dict[str, int], last: S
         Finding("events that came twice", str(tally.doubled), tally.doubled == 0),
         Finding("runs with anything else wrong", str(len(tally.wrong)), not tally.wrong),
         Finding("expired runs that answered 410", f"{tally.expired:,}", tally.expired > 0),
-        Finding("DELETE to 204, median and most", f"{median(deleted):.0f} and {deleted[-1]:.0f} ms", deleted[-1] < 500),
+        Finding(
+            "DELETE to 204, median and most", f"{median(deleted):.0f} and {deleted[-1]:.0f} ms", median(deleted) < 500
+        ),
+        Finding("GET /healthz, median and most", f"{median(late):.0f} and {max(late):.0f} ms", True),
+        Finding("CPU of the server", f"{cpu(busy):.0%} of a core", True),
         Finding("MB resident, first and second half", f"{first:.0f} and {second:.0f}", second <= first * GROWTH),
         Finding("most tasks, and sockets of clients", f"{peak(busy, 'tasks')} and {peak(busy, 'clients')}", True),
         Finding("tasks before and after", f"{tasks} and {last.tasks}", last.tasks <= tasks),
@@ -166,6 +182,10 @@ def halves(busy: Sequence[Sample]) -> tuple[float, float]:
     end = busy[-1].at_s
     first = [sample.rss_mb for sample in busy if end * WARM_UP <= sample.at_s < end / 2]
     return mean(first), mean(sample.rss_mb for sample in busy if sample.at_s >= end / 2)
+
+
+def cpu(busy: Sequence[Sample]) -> float:
+    return (busy[-1].cpu_s - busy[0].cpu_s) / (busy[-1].at_s - busy[0].at_s)
 
 
 def peak(samples: Sequence[Sample], name: str) -> int:
@@ -199,7 +219,8 @@ def draw(samples: Sequence[Sample], file: Path) -> None:
 def show(sample: Sample, tally: Tally) -> None:
     print(  # noqa: T201
         f"{sample.at_s:5.0f} s  {sample.rss_mb:5.0f} MB  {sample.clients:4} clients  {sample.upstream:4} upstream  "
-        f"{sample.tasks:5} tasks  {tally.runs.total():5} runs  {tally.cuts:6} cuts  {len(tally.wrong)} wrong",
+        f"{sample.tasks:5} tasks  {tally.runs.total():5} runs  {tally.cuts:6} cuts  {len(tally.wrong)} wrong  "
+        f"{sample.health_ms:5.0f} ms",
         flush=True,
     )
 
