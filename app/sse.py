@@ -7,11 +7,11 @@ On Wire 2 an event is its line of JSON under its name, with the id to resume fro
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import orjson
 
-from app.eventlog import EVENT_NAMES, Logged, RunEnd, RunEvent, to_json
+from app.eventlog import EVENT_NAMES, Logged, RunEnd, to_json
 from chains.schema import Fragment, Part, PartEnd, PartStart, Recipe
 
 CODES: dict[Part, str] = {
@@ -23,6 +23,7 @@ CODES: dict[Part, str] = {
     "steps": "ste",
 }
 
+PIECE = 64 * 1024  # bytes that wait for one reader, beside those that the server and the system hold for him
 RETRY = b"retry: 1000\n\n"
 FAREWELL = b": the server is being stopped\nretry: 2000\n\n"
 NEW_PARAGRAPH = "⮑⮑"
@@ -31,12 +32,22 @@ _REFERENCES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def wire2(events: Iterable[Logged]) -> bytes:
-    """The bytes of these events."""
-    return b"".join(
-        b"id: %b\nevent: %b\ndata: %b\n\n" % (str(logged.id).encode(), _NAMES[type(logged.event)], logged.json)
-        for logged in events
-    )
+def wire2(logged: Logged) -> bytes:
+    """The bytes of an event."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(logged.id).encode(), _NAMES[type(logged.event)], logged.json)
+
+
+def pieces(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """The frames, as many in one as came together, but not many more than `PIECE` bytes."""
+    held, size = list[bytes](), 0
+    for frame in frames:
+        held.append(frame)
+        size += len(frame)
+        if size >= PIECE:
+            yield b"".join(held)
+            held, size = [], 0
+    if size:
+        yield b"".join(held)
 
 
 class Wire1:
@@ -46,12 +57,9 @@ class Wire1:
         self._with_text: set[Part] = set()
         self._shown: set[Recipe] = set()
 
-    def encode(self, events: Iterable[Logged]) -> bytes:
-        """The bytes of these events."""
-        return b"".join([self._encoded(logged.event) for logged in events])
-
-    def _encoded(self, event: RunEvent) -> bytes:
-        match event:
+    def encode(self, logged: Logged) -> bytes:
+        """The bytes of an event."""
+        match event := logged.event:
             case Fragment(part, text, None):
                 self._with_text.add(part)
                 return _text(part, _escaped(text))
