@@ -92,17 +92,23 @@ def generate(
 
 
 @cli.command()
-def models() -> None:
-    """Shows the registry: each model, its window and output in tokens, whether its key is set, and its steps."""
+def models(
+    server: Annotated[
+        str, typer.Option(metavar="URL", help="A Sizzle that runs, which knows what providers rest after failures.")
+    ] = "http://127.0.0.1:8000",
+) -> None:
+    """Shows the registry: each model, its window and output in tokens, its key, its provider's rest, and its steps."""
     from rich.console import Console
 
     from app.terminal import registry_table
 
     settings = read_settings()
     registry = settings.load_registry()
-    keys = settings.provider_keys()
+    keys, resting = settings.provider_keys(), _resting(server)
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(registry_table(registry, set(keys), settings.choose_models(registry)))
+    console.print(registry_table(registry, set(keys), settings.choose_models(registry), resting or {}))
+    if resting is None:
+        console.print(f"No Sizzle answers at {server}, so nobody knows what providers rest. (--server)", style="dim")
 
 
 @cli.command()
@@ -197,6 +203,17 @@ def _check_picture(path: Path) -> None:
         path.unlink()
 
 
+def _resting(server: str) -> dict[str, float] | None:
+    """For how many seconds each provider that failed too often rests, as the server tells; None if there is none."""
+    import httpx2
+
+    try:
+        told = httpx2.get(f"{server.rstrip('/')}/healthz", timeout=1, trust_env=False).json()
+        return {str(name): float(seconds) for name, seconds in told["resting"].items()}
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
 async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "Scoreboard", console: "Console") -> None:
     from rich.live import Live
 
@@ -222,12 +239,11 @@ async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen"
     from app.eventlog.memory import MemoryEventLog
     from app.main import kitchen
     from app.runs import Runs
-    from chains.recipe import recipe_chain
 
     status = "failed"
     async with (
         kitchen(settings) as models,
-        aclosing(Runs(recipe_chain(models.chosen), MemoryEventLog())) as runs,
+        aclosing(Runs(models.recipe, MemoryEventLog())) as runs,
     ):
         with screen:
             async for events in runs.follow(await runs.start(request)):

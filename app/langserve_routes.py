@@ -16,17 +16,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.refusals import BadInput
 from chains.errors import SizzleError
 from chains.markdown import markdown_chain
-from chains.recipe import ChatModel, recipe_chain, standalone
+from chains.recipe import ChatModel, standalone
 from chains.schema import STEPS, Step
 
 MAX_BATCH = 20  # inputs of one call
 
 
-def add_chain_routes(app: FastAPI, models: Mapping[Step, ChatModel]) -> None:
+def add_chain_routes(app: FastAPI, recipe: Runnable[Any, Any], models: Mapping[Step, ChatModel]) -> None:
     """Adds `/chains/recipe` and `/chains/<step>`, each with its playground, and the index page `/chains`."""
     # LangServe gives its schema of a configurable field, an enum, the field's default as a string
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
-    chains: dict[str, Runnable[Any, str]] = {"recipe": markdown_chain(recipe_chain(models))}
+    chains: dict[str, Runnable[Any, str]] = {"recipe": markdown_chain(recipe)}
     chains |= {step: standalone(step, models[step]) for step in STEPS}
     for name, chain in chains.items():
         add_routes(

@@ -2,14 +2,17 @@
 
 import gc
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
+from langchain_core.runnables import Runnable
 from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
@@ -28,9 +31,10 @@ from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
 from app.traffic import Metered
 from chains.errors import SizzleError
+from chains.pacing import Health
 from chains.providers import ChatModels, ProviderChat
 from chains.recipe import ChatModel, recipe_chain
-from chains.schema import Step
+from chains.schema import Draft, Part, RecipeRequest, Step
 from chains.transport import Warmth, http_client
 
 logger = logging.getLogger(__name__)
@@ -98,10 +102,8 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
             aclosing(Broadcasts(models.completing)) as app.state.broadcasts,
         ):
             app.state.models = models
-            add_chain_routes(app, models.choosable)
-            app.mount(
-                "/v1", openai_app(recipe_chain(models.choosable, models.others), _owners(models), settings.keep_alive_s)
-            )
+            add_chain_routes(app, models.recipe_on_any, models.choosable)
+            app.mount("/v1", openai_app(models.recipe_on_any, _owners(models), settings.keep_alive_s))
             with app.state.closing.at_signals(), app.state.closing.telling(app.state.runs.close):
                 yield
 
@@ -110,17 +112,22 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
 
 def _runs(settings: Settings, models: "Models") -> Runs:
     log = MemoryEventLog(keep_s=settings.keep_runs_s, limit=2 * settings.max_runs)
-    return Runs(recipe_chain(models.chosen, models.others), log, settings.max_runs)
+    return Runs(models.recipe, log, settings.max_runs)
 
 
 @dataclass(frozen=True)
 class Models:
-    """A model for each step, as the settings chose it and with the configurable field `model`, and all by name."""
+    """A model for each step, as the settings chose it and with the configurable field `model`, and all by name.
+
+    `recipe` and `recipe_on_any` are the chains made of the former; `health` is of the providers, by name.
+    """
 
     chosen: Mapping[Step, ProviderChat]
-    others: Mapping[Step, Sequence[ProviderChat]]
     choosable: Mapping[Step, ChatModel]
     completing: Mapping[str, ProviderChat]
+    recipe: Runnable[RecipeRequest | Draft, dict[Part, Any]]
+    recipe_on_any: Runnable[RecipeRequest | Draft, dict[Part, Any]]
+    health: Mapping[str, Health]
     warmth: Warmth
 
 
@@ -141,11 +148,26 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
         if STANDIN in usable:
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
         async with http_client() as http:
-            maker = ChatModels(registry, chosen, settings.provider_keys(), http)
-            warmth = Warmth(http, maker.addresses())
-            yield Models(
-                maker.as_chosen(), maker.others(usable), maker.choosable(usable), maker.completing(usable), warmth
-            )
+            yield _models(ChatModels(registry, chosen, settings.provider_keys(), http), usable, settings)
+
+
+def _models(made: ChatModels, usable: Collection[str], settings: Settings) -> Models:
+    recipe = partial(
+        recipe_chain,
+        others=made.others(usable),
+        deadline_s=settings.run_deadline_s,
+        hedge_after_s=settings.hedge_after_s,
+    )
+    chosen, choosable = made.as_chosen(), made.choosable(usable)
+    return Models(
+        chosen=chosen,
+        choosable=choosable,
+        completing=made.completing(usable),
+        recipe=recipe(chosen),
+        recipe_on_any=recipe(choosable),
+        health=made.health,
+        warmth=Warmth(made.http, made.addresses()),
+    )
 
 
 def _standin(settings: Settings) -> AbstractContextManager[str]:

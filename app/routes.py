@@ -26,5 +26,10 @@ async def page(request: Request) -> FileResponse:
 
 @router.get("/healthz")
 async def health(request: Request) -> dict[str, object]:
-    """That the server is up, which model writes each step, and whether the rule-based stand-in is among them."""
-    return {"status": "ok", **request.app.state.about}
+    """That the server is up, which model writes each step, and whether the rule-based stand-in is among them.
+
+    `resting` has the seconds for which providers rest that failed too often.
+    """
+    state = request.app.state
+    rests = {name: round(health.rests_for, 1) for name, health in state.models.health.items() if health.rests_for}
+    return {"status": "ok", **state.about, "resting": rests}

@@ -45,6 +45,10 @@ class Settings(BaseSettings):
         default=(), description="further origins that may call the server from a browser, separated by commas"
     )
     keep_alive_s: float = Field(default=15, gt=0, le=600, description="seconds between comments on a silent stream")
+    run_deadline_s: float = Field(default=120, gt=0, le=3600, description="seconds in which a recipe has to be written")
+    hedge_after_s: float | None = Field(
+        default=None, gt=0, description="seconds without a first token, then another model is asked too"
+    )
     max_runs: int = Field(default=500, ge=1, description="recipes at most that are being written at a time")
     keep_runs_s: float = Field(default=900, gt=0, description="seconds that a run is kept after its end")
     send_timeout_s: float = Field(default=30, gt=0, description="seconds that a reader may block his stream")

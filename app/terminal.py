@@ -120,8 +120,13 @@ def _state(status: str, message: str | None) -> tuple[str, str]:
     return message or status, "red" if status == "failed" else "yellow"
 
 
-def registry_table(registry: Registry, with_key: set[str], chosen: Mapping[Step, str]) -> Table:
-    """The models of the registry with their windows and outputs in tokens, keys, and the steps that they write."""
+def registry_table(
+    registry: Registry, with_key: set[str], chosen: Mapping[Step, str], resting: Mapping[str, float]
+) -> Table:
+    """The models of the registry with their windows and outputs in tokens, keys, and the steps that they write.
+
+    `resting` has the seconds for which a provider rests that failed too often.
+    """
     table = Table(box=box.SIMPLE)
     for heading in ("Model", "Id"):
         table.add_column(heading, no_wrap=True, overflow="fold")
@@ -133,5 +138,8 @@ def registry_table(registry: Registry, with_key: set[str], chosen: Mapping[Step,
         provider = registry.providers[model.provider]
         key = "not needed" if not provider.needs_key else "set" if model.provider in with_key else "missing"
         steps = ", ".join(step for step, writer in chosen.items() if writer == name)
-        table.add_row(name, model.id, provider.label, key, steps, f"{model.context_window:,}", f"{model.max_output:,}")
+        rests = f", rests for {resting[model.provider]:.0f} s" if model.provider in resting else ""
+        table.add_row(
+            name, model.id, provider.label + rests, key, steps, f"{model.context_window:,}", f"{model.max_output:,}"
+        )
     return table

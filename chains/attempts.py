@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from random import uniform
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import ConfigurableFieldSpec, Runnable, RunnableConfig
 from typing_extensions import override
 
 from chains.errors import ProviderError
+from chains.hedging import Hedging
 
 MOST = 3
 PAUSE_S = (0.2, 0.6)  # before the same model is asked again; by chance, so that not all come back at once
@@ -25,9 +26,16 @@ class Attempts(Runnable[Variables, str]):
     model, by the configurable field, has that one only.
     """
 
-    def __init__(self, written: Sequence[Runnable[Variables, str]], models: Sequence[Any]) -> None:
+    def __init__(
+        self, written: Sequence[Runnable[Variables, str]], models: Sequence[Any], hedging: Hedging | None = None
+    ) -> None:
         """`written` is the step on each of its `models`."""
-        self._written, self._models = written, models
+        self._written, self._models, self._hedging = written, models, hedging
+
+    @property
+    @override
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        return self._written[0].config_specs
 
     @override
     def invoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> str:
@@ -47,7 +55,11 @@ class Attempts(Runnable[Variables, str]):
         raise AssertionError("the last attempt returns or raises")
 
     async def _write(self, turn: int, input: Variables, config: RunnableConfig | None) -> str:
-        return await self._written[turn].ainvoke(input, config)
+        written = self._written[turn]
+        other = self._awake(_behind(turn, self._turns(config))) if self._hedging else None
+        if self._hedging is None or other is None:
+            return await written.ainvoke(input, config)
+        return await self._hedging.ainvoke(written, self._written[other], input, config)
 
     def _turns(self, config: RunnableConfig | None) -> range:
         names_its_model = "model" in (config or {}).get("configurable", {})
@@ -63,7 +75,12 @@ class Attempts(Runnable[Variables, str]):
         if error.retry_after is not None and error.retry_after < left:
             await asyncio.sleep(error.retry_after)
             return turn
-        other = self._awake([*turns[turn + 1 :], *turns[:turn]])
+        other = self._awake(_behind(turn, turns))
         if other is None:
             await asyncio.sleep(uniform(*PAUSE_S))  # noqa: S311  a pause, not a secret
         return turn if other is None else other
+
+
+def _behind(turn: int, turns: range) -> list[int]:
+    """The others, those behind `turn` first."""
+    return [*turns[turn + 1 :], *turns[:turn]]

@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableLambda
 
-from chains.schema import Fragment, Language, Part, PartEnd, Proposal, RecipeRequest, Update
+from chains.schema import Fragment, Language, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest, Update
 from chains.streaming import astream_fragments
 
 HEADINGS: dict[Language, dict[Part, str]] = {
@@ -26,6 +26,12 @@ HEADINGS: dict[Language, dict[Part, str]] = {
         "nutrition": "알아 두면 좋은 것",
         "alternates": "다른 아이디어",
     },
+}
+
+
+ONCE_MORE: dict[Language, str] = {
+    "en": "That broke off. Once more from the beginning:",
+    "ko": "중간에 끊겼어요. 처음부터 다시 씁니다:",
 }
 
 
@@ -49,13 +55,16 @@ class MarkdownWriter:
     """Puts the parts, which are written at the same time, one after the other.
 
     A part that is ready early is held back until those before it have ended; nothing is lost and nothing comes twice.
+    What can be read already can't be taken back: an attempt behind it says that the part begins once more.
     """
 
     def __init__(self, language: Language = "en") -> None:
-        self._headings = HEADINGS[language]
+        self._headings, self._once_more = HEADINGS[language], ONCE_MORE[language]
         self._held: dict[Part, str] = dict.fromkeys(self._headings, "")
         self._waiting = list(self._headings)
         self._ended: set[Part] = set()
+        self._read: set[Part] = set()
+        self._ideas: set[Recipe] = set()
         self._title = ""
 
     def write(self, update: Update) -> str:
@@ -64,8 +73,10 @@ class MarkdownWriter:
             case Proposal(recipes, picked) if not self._title:
                 self._title = f"# {recipes[picked].name}\n\n{recipes[picked].intro}\n"
                 return self._title + self._heading() + self._readable()
+            case PartStart(part, attempt) if attempt > 1 and part != "alternates":  # whose ideas still hold
+                self._held[part] = f"\n\n> {self._once_more}\n\n" if part in self._read else ""
             case Fragment(part, text, recipe):
-                self._held[part] += f"- **{recipe.name}**: {recipe.intro}\n" if recipe else text
+                self._held[part] += self._idea(recipe) if recipe else text
             case PartEnd(part, _, message=message):
                 self._held[part] += f"\n\n> {message}" if message else ""
                 self._ended.add(part)
@@ -76,6 +87,11 @@ class MarkdownWriter:
         # without a dish there is nothing to read before everything has ended
         return self._heading() + self._readable() if len(self._ended) == len(self._held) else ""
 
+    def _idea(self, recipe: Recipe) -> str:
+        told = recipe in self._ideas
+        self._ideas.add(recipe)
+        return "" if told else f"- **{recipe.name}**: {recipe.intro}\n"
+
     def _readable(self) -> str:
         text = ""
         while self._waiting:
@@ -83,6 +99,8 @@ class MarkdownWriter:
             told = self._held[part].rstrip("\n")  # newlines wait for what is behind them: text, or the part's end
             self._held[part] = self._held[part][len(told) :]
             text += told
+            if told:
+                self._read.add(part)
             if part not in self._ended:
                 break
             del self._waiting[0]

@@ -19,6 +19,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
+from chains.deadline import Patience
 from chains.errors import EmptyAnswer, PromptTooLong, ProviderError, Refused, Truncated
 from chains.faults import in_our_words, kind
 from chains.merging import (
@@ -122,20 +123,15 @@ class ProviderChat(ChatOpenAI):
     async def _in_time(self, payload: Chunk) -> AsyncGenerator[Chunk]:
         """The chunks as they come. Raises `TimeoutError` when no token does, whatever comments come in its place."""
         now = asyncio.get_running_loop().time
-        ends = now() + self.first_token_s
-        async with asyncio.timeout_at(ends):
-            stream = await merged_stream(self.root_async_client, payload)
-        async with stream as chunks:
-            while True:
-                try:
-                    # around each wait and not around all, for the chunks may be read by one task after another
-                    async with asyncio.timeout_at(ends):
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                if is_progress(chunk):
-                    ends = now() + self.next_token_s
-                yield chunk
+        patience = Patience(now() + self.first_token_s)
+        try:
+            async with await patience.wait(merged_stream(self.root_async_client, payload)) as chunks:
+                while (chunk := await patience.wait(anext(chunks, None))) is not None:
+                    if is_progress(chunk):
+                        patience.ends = now() + self.next_token_s
+                    yield chunk
+        finally:
+            patience.close()
 
     def _check_end(self, written: bool, reason: str | None) -> None:
         if not written and reason == "length":

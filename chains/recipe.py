@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.language_models import LanguageModelInput
@@ -31,6 +32,7 @@ from typing_extensions import override
 
 from chains.attempts import Attempts, Variables
 from chains.errors import ProposalError, ProviderError, SizzleError, Truncated
+from chains.hedging import Hedging
 from chains.parsers import TextParser, WholeText
 from chains.prompts import PROMPTS
 from chains.schema import PARTS, STEP_REQUESTS, Draft, Failed, Part, Recipe, RecipeRequest, Step
@@ -50,6 +52,7 @@ def recipe_chain(
     models: Mapping[Step, ChatModel],
     others: Mapping[Step, Sequence[ChatModel]] | None = None,
     deadline_s: float = DEADLINE_S,
+    hedge_after_s: float | None = None,
 ) -> Runnable[RecipeRequest | Draft, dict[Part, Any]]:
     """From a `RecipeRequest`, or its dict, to each part's text; the alternates are a list of `Recipe`.
 
@@ -57,9 +60,11 @@ def recipe_chain(
     siblings. Its tokens come out while it runs as `astream_events`: see `astream_fragments`.
 
     `others` are the models that a step is tried on when its own fails. What is not written `deadline_s` seconds after
-    the beginning has failed. Of a `Draft` only what is missing is written.
+    the beginning has failed. A call that wrote nothing for `hedge_after_s` seconds is made to the next model, too.
+    Of a `Draft` only what is missing is written.
     """
-    steps = {name: attempts(name, [model, *(others or {}).get(name, ())]) for name, model in models.items()}
+    hedging = Hedging(hedge_after_s) if hedge_after_s else None
+    steps = {name: attempts(name, [model, *(others or {}).get(name, ())], hedging) for name, model in models.items()}
     picked = RunnableLambda(pick)
     ingredients_then_steps = (
         RunnablePassthrough.assign(ingredients=part("ingredients", steps["ingredients"]))
@@ -85,10 +90,10 @@ def step(name: Step, model: ChatModel, parser: StrOutputParser | None = None) ->
     return (PROMPTS[name] | model | (parser or TextParser())).with_config(metadata={"step": name})
 
 
-def attempts(name: Step, models: Sequence[ChatModel]) -> Attempts:
+def attempts(name: Step, models: Sequence[ChatModel], hedging: Hedging | None = None) -> Attempts:
     """A step on the first of these models, and when that fails on the next."""
     kind = Proposing if name == "proposal" else Attempts
-    return kind(written=[step(name, model) for model in models], models=models)
+    return kind([step(name, model) for model in models], models, hedging)
 
 
 def standalone(name: Step, model: ChatModel) -> Runnable[Any, str]:
@@ -193,16 +198,14 @@ class Filling(AsyncCallbackHandler):
 
     def __init__(self, shortlist: Shortlist) -> None:
         self._shortlist = shortlist
-        self._text, self._count = "", 0
+        self._texts: dict[UUID, str] = {}  # by the call, of which there are two where one is hedged
 
     @override
-    async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **kwargs: Any) -> None:
-        self._text += str(token)
+    async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any) -> None:
+        text = self._texts[run_id] = self._texts.get(run_id, "") + str(token)
         if "}" in token:
-            recipes = recipes_in(self._text)
-            for recipe in recipes[self._count :]:
+            for recipe in recipes_in(text):
                 self._shortlist.add(recipe)
-            self._count = len(recipes)
 
 
 async def pick(inputs: Variables) -> Variables:

@@ -61,6 +61,8 @@ class _Call:
     """A call to a model on behalf of a part: when, and how it went on. Seconds of the process's clock."""
 
     part: Part
+    provider: str
+    model: str
     asked: float
     first: float | None = None
     tokens: int | None = None
@@ -74,6 +76,7 @@ class _Reader:
     def __init__(self, attempts: Mapping[Part, int]) -> None:
         self._attempts = Counter(attempts)
         self._calls: dict[str, _Call] = {}  # by LangChain's id of the run
+        self._tries: dict[Part, list[_Call]] = {}  # the attempts at each part
         self._ended: set[Part] = set()
         self._shortlist: Shortlist | None = None
         self._alternates: list[Update] = []
@@ -84,7 +87,10 @@ class _Reader:
             return self._token(self._calls[told["run_id"]], told["data"]["chunk"].text)
         match told:
             case {"event": "on_chat_model_start", "run_id": run_id, "metadata": {"step": step} as metadata}:
-                return self._asked(run_id, _part(step), metadata["provider"], metadata["model"])
+                self._calls[run_id] = call = _Call(
+                    _part(step), metadata["provider"], metadata["model"], asked=perf_counter()
+                )
+                return [] if metadata.get("hedge") else self._begin(call)
             case {"event": "on_chat_model_end", "run_id": run_id, "data": {"output": AIMessage() as message}}:
                 return self._answered(self._calls[run_id], message)
             case {"event": "on_chain_end", "name": "pick", "data": {"output": {"shortlist": shortlist}}}:
@@ -96,21 +102,28 @@ class _Reader:
             case _:
                 return []
 
-    def _asked(self, run_id: str, part: Part, provider: str, model: str) -> list[Update]:
+    def _begin(self, call: _Call) -> list[Update]:
+        """An attempt at the part by this call, whose text is the part's from now on."""
+        part = call.part
         self._attempts[part] += 1
-        self._calls[run_id] = _Call(part, asked=perf_counter())
+        self._tries.setdefault(part, []).append(call)
         # the ideas of an earlier attempt still hold
         held = self._alternates if part == "alternates" else []
-        return [PartStart(part, self._attempts[part], provider, model), *held]
+        return [PartStart(part, self._attempts[part], call.provider, call.model), *held]
 
     def _token(self, call: _Call, text: str) -> list[Update]:
         if not text:
             return []
+        begun: list[Update] = []
+        if call is not self._tries[call.part][-1]:  # one of two of which the first to write goes on
+            if call in self._tries[call.part] or self._tries[call.part][-1].first:
+                return []
+            begun = self._begin(call)
         call.first = call.first or perf_counter()
         if call.part == "alternates":  # JSON is no text for people: its recipes come as they are complete
-            return []
+            return begun
         call.texts.append(valid(text))
-        return [Fragment(call.part, call.texts[-1])]
+        return [*begun, Fragment(call.part, call.texts[-1])]
 
     def _answered(self, call: _Call, message: AIMessage) -> list[Update]:
         call.finish_reason = message.response_metadata.get("finish_reason")
@@ -131,7 +144,7 @@ class _Reader:
     def _end(self, part: Part, output: Any) -> list[Update]:
         if part in self._ended:  # a part and the branch in it end under one name
             return []
-        calls = [call for call in self._calls.values() if call.part == part]
+        calls = self._tries.get(part, [])
         if not calls and not isinstance(output, Failed):  # it was kept
             return []
         self._ended.add(part)

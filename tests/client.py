@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
+from app.sse import CODES
+
 ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": "45"}
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates, as each client else does, takes 40 ms
 Event = tuple[str, str, str]  # the event field, the code, the text
@@ -32,12 +34,14 @@ def read(url: str, asked: dict[str, Any] | None = None, seen: Callable[[Event], 
 
 
 def texts(events: list[Event]) -> dict[str, str]:
-    """What the seed's page ends up with, by code."""
+    """What was written in the end, by code: a part that is begun again loses what it held."""
     written: dict[str, str] = {}
     for name, code, text in events:
+        if name == "part_start" and json.loads(text)["attempt"] > 1:
+            written.pop(CODES[json.loads(text)["part"]], None)
         if name == "message":
             written[code] = written.get(code, "") + text
-    return written
+    return {code: text.removeprefix("⮑⮑") for code, text in written.items()}
 
 
 def told(events: list[Event], name: str) -> list[dict[str, Any]]:

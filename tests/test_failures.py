@@ -103,7 +103,7 @@ def test_too_few_recipes_are_asked_for_once_more(serve_scripts: ServeScripts) ->
     assert told(events, "end")[0]["status"] == "ok"
 
 
-@pytest.mark.parametrize("proposed", ["I can't.", "[]", json.dumps(RECIPES[:1]), ""])
+@pytest.mark.parametrize("proposed", ["I can't.", "[]", json.dumps(RECIPES[:1])])
 def test_too_few_recipes_twice_fail_the_run(serve_scripts: ServeScripts, proposed: str) -> None:
     """After the second such list the run fails with a clear message."""
     url, provider = serve_scripts({"proposal": [proposed]})

@@ -1,0 +1,77 @@
+"""Hedging: a call that is slow to begin is made to another model too, and whichever writes first goes on.
+
+At most one call in ten is made twice, so that a slow hour of all providers is not answered with twice the load.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import merge_configs
+from typing_extensions import override
+
+SHARE = 0.1  # of the calls
+
+Written = Runnable[dict[str, Any], str]
+
+
+class Hedging:
+    """Makes calls, and the second ones of those that have not begun to write after `after_s` seconds."""
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._calls, self._extra = 0, 0
+
+    async def ainvoke(self, first: Written, other: Written, input: Any, config: RunnableConfig | None) -> str:
+        """The text of whichever begins first; the other call is closed. Raises what the last one raised."""
+        self._calls += 1
+        calls = [_Call(first, input, config)]
+        try:
+            await asyncio.wait({calls[0].begun}, timeout=self._after_s)
+            if not calls[0].begun.done() and self._extra < int(self._calls * SHARE):
+                self._extra += 1
+                calls.append(_Call(other, input, merge_configs(config, {"metadata": {"hedge": True}})))
+            ahead = await _first_to_begin(calls)
+            for call in calls:
+                if call is not ahead:
+                    call.task.cancel()
+            return await ahead.task
+        finally:
+            for call in calls:
+                call.task.cancel()
+            await asyncio.gather(*(call.task for call in calls), return_exceptions=True)
+
+
+class _Call(AsyncCallbackHandler):
+    """A call under way. `begun` is done with its first token, or when it has failed."""
+
+    def __init__(self, written: Written, input: Any, config: RunnableConfig | None) -> None:
+        self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.task = asyncio.ensure_future(written.ainvoke(input, merge_configs(config, {"callbacks": [self]})))
+        self.task.add_done_callback(lambda _: self._begin())
+
+    @property
+    def has_failed(self) -> bool:
+        return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
+
+    @override
+    async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **kwargs: Any) -> None:
+        if token:
+            self._begin()
+
+    def _begin(self) -> None:
+        with suppress(asyncio.InvalidStateError):
+            self.begun.set_result(None)
+
+
+async def _first_to_begin(calls: list[_Call]) -> _Call:
+    """The first that writes, or the last that fails."""
+    left = list(calls)
+    while True:
+        await asyncio.wait({call.begun for call in left}, return_when=asyncio.FIRST_COMPLETED)
+        for call in [call for call in left if call.begun.done()]:
+            if len(left) == 1 or not call.has_failed:
+                return call
+            left.remove(call)
