@@ -55,10 +55,9 @@ def test_a_run_is_told_from_its_start_to_its_end(serve_scripts: ServeScripts) ->
     assert named(events, "proposal")[-1]["recipes"][2] == DISH
 
 
-def test_a_stream_says_when_to_come_back_and_is_no_cache(serve_scripts: ServeScripts) -> None:
+def test_a_stream_says_when_to_come_back_and_is_no_cache(sizzle_url: str) -> None:
     """It begins with `retry:`, and no proxy is to keep or hold back what is behind it."""
-    url, _ = serve_scripts()
-    answer = ask("GET", f"{start(url)}/events")
+    answer = ask("GET", f"{start(sizzle_url)}/events")
     assert answer.content.startswith(RETRY + b"id: ")
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert [answer.headers[name] for name in ("cache-control", "x-accel-buffering")] == ["no-store", "no"]
@@ -129,19 +128,17 @@ def test_a_reader_whose_socket_is_cut_reads_exactly_the_rest(serve_scripts: Serv
     assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
 
 
-def test_every_event_is_a_place_to_go_on_from(serve_scripts: ServeScripts) -> None:
-    """Behind each id of an ended run come exactly the events after it."""
-    url, _ = serve_scripts()
-    address = start(url)
+def test_any_event_is_a_place_to_go_on_from(sizzle_url: str) -> None:
+    """Behind any id of an ended run come exactly the events after it."""
+    address = start(sizzle_url)
     events = follow(address)
-    for place, event in enumerate(events[:-1], start=1):
-        assert follow(address, event.id) == events[place:]
+    for place in range(1, len(events), 7):
+        assert follow(address, events[place - 1].id) == events[place:]
 
 
-def test_one_who_has_read_everything_is_told_to_stop(serve_scripts: ServeScripts) -> None:
+def test_one_who_has_read_everything_is_told_to_stop(sizzle_url: str) -> None:
     """204 for the end's id, which ends a native EventSource, and only for it."""
-    url, _ = serve_scripts()
-    address = start(url)
+    address = start(sizzle_url)
     events = follow(address)
     for event in events[-2:]:
         answer = ask("GET", f"{address}/events", headers={"Last-Event-ID": event.id})
@@ -149,20 +146,18 @@ def test_one_who_has_read_everything_is_told_to_stop(serve_scripts: ServeScripts
 
 
 @pytest.mark.parametrize("last", ["abcd0123-4", "{epoch}-100000", "{epoch}-0", ""])
-def test_an_id_that_is_not_of_this_run_starts_over(serve_scripts: ServeScripts, last: str) -> None:
+def test_an_id_that_is_not_of_this_run_starts_over(sizzle_url: str, last: str) -> None:
     """Of another epoch, or beyond the end: the run is told from its first event on."""
-    url, _ = serve_scripts()
-    address = start(url)
+    address = start(sizzle_url)
     events = follow(address)
     epoch = events[0].id.split("-")[0]
     assert follow(address, last.format(epoch=epoch)) == events
 
 
 @pytest.mark.parametrize("last", ["x", "1", "abc-", "abc-x", "-1", "abcd0123-4-5", "ABCD0123-4"])
-def test_what_is_no_id_is_a_422(serve_scripts: ServeScripts, last: str) -> None:
+def test_what_is_no_id_is_a_422(sizzle_url: str, last: str) -> None:
     """It names the header and what is right."""
-    url, _ = serve_scripts()
-    answer = ask("GET", f"{start(url)}/events", headers={"Last-Event-ID": last})
+    answer = ask("GET", f"{start(sizzle_url)}/events", headers={"Last-Event-ID": last})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["field"] == "Last-Event-ID"
 
@@ -415,10 +410,9 @@ def test_those_who_follow_see_the_run_stopped(serve_scripts: ServeScripts) -> No
     assert statuses(follow(address, seen=stop)) == ["cancelled"]
 
 
-def test_stopping_what_has_ended_changes_nothing(serve_scripts: ServeScripts) -> None:
+def test_stopping_what_has_ended_changes_nothing(sizzle_url: str) -> None:
     """It is a 204 again, and the run stays `ok`."""
-    url, _ = serve_scripts()
-    address = start(url)
+    address = start(sizzle_url)
     events = follow(address)
     assert [ask("DELETE", address).status_code for _ in range(2)] == [204, 204]
     assert follow(address) == events
