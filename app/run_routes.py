@@ -136,7 +136,7 @@ async def _wire1(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:
     wire = Wire1()
     async with aclosing(runs.follow(run_id)) as news:
         async for events in news:
-            for piece in pieces(map(wire.encode, events)):
+            for piece in pieces(wire.encode, events):
                 yield piece
 
 
@@ -144,7 +144,7 @@ async def _wire2(runs: Runs, run_id: UUID, last: EventId | None) -> AsyncGenerat
     yield RETRY
     async with aclosing(runs.follow(run_id, last)) as news:
         async for events in news:
-            for piece in pieces(map(wire2, events)):
+            for piece in pieces(wire2, events):
                 yield piece
 
 
