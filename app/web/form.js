@@ -41,10 +41,28 @@ export function fill(text) {
   ingredientsOnHand.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
+/** Shows what a run was asked for. */
+export function recall(asked) {
+  forgive();
+  ingredientsOnHand.value = asked.ingredientsOnHand;
+  prepTime.value = asked.prepTime;
+  if (prepTime.selectedIndex < 0) prepTime.add(minutes(asked.prepTime));
+}
+
+// A time that the page does not offer, but others may ask for.
+function minutes(n) {
+  const option = new Option("", n, false, true);
+  say(option, "minutes", { n });
+  return option;
+}
+
 export function clear() {
   ingredientsOnHand.value = "";
   prepTime.selectedIndex = [...prepTime.options].findIndex((option) => option.defaultSelected);
   forgive();
+}
+
+export function focus() {
   ingredientsOnHand.focus();
 }
 

@@ -4,10 +4,15 @@ import { Lines } from "./lines.js";
 import { hush, say } from "./words.js";
 
 const template = document.getElementById("panel");
+const idea = document.getElementById("idea");
 
 export class Panel {
+  attempt = 0;
   #find;
   #lines;
+  #again;
+  #model = null;
+  #language = "en";
 
   constructor(section) {
     this.section = section;
@@ -16,6 +21,7 @@ export class Panel {
     section.setAttribute("aria-labelledby", `${this.part}-title`);
     this.#find = (selector) => section.querySelector(selector);
     this.#lines = new Lines(this.#find(".body"));
+    this.#again = this.#button();
     say(this.#find(".hint"), `hint_${this.part}`);
     this.reset();
   }
@@ -32,50 +38,106 @@ export class Panel {
     return this.#find(".body").textContent;
   }
 
-  reset() {
-    this.#lines.clear();
-    this.#find(".trouble").textContent = "";
-    hush(this.#find(".figures"));
-    this.#enter("idle");
+  /** Whether it is being written once more. */
+  get retried() {
+    return this.open && (this.#stale || this.attempt > 1);
   }
 
-  wait(language) {
+  reset() {
+    this.attempt = 0;
+    this.section.hidden = false;
+    this.#clear();
+    this.#forget();
+    this.#enter("idle");
+    this.offer(false);
+  }
+
+  wait(language, shown) {
     this.reset();
-    this.#find(".body").lang = this.#find(".trouble").lang = language;
+    this.section.hidden = !shown;
+    this.#language = this.#find(".body").lang = this.#find(".trouble").lang = language;
     this.#enter("waiting", `waiting_${this.part}`);
   }
 
-  retry() {
-    this.#lines.clear();
-    this.#enter("waiting", "retrying");
+  start(attempt, model) {
+    this.attempt = attempt;
+    this.#model = model;
+    if (attempt > 1) this.again("retrying");
   }
 
-  write(text) {
+  /** What it holds is no longer counted, but stays, dimmed, until something takes its place. */
+  again(word) {
+    this.#lines.close();
+    this.#forget();
+    this.#stale = this.text !== "" || word === "retrying";
+    this.#enter("waiting", word);
+  }
+
+  write(text, recipe) {
+    if (this.#stale) this.#clear();
     if (this.state === "waiting") this.#enter("writing");
-    this.#lines.append(text);
-  }
-
-  list(recipes) {
-    if (this.state === "waiting") this.#enter("writing");
-    const list = document.createElement("ul");
-    list.setAttribute("role", "list");
-    list.append(...recipes.map(idea));
-    this.#find(".body").replaceChildren(list);
-  }
-
-  explain(reason) {
-    this.#find(".trouble").textContent = reason;
+    if (recipe) this.#list(recipe);
+    else this.#lines.append(text);
   }
 
   end({ status, message, ...figures }) {
-    if (message) this.explain(message);
-    if (status !== "failed" && figures.model) say(this.#find(".figures"), "figures", figures);
+    this.#find(".trouble").textContent = message ?? "";
+    if (status !== "failed" && this.#model) say(this.#find(".figures"), "figures", { model: this.#model, ...figures });
     this.settle(status);
   }
 
   settle(state) {
+    if (this.#stale) this.#clear();
     this.#lines.close();
     this.#enter(state);
+  }
+
+  /** Shows the button that has it written again; one that goes leaves the focus to the title. */
+  offer(whether) {
+    if (!whether && document.activeElement === this.#again) this.#find("h3").focus();
+    this.#again.hidden = !whether;
+  }
+
+  get #stale() {
+    return "stale" in this.section.dataset;
+  }
+
+  set #stale(whether) {
+    this.section.toggleAttribute("data-stale", whether);
+  }
+
+  #button() {
+    const button = this.#find(".again");
+    button.value = this.part;
+    button.id = `${this.part}-again`;
+    button.setAttribute("aria-labelledby", `${this.part}-again ${this.part}-title`);
+    say(button, this.part === "alternates" ? "again_alternates" : "again");
+    return button;
+  }
+
+  #clear() {
+    this.#stale = false;
+    this.#lines.clear();
+  }
+
+  #forget() {
+    this.#find(".trouble").textContent = "";
+    hush(this.#find(".figures"));
+  }
+
+  #list({ name, intro }) {
+    const body = this.#find(".body");
+    const list = body.firstElementChild ?? body.appendChild(document.createElement("ul"));
+    list.setAttribute("role", "list"); // Safari drops the role where list-style is none
+    const item = idea.content.cloneNode(true).firstElementChild;
+    const [strong, span, button] = item.children;
+    strong.textContent = name;
+    span.textContent = intro ?? "";
+    strong.id = `idea-${list.children.length}`;
+    button.id = `cook-${list.children.length}`;
+    button.setAttribute("aria-labelledby", `${button.id} ${strong.id}`);
+    say(button, "cook");
+    list.append(item);
   }
 
   #enter(state, word = state) {
@@ -86,10 +148,8 @@ export class Panel {
   }
 }
 
-function idea({ name, intro }) {
-  const item = document.createElement("li");
-  const strong = document.createElement("strong");
-  strong.textContent = name;
-  item.append(strong, " ", intro ?? "");
-  return item;
+/** The dish of an idea, by the button below it. */
+export function dishOf(button) {
+  const [strong, span] = button.closest("li").children;
+  return { name: strong.textContent, intro: span.textContent };
 }

@@ -1,109 +1,144 @@
-/** The recipe on the page: what each message of a run changes. */
+/** The recipe on the page: what each event of a run changes. */
 
 import { Panel } from "./panels.js";
 import { Timeline } from "./timeline.js";
 import { hush, say } from "./words.js";
 
+// What is written anew with a part, for it was made from it.
+const DEPENDANTS = { alternates: ["ingredients", "intro", "sides", "steps"], ingredients: ["steps"] };
+const LACKING = ["failed", "cut_off", "unfinished"];
+
 export class Recipe {
   #root;
   #dish = document.getElementById("dish");
   #tagline = document.getElementById("tagline");
+  #again = document.getElementById("again");
   #timeline = new Timeline(document.getElementById("timeline"));
   #panels = {};
-  #unwritten = new Map();
-  #booked = false;
-  #models = {};
   #language = "en";
 
   constructor(root) {
     this.#root = root;
     for (const section of root.querySelectorAll("[data-part]")) this.#panels[section.dataset.part] = new Panel(section);
-    document.addEventListener("visibilitychange", () => this.#flush());
   }
 
   get name() {
     return this.#dish.dataset.word ? null : this.#dish.textContent;
   }
 
+  /** The names of the parts that this recipe has. */
+  get parts() {
+    return this.#shown.map((panel) => panel.part);
+  }
+
   /** The parts that are not there as they should be. */
   get missing() {
-    return Object.values(this.#panels).filter((panel) => panel.state !== "ok").map((panel) => panel.part);
+    return this.#shown.filter((panel) => panel.state !== "ok").map((panel) => panel.part);
+  }
+
+  /** The parts that are being written once more. */
+  get retried() {
+    return this.#shown.filter((panel) => panel.retried).map((panel) => panel.part);
   }
 
   get written() {
-    return this.name !== null || Object.values(this.#panels).some((panel) => panel.text !== "");
+    return this.name !== null || this.#shown.some((panel) => panel.text !== "");
   }
 
-  get elapsed() {
-    return this.#timeline.elapsed;
+  attempt(part) {
+    return this.#panels[part].attempt;
   }
 
-  begin(language) {
+  open() {
+    this.reset("opening");
+    hush(this.#tagline);
+  }
+
+  /** A clean sheet for the dish that was chosen, or for one that is still to come. */
+  begin({ language, recipe }, parts, at_ms = 0) {
+    const shown = parts ?? Object.keys(this.#panels).filter((part) => part !== "alternates" || !recipe);
     this.#root.dataset.state = "running";
-    this.#unwritten.clear();
-    this.#models = {};
+    this.#language = language;
     this.#title("choosing");
     hush(this.#tagline);
-    for (const panel of Object.values(this.#panels)) panel.wait(language);
-    this.#language = language;
-    this.#timeline.begin();
+    for (const panel of Object.values(this.#panels)) panel.wait(language, shown.includes(panel.part));
+    this.#timeline.begin(shown, at_ms);
+    if (recipe) this.#name(recipe);
   }
 
-  reset() {
-    this.#root.dataset.state = "idle";
-    this.#unwritten.clear();
-    this.#title("idle_title");
+  reset(state = "idle") {
+    this.#root.dataset.state = state;
+    this.#title(`${state}_title`);
     say(this.#tagline, "idle_tagline");
-    this.#tagline.removeAttribute("lang");
     for (const panel of Object.values(this.#panels)) panel.reset();
     this.#timeline.clear();
   }
 
-  finish(state) {
-    this.#flush();
-    for (const panel of Object.values(this.#panels)) if (panel.open) panel.settle(state);
+  /** Nothing more will come, and nobody said how it ended. */
+  lose() {
+    if (this.written) this.finish("unfinished");
+    else this.reset();
+  }
+
+  finish(state, at_ms) {
+    for (const panel of this.#shown) if (panel.open) panel.settle(state);
     if (!this.name) this.#title("no_dish");
-    this.#timeline.finish();
+    this.#timeline.finish(at_ms);
     this.#root.dataset.state = "finished";
   }
 
-  show(message) {
-    if (message.kind === "fragment") return this.#fragment(message);
-    this.#flush();
-    if (message.part && !(message.part in this.#panels)) return;
-    if (message.kind === "proposal") this.#proposal(message);
-    if (message.kind === "part_start") this.#start(message);
-    if (message.kind === "part_end") this.#end(message);
-    if (message.kind === "error" && message.part) this.#panels[message.part].explain(message.message);
+  show(event) {
+    this.#timeline.hear(event.at_ms);
+    if (event.kind === "proposal") return this.#proposal(event);
+    if (!this.parts.includes(event.part)) return;
+    if (event.kind === "part_start") this.#start(event);
+    if (event.kind === "fragment") this.#fragment(event);
+    if (event.kind === "part_end") this.#end(event);
   }
 
-  #fragment({ part, text }) {
-    this.#timeline.wrote(part);
-    if (part === "alternates") return; // the proposal says the same without markup
-    this.#unwritten.set(part, (this.#unwritten.get(part) ?? "") + text);
-    if (!this.#booked) this.#book();
+  /** Waits for a part to be written once more, which so far stays as it is. */
+  again(part) {
+    if (this.#panels[part].open) return;
+    this.#panels[part].again("retrying");
+    const fromIt = part === "alternates" && this.name ? [] : (DEPENDANTS[part] ?? []);
+    this.#renew(fromIt);
+    if (part === "alternates" && !this.name) this.#title("choosing");
   }
 
-  #book() {
-    this.#booked = true;
-    // No frames come in a hidden tab; timers do.
-    if (document.hidden) setTimeout(() => this.#flush(), 250);
-    else requestAnimationFrame(() => this.#flush());
+  /** Shows which parts can be written again, and whether another idea can be cooked. */
+  offer(rewritable, cookable) {
+    const offered = this.#shown.filter((panel) => rewritable && this.#lacks(panel)).map((panel) => panel.part);
+    const whole = !this.name && offered.includes("alternates");
+    for (const panel of this.#shown) panel.offer(offered.includes(panel.part) && !(whole && panel.part === "alternates"));
+    if (!whole && document.activeElement === this.#again) this.#dish.focus();
+    this.#again.hidden = !whole;
+    for (const button of this.#root.querySelectorAll(".cook")) button.disabled = !cookable;
   }
 
-  #flush() {
-    this.#booked = false;
-    for (const [part, text] of this.#unwritten) this.#panels[part].write(text);
-    this.#unwritten.clear();
+  get #shown() {
+    return Object.values(this.#panels).filter((panel) => !panel.section.hidden);
+  }
+
+  /** Whether a part can be written again: it is not as it should be, what it is made from is there, and it is at rest. */
+  #lacks({ part, state }) {
+    if (!LACKING.includes(state)) return false;
+    if (DEPENDANTS.alternates.includes(part) && !this.name) return false;
+    if (part === "steps" && !["ok", "cut_off"].includes(this.#panels.ingredients.state)) return false;
+    return (DEPENDANTS[part] ?? []).every((dependant) => !this.#panels[dependant].open);
+  }
+
+  #renew(parts) {
+    for (const part of parts) {
+      const panel = this.#panels[part];
+      if (!panel.open) panel.again(panel.text ? "retrying" : `waiting_${part}`);
+    }
   }
 
   #proposal({ recipes, picked }) {
     const dish = recipes[picked];
-    if (dish) this.#name(dish);
-    const others = recipes.filter((_, index) => index !== picked);
-    if (!others.length) return;
-    this.#timeline.wrote("alternates");
-    this.#panels.alternates.list(others);
+    if (!dish) return;
+    if (this.name && this.name !== dish.name) this.#renew(DEPENDANTS.alternates);
+    this.#name(dish);
   }
 
   #name({ name, intro }) {
@@ -116,19 +151,24 @@ export class Recipe {
   }
 
   #title(word) {
-    this.#dish.removeAttribute("lang");
     say(this.#dish, word);
     document.title = "Sizzle";
   }
 
-  #start({ part, attempt, model }) {
-    this.#models[part] = model;
-    if (attempt > 1) this.#panels[part].retry();
-    else this.#timeline.started(part);
+  #start({ part, attempt, model, at_ms }) {
+    const rewritten = !this.#panels[part].open;
+    this.#timeline.started(part, at_ms);
+    if (rewritten) this.again(part);
+    this.#panels[part].start(attempt, model);
   }
 
-  #end({ part, ...end }) {
-    this.#panels[part].end({ model: this.#models[part], ...end });
-    this.#timeline.ended(part, end.status);
+  #fragment({ part, text, recipe, at_ms }) {
+    this.#timeline.wrote(part, at_ms);
+    this.#panels[part].write(text, recipe);
+  }
+
+  #end({ part, at_ms, ...end }) {
+    this.#panels[part].end(end);
+    this.#timeline.ended(part, end.status, at_ms);
   }
 }

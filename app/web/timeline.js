@@ -1,4 +1,4 @@
-/** When each part waited and wrote, in milliseconds since Generate, as this page saw it. CSS turns the numbers into bars. */
+/** When each part waited and wrote, in milliseconds of the run, as its events say. CSS turns the numbers into bars. */
 
 import { hush, say } from "./words.js";
 
@@ -7,7 +7,9 @@ const ORDER = ["nutrition", "alternates", "ingredients", "intro", "sides", "step
 
 export class Timeline {
   #root;
-  #zero = 0;
+  #zero = 0; // the run's beginning, on this page's clock
+  #idle = 0; // how long the run lay ended before a part was written again: not shown
+  #latest = 0;
   #bars = {};
   #running = false;
 
@@ -16,15 +18,20 @@ export class Timeline {
   }
 
   get elapsed() {
-    return performance.now() - this.#zero;
+    return this.#running ? performance.now() - this.#zero - this.#idle : this.#latest;
   }
 
-  begin() {
-    this.#zero = performance.now();
-    this.#bars = Object.fromEntries(ORDER.map((part) => [part, { row: row(part) }]));
+  begin(parts, at_ms) {
+    this.#zero = Infinity;
+    this.#idle = this.#latest = 0;
+    this.hear(at_ms);
+    this.#bars = Object.fromEntries(
+      ORDER.filter((part) => parts.includes(part)).map((part) => [part, { row: row(part), over: false }]),
+    );
     this.#root.querySelector("ol").replaceChildren(...Object.values(this.#bars).map((bar) => bar.row));
     hush(this.#root.querySelector(".sum"));
     this.#root.hidden = false;
+    if (this.#running) return;
     this.#running = true;
     this.#tick();
   }
@@ -34,25 +41,38 @@ export class Timeline {
     this.#root.hidden = true;
   }
 
-  started(part) {
-    this.#mark(part, "start");
+  /** Sets the clock. The event that was longest under way says least of the time, so the earliest zero is the best. */
+  hear(at_ms) {
+    this.#zero = Math.min(this.#zero, performance.now() - at_ms);
   }
 
-  wrote(part) {
+  started(part, at_ms) {
     const bar = this.#bars[part];
-    if ("start" in bar && !("first" in bar)) this.#mark(part, "first");
+    if (Object.values(this.#bars).every((bar) => bar.over)) this.#idle = at_ms - this.#latest;
+    if ("start" in bar) this.#spoil(bar, at_ms - this.#idle);
+    bar.over = false;
+    this.#mark(bar, "start", at_ms);
   }
 
-  ended(part, status) {
+  wrote(part, at_ms) {
     const bar = this.#bars[part];
-    if (!("start" in bar) || "end" in bar) return;
-    this.#mark(part, "end");
+    if ("start" in bar && !("first" in bar)) this.#mark(bar, "first", at_ms);
+  }
+
+  ended(part, status, at_ms) {
+    const bar = this.#bars[part];
+    if (bar.over) return;
+    bar.over = true;
+    this.#latest = at_ms - this.#idle;
+    if (!("start" in bar)) return;
+    this.#mark(bar, "end", at_ms);
     bar.row.dataset.state = status;
-    say(bar.row.querySelector(".times"), "times", { start: bar.start, end: bar.end });
+    say(bar.row.querySelector(".times"), "times", { start: bar.begin ?? bar.start, end: bar.end });
   }
 
-  finish() {
-    for (const part of ORDER) this.ended(part, "stopped");
+  finish(at_ms = this.elapsed + this.#idle) {
+    for (const part of Object.keys(this.#bars)) this.ended(part, "stopped", at_ms);
+    this.#latest = at_ms - this.#idle;
     this.#running = false;
     this.#scale();
     const bars = Object.values(this.#bars);
@@ -61,11 +81,27 @@ export class Timeline {
     say(this.#root.querySelector(".sum"), "sum", { each, total: this.elapsed });
   }
 
-  #mark(part, moment) {
-    const bar = this.#bars[part];
-    bar[moment] = this.elapsed;
+  /** What was written so far is for nothing: it is shown as an attempt before this one. */
+  #spoil(bar, until) {
+    this.#set(bar, "begin", bar.begin ?? bar.start);
+    this.#set(bar, "spoilt", bar.end ?? until);
+    for (const moment of ["first", "end"]) {
+      delete bar[moment];
+      delete bar.row.dataset[moment];
+      bar.row.style.removeProperty(`--${moment}`);
+    }
+    delete bar.row.dataset.state;
+    hush(bar.row.querySelector(".times"));
+  }
+
+  #mark(bar, moment, at_ms) {
+    this.#set(bar, moment, at_ms - this.#idle);
+  }
+
+  #set(bar, moment, ms) {
+    bar[moment] = ms;
     bar.row.dataset[moment] = "";
-    bar.row.style.setProperty(`--${moment}`, bar[moment]);
+    bar.row.style.setProperty(`--${moment}`, ms);
   }
 
   #scale() {

@@ -1,37 +1,48 @@
-/** What `POST /generate` says, as messages: `{kind: "fragment", part, text}` or `{kind: <event name>, …}`. */
+/** The calls of Wire 2. Each gives the answer as `{code, wait_s, …its JSON}`, or null when there was none. */
 
-import { events } from "./sse.js";
+const PATIENCE_MS = 15_000;
+const PAUSES_MS = [400, 1200];
 
-const PARTS = { alt: "alternates", add: "ingredients", int: "intro", ing: "nutrition", sde: "sides", ste: "steps" };
-const CHARACTERS = { "⮑": "\n", "&amp;": "&", "&lt;": "<", "&gt;": ">", "&#124;": "|" };
+export const cancel = (id) => persist(`/runs/${id}`, { method: "DELETE" });
+export const look = (id) => call(`/runs/${id}`, { cache: "no-store" });
+export const rewrite = (id, part) => call(`/runs/${id}/parts/${part}`, { method: "POST" });
 
-// One pass, so that "&amp;lt;" stays the text "&lt;".
-const plain = (sent) => sent.replace(/⮑|&(?:amp|lt|gt|#124);/g, (character) => CHARACTERS[character]);
-
-function message({ event, data }) {
-  const bar = data.indexOf("|");
-  const rest = data.slice(bar + 1);
-  if (event !== "message") return { kind: event, ...JSON.parse(rest) };
-  const part = PARTS[data.slice(0, bar)];
-  return part && { kind: "fragment", part, text: plain(rest) };
+/** The key says which orders are one and the same, so that asking again makes no second run. */
+export function order(request, key) {
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
+  return persist("/runs", { method: "POST", headers, body: JSON.stringify(request) });
 }
 
-export async function* generate(request, signal) {
-  const response = await fetch("/generate", {
-    method: "POST",
-    headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
-    body: JSON.stringify(request),
-    signal,
-  });
-  if (response.status === 422) yield { kind: "invalid", ...(await response.json()) };
-  else if (!response.ok) yield { kind: "refused", code: response.status };
-  else yield* messages(response.body);
+// Not crypto.randomUUID: a page that came over plain HTTP has none.
+export function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(36)).join("-");
 }
 
-async function* messages(body) {
-  yield { kind: "open" };
-  for await (const event of events(body)) {
-    const known = message(event);
-    if (known) yield known;
+async function persist(path, options) {
+  for (const pause of PAUSES_MS) {
+    const answer = await call(path, options);
+    if (answer) return answer;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  return call(path, options);
+}
+
+async function call(path, options) {
+  try {
+    const response = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+    const said = parsed(await response.text());
+    return { ...said, code: response.status, wait_s: Number(response.headers.get("Retry-After")) };
+  } catch (error) {
+    console.warn(error);
+    return null;
+  }
+}
+
+// A proxy may answer in HTML.
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
   }
 }

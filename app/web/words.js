@@ -2,6 +2,8 @@
 
 const seconds = (ms) => (ms / 1000).toFixed(ms < 995 ? 2 : 1);
 const whole = (number) => Math.round(number).toLocaleString("en");
+const enSeconds = (number) => (number === 1 ? "1 second" : `${whole(number)} seconds`);
+const NUMBERS = { en: { 5: "five", 6: "six" }, ko: { 5: "다섯", 6: "여섯" } };
 
 const en = {
   on_hand: "What’s in your kitchen?",
@@ -27,9 +29,16 @@ const en = {
   examples: "Examples",
   playgrounds: "Playgrounds",
   race: "Race of the models",
+  again: "Try again",
+  again_alternates: "Try again, with a new dish",
+  again_whole: "Try again",
+  cook: "Cook this instead",
+  copy: "Copy link",
+  copied: "Link copied",
   idle_title: "Ingredients in, recipe out.",
   idle_tagline:
     "Say what you have and how long you have. Six parts of one recipe are written at the same time and appear here as they come.",
+  opening_title: "Opening the recipe…",
   choosing: "Choosing a dish…",
   no_dish: "No dish this time",
   intro: "About this dish",
@@ -68,17 +77,26 @@ const en = {
   timeline: "Written side by side",
   times: ({ start, end }) => `${seconds(start)}–${seconds(end)} s`,
   sum: ({ each, total }) => `One after another: ${seconds(each)} s. Side by side: ${seconds(total)} s.`,
+  status_opening: "Opening the recipe…",
+  status_choosing: "Waiting for the dish…",
   status_running: "Writing your recipe…",
-  status_ok: ({ total_ms }) => `Done in ${seconds(total_ms)} s. All six parts are here.`,
+  status_retrying: ({ parts }) => `Trying again: ${parts.map((part) => en[part]).join(", ")}…`,
+  status_reconnecting: "Connection lost. Reconnecting…",
+  status_offline: "Offline. It goes on when you are back.",
+  status_stopping: "Stopping…",
+  status_ok: ({ parts, total_ms }) => `Done in ${seconds(total_ms)} s. All ${NUMBERS.en[parts] ?? parts} parts are here.`,
   status_partial: ({ missing }) =>
     `Ended, but not complete: ${missing.map((part) => en[part]).join(", ")}. The rest is here.`,
   status_failed: ({ reason }) => reason || "The recipe could not be written. Please try again.",
-  status_cancelled: "Stopped by the server. What was written is kept.",
   status_stopped: "Stopped. What was written is kept.",
   status_stopped_early: "Stopped before anything was written.",
-  status_unfinished: "The connection closed before the recipe was finished. What was written is kept; generate again for the rest.",
+  status_unknown: ({ written }) =>
+    "The server no longer knows this recipe; it may have been restarted." + (written ? " What is on the page stays." : ""),
+  status_expired: ({ written }) =>
+    "This recipe has expired: a finished one is kept for a while only." + (written ? " What is on the page stays." : ""),
   status_unreachable: "The server can’t be reached. Check that it is running, then try again.",
-  status_refused: ({ code }) => `The server answered with an error (${code}). Please try again in a moment.`,
+  status_full: ({ wait_s }) => `The kitchen is full. Please try again in ${wait_s ? enSeconds(wait_s) : "a moment"}.`,
+  status_refused: ({ code, detail }) => detail || `The server answered with an error (${code}). Please try again in a moment.`,
   status_invalid: "Please look at what you entered.",
 };
 
@@ -106,8 +124,15 @@ const ko = {
   examples: "예제",
   playgrounds: "플레이그라운드",
   race: "모델 속도 비교",
+  again: "다시 쓰기",
+  again_alternates: "새 요리로 다시 쓰기",
+  again_whole: "다시 시도하기",
+  cook: "이 요리로 만들기",
+  copy: "링크 복사",
+  copied: "링크를 복사했어요",
   idle_title: "재료만 알려 주세요.",
   idle_tagline: "가진 재료와 시간을 적으면, 한 레시피의 여섯 부분이 동시에 쓰이며 이곳에 차례로 나타납니다.",
+  opening_title: "레시피를 여는 중…",
   choosing: "요리를 고르는 중…",
   no_dish: "요리를 정하지 못했어요",
   intro: "요리 이야기",
@@ -146,21 +171,30 @@ const ko = {
   timeline: "나란히 쓰기",
   times: ({ start, end }) => `${seconds(start)}–${seconds(end)}초`,
   sum: ({ each, total }) => `하나씩 차례로 썼다면 ${seconds(each)}초, 나란히 써서 ${seconds(total)}초.`,
+  status_opening: "레시피를 열고 있어요…",
+  status_choosing: "요리를 기다리고 있어요…",
   status_running: "레시피를 쓰고 있어요…",
-  status_ok: ({ total_ms }) => `${seconds(total_ms)}초 만에 여섯 부분을 모두 썼어요.`,
+  status_retrying: ({ parts }) => `다시 쓰고 있어요: ${parts.map((part) => ko[part]).join(", ")}…`,
+  status_reconnecting: "연결이 끊겼어요. 다시 연결하고 있어요…",
+  status_offline: "오프라인이에요. 연결되면 이어져요.",
+  status_stopping: "멈추고 있어요…",
+  status_ok: ({ parts, total_ms }) => `${seconds(total_ms)}초 만에 ${NUMBERS.ko[parts] ?? parts} 부분을 모두 썼어요.`,
   status_partial: ({ missing }) =>
     `끝났지만 다 쓰지는 못했어요: ${missing.map((part) => ko[part]).join(", ")}. 나머지는 모두 있어요.`,
   status_failed: ({ reason }) => reason || "레시피를 쓰지 못했어요. 다시 시도해 주세요.",
-  status_cancelled: "서버가 멈추었어요. 쓴 것은 그대로 있어요.",
   status_stopped: "멈추었어요. 쓴 것은 그대로 있어요.",
   status_stopped_early: "아무것도 쓰기 전에 멈추었어요.",
-  status_unfinished: "레시피가 끝나기 전에 연결이 끊겼어요. 쓴 것은 그대로 있으니, 나머지는 다시 만들어 주세요.",
+  status_unknown: ({ written }) =>
+    "서버에 이 레시피가 더는 없어요. 서버가 다시 시작되었을 수 있어요." + (written ? " 화면에 있는 것은 그대로 있어요." : ""),
+  status_expired: ({ written }) =>
+    "이 레시피는 보관 기간이 지났어요. 완성된 레시피는 잠시 동안만 보관해요." + (written ? " 화면에 있는 것은 그대로 있어요." : ""),
   status_unreachable: "서버에 연결할 수 없어요. 서버가 켜져 있는지 확인하고 다시 시도해 주세요.",
-  status_refused: ({ code }) => `서버가 오류(${code})로 답했어요. 잠시 뒤 다시 시도해 주세요.`,
+  status_full: ({ wait_s }) => `주방이 꽉 찼어요. ${wait_s ? `${wait_s}초 뒤에` : "잠시 뒤에"} 다시 시도해 주세요.`,
+  status_refused: ({ code, detail }) => detail || `서버가 오류(${code})로 답했어요. 잠시 뒤 다시 시도해 주세요.`,
   status_invalid: "적은 내용을 확인해 주세요.",
 };
 
-const LANGUAGES = { en, ko };
+export const LANGUAGES = { en, ko };
 let words = en;
 
 export function say(element, word, values = {}) {
@@ -173,6 +207,7 @@ export function say(element, word, values = {}) {
 export function hush(element) {
   delete element.dataset.word;
   delete element.dataset.values;
+  element.removeAttribute("lang");
   element.textContent = "";
 }
 
@@ -182,7 +217,10 @@ export function speak(language) {
   document.querySelectorAll("[data-word]").forEach(repeat);
 }
 
+// The page's language is said with its words, for they also stand in the midst of a recipe in another.
 function repeat(element) {
   const said = words[element.dataset.word];
-  element.textContent = typeof said === "function" ? said(JSON.parse(element.dataset.values)) : said;
+  const text = typeof said === "function" ? said(JSON.parse(element.dataset.values)) : said;
+  element.lang = document.documentElement.lang;
+  if (element.textContent !== text) element.textContent = text; // else it would be read out again
 }

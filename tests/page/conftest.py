@@ -1,37 +1,34 @@
-"""The page, opened in a real browser, and servers that send it what a test says."""
+"""The page, opened in a real browser, over the real server or over one that follows scripts."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page
 
-from tests.page.wire import page_over
+from tests.page.wire import FakeKitchen, Move
 from tests.servers import serving
+
+Cooks = Callable[..., FakeKitchen]
 
 
 @pytest.fixture
 def kitchen(page: Page, sizzle_url: str) -> Page:
-    """The page, opened."""
+    """The page over the real server, opened."""
     page.goto(sizzle_url)
     return page
 
 
 @pytest.fixture
-def answer(page: Page) -> Callable[..., None]:
-    """Answers every `POST /generate` of the page with one whole body."""
-
-    def fulfil(body: str, status: int = 200, content_type: str = "text/event-stream") -> None:
-        def reply(route: Route) -> None:
-            route.fulfill(body=body, status=status, content_type=f"{content_type}; charset=utf-8")
-
-        page.route("**/generate", reply)
-
-    return fulfil
-
-
-@pytest.fixture
-def stream() -> Iterator[Callable[..., str]]:
-    """Serves the page over a `POST /generate` that sends what it is given, waits at each gate, and dies of an error."""
+def cooks(page: Page) -> Iterator[Cooks]:
+    """Serves the page over a fake kitchen, whose runs follow these scripts in turn, and opens it."""
     with ExitStack() as servers:
-        yield lambda *moves: servers.enter_context(serving(page_over(moves)))
+
+        def serve(*scripts: list[Move]) -> FakeKitchen:
+            fake = FakeKitchen(*scripts)
+            fake.url = servers.enter_context(serving(fake.app()))
+            page.goto(fake.url)
+            return fake
+
+        yield serve
+        page.goto("about:blank")  # a server waits for those who still read

@@ -1,60 +1,82 @@
 """The page's form and look: input, keyboard, languages, phones, dark mode, paper, axe."""
 
-import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+from starlette.responses import JSONResponse
 
+from tests.page.conftest import Cooks
 from tests.page.wire import (
+    BEGUN,
     INGREDIENTS,
+    NO_DISH,
     PARTS,
     PICK,
+    SIDES_FAILED,
     WHOLE,
     ask,
     body,
     end,
-    named,
+    fragment,
+    ideas,
+    proposed,
+    run_begins,
+    start,
     state,
     status,
     stop,
+    title,
     written,
 )
 from tests.servers import Gate
 
 
-def test_bad_input_is_shown_at_its_field(kitchen: Page, answer: Callable[..., None]) -> None:
+def test_bad_input_is_shown_at_its_field(page: Page, cooks: Cooks) -> None:
     """What the server finds wrong stands at the field, which is marked, focused, and forgiven at the next key."""
+    fake = cooks(WHOLE)
     problem = {"field": "ingredientsOnHand", "message": "That is no food."}
-    answer(json.dumps({"detail": [problem]}), status=422, content_type="application/json")
-    ask(kitchen)
-    field = kitchen.locator("textarea")
+    fake.refusals["POST /runs"] = [JSONResponse({"detail": [problem]}, 422)]
+    ask(page)
+    field = page.locator("textarea")
     expect(field).to_be_focused()
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_have_accessible_description("That is no food. Ctrl or ⌘ + Enter works too.")
+    expect(status(page)).to_have_text("Please look at what you entered.")
     field.press("End")
     field.press_sequentially("s")
     expect(field).not_to_have_attribute("aria-invalid", "true")
-    expect(kitchen.get_by_text("That is no food.")).to_have_count(0)
+    expect(page.get_by_text("That is no food.")).to_have_count(0)
 
 
-def test_korean_speaks_korean_and_is_remembered(kitchen: Page, answer: Callable[..., None]) -> None:
+def test_korean_speaks_korean_and_is_remembered(page: Page, cooks: Cooks) -> None:
     """The language choice changes the page's words, asks for a Korean recipe and outlives a reload."""
-    answer(named("proposal", recipes=[{"name": "비빔밥", "intro": "든든한 한 그릇."}], picked=0) + end("partial"))
-    kitchen.locator("#language").select_option("ko")
-    kitchen.reload()
-    expect(kitchen.locator("html")).to_have_attribute("lang", "ko")
-    expect(kitchen.get_by_role("heading", level=3).nth(1)).to_have_text("재료")
-    with kitchen.expect_request("**/generate") as asked:
-        ask(kitchen, "밥, 나물")
-    assert asked.value.post_data_json == {"ingredientsOnHand": "밥, 나물", "prepTime": 45, "language": "ko"}
-    title = kitchen.get_by_role("heading", level=2)
-    expect(title).to_have_text("비빔밥")
-    expect(title).to_have_attribute("lang", "ko")
-    expect(state(kitchen, "steps")).to_have_text("끝나지 않음")
+    dish = {"name": "비빔밥", "intro": "든든한 한 그릇."}
+    fake = cooks([run_begins(language="ko"), proposed([dish]), end("partial")])
+    page.locator("#language").select_option("ko")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("lang", "ko")
+    expect(page.get_by_role("heading", level=3).nth(1)).to_have_text("재료")
+    ask(page, "밥, 나물")
+    expect(title(page)).to_have_text("비빔밥")
+    expect(title(page)).to_have_attribute("lang", "ko")
+    expect(state(page, "steps")).to_have_text("끝나지 않음")
+    assert fake.made("POST /runs") == [{"ingredientsOnHand": "밥, 나물", "prepTime": 45, "language": "ko"}]
+
+
+def test_words_of_the_page_are_in_its_language_in_the_midst_of_a_recipe(page: Page, cooks: Cooks) -> None:
+    """A Korean recipe on an English page: the ideas are marked as Korean, the buttons below them as English."""
+    dish = {"name": "비빔밥", "intro": "든든한 한 그릇."}
+    others = [start("alternates"), *ideas(dish), stop("alternates")]
+    cooks([run_begins(language="ko"), proposed([dish]), *others, end("partial")])
+    page.locator("#language").select_option("ko")
+    ask(page, "밥, 나물")
+    page.locator("#language").select_option("en")
+    button = page.get_by_role("button", name="Cook this instead 비빔밥")
+    expect(button).to_have_attribute("lang", "en")
+    expect(body(page, "alternates")).to_have_attribute("lang", "ko")
 
 
 def test_korean_over_the_real_server(kitchen: Page) -> None:
@@ -66,24 +88,37 @@ def test_korean_over_the_real_server(kitchen: Page) -> None:
         expect(body(kitchen, part)).to_contain_text(re.compile("[가-힣]{2}"))
 
 
-def test_both_languages_have_the_same_words(kitchen: Page) -> None:
-    """No word of the page is missing in either language: every element that speaks says something in both."""
+WORDS = """async () => {
+    const { LANGUAGES } = await import("/static/words.js");
+    return Object.fromEntries(Object.entries(LANGUAGES).map(([language, words]) => [
+        language, Object.entries(words).map(([word, said]) => [word, typeof said]).sort(),
+    ]));
+}"""
+
+
+def test_both_languages_have_the_same_words(page: Page, cooks: Cooks) -> None:
+    """No word is missing in either language, and every element that speaks says something in both."""
+    cooks(WHOLE)
+    words = page.evaluate(WORDS)
+    assert words["en"] == words["ko"]
     for language in ("en", "ko"):
-        kitchen.locator("#language").select_option(language)
-        spoken = kitchen.locator("[data-word]:not([data-word=state_idle])")
+        page.locator("#language").select_option(language)
+        spoken = page.locator("[data-word]:not([data-word=state_idle])")
         assert all(text and "undefined" not in text for text in spoken.all_text_contents())
 
 
-def test_a_phone_needs_no_sideways_scrolling(kitchen: Page, answer: Callable[..., None]) -> None:
-    """At 390 px nothing is wider than the screen, not even a word without end, and Stop stays in reach."""
+@pytest.mark.parametrize("width", [360, 390])
+def test_a_phone_needs_no_sideways_scrolling(page: Page, cooks: Cooks, width: int) -> None:
+    """On a phone nothing is wider than the screen, not even a word without end, and Stop stays in reach."""
     endless = "x" * 400
-    named_so = [{"name": endless, "intro": endless}, {"name": endless, "intro": endless}]
-    answer(named("proposal", recipes=named_so, picked=0) + written("intro", "int", endless) + INGREDIENTS + end())
-    kitchen.set_viewport_size({"width": 390, "height": 844})
-    ask(kitchen)
-    expect(body(kitchen, "intro")).to_have_text(endless)
-    assert kitchen.evaluate("document.documentElement.scrollWidth") == 390
-    expect(kitchen.locator("#stop")).to_be_in_viewport()
+    dish = {"name": endless, "intro": endless}
+    others = [start("alternates"), *ideas(dish), stop("alternates")]
+    cooks([*BEGUN, proposed([dish]), *others, *written("intro", endless), *INGREDIENTS, end("partial")])
+    page.set_viewport_size({"width": width, "height": 780})
+    ask(page)
+    expect(body(page, "intro")).to_have_text(endless)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    expect(page.locator("#stop")).to_be_in_viewport()
 
 
 def test_dark_mode_is_dark(kitchen: Page) -> None:
@@ -100,22 +135,23 @@ def test_dark_mode_is_dark(kitchen: Page) -> None:
     assert dark[0] < 100 < 600 < dark[1]
 
 
-def test_paper_gets_the_recipe_only(kitchen: Page, answer: Callable[..., None]) -> None:
-    """In print there is the dish and its parts, but no form, states, figures or timeline."""
-    answer(WHOLE)
-    ask(kitchen)
-    expect(status(kitchen)).to_contain_text("All six parts are here")
-    kitchen.emulate_media(media="print")
-    expect(kitchen.get_by_role("heading", level=2)).to_be_visible()
-    for part in ("intro", "ingredients", "steps", "sides", "nutrition"):
-        expect(body(kitchen, part)).to_be_visible()
-    for hidden in ("form", "#status", ".timeline", "[data-part=steps] .state", "[data-part=steps] .figures"):
-        expect(kitchen.locator(hidden).first).to_be_hidden()
+def test_paper_gets_the_recipe_only(page: Page, cooks: Cooks) -> None:
+    """In print there is the dish and its parts, but no form, buttons, states, figures or timeline."""
+    cooks(SIDES_FAILED)
+    ask(page)
+    expect(status(page)).to_contain_text("not complete")
+    page.emulate_media(media="print")
+    expect(page.get_by_role("heading", level=2)).to_be_visible()
+    for part in ("intro", "ingredients", "steps", "nutrition"):
+        expect(body(page, part)).to_be_visible()
+    absent = ("form", "#status", "#copy", "[data-part=sides] .again", ".cook", ".timeline")
+    for hidden in (*absent, "[data-part=steps] .state", "[data-part=steps] .figures"):
+        expect(page.locator(hidden).first).to_be_hidden()
 
 
-def test_keyboard_alone_is_enough(page: Page, stream: Callable[..., str]) -> None:
+def test_keyboard_alone_is_enough(page: Page, cooks: Cooks) -> None:
     """Tab reaches everything; Generate hands the focus to Stop, and Stop hands it back."""
-    page.goto(stream(PICK, Gate()))
+    cooks([*PICK, Gate()])
     page.keyboard.press("Tab")
     expect(page.get_by_label("What’s in your kitchen?")).to_be_focused()
     page.keyboard.press("Tab")
@@ -133,36 +169,58 @@ def test_keyboard_alone_is_enough(page: Page, stream: Callable[..., str]) -> Non
 
 
 @pytest.mark.parametrize("chord", ["Control+Enter", "Meta+Enter"])
-def test_a_chord_generates(kitchen: Page, answer: Callable[..., None], chord: str) -> None:
+def test_a_chord_generates(page: Page, cooks: Cooks, chord: str) -> None:
     """Ctrl or Cmd + Enter in the field is Generate."""
-    answer(WHOLE)
-    field = kitchen.locator("textarea")
+    cooks(WHOLE)
+    field = page.locator("textarea")
     field.press(chord)
-    expect(status(kitchen)).to_be_empty()
+    expect(status(page)).to_be_empty()
     field.fill("beef flank")
     field.press(chord)
-    expect(status(kitchen)).to_contain_text("All six parts are here")
+    expect(status(page)).to_contain_text("All six parts are here")
+
+
+STATES: dict[str, tuple[list[Any], str]] = {
+    "whole": (WHOLE, "Done in"),
+    "part failed": (SIDES_FAILED, "not complete"),
+    "no dish": (NO_DISH, "No model could be reached."),
+    "waiting": ([*BEGUN, Gate()], "Waiting for the dish…"),
+    "writing": ([*PICK, *INGREDIENTS, start("intro"), fragment("intro", "From"), Gate()], "Writing your recipe…"),
+    "retrying": (
+        [*PICK, *INGREDIENTS, start("intro"), fragment("intro", "Burnt"), start("intro", 2), Gate()],
+        "Trying again: About this dish…",
+    ),
+    "stopped": ([*PICK, *INGREDIENTS, end("cancelled")], "Stopped."),
+}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("filled", ["empty", "whole", "failed"])
-def test_axe_finds_no_violation(kitchen: Page, answer: Callable[..., None], scheme: Any, filled: str) -> None:
-    """The page passes axe's checks in both colour schemes, empty, filled and failed."""
+@pytest.mark.parametrize("filled", STATES)
+def test_axe_finds_no_violation(page: Page, cooks: Cooks, scheme: Any, filled: str) -> None:
+    """The page passes axe's checks in both colour schemes, whatever state its recipe is in."""
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    script, said = STATES[filled]
+    cooks(script)
+    ask(page)
+    expect(status(page)).to_contain_text(said)
+    result = Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation_in_the_empty_form(kitchen: Page, scheme: Any) -> None:
+    """The page passes axe's checks in both colour schemes before anything was asked."""
     kitchen.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    if filled != "empty":
-        answer(WHOLE if filled == "whole" else PICK + stop("sides", "failed", "Busy.") + end("failed"))
-        ask(kitchen)
-        expect(kitchen.locator("main")).to_have_attribute("data-state", "finished")
     result = Axe().run(kitchen)
     assert result.violations_count == 0, result.generate_report()
 
 
-def test_the_standin_says_what_it_is(kitchen: Page, stream: Callable[..., str]) -> None:
+def test_the_standin_says_what_it_is(kitchen: Page, cooks: Cooks) -> None:
     """With the stand-in a line says that no language model answers and how to get one; with real models it is away."""
     line = kitchen.get_by_text("rule-based stand-in is answering, not a language model")
     expect(line).to_be_visible()
     expect(line).to_contain_text("FIREWORKS_API_KEY or GROQ_API_KEY")
-    kitchen.goto(stream())
+    cooks(WHOLE)
     expect(line).to_be_hidden()
 
 
@@ -189,18 +247,18 @@ def test_generate_is_enabled_for_anything_with_letters(kitchen: Page, typed: str
     expect(kitchen.locator("#generate")).to_be_enabled()
 
 
-def test_reset_clears_everything(kitchen: Page, answer: Callable[..., None]) -> None:
+def test_reset_clears_everything(page: Page, cooks: Cooks) -> None:
     """Reset brings the page back to how it was opened, with the focus in the field."""
-    answer(WHOLE)
-    kitchen.locator("#prep-time").select_option("90")
-    ask(kitchen)
-    expect(status(kitchen)).to_contain_text("All six parts are here")
-    kitchen.get_by_role("button", name="Reset").click()
-    expect(kitchen.locator("textarea")).to_have_value("")
-    expect(kitchen.locator("textarea")).to_be_focused()
-    expect(kitchen.locator("#prep-time")).to_have_value("45")
-    expect(status(kitchen)).to_be_empty()
-    expect(kitchen.get_by_role("heading", level=2)).to_have_text("Ingredients in, recipe out.")
-    expect(kitchen.locator(".timeline")).to_be_hidden()
+    cooks(WHOLE)
+    page.locator("#prep-time").select_option("90")
+    ask(page)
+    expect(status(page)).to_contain_text("All six parts are here")
+    page.get_by_role("button", name="Reset").click()
+    expect(page.locator("textarea")).to_have_value("")
+    expect(page.locator("textarea")).to_be_focused()
+    expect(page.locator("#prep-time")).to_have_value("45")
+    expect(status(page)).to_be_empty()
+    expect(page.get_by_role("heading", level=2)).to_have_text("Ingredients in, recipe out.")
+    expect(page.locator(".timeline")).to_be_hidden()
     for part in PARTS:
-        expect(body(kitchen, part)).to_be_empty()
+        expect(body(page, part)).to_be_empty()

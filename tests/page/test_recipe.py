@@ -1,29 +1,34 @@
-"""The page while a recipe comes: what a cook sees, whatever comes down the wire."""
+"""The page while a recipe comes: what a cook sees, whatever the events say."""
 
-from collections.abc import Callable
-
-import pytest
 from playwright.sync_api import Page, expect
 
+from tests.page.conftest import Cooks
 from tests.page.wire import (
-    INGREDIENTS,
-    OTHERS,
+    BEGUN,
+    BUSY,
+    CHOSEN_PARTS,
+    NO_DISH,
     PARTS,
     PICK,
+    SIDES_FAILED,
     WHOLE,
     ask,
     body,
     end,
+    event,
     fragment,
-    named,
+    ideas,
     panel,
+    proposed,
+    run_begins,
     start,
     state,
     status,
     stop,
+    title,
     written,
 )
-from tests.servers import Gate
+from tests.servers import RECIPES, Gate
 
 
 def test_fills_six_panels_and_says_done(kitchen: Page) -> None:
@@ -39,23 +44,26 @@ def test_fills_six_panels_and_says_done(kitchen: Page) -> None:
     assert complaints == []
 
 
-def test_the_dish_and_the_other_ideas_come_from_the_proposal(kitchen: Page, answer: Callable[..., None]) -> None:
-    """The picked recipe is the title, and the other ideas are the recipes that were not picked."""
-    answer(WHOLE)
-    ask(kitchen)
-    expect(kitchen.get_by_role("heading", level=2)).to_have_text("Pepper Steak")
-    expect(kitchen.locator("#tagline")).to_have_text("Quick and hot.")
-    expect(body(kitchen, "alternates").get_by_role("listitem")).to_have_text(
-        ["Beef Soup Slow & warm.", "Onion Tart Crisp."]
-    )
+def test_the_dish_comes_from_the_proposal_and_the_other_ideas_as_they_come(page: Page, cooks: Cooks) -> None:
+    """The picked recipe is the title; each other idea is listed as soon as it is complete."""
+    gate = Gate()
+    soup, tart = ideas(*RECIPES[1:])
+    cooks([*PICK, start("alternates"), soup, gate, tart, stop("alternates"), end()])
+    ask(page)
+    expect(title(page)).to_have_text("Pepper Steak")
+    expect(page.locator("#tagline")).to_have_text("Quick and hot.")
+    others = body(page, "alternates").get_by_role("listitem")
+    expect(others).to_contain_text(["Beef Soup Slow & warm."])
+    gate.open()
+    expect(others).to_contain_text(["Beef Soup Slow & warm.", "Onion Tart Crisp."])
 
 
-def test_the_dish_shows_while_the_rest_is_unwritten(page: Page, stream: Callable[..., str]) -> None:
+def test_the_dish_shows_while_the_rest_is_unwritten(page: Page, cooks: Cooks) -> None:
     """As soon as the pick is known, the dish has its name, and each panel says what it waits for."""
     gate = Gate()
-    page.goto(stream(PICK + start("intro") + fragment("int", "From the"), gate, fragment("int", " pan."), end()))
+    cooks([*PICK, start("intro"), fragment("intro", "From the"), gate, fragment("intro", " pan."), end()])
     ask(page)
-    expect(page.get_by_role("heading", level=2)).to_have_text("Pepper Steak")
+    expect(title(page)).to_have_text("Pepper Steak")
     expect(state(page, "steps")).to_have_text("Waiting for the ingredients")
     expect(panel(page, "intro")).to_have_attribute("aria-busy", "true")
     expect(panel(page, "steps")).to_have_attribute("aria-busy", "false")
@@ -64,204 +72,134 @@ def test_the_dish_shows_while_the_rest_is_unwritten(page: Page, stream: Callable
     expect(panel(page, "intro")).to_have_attribute("aria-busy", "false")
 
 
-def test_lines_become_lists_wherever_they_are_split(kitchen: Page, answer: Callable[..., None]) -> None:
+def test_the_status_tells_what_is_awaited(page: Page, cooks: Cooks) -> None:
+    """First the dish is waited for, then the recipe is written, then it is done, in the run's own time."""
+    dish, rest = Gate(), Gate()
+    cooks([*BEGUN, dish, proposed(), rest, *WHOLE[2:]])
+    ask(page)
+    expect(status(page)).to_have_text("Waiting for the dish…")
+    dish.open()
+    expect(status(page)).to_have_text("Writing your recipe…")
+    rest.open()
+    expect(status(page)).to_have_text("Done in 2.3 s. All six parts are here.")
+
+
+def test_lines_become_lists_wherever_they_are_split(page: Page, cooks: Cooks) -> None:
     """Bulleted and numbered lines are list items, other lines paragraphs, though every character comes alone."""
     text = "For two:\n- 2 onions\n-5 °C is too cold\n1. Slice.\n12) Serve.\n\n3 cups\n-"
-    answer(PICK + start("steps") + "".join(fragment("ste", character) for character in text) + end("partial"))
-    ask(kitchen)
-    steps = body(kitchen, "steps")
+    cooks([*PICK, start("steps"), *(fragment("steps", character) for character in text), end("partial")])
+    ask(page)
+    steps = body(page, "steps")
     expect(steps.get_by_role("listitem")).to_have_text(["2 onions", "Slice.", "Serve."])
     expect(steps.locator("p")).to_have_text(["For two:", "-5 °C is too cold", "3 cups", "-"])
     expect(steps.locator("ol li").last).to_have_js_property("value", 12)
 
 
-def test_a_part_begun_again_drops_what_it_held(kitchen: Page, answer: Callable[..., None]) -> None:
-    """An attempt above 1 replaces the text of the one before."""
-    answer(PICK + start("intro") + fragment("int", "Burnt") + start("intro", 2) + fragment("int", "Crisp") + end())
-    ask(kitchen)
-    expect(body(kitchen, "intro")).to_have_text("Crisp")
-
-
-def test_a_finished_part_tells_what_wrote_it_and_how_fast(kitchen: Page, answer: Callable[..., None]) -> None:
+def test_a_finished_part_tells_what_wrote_it_and_how_fast(page: Page, cooks: Cooks) -> None:
     """Model, time to first token and tokens per second stand below a part that is done."""
-    answer(WHOLE)
-    ask(kitchen)
-    expect(panel(kitchen, "sides").locator(".figures")).to_have_text("sides-model · first token 0.21 s · 412 tokens/s")
-
-
-def test_the_timeline_shows_all_parts(kitchen: Page, answer: Callable[..., None]) -> None:
-    """Each part has a bar with its times, and the sum compares them with the whole."""
-    answer(WHOLE)
-    ask(kitchen)
-    expect(kitchen.locator(".timeline li[data-state=ok] .write")).to_have_count(len(PARTS))
-    expect(kitchen.locator(".sum")).to_contain_text("Side by side")
-
-
-def test_stop_before_the_first_token(page: Page, stream: Callable[..., str]) -> None:
-    """Stop works while nothing has come yet, and the page can generate again."""
-    page.goto(stream(Gate()))
+    cooks(WHOLE)
     ask(page)
-    page.get_by_role("button", name="Stop").click()
-    expect(status(page)).to_have_text("Stopped before anything was written.")
-    for part in PARTS:
-        expect(state(page, part)).to_have_text("Stopped")
-    expect(page.locator("#generate")).to_be_enabled()
-    expect(page.locator("#stop")).to_be_disabled()
+    expect(panel(page, "sides").locator(".figures")).to_have_text("sides-model · first token 0.21 s · 412 tokens/s")
 
 
-def test_stop_in_mid_stream_keeps_what_was_written(page: Page, stream: Callable[..., str]) -> None:
-    """What was written stays, finished parts stay finished, and the open ones say that they were stopped."""
-    page.goto(stream(PICK + INGREDIENTS + start("intro") + fragment("int", "From the p"), Gate()))
+def test_the_timeline_shows_when_each_part_was_written(page: Page, cooks: Cooks) -> None:
+    """Each part has a bar with its times as the events tell them, and the sum compares them with the whole."""
+    times = {part: 100 * number for number, part in enumerate(PARTS)}
+    starts = [start(part, at_ms=at) for part, at in times.items()]
+    stops = [stop(part, at_ms=at + 1500) for part, at in times.items()]
+    cooks([*PICK, *starts, *stops, end(at_ms=2000)])
     ask(page)
-    expect(body(page, "intro")).to_have_text("From the p")
-    page.get_by_role("button", name="Stop").click()
-    expect(status(page)).to_have_text("Stopped. What was written is kept.")
-    expect(body(page, "intro")).to_have_text("From the p")
-    expect(state(page, "intro")).to_have_text("Stopped")
-    expect(state(page, "ingredients")).to_have_text("Done")
+    expect(page.locator(".timeline li[data-part=sides] .times")).to_have_text("0.40–1.9 s")
+    expect(page.locator(".timeline li[data-part=alternates] .times")).to_have_text("0.00–1.5 s")
+    expect(page.locator(".sum")).to_have_text("One after another: 9.0 s. Side by side: 2.0 s.")
 
 
-def test_a_failed_part_gives_its_reason_and_leaves_the_others(kitchen: Page, answer: Callable[..., None]) -> None:
+def test_a_failed_part_gives_its_reason_and_leaves_the_others(page: Page, cooks: Cooks) -> None:
     """A part that fails says why; the other five are complete, and the status names the missing one."""
-    reason = "The provider is busy: try again in a minute."
-    failed = start("sides") + stop("sides", "failed", reason) + named("error", part="sides", message=reason)
-    answer(PICK + failed + INGREDIENTS + OTHERS + end("partial"))
-    ask(kitchen)
-    expect(status(kitchen)).to_have_text("Ended, but not complete: On the side. The rest is here.")
-    expect(state(kitchen, "sides")).to_have_text("Failed")
-    expect(panel(kitchen, "sides").locator(".trouble")).to_have_text(reason)
+    cooks(SIDES_FAILED)
+    ask(page)
+    expect(status(page)).to_have_text("Ended, but not complete: On the side. The rest is here.")
+    expect(state(page, "sides")).to_have_text("Failed")
+    expect(panel(page, "sides").locator(".trouble")).to_have_text(BUSY)
     for part in set(PARTS) - {"sides"}:
-        expect(state(kitchen, part)).to_have_text("Done")
+        expect(state(page, part)).to_have_text("Done")
 
 
-def test_a_part_cut_off_says_so(kitchen: Page, answer: Callable[..., None]) -> None:
-    """A part that reached its limit is said to be cut short, in words."""
-    answer(
-        PICK + start("steps") + fragment("ste", "1. Sli") + stop("steps", "cut_off", "At its limit.") + end("partial")
-    )
-    ask(kitchen)
-    expect(state(kitchen, "steps")).to_have_text("Cut short")
-    expect(panel(kitchen, "steps").locator(".trouble")).to_have_text("At its limit.")
-    expect(body(kitchen, "steps")).to_have_text("Sli")
+def test_a_part_cut_off_says_so(page: Page, cooks: Cooks) -> None:
+    """A part that reached its limit is said to be cut short, in words, and keeps its text."""
+    cut = [start("steps"), fragment("steps", "1. Sli"), stop("steps", "cut_off", "At its limit.")]
+    cooks([*PICK, *cut, end("partial")])
+    ask(page)
+    expect(state(page, "steps")).to_have_text("Cut short")
+    expect(panel(page, "steps").locator(".trouble")).to_have_text("At its limit.")
+    expect(body(page, "steps")).to_have_text("Sli")
 
 
-def test_a_failed_run_gives_its_reason(kitchen: Page, answer: Callable[..., None]) -> None:
-    """An error that names no part is the status of the whole page."""
-    answer(named("error", part=None, message="No model could be reached.") + end("failed"))
-    ask(kitchen)
-    expect(status(kitchen)).to_have_text("No model could be reached.")
-    for part in PARTS:
-        expect(state(kitchen, part)).to_have_text("Failed")
+def test_a_failed_run_gives_its_reason(page: Page, cooks: Cooks) -> None:
+    """Why no dish came about is the status of the whole page, in the server's words."""
+    cooks(NO_DISH)
+    ask(page)
+    expect(status(page)).to_have_text("No model could be reached.")
+    expect(title(page)).to_have_text("No dish this time")
+    expect(state(page, "nutrition")).to_have_text("Done")
+    for part in set(PARTS) - {"nutrition"}:
+        expect(state(page, part)).to_have_text("Failed")
 
 
-@pytest.mark.parametrize("last", ["", "event: end\ndata: end|{}"], ids=["between events", "inside the last event"])
-def test_a_stream_that_closes_without_end_is_unfinished(kitchen: Page, answer: Callable[..., None], last: str) -> None:
-    """A body that just stops is never taken for success, and what came is kept."""
-    answer(PICK + INGREDIENTS + start("intro") + fragment("int", "From") + last)
-    ask(kitchen)
-    expect(status(kitchen)).to_contain_text("closed before the recipe was finished")
-    expect(state(kitchen, "intro")).to_have_text("Not finished")
-    expect(state(kitchen, "ingredients")).to_have_text("Done")
-    expect(body(kitchen, "intro")).to_have_text("From")
-
-
-def test_a_broken_connection_is_unfinished(page: Page, stream: Callable[..., str]) -> None:
-    """A connection that breaks in mid-stream is said to have, and what came is kept."""
-    gate = Gate()
-    page.goto(
-        stream(PICK + start("intro") + fragment("int", "From"), gate, ConnectionResetError("as meant by the test"))
+def test_a_run_of_a_chosen_dish_has_five_parts(page: Page, cooks: Cooks) -> None:
+    """A run whose dish was chosen needs no proposal: it has its name at once, and no other ideas."""
+    cooks(
+        [
+            run_begins(CHOSEN_PARTS, recipe=RECIPES[1]),
+            *(made for part in CHOSEN_PARTS for made in written(part, part)),
+            end(),
+        ]
     )
     ask(page)
-    expect(body(page, "intro")).to_have_text("From")
-    gate.open()
-    expect(status(page)).to_contain_text("closed before the recipe was finished")
-    expect(body(page, "intro")).to_have_text("From")
+    expect(title(page)).to_have_text("Beef Soup")
+    expect(status(page)).to_have_text("Done in 2.3 s. All five parts are here.")
+    expect(panel(page, "alternates")).to_be_hidden()
+    expect(page.locator(".timeline li")).to_have_count(5)
 
 
-def test_a_server_that_is_away_is_said_to_be(kitchen: Page) -> None:
-    """Without a server the page says so and can try again."""
-    kitchen.route("**/generate", lambda route: route.abort("connectionrefused"))
-    ask(kitchen)
-    expect(status(kitchen)).to_contain_text("can’t be reached")
-    expect(kitchen.locator("#generate")).to_be_enabled()
+def test_an_event_of_a_later_version_is_passed_over(page: Page, cooks: Cooks) -> None:
+    """Events and parts that the page does not know change nothing."""
+    cooks([*PICK, event("weather", part="sky"), fragment("sky", "Blue."), *written("intro", "From the pan."), end()])
+    ask(page)
+    expect(body(page, "intro")).to_have_text("From the pan.")
+    expect(page.get_by_text("Blue.")).to_have_count(0)
 
 
-def test_another_http_error_is_shown_with_its_number(kitchen: Page, answer: Callable[..., None]) -> None:
-    """A server that answers with an error is quoted by its status."""
-    answer("busy", status=503, content_type="text/plain")
-    ask(kitchen)
-    expect(status(kitchen)).to_contain_text("503")
-
-
-def test_markup_in_model_text_shows_as_text(kitchen: Page, answer: Callable[..., None]) -> None:
-    """Whatever a model writes is text: nothing of it becomes an element, and references are decoded once."""
+def test_markup_in_model_text_shows_as_text(page: Page, cooks: Cooks) -> None:
+    """Whatever a model writes is text: nothing of it becomes an element, and no reference in it is decoded."""
     markup = '<img src=x onerror="document.title=1"><b>bold</b> | &lt; &amp;lt; &quot;'
-    recipes = [{"name": markup, "intro": markup}, {"name": markup, "intro": markup}]
+    recipe = {"name": markup, "intro": markup}
+    others = [start("alternates"), *ideas(recipe), stop("alternates")]
     failure = stop("sides", "failed", markup)
-    answer(named("proposal", recipes=recipes, picked=0) + written("intro", "int", markup) + failure + end("partial"))
-    ask(kitchen)
-    expect(body(kitchen, "intro")).to_have_text(markup)
-    expect(kitchen.get_by_role("heading", level=2)).to_have_text(markup)
-    expect(body(kitchen, "alternates")).to_have_text(f"{markup} {markup}")
-    expect(panel(kitchen, "sides").locator(".trouble")).to_have_text(markup)
-    expect(kitchen.locator("main :is(img, b, script)")).to_have_count(0)
+    cooks([*BEGUN, proposed([recipe]), *others, *written("intro", markup), failure, end("partial")])
+    ask(page)
+    expect(body(page, "intro")).to_have_text(markup)
+    expect(title(page)).to_have_text(markup)
+    expect(body(page, "alternates")).to_contain_text(f"{markup} {markup}")
+    expect(panel(page, "sides").locator(".trouble")).to_have_text(markup)
+    expect(page.locator("main :is(img, b, script)")).to_have_count(0)
 
 
-def test_text_is_written_though_no_frame_is_drawn(page: Page, stream: Callable[..., str]) -> None:
-    """A hidden tab draws no frames; text is written there all the same, in mid-stream too."""
+def test_text_is_written_though_no_frame_is_drawn(page: Page, cooks: Cooks) -> None:
+    """A tab in the background draws no frames; its text is written all the same, by a timer."""
     page.add_init_script("""
         window.requestAnimationFrame = () => 0;
         Object.defineProperty(document, "hidden", { get: () => true });
     """)
-    page.goto(stream(PICK + start("intro"), fragment("int", "From the pan.\nTo the plate."), Gate()))
+    cooks([*PICK, start("intro"), fragment("intro", "From the pan.\nTo the plate."), Gate()])
     ask(page)
     expect(body(page, "intro").locator("p")).to_have_text(["From the pan.", "To the plate."])
 
 
-def test_a_run_that_was_reset_writes_no_more(page: Page, stream: Callable[..., str]) -> None:
-    """Reset in mid-stream ends the run: nothing of it shows up afterwards."""
-    gate = Gate()
-    page.goto(stream(PICK, gate, written("intro", "int", "Too late"), end()))
-    ask(page)
-    expect(page.get_by_role("heading", level=2)).to_have_text("Pepper Steak")
-    page.get_by_role("button", name="Reset").click()
-    gate.open()
-    expect(page.get_by_role("heading", level=2)).to_have_text("Ingredients in, recipe out.")
-    expect(body(page, "intro")).to_be_empty()
-    expect(status(page)).to_be_empty()
-
-
-DECODE = """async ([bytes, size]) => {
-    const { events } = await import("/static/sse.js");
-    const body = new ReadableStream({
-        start(controller) {
-            for (let at = 0; at < bytes.length; at += size) {
-                controller.enqueue(new Uint8Array(bytes.slice(at, at + size)));
-            }
-            controller.close();
-        },
-    });
-    const decoded = [];
-    for await (const { event, data } of events(body)) decoded.push([event, data]);
-    return decoded;
-}"""
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 1000])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
-def test_the_decoder_follows_the_standard(kitchen: Page, line_end: str, size: int) -> None:
-    """The examples of WHATWG HTML §9.2.6 decode alike with each line end, wherever the bytes are split."""
-    sent = (
-        ": comment\n\ndata: YHOO\ndata: +2\ndata: 10\n\nevent: add\ndata: 비빔밥⮑\nid: 1\n\n"
-        "data\n\ndata\ndata\n\ndata:test\n\ndata:  two\n\nevent: lone\n\ndata:a:b\nretry: 5\n\ndata: cut"
-    )
-    encoded = b"\xef\xbb\xbf" + sent.replace("\n", line_end).encode()
-    assert kitchen.evaluate(DECODE, [list(encoded), size]) == [
-        ["message", "YHOO\n+2\n10"],
-        ["add", "비빔밥⮑"],
-        ["message", ""],
-        ["message", "\n"],
-        ["message", "test"],
-        ["message", " two"],
-        ["message", "a:b"],
-    ]
+def test_a_run_is_asked_for_as_the_form_says(page: Page, cooks: Cooks) -> None:
+    """The order holds what the form says, and nothing else."""
+    fake = cooks(WHOLE)
+    page.locator("#prep-time").select_option("30")
+    ask(page, " rice, nori ")
+    expect(status(page)).to_contain_text("Done")
+    assert fake.made("POST /runs") == [{"ingredientsOnHand": "rice, nori", "prepTime": 30, "language": "en"}]
