@@ -1,7 +1,7 @@
 """The routes of runs: `POST /generate`, which is Wire 1, and Wire 2 under `/runs`."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from app.event_source import EventSource
-from app.eventlog import EventId, ExpiredRun, UnknownRun
+from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun
 from app.refusals import BadInput
 from app.runs import KeyReused, Runs, Unavailable
 from app.sse import FAREWELL, RETRY, Wire1, pieces, wire2
@@ -142,10 +142,11 @@ async def _wire1(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:
 
 async def _wire2(runs: Runs, run_id: UUID, last: EventId | None) -> AsyncGenerator[bytes]:
     yield RETRY
-    async with aclosing(runs.follow(run_id, last)) as news:
-        async for events in news:
-            for piece in pieces(wire2, events):
-                yield piece
+    with suppress(EventLogError):  # it has expired at this very moment: who comes back is told so
+        async with aclosing(runs.follow(run_id, last)) as news:
+            async for events in news:
+                for piece in pieces(wire2, events):
+                    yield piece
 
 
 def _plain(value: object) -> object:

@@ -24,7 +24,7 @@ CODES: dict[Part, str] = {
 }
 
 FEW = 16  # events
-PIECE = 64 * 1024  # bytes that wait for one reader, beside those that the server and the system hold for him
+PIECE = 64 * 1024  # bytes that wait for one reader, beside those that the server and the system hold back
 RETRY = b"retry: 1000\n\n"
 FAREWELL = b": the server is being stopped\nretry: 2000\n\n"
 NEW_PARAGRAPH = "⮑⮑"

@@ -134,3 +134,12 @@ def written(events: list[Told]) -> dict[str, str]:
         elif event.name == "fragment":
             texts[part] += event.fields["text"]
     return texts
+
+
+def named(events: list[Told], name: str) -> list[dict[str, Any]]:
+    return [event.fields for event in events if event.name == name]
+
+
+def statuses(events: list[Told]) -> list[str]:
+    """How the run ended: exactly one word."""
+    return [fields["status"] for fields in named(events, "end")]
