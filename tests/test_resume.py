@@ -1,0 +1,179 @@
+"""A run outlives its connection: whoever comes back reads exactly the rest, and nobody holds up anybody."""
+
+import asyncio
+import re
+import socket
+import time
+import tracemalloc
+
+import httpx
+import pytest
+
+from tests.client import (
+    NO_TLS,
+    Told,
+    ask,
+    decoded,
+    follow,
+    listening,
+    start,
+    statuses,
+    written,
+)
+from tests.conftest import ServeScripts
+from tests.servers import Gate, run
+
+
+@pytest.mark.parametrize("size", [1, 40, 177, 1000, 4000])
+def test_a_reader_whose_socket_is_cut_reads_exactly_the_rest(serve_scripts: ServeScripts, size: int) -> None:
+    """Cut after so many bytes, in mid-event or not, in a live run or an ended one: nothing lost, nothing doubled."""
+    url, _ = serve_scripts({"intro": [f"소고기 {number} \u2028\r\n" for number in range(20)]})
+    address = start(url)
+    seen: list[Told] = []
+    while not seen or seen[-1].name != "end":
+        body, last = b"", {"Last-Event-ID": seen[-1].id} if seen else {}
+        with listening(f"{address}/events", headers=last) as response:
+            for piece in response.iter_raw():
+                body += piece
+                if len(body) > size and len(decoded(body[:size] if size > 500 else body)) > 0:
+                    break
+        seen += decoded(body[:size]) or decoded(body)[:1]
+    assert seen == follow(address)
+    assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
+
+
+def test_any_event_is_a_place_to_go_on_from(sizzle_url: str) -> None:
+    """Behind any id of an ended run come exactly the events after it."""
+    address = start(sizzle_url)
+    events = follow(address)
+    for place in range(1, len(events), 7):
+        assert follow(address, events[place - 1].id) == events[place:]
+
+
+def test_one_who_has_read_everything_is_told_to_stop(sizzle_url: str) -> None:
+    """204 for the end's id, which ends a native EventSource, and only for it."""
+    address = start(sizzle_url)
+    events = follow(address)
+    for event in events[-2:]:
+        answer = ask("GET", f"{address}/events", headers={"Last-Event-ID": event.id})
+        assert answer.status_code == (204 if event.name == "end" else 200)
+
+
+@pytest.mark.parametrize("last", ["abcd0123-4", "{epoch}-100000", "{epoch}-0", ""])
+def test_an_id_that_is_not_of_this_run_starts_over(sizzle_url: str, last: str) -> None:
+    """Of another epoch, or beyond the end: the run is told from its first event on."""
+    address = start(sizzle_url)
+    events = follow(address)
+    epoch = events[0].id.split("-")[0]
+    assert follow(address, last.format(epoch=epoch)) == events
+
+
+@pytest.mark.parametrize("last", ["x", "1", "abc-", "abc-x", "-1", "abcd0123-4-5", "ABCD0123-4"])
+def test_what_is_no_id_is_a_422(sizzle_url: str, last: str) -> None:
+    """It names the header and what is right."""
+    answer = ask("GET", f"{start(sizzle_url)}/events", headers={"Last-Event-ID": last})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["field"] == "Last-Event-ID"
+
+
+def test_leaving_is_not_cancelling(serve_scripts: ServeScripts) -> None:
+    """A reader who goes away leaves a run that goes on to its end."""
+    held = Gate()
+    url, provider = serve_scripts({"nutrition": ["Beef ", held, "is good."]})
+    address = start(url)
+    with listening(f"{address}/events") as response:
+        next(response.iter_raw())
+    held.open()
+    assert statuses(follow(address)) == ["ok"]
+    assert provider.closed == []
+
+
+def test_a_head_request_gets_no_stream(serve_scripts: ServeScripts) -> None:
+    """It is answered at once, while the run goes on."""
+    url, _ = serve_scripts({"proposal": [Gate()]})
+    answer = ask("HEAD", f"{start(url)}/events")
+    assert [answer.status_code, answer.content] == [200, b""]
+    assert answer.headers["content-type"].startswith("text/event-stream")
+
+
+def test_a_hundred_readers_read_the_same(serve_scripts: ServeScripts) -> None:
+    """A hundred who come at any time in the run all get the same bytes, and the models are asked once."""
+    held = Gate()
+    url, provider = serve_scripts({"nutrition": ["Beef ", held, "is good."]})
+    address = start(url)
+
+    async def read(client: httpx.AsyncClient, number: int) -> bytes:
+        body = b""
+        async with client.stream("GET", f"{address}/events") as response:
+            async for piece in response.aiter_raw():
+                body += piece
+                if number == 99:
+                    held.open()
+        return body
+
+    async def everybody() -> list[bytes]:
+        async with httpx.AsyncClient(verify=NO_TLS, timeout=30, limits=httpx.Limits(max_connections=100)) as client:
+            return await asyncio.gather(*(read(client, number) for number in range(100)))
+
+    bodies = run(everybody())
+    assert len(set(bodies)) == 1
+    assert statuses(decoded(bodies[0])) == ["ok"]
+    assert len(provider.calls) == 6
+
+
+def slow_reader(address: str) -> socket.socket:
+    """One who asks, and then reads nothing, with next to no room for what is sent."""
+    host, path = address.removeprefix("http://").split("/", 1)
+    name, port = host.split(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect((name, int(port)))
+    connection.sendall(f"GET /{path}/events HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return connection
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that still comes, until the connection is at its end, or broken."""
+    body = b""
+    connection.settimeout(20)
+    try:
+        while piece := connection.recv(65536):
+            body += piece
+    except ConnectionResetError:
+        pass
+    return body
+
+
+LONG = ["\x02" * 5000] * 600  # 3 MB of text, 18 MB of JSON: more than the system holds for a connection
+
+
+def test_a_slow_reader_is_cut_and_comes_back(serve_scripts: ServeScripts) -> None:
+    """One who reads nothing holds up neither the run nor others, is cut, and then reads all the same."""
+    held = Gate()
+    url, _ = serve_scripts({"nutrition": ["Beef ", held, *LONG]}, send_timeout_s=0.5)
+    address = start(url)
+    with slow_reader(address) as slow:
+        held.open()
+        events = follow(address)
+        assert statuses(events) == ["ok"]
+        assert len(written(events)["nutrition"]) == 3_000_005
+        time.sleep(1)  # for longer than he may block
+        body = received(slow)
+    assert len(body) < 10_000_000
+    last = re.findall(rb"id: (\S+)\n", body)[-2].decode()  # behind the last id it is cut
+    assert follow(address, last) == events[int(last.split("-")[1]) :]
+
+
+def test_what_waits_for_slow_readers_is_bounded_and_let_go_of(serve_scripts: ServeScripts) -> None:
+    """However much there is for those who read nothing, little is held for them, and nothing when they are cut."""
+    url, _ = serve_scripts({"nutrition": LONG}, send_timeout_s=1.5)
+    address = start(url)
+    assert statuses(follow(address)) == ["ok"]
+    tracemalloc.start()
+    slow = [slow_reader(address) for _ in range(10)]
+    held = [tracemalloc.get_traced_memory()[0] for _ in range(30) if not time.sleep(0.1)]
+    for connection in slow:
+        connection.close()
+    tracemalloc.stop()
+    assert 500_000 < max(held) < 10 * 400_000
+    assert held[-1] < 400_000
