@@ -1,0 +1,213 @@
+"""The load of the soak: cooks who ask for recipes one after the other, over connections that break.
+
+Each reads a run's events, is cut after so many bytes, comes back behind the last event it has, and checks in the end
+that it has each event once, that the text of each part is what the provider wrote, and that the server says the same.
+Some have company, some stop the run, and each looks whether the run before it has expired.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import httptools
+import orjson
+
+from benchmarks.client import ASKED
+from benchmarks.tokens import REALISTIC, recipe, tokens
+
+BYTES = (2_000, 60_000)  # through a connection before it breaks
+AWAY_S = 0.3  # at most, until its reader is back
+STOPPED, IN_COMPANY = 0.1, 0.1  # of the runs
+PATIENCE_S = 120  # for a run
+
+
+@dataclass
+class Tally:
+    """What has become of all runs, and what was wrong."""
+
+    runs: Counter[str] = field(default_factory=Counter[str])
+    parts: Counter[str] = field(default_factory=Counter[str])
+    events: int = 0
+    cuts: int = 0
+    attempts: int = 0  # beyond a part's first
+    lost: int = 0
+    doubled: int = 0
+    expired: int = 0
+    delete_ms: list[float] = field(default_factory=list[float])
+    wrong: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+class Exchange:
+    """One request over a connection of its own, whose answer's body is given to `take` as it comes."""
+
+    def __init__(self, port: int, method: str, path: str, body: bytes = b"", last_id: str = "") -> None:
+        self._port, self.is_complete, self._body = port, False, list[bytes]()
+        headers = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        headers += f"Last-Event-ID: {last_id}\r\n" if last_id else ""
+        self._request = f"{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n".encode() + body
+        self._parser = httptools.HttpResponseParser(self)
+
+    @property
+    def answer(self) -> Answer:
+        return Answer(self._parser.get_status_code(), b"".join(self._body))
+
+    async def read(self, most: int | None = None) -> None:
+        """To the answer's end, or until about `most` bytes have come; then the connection is broken off."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            writer.write(self._request)
+            left = most
+            while not self.is_complete and (left is None or left > 0):
+                piece = await reader.read(65536 if left is None else min(left, 65536))
+                if not piece:
+                    break
+                left = None if left is None else left - len(piece)
+                self._parser.feed_data(piece)
+        finally:
+            writer.transport.abort()
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+async def ask(port: int, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+    exchange = Exchange(port, method, path, b"" if body is None else orjson.dumps(body))
+    await exchange.read()
+    return exchange.answer
+
+
+class Reader:
+    """One who reads a run, and has of it what a page has: each part's text, and how it ended."""
+
+    def __init__(self, port: int, run_id: str, chance: Random, tally: Tally) -> None:
+        self._port, self._path, self._chance, self._tally = port, f"/runs/{run_id}", chance, tally
+        self._last_id, self._seq = "", 0
+        self.texts: dict[str, list[str]] = {}
+        self.ends: dict[str, str] = {}
+        self.status = ""
+
+    async def read(self) -> None:
+        """Until the run's end is there, through as many connections as it takes."""
+        while not self.status:
+            exchange = Exchange(self._port, "GET", f"{self._path}/events", last_id=self._last_id)
+            await exchange.read(self._chance.randint(*BYTES))
+            answer = exchange.answer
+            if answer.status != 200:
+                raise RuntimeError(f"{answer.status} instead of events: {answer.body[:200]!r}")
+            *blocks, _ = answer.body.split(b"\n\n")  # an event counts with its blank line
+            for block in blocks:
+                self._take(block)
+            if not self.status:
+                self._tally.cuts += 1
+                await asyncio.sleep(self._chance.uniform(0, AWAY_S))
+
+    def _take(self, block: bytes) -> None:
+        if not block.startswith(b"id: "):
+            return
+        event_id, name, told = (line.partition(b": ")[2] for line in block.split(b"\n"))
+        self._last_id = event_id.decode()
+        seq = int(self._last_id.partition("-")[2])
+        self._tally.events += 1
+        self._tally.lost += max(0, seq - self._seq - 1)
+        self._tally.doubled += seq <= self._seq
+        self._seq = seq
+        self._add(name, orjson.loads(told))
+
+    def _add(self, name: bytes, told: dict[str, Any]) -> None:
+        match name:
+            case b"part_start":
+                self._tally.attempts += told["attempt"] > 1
+                self.texts[told["part"]] = []
+            case b"fragment":
+                self.texts[told["part"]].append(told["text"])
+            case b"part_end":
+                self.ends[told["part"]] = told["status"]
+            case b"end":
+                self.status = told["status"]
+            case _:
+                pass
+
+    def text(self, part: str) -> str:
+        return "".join(self.texts.get(part, ()))
+
+
+@dataclass
+class Cook:
+    """Has runs written one after the other."""
+
+    port: int
+    chance: Random
+    tally: Tally
+    keep_s: float
+    _last: tuple[str, float] | None = None
+
+    async def cook_until(self, moment: float) -> None:
+        """Begins no run after this moment, in seconds of `time.monotonic`."""
+        while time.monotonic() < moment:
+            run_id = orjson.loads((await ask(self.port, "POST", "/runs", ASKED)).body)["run_id"]
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._follow(run_id)
+            except (OSError, RuntimeError, TimeoutError, ValueError) as error:
+                self.tally.wrong.append(f"run {run_id}: {error!r}")
+            await self._look_back()
+            self._last = run_id, time.monotonic()
+
+    async def _follow(self, run_id: str) -> None:
+        count = 2 if self.chance.random() < IN_COMPANY else 1
+        readers = [Reader(self.port, run_id, self.chance, self.tally) for _ in range(count)]
+        stopping = self._stop(run_id) if self.chance.random() < STOPPED else asyncio.sleep(0)
+        await asyncio.gather(stopping, *(reader.read() for reader in readers))
+        told = orjson.loads((await ask(self.port, "GET", f"/runs/{run_id}")).body)
+        self.tally.runs[told["status"]] += 1
+        self.tally.parts.update(state["state"] for state in told["parts"].values())
+        for reader in readers:
+            self.tally.wrong += [f"run {run_id}: {wrong}" for wrong in found_wrong(reader, told)]
+
+    async def _stop(self, run_id: str) -> None:
+        await asyncio.sleep(self.chance.uniform(0, 10))
+        began = time.perf_counter()
+        answer = await ask(self.port, "DELETE", f"/runs/{run_id}")
+        self.tally.delete_ms.append((time.perf_counter() - began) * 1000)
+        if answer.status != 204:
+            raise RuntimeError(f"DELETE: {answer.status}")
+
+    async def _look_back(self) -> None:
+        """At the run before this one, which has expired if it ended long enough ago."""
+        if self._last and time.monotonic() > self._last[1] + self.keep_s + 1:
+            status = (await ask(self.port, "GET", f"/runs/{self._last[0]}")).status
+            self.tally.expired += status == 410
+            if status != 410:
+                self.tally.wrong.append(f"run {self._last[0]}: {status}, but it should have expired")
+
+
+def found_wrong(reader: Reader, told: dict[str, Any]) -> list[str]:
+    """What a reader has that the server, or the provider, says otherwise."""
+    wrong = [f"status {reader.status}, not {told['status']}"] if reader.status != told["status"] else []
+    for part, state in told["parts"].items():
+        if reader.text(part) != state["text"]:
+            wrong.append(f"{part}: {len(reader.text(part))} characters read of {len(state['text'])}")
+        if state["state"] == "ok" and state["text"] not in good_texts(part):
+            wrong.append(f"{part} passes for finished: …{state['text'][-60:]!r}")
+    return wrong
+
+
+def good_texts(part: str) -> set[str]:
+    """What a part that is `ok` may hold."""
+    if part != "alternates":
+        return {"".join(tokens(part, REALISTIC[part]))}  # type: ignore[arg-type, index]
+    recipes = [recipe(place, REALISTIC["proposal"]) for place in range(3)]
+    lines = [f"{one['name']}: {one['intro']}\n" for one in recipes]
+    return {first + second for first in lines for second in lines if first != second}

@@ -1,0 +1,49 @@
+"""The fake provider, one of whose calls in 25 breaks off half-way, and another in 25 is refused with a 503."""
+
+import asyncio
+import socket
+from itertools import count
+from typing import Any
+
+import uvloop
+
+from benchmarks.provider import Connection, Provider
+
+EVERY = 25
+REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+_numbers = count(1)
+
+
+class Flaky(Connection):
+    """Counts the calls of all connections, for which of them goes wrong is a matter of its number."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._transport = transport
+
+    def _begin(self, asked: dict[str, Any]) -> None:
+        number = next(_numbers) % EVERY
+        self._breaks_off = number == 0
+        if number == EVERY // 2:
+            self._write(REFUSAL)
+        else:
+            super()._begin(asked)
+
+    def _send_due(self) -> None:
+        if self._breaks_off and self._sent > self._tokens // 2:
+            self._transport.abort()
+        else:
+            super()._send_due()
+
+
+async def serve() -> None:
+    provider = Provider()
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+        server = await asyncio.get_running_loop().create_server(lambda: Flaky(provider), sock=listener)
+        print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)  # noqa: T201
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve())

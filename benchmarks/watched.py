@@ -1,0 +1,34 @@
+"""Ours, which tells how many tasks it has: `python -m benchmarks.watched FILE …` is `sizzle …`.
+
+At each SIGUSR1 it writes to FILE what its tasks are, and how many there are of each.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from app.cli import main as sizzle
+
+
+def tasks() -> Counter[str]:
+    """The tasks of the loop that runs in this thread, by the coroutine that each began with."""
+    return Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks())
+
+
+def main(file: Path) -> None:
+    def tell(*_: Any) -> None:
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(tasks()))
+        os.replace(partial, file)  # so that nobody reads half of it
+
+    signal.signal(signal.SIGUSR1, tell)
+    sizzle()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv.pop(1)))
