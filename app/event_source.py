@@ -1,4 +1,4 @@
-"""EventSource: a response that streams server-sent events to one reader, for as long as he wants and takes them.
+"""EventSource: a response that streams server-sent events to one reader, as long as they are wanted and taken.
 
 sse-starlette's serves as well; its scope of cancellation around each send, and its four tasks for each stream, are a
 good part of what a token, or a silent stream, costs.
@@ -30,9 +30,9 @@ class _Why(Enum):
 class EventSource(Response):
     """Streams the frames; where there are none for `keep_alive_s` seconds, a comment.
 
-    A reader who blocks a frame for `send_timeout_s` seconds is cut off. When the server is being stopped, the last he
-    hears is the `farewell`; without one he is cut off, too, so that what he has does not pass for whole. However it
-    ends, the frames are closed.
+    A reader who blocks a frame for `send_timeout_s` seconds is cut off. When the server is being stopped, the last that
+    is sent is the `farewell`; without one the reader is cut off, too, so that what came does not pass for whole.
+    However it ends, the frames are closed.
     """
 
     media_type = "text/event-stream"

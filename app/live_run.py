@@ -59,6 +59,11 @@ class LiveRun:
             self._is_cancelled = True
             self._stop()
 
+    def give_up(self) -> None:
+        """Ends it where there is no log to write to."""
+        self._gone()
+        self.ended.set()
+
     def forget(self) -> None:
         """Cancels the run, whose log is then dropped as soon as it has its end."""
         self._is_forgotten = True

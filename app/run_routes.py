@@ -1,7 +1,7 @@
 """The routes of runs: `POST /generate`, which is Wire 1, and Wire 2 under `/runs`."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated
 from uuid import UUID
 
@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from app.event_source import EventSource
-from app.eventlog import EventId, ExpiredRun, UnknownRun
+from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun
 from app.refusals import BadInput
 from app.runs import KeyReused, Runs, Unavailable
-from app.sse import FAREWELL, RETRY, Wire1, wire2
+from app.sse import FAREWELL, RETRY, Wire1, pieces, wire2
 from chains.schema import Part, RecipeRequest, RunRequest
 
 UNKNOWN = "There is no such run: it may have been lost when the server was started anew."
@@ -136,14 +136,17 @@ async def _wire1(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:
     wire = Wire1()
     async with aclosing(runs.follow(run_id)) as news:
         async for events in news:
-            yield wire.encode(events)
+            for piece in pieces(wire.encode, events):
+                yield piece
 
 
 async def _wire2(runs: Runs, run_id: UUID, last: EventId | None) -> AsyncGenerator[bytes]:
     yield RETRY
-    async with aclosing(runs.follow(run_id, last)) as news:
-        async for events in news:
-            yield wire2(events)
+    with suppress(EventLogError):  # it has expired at this very moment: who comes back is told so
+        async with aclosing(runs.follow(run_id, last)) as news:
+            async for events in news:
+                for piece in pieces(wire2, events):
+                    yield piece
 
 
 def _plain(value: object) -> object:

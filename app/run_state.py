@@ -7,6 +7,8 @@ from typing import Literal
 from app.eventlog import Logged, RunEnd, RunStart, RunStatus
 from chains.schema import Fragment, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest, RunRequest, Status
 
+STOPPED = "The run was stopped before the end."
+
 
 @dataclass(slots=True)
 class PartState:
@@ -78,8 +80,15 @@ class RunState:
                 )  # fmt: skip
             case RunEnd(status, total_ms, message):
                 self.status, self.total_ms, self.message = status, total_ms, message
+                self._stop()
             case _:
                 pass
+
+    def _stop(self) -> None:
+        """What was under way at the run's end will not go on."""
+        for held in self.parts.values():
+            if held.state == "writing":
+                held.state, held.message = "cut_off", STOPPED
 
 
 def state_of(start: RunStart) -> RunState:

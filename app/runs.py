@@ -12,7 +12,7 @@ RunRefusal
 
 import asyncio
 import hmac
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from functools import partial
 from secrets import token_bytes
@@ -75,7 +75,7 @@ class Runs:
     def __init__(self, chain: Runnable[Any, Any], log: EventLog, limit: int = 500) -> None:
         self._chain, self._log, self._limit = chain, log, limit
         self._live: dict[UUID, LiveRun] = {}
-        self._rewriting = asyncio.Lock()
+        self._turn = asyncio.Lock()  # for what looks at a run before it changes it
         self._secret = token_bytes(32)
         self._is_closing = False
 
@@ -84,15 +84,19 @@ class Runs:
 
         Raises `Unavailable` and `KeyReused`.
         """
-        run_id = self._named(key) if key else uuid4()
-        if key and await self._is_kept(run_id, request):
-            return run_id
+        if not key:
+            return await self._start(uuid4(), request)
+        async with self._turn:
+            run_id = self._named(key)
+            return run_id if await self._is_kept(run_id, request) else await self._start(run_id, request)
+
+    async def _start(self, run_id: UUID, request: RecipeRequest) -> UUID:
         parts, asked = _to_write(request)
         run = self._admit(run_id, parts)
         try:
             await self._log.begin(str(run_id), RunStart(str(run_id), request, parts))
         except BaseException:
-            del self._live[run_id]
+            run.give_up()
             raise
         run.write(astream_fragments(self._chain, asked, {"run_id": run_id}), parts)
         return run_id
@@ -102,15 +106,16 @@ class Runs:
 
         Returns the number of the part's coming attempt. Raises `Unavailable`, `NoSuchPart` and `NotNow`.
         """
-        async with self._rewriting:
+        async with self._turn:
             if (run := self._live.get(run_id)) and run.is_ending:
                 await run.ended.wait()
             state = await self.state(run_id)
-            draft, parts = _draft(state, part)
+            parts = _written_with(state, part)
             self._check_open()
             run = self._live.get(run_id)
-            if run and not run.under_way.isdisjoint(parts):
-                raise NotNow(f"This is being written right now: {', '.join(run.under_way.intersection(parts))}.")
+            if run and (busy := run.under_way.intersection(parts)):
+                raise NotNow(f"Still being written: {', '.join(sorted(busy))}.")
+            draft = _draft(state, part, parts)
             run = run or await self._reopened(run_id, state)
             updates = astream_fragments(self._chain, draft)
             run.write(updates if part == PROPOSED else _but_proposals(updates), parts)
@@ -186,7 +191,7 @@ class Runs:
         try:
             await self._log.reopen(str(run_id))
         except BaseException:
-            del self._live[run_id]
+            run.give_up()
             raise
         return run
 
@@ -214,21 +219,26 @@ def _to_write(request: RecipeRequest) -> tuple[tuple[Part, ...], RecipeRequest |
     return parts, Draft(request, (Recipe(dish.name, dish.intro),), texts={PROPOSED: ""})
 
 
-def _draft(state: RunState, part: Part) -> tuple[Draft, set[Part]]:
-    """What the run holds but for this part and what is made from it, and these. Raises `NoSuchPart` and `NotNow`."""
+def _written_with(state: RunState, part: Part) -> set[Part]:
+    """The part and what is made from it. Raises `NoSuchPart`."""
     if part not in state.parts:
         raise NoSuchPart("The dish of this run was chosen by its cook: there are no other ideas.")
+    return {part, *DEPENDANTS.get(part, ())}
+
+
+def _draft(state: RunState, part: Part, parts: Collection[Part]) -> Draft:
+    """What the run holds but for these parts. Raises `NotNow` where that is not enough to write `part`."""
     if part in MADE_FROM_DISH and not state.recipes:
         raise NotNow(f"There is no dish yet: have the {PROPOSED} written again instead.")
-    if part == "steps" and state.parts["ingredients"].state not in ("ok", "cut_off"):
+    ingredients = state.parts["ingredients"]
+    if part == "steps" and (ingredients.state == "failed" or not ingredients.text.strip()):
         raise NotNow("The steps are made from the ingredients: have the ingredients written again instead.")
-    parts: set[Part] = {part, *DEPENDANTS.get(part, ())}
     texts: dict[Part, str] = {kept: held.text for kept, held in state.parts.items() if kept not in parts}
     if PROPOSED not in state.parts:
         texts[PROPOSED] = ""
     attempts: dict[Part, int] = {begun: held.attempt for begun, held in state.parts.items()}
     recipes = () if part == PROPOSED else state.recipes or NO_DISH
-    return Draft(state.request, recipes, state.picked or 0, texts, attempts), parts
+    return Draft(state.request, recipes, state.picked or 0, texts, attempts)
 
 
 async def _but_proposals(updates: AsyncGenerator[Update]) -> AsyncGenerator[Update]:

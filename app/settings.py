@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     )
     max_runs: int = Field(default=500, ge=1, description="recipes at most that are being written at a time")
     keep_runs_s: float = Field(default=900, gt=0, description="seconds that a run is kept after its end")
-    send_timeout_s: float = Field(default=30, gt=0, description="seconds that a reader may block his stream")
+    send_timeout_s: float = Field(default=30, gt=0, description="seconds that a reader may block a stream")
     standin_ttft_ms: float = Field(default=250, ge=0, le=60_000, description="milliseconds")
     standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens a second, 0 for no limit")
     standin_seed: int = 0

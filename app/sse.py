@@ -7,11 +7,11 @@ On Wire 2 an event is its line of JSON under its name, with the id to resume fro
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import orjson
 
-from app.eventlog import EVENT_NAMES, Logged, RunEnd, RunEvent, to_json
+from app.eventlog import EVENT_NAMES, Logged, RunEnd, to_json
 from chains.schema import Fragment, Part, PartEnd, PartStart, Recipe
 
 CODES: dict[Part, str] = {
@@ -23,6 +23,8 @@ CODES: dict[Part, str] = {
     "steps": "ste",
 }
 
+FEW = 16  # events
+PIECE = 64 * 1024  # bytes that wait for one reader, beside those that the server and the system hold back
 RETRY = b"retry: 1000\n\n"
 FAREWELL = b": the server is being stopped\nretry: 2000\n\n"
 NEW_PARAGRAPH = "⮑⮑"
@@ -31,12 +33,29 @@ _REFERENCES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def wire2(events: Iterable[Logged]) -> bytes:
-    """The bytes of these events."""
-    return b"".join(
-        b"id: %b\nevent: %b\ndata: %b\n\n" % (str(logged.id).encode(), _NAMES[type(logged.event)], logged.json)
-        for logged in events
-    )
+def wire2(logged: Logged) -> bytes:
+    """The bytes of an event."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(logged.id).encode(), _NAMES[type(logged.event)], logged.json)
+
+
+def pieces(encode: Callable[[Logged], bytes], events: Sequence[Logged]) -> Iterable[bytes]:
+    """The bytes of events that came together: all at once, unless they are many, for a reader who is behind."""
+    if len(events) <= FEW:
+        return (b"".join([encode(logged) for logged in events]),)
+    return _bounded(map(encode, events))
+
+
+def _bounded(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """The frames, as many in one as fit into `PIECE` bytes, or the first that goes beyond."""
+    held, size = list[bytes](), 0
+    for frame in frames:
+        held.append(frame)
+        size += len(frame)
+        if size >= PIECE:
+            yield b"".join(held)
+            held, size = [], 0
+    if size:
+        yield b"".join(held)
 
 
 class Wire1:
@@ -46,17 +65,12 @@ class Wire1:
         self._with_text: set[Part] = set()
         self._shown: set[Recipe] = set()
 
-    def encode(self, events: Iterable[Logged]) -> bytes:
-        """The bytes of these events."""
-        return b"".join([self._encoded(logged.event) for logged in events])
-
-    def _encoded(self, event: RunEvent) -> bytes:
+    def encode(self, logged: Logged) -> bytes:
+        """The bytes of an event."""
+        event = logged.event
+        if isinstance(event, Fragment):  # nearly all are, and a match of patterns costs more
+            return self._fragment(event.part, event.text, event.recipe)
         match event:
-            case Fragment(part, text, None):
-                self._with_text.add(part)
-                return _text(part, _escaped(text))
-            case Fragment(part, _, Recipe() as recipe):
-                return self._alternate(part, recipe)
             case PartStart(part) if part in self._with_text:  # behind what an earlier attempt wrote
                 return _named("part_start", to_json(event)) + _text(part, NEW_PARAGRAPH)
             case PartEnd(part, "failed", message=message):
@@ -68,7 +82,10 @@ class Wire1:
             case _:
                 return _named(EVENT_NAMES[type(event)], to_json(event))
 
-    def _alternate(self, part: Part, recipe: Recipe) -> bytes:
+    def _fragment(self, part: Part, text: str, recipe: Recipe | None) -> bytes:
+        if not recipe:
+            self._with_text.add(part)
+            return _text(part, _escaped(text))
         if recipe in self._shown:
             return b""
         self._shown.add(recipe)

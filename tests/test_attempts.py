@@ -11,7 +11,6 @@ from app.main import kitchen
 from app.settings import Settings
 from chains.markdown import MarkdownWriter
 from chains.pacing import REST_S, Health, RequestsPerMinute
-from chains.recipe import recipe_chain
 from chains.schema import (
     DEPENDANTS,
     PARTS,
@@ -46,13 +45,16 @@ class Pair:
     async def write(self, *drafts: RecipeRequest | Draft, hedge_after_s: float | None = None) -> list[list[Update]]:
         """The updates of each, one after the other on the same models."""
         settings = Settings(
-            groq_api_key="k", fireworks_api_key="k", groq_base_url=self.groq.url, fireworks_base_url=self.fireworks.url
+            groq_api_key="k",
+            fireworks_api_key="k",
+            groq_base_url=self.groq.url,
+            fireworks_base_url=self.fireworks.url,
+            hedge_after_s=hedge_after_s,
         )
         async with kitchen(settings) as models:
-            chain = recipe_chain(models.chosen, models.others, hedge_after_s=hedge_after_s)
             told: list[list[Update]] = []
             for draft in drafts:
-                async with aclosing(astream_fragments(chain, draft)) as updates:
+                async with aclosing(astream_fragments(models.recipe, draft)) as updates:
                     told.append([update async for update in updates])
             return told
 
@@ -95,7 +97,7 @@ def test_hedging_stays_within_a_tenth_of_the_calls(pair: Pair) -> None:
 
     async def write() -> list[list[Update]]:
         writing = asyncio.create_task(pair.write(BEEF, hedge_after_s=0.05))
-        while "intro" not in [call["step"] for call in pair.fireworks.calls]:  # noqa: ASYNC110
+        while not writing.done() and "intro" not in [call["step"] for call in pair.fireworks.calls]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.wait({writing}, timeout=0.3)
         held.open()

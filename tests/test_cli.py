@@ -18,7 +18,7 @@ from app.eventlog import EVENT_NAMES
 from app.terminal import HEADINGS
 from tests.client import read
 from tests.conftest import ServeScripts
-from tests.servers import Refuse, provider
+from tests.servers import Finish, Refuse, provider
 
 SIZZLE = str(Path(sys.executable).with_name("sizzle"))
 FAST = {"SIZZLE_STANDIN_TTFT_MS": "5", "SIZZLE_STANDIN_TOKENS_PER_S": "0"}
@@ -67,12 +67,11 @@ def test_generate_prints_json_lines() -> None:
     assert [events[0]["event"], events[-1]["event"], events[-1]["status"]] == ["run", "end", "ok"]
 
 
-@pytest.mark.parametrize("lines", [24, 60])
-def test_generate_fills_panels_on_a_terminal(lines: int) -> None:
-    """On a tty, even one of 24 lines, six panels are drawn; at the end the whole recipe stands there once."""
+def shown_on_a_terminal(lines: int, **environment: str) -> list[str]:
+    """What stands on a terminal of so many lines, and above it, when the recipe is done."""
     main_end, terminal_end = pty.openpty()
     termios.tcsetwinsize(terminal_end, (lines, 100))
-    env = os.environ | FAST | {"TERM": "xterm-256color"}
+    env = os.environ | FAST | {"TERM": "xterm-256color"} | environment
     command = [SIZZLE, "generate", "beef, onions"]
     process = subprocess.Popen(command, stdout=terminal_end, stderr=subprocess.DEVNULL, env=env)  # noqa: S603
     os.close(terminal_end)
@@ -87,10 +86,24 @@ def test_generate_fills_panels_on_a_terminal(lines: int) -> None:
     terminal = pyte.HistoryScreen(100, lines, history=2000)
     pyte.ByteStream(terminal).feed(drawn)
     above = ["".join(cell.data for _, cell in sorted(line.items())) for line in terminal.history.top]
-    shown = [*above, *terminal.display]
+    return [*above, *terminal.display]
+
+
+@pytest.mark.parametrize("lines", [24, 60])
+def test_generate_fills_panels_on_a_terminal(lines: int) -> None:
+    """On a tty, even one of 24 lines, six panels are drawn; at the end the whole recipe stands there once."""
+    shown = shown_on_a_terminal(lines)
     assert sum("─ done ─" in line for line in shown) == 6
     for heading in HEADINGS["en"].values():
         assert sum(f"─ {heading} ─" in line for line in shown) == 1
+
+
+def test_a_panel_is_cleared_for_the_next_attempt() -> None:
+    """A part that broke off is begun again in its panel: only what the last attempt wrote stands there."""
+    with provider({"intro": [["Half a sen", Finish(None)], ["The whole."]]}) as scripted:
+        shown = shown_on_a_terminal(60, GROQ_API_KEY="sk-secret", SIZZLE_GROQ_BASE_URL=scripted.url)
+    assert sum("The whole." in line for line in shown) == 1
+    assert not any("Half a sen" in line for line in shown)
 
 
 def test_generate_ends_quietly_when_its_reader_does() -> None:

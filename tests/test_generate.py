@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,9 +10,9 @@ import httpx
 import pytest
 
 from app.sse import CODES
-from tests.client import ASKED, read, texts, told
+from tests.client import ASKED, read, texts, told, wait_until
 from tests.conftest import Serve, ServeScripts
-from tests.servers import RECIPES, Gate
+from tests.servers import RECIPES, Finish, Gate
 
 
 def test_all_six_codes_come_and_the_run_ends_once(serve_scripts: ServeScripts) -> None:
@@ -70,6 +71,43 @@ def test_events_of_our_own_have_a_code_that_no_page_knows(serve_scripts: ServeSc
     for event, code, _ in read(url):
         assert code in CODES.values() if event == "message" else code == event
         assert code.replace("_", "").isalpha()
+
+
+def test_an_attempt_begins_a_new_paragraph(serve_scripts: ServeScripts) -> None:
+    """What an earlier attempt wrote is on the page already: the next one's text comes below it, told of by name."""
+    url, _ = serve_scripts(
+        {"intro": [["Half a sen", Finish(None)], ["The whole."]], "sides": [[Finish("stop")], ["Rice"]]}
+    )
+    events = read(url)
+    told_of = {code: "".join(text for _, held, text in events if held == code) for code in ("int", "sde")}
+    assert told_of == {"int": "Half a sen⮑⮑The whole.", "sde": "Rice"}
+    starts = [start["attempt"] for start in told(events, "part_start") if start["part"] == "intro"]
+    assert [starts, told(events, "end")[0]["status"]] == [[1, 2], "ok"]
+
+
+def test_an_idea_is_shown_once(serve_scripts: ServeScripts) -> None:
+    """Where the proposal is asked for again, the ideas that still hold are not told twice."""
+    broken_off = [json.dumps(RECIPES[:2])[:-1], Finish(None)]
+    url, provider = serve_scripts({"proposal": [broken_off, [json.dumps(RECIPES)]]})
+    events = read(url, {"ingredientsOnHand": "beef", "seed": 0})
+    assert [call["step"] for call in provider.calls].count("proposal") == 2
+    shown = "".join(text for _, code, text in events if code == "alt")
+    proposal = told(events, "proposal")[-1]
+    del proposal["recipes"][proposal["picked"]]
+    assert re.findall("<b>(.*?)</b>", shown) == [recipe["name"] for recipe in proposal["recipes"]]
+    assert [len(proposal["recipes"]), "⮑" in shown] == [2, False]
+
+
+def test_who_leaves_ends_the_run(serve_scripts: ServeScripts) -> None:
+    """Without a reader its calls are closed, and there is no log of it."""
+    url, provider = serve_scripts({"nutrition": ["Beef ", Gate()], "proposal": [Gate()]})
+    with httpx.stream("POST", f"{url}/generate", json=ASKED) as response:
+        pieces = response.iter_text()
+        first = next(pieces)
+        assert wait_until(lambda: len(provider.calls) == 2, seconds=5)
+    assert wait_until(lambda: sorted(provider.closed) == ["nutrition", "proposal"], seconds=1)
+    run_id = json.loads(first.split("data: run|")[1].split("\n")[0])["run_id"]
+    assert wait_until(lambda: httpx.get(f"{url}/runs/{run_id}").status_code == 404, seconds=1)
 
 
 def test_a_silent_stream_is_kept_open_by_comments(serve_scripts: ServeScripts) -> None:

@@ -1,263 +1,179 @@
-"""A reader may be cut anywhere, in the log or in the middle of a byte stream: what it reads in the end is all, once."""
+"""A run outlives its connection: whoever comes back reads exactly the rest, and nobody holds up anybody."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+import re
+import socket
+import time
+import tracemalloc
 
-import httptools
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from app.eventlog import EventId, EventLog, Logged, RunEnd, RunEvent, RunStart
-from app.eventlog.memory import MemoryEventLog
-from app.main import create_app
-from app.settings import Settings
-from chains.schema import PARTS, Fragment, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
-from tests.client import Told, decoded, start, written
-from tests.faults import FAULTS, GOOD, faults
-from tests.servers import run, serving
-
-START = RunStart("run", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), PARTS)
-END = RunEnd("ok", 1)
-PROPOSED = Proposal(tuple(Recipe(name, "so") for name in "ABC"), 1)
-STREAMS = 1000
-
-# A part's attempts, each as the pieces of its text; which part it is; and how it ends.
-TEXTS = st.lists(st.sampled_from(["a ", "⮑", "é\n", "불고기", "\r\n\n", "id: 1-1"]), max_size=3)
-WRITTEN = st.tuples(
-    st.lists(TEXTS, min_size=1, max_size=3),
-    st.sampled_from(PARTS),
-    st.sampled_from(["ok", "cut_off", "failed"]),
+from tests.client import (
+    NO_TLS,
+    Told,
+    ask,
+    decoded,
+    follow,
+    listening,
+    start,
+    statuses,
+    written,
 )
-LIVES = st.lists(st.lists(WRITTEN, max_size=4), min_size=1, max_size=2)
-BURSTS = st.lists(st.integers(1, 9), min_size=1, max_size=8)
+from tests.conftest import ServeScripts
+from tests.servers import Gate, run
 
 
-UNLIMITED = """
-[providers.{name}]
-label = "{name}"
-base_url = "http://127.0.0.1/v1"
-"""
+@pytest.mark.parametrize("size", [1, 40, 177, 1000, 4000])
+def test_a_reader_whose_socket_is_cut_reads_exactly_the_rest(serve_scripts: ServeScripts, size: int) -> None:
+    """Cut after so many bytes, in mid-event or not, in a live run or an ended one: nothing lost, nothing doubled."""
+    url, _ = serve_scripts({"intro": [f"소고기 {number} \u2028\r\n" for number in range(20)]})
+    address = start(url)
+    seen: list[Told] = []
+    while not seen or seen[-1].name != "end":
+        body, last = b"", {"Last-Event-ID": seen[-1].id} if seen else {}
+        with listening(f"{address}/events", headers=last) as response:
+            for piece in response.iter_raw():
+                body += piece
+                if len(body) > size and len(decoded(body[:size] if size > 500 else body)) > 0:
+                    break
+        seen += decoded(body[:size]) or decoded(body)[:1]
+    assert seen == follow(address)
+    assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
 
 
-@dataclass
-class Tally:
-    """How often readers were cut, and what that has cost."""
-
-    streams: int = 0
-    cuts: int = 0
-    lost: int = 0
-    doubled: int = 0
-
-    def add(self, whole: Sequence[RunEvent], read: Sequence[Logged]) -> None:
-        """`read` is what came to a reader, who drops an end behind which something comes."""
-        kept = [logged for logged in read[:-1] if not isinstance(logged.event, RunEnd)] + list(read[-1:])
-        numbers = [logged.id.seq for logged in kept]
-        self.cuts += 1
-        self.lost += len(set(range(1, len(whole) + 1)) - set(numbers))
-        self.doubled += len(numbers) - len(set(numbers))
-        assert [logged.event for logged in kept] == list(whole)
+def test_any_event_is_a_place_to_go_on_from(sizzle_url: str) -> None:
+    """Behind any id of an ended run come exactly the events after it."""
+    address = start(sizzle_url)
+    events = follow(address)
+    for place in range(1, len(events), 7):
+        assert follow(address, events[place - 1].id) == events[place:]
 
 
-def updates(life: Sequence[tuple[list[list[str]], Part, str]]) -> list[RunEvent]:
-    """What is written in a life of the log, its end included."""
-    written: list[RunEvent] = [PROPOSED]
-    for attempts, part, status in life:
-        for number, texts in enumerate(attempts, 1):
-            written += [PartStart(part, number, "groq", "m"), *(Fragment(part, text) for text in texts)]
-        written.append(PartEnd(part, status))  # type: ignore[arg-type]
-    return [*written, END]
+def test_one_who_has_read_everything_is_told_to_stop(sizzle_url: str) -> None:
+    """204 for the end's id, which ends a native EventSource, and only for it."""
+    address = start(sizzle_url)
+    events = follow(address)
+    for event in events[-2:]:
+        answer = ask("GET", f"{address}/events", headers={"Last-Event-ID": event.id})
+        assert answer.status_code == (204 if event.name == "end" else 200)
 
 
-async def write(log: EventLog, lives: Sequence[Sequence[RunEvent]], bursts: Sequence[int]) -> None:
-    """Writes so many events at a time, over and over, and takes the end off the log between its lives."""
-    count = 0
-    for number, life in enumerate(lives):
-        if number:
-            await log.reopen("run")
-        for event in life:
-            await log.append("run", event)
-            count += 1
-            if count % bursts[count % len(bursts)] == 0:
-                await asyncio.sleep(0)
+@pytest.mark.parametrize("last", ["abcd0123-4", "{epoch}-100000", "{epoch}-0", ""])
+def test_an_id_that_is_not_of_this_run_starts_over(sizzle_url: str, last: str) -> None:
+    """Of another epoch, or beyond the end: the run is told from its first event on."""
+    address = start(sizzle_url)
+    events = follow(address)
+    epoch = events[0].id.split("-")[0]
+    assert follow(address, last.format(epoch=epoch)) == events
 
 
-async def read_cut(log: EventLog, cut: int) -> list[Logged]:
-    """What a reader has who comes at once, is cut behind `cut` events, and comes back."""
-    seen: list[Logged] = []
-    async with aclosing(log.follow("run")) as news:
-        while len(seen) < cut:
-            seen += await anext(news)
-    del seen[cut:]  # it was cut in the middle of what came together
-    return seen + [logged async for batch in log.follow("run", last_of(seen)) for logged in batch]
+@pytest.mark.parametrize("last", ["x", "1", "abc-", "abc-x", "-1", "abcd0123-4-5", "ABCD0123-4"])
+def test_what_is_no_id_is_a_422(sizzle_url: str, last: str) -> None:
+    """It names the header and what is right."""
+    answer = ask("GET", f"{start(sizzle_url)}/events", headers={"Last-Event-ID": last})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["field"] == "Last-Event-ID"
 
 
-async def rest(log: EventLog, last: EventId | None) -> list[Logged]:
-    return [logged async for batch in log.follow("run", last) for logged in batch]
+def test_leaving_is_not_cancelling(serve_scripts: ServeScripts) -> None:
+    """A reader who goes away leaves a run that goes on to its end."""
+    held = Gate()
+    url, provider = serve_scripts({"nutrition": ["Beef ", held, "is good."]})
+    address = start(url)
+    with listening(f"{address}/events") as response:
+        next(response.iter_raw())
+    held.open()
+    assert statuses(follow(address)) == ["ok"]
+    assert provider.closed == []
 
 
-def last_of(seen: Sequence[Logged]) -> EventId | None:
-    return seen[-1].id if seen else None
+def test_a_head_request_gets_no_stream(serve_scripts: ServeScripts) -> None:
+    """It is answered at once, while the run goes on."""
+    url, _ = serve_scripts({"proposal": [Gate()]})
+    answer = ask("HEAD", f"{start(url)}/events")
+    assert [answer.status_code, answer.content] == [200, b""]
+    assert answer.headers["content-type"].startswith("text/event-stream")
 
 
-async def cut_everywhere(lives: Sequence[Sequence[RunEvent]], bursts: Sequence[int], tally: Tally) -> None:
-    """Has one reader cut behind each event of the first life, while it is written, and of the whole log afterwards."""
-    log: EventLog = MemoryEventLog()
-    await log.begin("run", START)
-    reading = [asyncio.ensure_future(read_cut(log, cut)) for cut in range(len(lives[0]) + 2)]
-    await asyncio.sleep(0)
-    await write(log, lives, bursts)
-    whole = [START, *(event for life in lives for event in life[:-1]), END]
-    everything = await rest(log, None)
-    tally.streams += 1
-    for seen in await asyncio.gather(*reading):
-        again = await rest(log, last_of(seen)) if len(lives) > 1 else []
-        tally.add(whole, seen + again)
-    for cut in range(len(whole) + 1):
-        tally.add(whole, everything[:cut] + await rest(log, last_of(everything[:cut])))
-    await log.aclose()
+def test_a_hundred_readers_read_the_same(serve_scripts: ServeScripts) -> None:
+    """A hundred who come at any time in the run all get the same bytes, and the models are asked once."""
+    held = Gate()
+    url, provider = serve_scripts({"nutrition": ["Beef ", held, "is good."]})
+    address = start(url)
+
+    async def read(client: httpx.AsyncClient, number: int) -> bytes:
+        body = b""
+        async with client.stream("GET", f"{address}/events") as response:
+            async for piece in response.aiter_raw():
+                body += piece
+                if number == 99:
+                    held.open()
+        return body
+
+    async def everybody() -> list[bytes]:
+        async with httpx.AsyncClient(verify=NO_TLS, timeout=30, limits=httpx.Limits(max_connections=100)) as client:
+            return await asyncio.gather(*(read(client, number) for number in range(100)))
+
+    bodies = run(everybody())
+    assert len(set(bodies)) == 1
+    assert statuses(decoded(bodies[0])) == ["ok"]
+    assert len(provider.calls) == 6
 
 
-def test_a_reader_cut_behind_any_event_reads_exactly_the_rest() -> None:
-    """For every cut point of a thousand streams, live and afterwards: nothing is lost, and nothing comes twice."""
-    tally = Tally()
-
-    @settings(max_examples=STREAMS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(lives=LIVES, bursts=BURSTS)
-    def one_stream(lives: list[list[tuple[list[list[str]], Part, str]]], bursts: list[int]) -> None:
-        run(cut_everywhere([updates(life) for life in lives], bursts, tally))
-
-    one_stream()
-    assert tally.streams >= STREAMS
-    assert [tally.lost, tally.doubled] == [0, 0]
+def slow_reader(address: str) -> socket.socket:
+    """One who asks, and then reads nothing, with next to no room for what is sent."""
+    host, path = address.removeprefix("http://").split("/", 1)
+    name, port = host.split(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect((name, int(port)))
+    connection.sendall(f"GET /{path}/events HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return connection
 
 
-@dataclass
-class Reader:
-    """One who reads a run on Wire 2 through connections that break, and comes back behind the last event he has."""
-
-    run: httpx.URL
-    events: list[Told] = field(default_factory=list[Told])
-    connections: int = 0
-    bytes_read: int = 0
-
-    async def read(self, most: float = float("inf")) -> None:
-        """Until the stream ends or `most` bytes have come; then the connection is broken off."""
-        self.connections += 1
-        body = Body()
-        reader, writer = await asyncio.open_connection(self.run.host, self.run.port)
-        last = f"Last-Event-ID: {self.events[-1].id}\r\n" if self.events else ""
-        writer.write(f"GET {self.run.path}/events HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
-        while most > 0 and not body.is_whole and (piece := await reader.read(int(min(most, 8192)))):
-            most -= len(piece)
-            self.bytes_read += len(piece)
-            body.feed(piece)
-        writer.transport.abort()
-        self.events += decoded(body.received)
-
-    async def read_in_cuts(self, plan: Sequence[int]) -> None:
-        """So many bytes through each connection, and what is left through a last one."""
-        for most in plan:
-            await self.read(most)
-        if not self.events or self.events[-1].name != "end":
-            await self.read()
+def received(connection: socket.socket) -> bytes:
+    """All that still comes, until the connection is at its end, or broken."""
+    body = b""
+    connection.settimeout(20)
+    try:
+        while piece := connection.recv(65536):
+            body += piece
+    except ConnectionResetError:
+        pass
+    return body
 
 
-class Body:
-    """The body of an answer, as much of it as has come."""
-
-    def __init__(self) -> None:
-        self.received, self.is_whole = b"", False
-        self._parser = httptools.HttpResponseParser(self)
-        self.feed = self._parser.feed_data
-
-    def on_body(self, piece: bytes) -> None:
-        self.received += piece
-
-    def on_message_complete(self) -> None:
-        assert self._parser.get_status_code() in (200, 204)
-        self.is_whole = True
+LONG = ["\x02" * 5000] * 600  # 3 MB of text, 18 MB of JSON: more than the system holds for a connection
 
 
-async def read_whole(reader: Reader) -> list[Told]:
-    """What one reads who is never cut."""
-    whole = Reader(reader.run)
-    await whole.read()
-    return whole.events
+def test_a_slow_reader_is_cut_and_comes_back(serve_scripts: ServeScripts) -> None:
+    """One who reads nothing holds up neither the run nor others, is cut, and then reads all the same."""
+    held = Gate()
+    url, _ = serve_scripts({"nutrition": ["Beef ", held, *LONG]}, send_timeout_s=0.5)
+    address = start(url)
+    with slow_reader(address) as slow:
+        held.open()
+        events = follow(address)
+        assert statuses(events) == ["ok"]
+        assert len(written(events)["nutrition"]) == 3_000_005
+        time.sleep(1)  # for longer than he may block
+        body = received(slow)
+    assert len(body) < 10_000_000
+    last = re.findall(rb"id: (\S+)\n", body)[-2].decode()  # behind the last id it is cut
+    assert follow(address, last) == events[int(last.split("-")[1]) :]
 
 
-def assert_whole(events: Sequence[Told]) -> None:
-    """The events of one run, numbered without a gap, and the end once and last."""
-    assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    assert [event.name for event in events if event.name in ("run", "end")] == ["run", "end"]
-    assert [events[0].name, events[-1].name] == ["run", "end"]
-
-
-@pytest.fixture(scope="module")
-def sizzle_with_attempts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Sizzle over providers one of whose parts is begun anew in most runs."""
-    registry = tmp_path_factory.mktemp("registry") / "unlimited.toml"
-    registry.write_text("".join(UNLIMITED.format(name=name) for name in ("groq", "fireworks")))
-    broken = [FAULTS["reset after the first token"], GOOD]
-    with faults({"intro": broken * 1000}) as server:
-        urls = {"groq_base_url": server.url("groq"), "fireworks_base_url": server.url("fireworks")}
-        keys = {"groq_api_key": "k", "fireworks_api_key": "k"}
-        with serving(create_app(Settings(registry=registry, **urls, **keys))) as url:
-            yield url
-
-
-@settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(plans=st.lists(st.lists(st.integers(1, 5000), max_size=8), min_size=8, max_size=8))
-def test_a_connection_cut_at_any_byte_of_a_live_run_loses_nothing(sizzle_url: str, plans: list[list[int]]) -> None:
-    """Runs are read while they are written, through connections that break after so many bytes, and then once whole."""
-    readers = [Reader(httpx.URL(start(sizzle_url))) for _ in plans]
-
-    async def read_at_once() -> list[list[Told]]:
-        await asyncio.gather(*(reader.read_in_cuts(plan) for reader, plan in zip(readers, plans, strict=True)))
-        return await asyncio.gather(*map(read_whole, readers))
-
-    for reader, whole in zip(readers, run(read_at_once()), strict=True):
-        assert_whole(whole)
-        assert reader.events == whole
-        state = httpx.get(reader.run).json()
-        assert written(reader.events) == {part: told["text"] for part, told in state["parts"].items()}
-
-
-def test_a_connection_cut_at_any_byte_of_a_finished_run_loses_nothing(sizzle_with_attempts: str) -> None:
-    """Wherever the bytes of a run with attempts break off, in head, id, text or blank line: the rest follows."""
-    address = httpx.URL(start(sizzle_with_attempts))
-
-    async def read_cut_at(most: int) -> list[Told]:
-        cut = Reader(address)
-        await cut.read_in_cuts([most])
-        return cut.events
-
-    async def cut_everywhere() -> tuple[list[Told], list[list[Told]]]:
-        live, afterwards = Reader(address), Reader(address)
-        await live.read()
-        await afterwards.read()
-        return live.events, [await read_cut_at(most) for most in range(1, afterwards.bytes_read, 13)]
-
-    whole, cut = run(cut_everywhere())
-    assert_whole(whole)
-    assert 2 in [event.fields["attempt"] for event in whole if event.name == "part_start"]
-    assert [events for events in cut if events != whole] == []
-
-
-def test_a_hundred_readers_who_are_cut_read_the_same(sizzle_url: str) -> None:
-    """All at once on one run, some cut over and over, some never: each has everything once."""
-    address = httpx.URL(start(sizzle_url))
-    readers = [Reader(address) for _ in range(100)]
-
-    async def read_at_once() -> list[Told]:
-        plans = [[300 * number] * (number % 7) for number in range(1, 101)]
-        await asyncio.gather(*(reader.read_in_cuts(plan) for reader, plan in zip(readers, plans, strict=True)))
-        return await read_whole(readers[0])
-
-    whole = run(read_at_once())
-    assert_whole(whole)
-    assert sum(reader.connections for reader in readers) > 300
-    assert [reader.events for reader in readers if reader.events != whole] == []
+def test_what_waits_for_slow_readers_is_bounded_and_let_go_of(serve_scripts: ServeScripts) -> None:
+    """However much there is for those who read nothing, little is held for them, and nothing when they are cut."""
+    url, _ = serve_scripts({"nutrition": LONG}, send_timeout_s=1.5)
+    address = start(url)
+    assert statuses(follow(address)) == ["ok"]
+    tracemalloc.start()
+    slow = [slow_reader(address) for _ in range(10)]
+    held = [tracemalloc.get_traced_memory()[0] for _ in range(30) if not time.sleep(0.1)]
+    for connection in slow:
+        connection.close()
+    tracemalloc.stop()
+    assert 500_000 < max(held) < 10 * 400_000
+    assert held[-1] < 400_000

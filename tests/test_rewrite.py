@@ -1,0 +1,223 @@
+"""Parts that are written again, and dishes that were chosen."""
+
+import asyncio
+
+import httpx
+
+from chains.schema import PARTS
+from tests.client import (
+    ASKED,
+    NO_TLS,
+    ask,
+    follow,
+    named,
+    start,
+    statuses,
+    wait_until,
+    written,
+)
+from tests.conftest import ServeScripts
+from tests.servers import Finish, Gate, Refuse, run
+
+DISH = {"name": "Onion Tart", "intro": "Crisp."}
+
+
+def rewrite(address: str, part: str) -> httpx.Response:
+    return ask("POST", f"{address}/parts/{part}")
+
+
+def test_a_failed_part_of_an_ended_run_is_written_again(serve_scripts: ServeScripts) -> None:
+    """The run goes on behind what it was, in a new epoch, and ends again, better than before."""
+    url, provider = serve_scripts({"intro": [[Refuse(401)], ["A fine ", "dish."]]})
+    address = start(url)
+    before = follow(address)
+    assert statuses(before) == ["partial"]
+    answer = rewrite(address, "intro")
+    assert [answer.status_code, answer.headers["location"]] == [202, address.removeprefix(url)]
+    assert answer.json() == {"run_id": address.rsplit("/")[-1], "part": "intro", "attempt": 2}
+    rest = follow(address, before[-1].id)
+    assert [event.name for event in rest] == ["part_start", "fragment", "part_end", "end"]
+    assert [event.seq for event in rest] == list(range(before[-1].seq, before[-1].seq + 4))
+    assert rest[0].fields["attempt"] == 2
+    assert statuses(rest) == ["ok"]
+    whole = follow(address)
+    assert [event.fields for event in whole] == [event.fields for event in before[:-1] + rest]
+    assert written(whole)["intro"] == "A fine dish."
+    assert [ask("GET", address).json()["status"], provider.calls[-1]["step"]] == ["ok", "intro"]
+
+
+def test_readers_of_an_earlier_epoch_read_on(serve_scripts: ServeScripts) -> None:
+    """Whatever they had read, each gets exactly what came behind it, but for the end that was none."""
+    url, _ = serve_scripts()
+    address = start(url)
+    epochs = [follow(address)]
+    for part in ("intro", "sides"):
+        assert rewrite(address, part).status_code == 202
+        epochs.append(follow(address))
+    whole = epochs[-1]
+    for events in epochs[:-1]:
+        for event in events:
+            kept = min(event.seq, len(events) - 1)
+            assert follow(address, event.id) == whole[kept:]
+
+
+def test_a_part_of_a_live_run_is_written_again(serve_scripts: ServeScripts) -> None:
+    """It goes on in the same log beside what is under way, and the run ends when all is done."""
+    held = Gate()
+    url, _ = serve_scripts({"nutrition": ["Beef ", held], "intro": [["First."], ["Second."]]})
+    address = start(url)
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", seconds=5)
+    assert rewrite(address, "intro").json()["attempt"] == 2
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["intro"]["text"] == "Second.", seconds=5)
+    held.open()
+    events = follow(address)
+    assert [statuses(events), written(events)["intro"]] == [["ok"], "Second."]
+    assert len({event.id.split("-")[0] for event in events}) == 1
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+
+
+def test_a_run_does_not_end_before_what_is_written_again(serve_scripts: ServeScripts) -> None:
+    """Where the rewritten part takes longer than the others, the end waits for it."""
+    held, again = Gate(), Gate()
+    url, _ = serve_scripts({"nutrition": ["Beef ", held], "intro": [["First."], ["Second.", again]]})
+    address = start(url)
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", seconds=5)
+    assert rewrite(address, "intro").status_code == 202
+    held.open()
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["nutrition"]["state"] == "ok", seconds=5)
+    assert ask("GET", address).json()["status"] == "running"
+    again.open()
+    assert statuses(follow(address)) == ["ok"]
+
+
+def test_what_is_made_from_a_part_is_written_again_with_it(serve_scripts: ServeScripts) -> None:
+    """The steps follow the ingredients, from the new ones; all other parts stay as they are."""
+    url, provider = serve_scripts({"ingredients": [["old beef"], ["new beef"]]})
+    address = start(url)
+    before = follow(address)
+    assert rewrite(address, "ingredients").status_code == 202
+    rest = follow(address, before[-1].id)
+    assert [fields["part"] for fields in named(rest, "part_start")] == ["ingredients", "steps"]
+    assert {fields["attempt"] for fields in named(rest, "part_start")} == {2}
+    assert "new beef" in str(provider.calls[-1]["body"])
+    assert [call["step"] for call in provider.calls[6:]] == ["ingredients", "steps"]
+
+
+def test_other_ideas_are_another_recipe(serve_scripts: ServeScripts) -> None:
+    """The alternates written again are proposed anew, and everything about the dish with them."""
+    url, provider = serve_scripts()
+    address = start(url)
+    before = follow(address)
+    assert rewrite(address, "alternates").json()["attempt"] == 2
+    rest = follow(address, before[-1].id)
+    assert {fields["part"] for fields in named(rest, "part_start")} == set(PARTS) - {"nutrition"}
+    assert named(rest, "proposal")
+    assert [call["step"] for call in provider.calls].count("proposal") == 2
+    assert statuses(rest) == ["ok"]
+
+
+def test_a_part_under_way_is_not_written_twice(serve_scripts: ServeScripts) -> None:
+    """409 for what is being written, what is still to begin, and what they are made from, with words."""
+    url, _ = serve_scripts({"steps": ["1. ", Gate()], "sides": [Gate()]})
+    address = start(url)
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["text"] == "1. ", seconds=5)
+    for part in ("steps", "ingredients", "sides", "alternates"):
+        answer = rewrite(address, part)
+        assert answer.status_code == 409
+        assert "Still being written" in answer.json()["detail"]
+
+
+def test_a_part_is_rewritten_once_at_a_time(serve_scripts: ServeScripts) -> None:
+    """A second request for it, before it has even begun, is a 409."""
+    url, _ = serve_scripts({"intro": [["First."], [Gate()]]})
+    address = start(url)
+    follow(address)
+
+    async def ask_twice() -> list[int]:
+        async with httpx.AsyncClient(verify=NO_TLS) as client:
+            answers = await asyncio.gather(*(client.post(f"{address}/parts/intro") for _ in range(2)))
+        return sorted(answer.status_code for answer in answers)
+
+    assert run(ask_twice()) == [202, 409]
+    assert ask("DELETE", address).status_code == 204
+
+
+def test_a_part_whose_input_is_missing_names_what_to_write_instead(serve_scripts: ServeScripts) -> None:
+    """Steps without ingredients, and anything about a dish that was never proposed."""
+    url, _ = serve_scripts({"ingredients": [Refuse(401)]})
+    address = start(url)
+    follow(address)
+    answer = rewrite(address, "steps")
+    assert [answer.status_code, "ingredients" in answer.json()["detail"]] == [409, True]
+    url, _ = serve_scripts({"proposal": [Refuse(401)]})
+    address = start(url)
+    assert statuses(follow(address)) == ["failed"]
+    for part in ("intro", "sides", "ingredients", "steps"):
+        answer = rewrite(address, part)
+        assert [answer.status_code, "alternates" in answer.json()["detail"]] == [409, True]
+
+
+def test_a_part_that_needs_no_dish_is_written_without_one(serve_scripts: ServeScripts) -> None:
+    """The nutrition of a run whose proposal failed: nothing is proposed, and the run has still failed."""
+    url, provider = serve_scripts({"proposal": [Refuse(401)]})
+    address = start(url)
+    before = follow(address)
+    calls = len(provider.calls)
+    assert rewrite(address, "nutrition").status_code == 202
+    rest = follow(address, before[-1].id)
+    assert [call["step"] for call in provider.calls[calls:]] == ["nutrition"]
+    assert {event.name for event in rest} == {"part_start", "fragment", "part_end", "end"}
+    assert statuses(rest) == ["failed"]
+
+
+def test_an_unknown_part_is_a_422(sizzle_url: str) -> None:
+    """It names the parts that there are."""
+    answer = rewrite(start(sizzle_url), "dessert")
+    assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "part"]
+    assert all(part in answer.json()["detail"][0]["expected"] for part in PARTS)
+
+
+def test_what_was_stopped_can_be_written_again(serve_scripts: ServeScripts) -> None:
+    """A part that was under way at the stop is begun anew; what was never written leaves the run partial."""
+    url, _ = serve_scripts({"sides": [["Rice", Gate()], ["Rice and peas"]], "nutrition": [Gate()]})
+    address = start(url)
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["sides"]["text"] == "Rice", seconds=5)
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", seconds=5)
+    assert ask("DELETE", address).status_code == 204
+    assert rewrite(address, "sides").status_code == 202
+    events = follow(address)
+    assert [statuses(events), written(events)["sides"]] == [["partial"], "Rice and peas"]
+
+
+def test_a_chosen_dish_needs_no_proposal(serve_scripts: ServeScripts) -> None:
+    """Its run has five parts, all about it, and no model is asked for ideas."""
+    url, provider = serve_scripts()
+    events = follow(start(url, {**ASKED, "recipe": DISH}))
+    assert events[0].fields["request"]["recipe"] == DISH
+    assert events[0].fields["parts"] == [part for part in PARTS if part != "alternates"]
+    assert statuses(events) == ["ok"]
+    assert {fields["part"] for fields in named(events, "part_end")} == set(PARTS) - {"alternates"}
+    assert sorted(call["step"] for call in provider.calls) == sorted(set(PARTS) - {"alternates"})
+    assert all("Onion Tart" in str(call["body"]) for call in provider.calls if call["step"] != "nutrition")
+
+
+def test_a_part_of_a_chosen_dish_is_written_again(serve_scripts: ServeScripts) -> None:
+    """The dish stays; other ideas it has none."""
+    url, provider = serve_scripts()
+    address = start(url, {**ASKED, "recipe": DISH})
+    before = follow(address)
+    assert rewrite(address, "alternates").status_code == 409
+    assert rewrite(address, "intro").status_code == 202
+    assert statuses(follow(address, before[-1].id)) == ["ok"]
+    assert "Onion Tart" in str(provider.calls[-1]["body"])
+    state = ask("GET", address).json()
+    assert [state["recipes"], state["picked"]] == [[DISH], 0]
+
+
+def test_an_attempt_takes_the_place_of_the_one_before(serve_scripts: ServeScripts) -> None:
+    """A part that broke off is begun again: its text is that of the last attempt, and its end is one."""
+    url, _ = serve_scripts({"intro": [["Half a sen", Finish(None)], ["The whole."]]})
+    events = follow(start(url))
+    assert [fields["attempt"] for fields in named(events, "part_start") if fields["part"] == "intro"] == [1, 2]
+    assert [fields["status"] for fields in named(events, "part_end") if fields["part"] == "intro"] == ["ok"]
+    assert written(events)["intro"] == "The whole."
