@@ -30,12 +30,12 @@ def in_our_words(label: str, error: Exception, written: bool) -> ProviderError:
             return error
         case openai.APIStatusError(status_code=status, response=response):
             return _refused(label, status, response.headers)
-        case TimeoutError() | openai.APITimeoutError() | httpx2.TimeoutException():
+        case TimeoutError():
             return Stalled(f"{label} {'fell silent' if written else 'did not answer in time'}: try again.")
-        case openai.APIConnectionError() | httpx2.HTTPError() if written:
-            return Disconnected(f"{label} broke the connection off: try again.")
-        case openai.APIConnectionError() | httpx2.HTTPError():
+        case openai.APIConnectionError():  # before the answer began; a refused one is a timeout to the transport
             return Unreachable(f"{label} could not be reached: check the network, the base URL and the API key's form.")
+        case httpx2.HTTPError():
+            return Disconnected(f"{label} broke the connection off: try again.")
         case _:
             return Unreadable(f"{label} failed or sent what can't be read: try again.")
 
