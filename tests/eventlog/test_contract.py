@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.eventlog import (
@@ -74,6 +74,7 @@ async def read_in_cuts(log: EventLog, cuts: list[int], lives: asyncio.Semaphore,
     return seen
 
 
+@settings(deadline=None)
 @given(lives=st.lists(BURSTS, min_size=1, max_size=3), readers=READERS)
 def test_a_reader_reads_exactly_the_rest(make_log: MakeLog, lives: list[list[int]], readers: list[list[int]]) -> None:
     """However events come, wherever readers are cut, however often a log is reopened: nothing is lost or doubled."""
@@ -105,6 +106,7 @@ def test_a_reader_reads_exactly_the_rest(make_log: MakeLog, lives: list[list[int
         assert [event for event in told(seen) if event != END] == [START, *fragments(total)]
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 700), after=st.integers(0, 702))
 def test_any_event_of_a_log_is_a_place_to_go_on_from(make_log: MakeLog, count: int, after: int) -> None:
     """Behind event n come exactly those from n + 1 on, numbered without a gap, a bounded number at a time."""
