@@ -16,7 +16,7 @@ MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 endif
 
-.PHONY: run check test fix install lock picture bench clean
+.PHONY: run check test fix install lock picture bench soak clean
 
 run: $(VENV)/.for-running
 	@$(BIN)/sizzle serve --port $(PORT)
@@ -41,6 +41,10 @@ picture: $(VENV)/.for-checking
 # what benchmarks/RESULTS.md says of the speed, measured anew: about 20 minutes
 bench: $(VENV)/.for-checking
 	$(BIN)/python -m benchmarks
+
+# what benchmarks/SOAK.md says of five minutes with a hundred runs at a time, done anew: about 8 minutes
+soak: $(VENV)/.for-checking
+	$(BIN)/python -m benchmarks.soak
 
 # pins every version; the file holds no registry's address
 lock: $(VENV)/.for-checking
