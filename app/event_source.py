@@ -16,7 +16,7 @@ from typing_extensions import override
 from app.closing import Closing
 
 COMMENT = b": keep-alive\n\n"
-FAREWELL_S = 0.5  # for the last words to a reader
+FAREWELL_S = 0.5  # for the last words to a reader when the server is being stopped
 
 
 class _Why(Enum):
@@ -117,8 +117,8 @@ class EventSource(Response):
         is_closing = self._why is _Why.CLOSING
         if self._why is _Why.BLOCKED or (is_closing and not self._farewell):
             return await scope["connection"].aborted()
-        try:
-            async with asyncio.timeout(FAREWELL_S):
+        try:  # the server sends nothing while the frame before waits for the reader, who has his time for that, too
+            async with asyncio.timeout(FAREWELL_S if is_closing else self._send_timeout_s):
                 await self._send({"type": "http.response.body", "body": self._farewell if is_closing else b""})
         except TimeoutError:
             await scope["connection"].aborted()

@@ -144,9 +144,11 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """The app on a port that the system picks, until the block ends."""
+def serving(app: Any, sndbuf: int | None = None) -> Iterator[str]:
+    """The app on a port that the system picks, until the block ends; `sndbuf` bytes wait in the system for a reader."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        if sndbuf:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, lifespan="auto")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
