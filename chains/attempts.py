@@ -21,9 +21,9 @@ class Attempts(Runnable[Variables, str]):
     """A step that is tried up to three times, each time as a run of its own.
 
     `with_retry` knows no other model and `with_fallbacks` no second time, and neither goes on behind a first token.
-    A provider that says for how long it wants to be spared is asked again, if the run's deadline allows; else the next
-    model is whose provider does not rest; where there is none, the same one is after a pause. A call that names its
-    model, by the configurable field, has that one only.
+    A provider that says for how long it wants to be spared is asked again, once, if the run's deadline allows; else the
+    next model is whose provider does not rest; where there is none, the same one is after a pause. A call that names
+    its model, by the configurable field, has that one only.
     """
 
     def __init__(
@@ -39,19 +39,24 @@ class Attempts(Runnable[Variables, str]):
 
     @override
     def invoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        """One attempt, on the first model: what is not asynchronous is a notebook's."""
         return self._written[0].invoke(input, config)
 
     @override
     async def ainvoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> str:
         turns = self._turns(config)
-        turn = self._awake(turns) or 0
+        turn, has_waited = self._awake(turns) or 0, False
         for attempt in range(1, MOST + 1):
             try:
                 return await self._write(turn, input, config)
             except ProviderError as error:
                 if attempt == MOST or not error.passes:
                     raise
-                turn = await self._next(turn, turns, error, input["ends_at"])
+                last, wait = turn, self._wait(turn, error, input["ends_at"])
+            turn = self._next(last, turns, waits=wait is not None and not has_waited)
+            if turn == last:
+                has_waited = True
+                await asyncio.sleep(max(wait or 0, uniform(*PAUSE_S)))  # noqa: S311  a pause, not a secret
         raise AssertionError("the last attempt returns or raises")
 
     async def _write(self, turn: int, input: Variables, config: RunnableConfig | None) -> str:
@@ -69,16 +74,16 @@ class Attempts(Runnable[Variables, str]):
         """The first of these whose provider does not rest."""
         return next((turn for turn in turns if not self._models[turn].rests), None)
 
-    async def _next(self, turn: int, turns: range, error: ProviderError, ends_at: float) -> int:
-        """Whose turn it is after this one, when it has come."""
+    def _wait(self, turn: int, error: ProviderError, ends_at: float) -> float | None:
+        """For how many seconds the provider asked to be spared, if there is time to write behind them."""
         left = ends_at - asyncio.get_running_loop().time()
-        if error.retry_after is not None and error.retry_after < left:
-            await asyncio.sleep(error.retry_after)
-            return turn
-        other = self._awake(_behind(turn, turns))
-        if other is None:
-            await asyncio.sleep(uniform(*PAUSE_S))  # noqa: S311  a pause, not a secret
-        return turn if other is None else other
+        wait = error.retry_after
+        return wait if wait is not None and wait + self._models[turn].first_token_s < left else None
+
+    def _next(self, last: int, turns: range, waits: bool) -> int:
+        """Whose turn it is: the same one's, if it said when, or if there is no other."""
+        other = None if waits else self._awake(_behind(last, turns))
+        return last if other is None else other
 
 
 def _behind(turn: int, turns: range) -> list[int]:

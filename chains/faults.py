@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from time import time
 
 import httpx2
@@ -61,4 +62,4 @@ def retry_after(value: str | None) -> float | None:
         seconds = float(value) if value.strip().isdecimal() else parsedate_to_datetime(value).timestamp() - time()
     except (ValueError, OverflowError):
         return None
-    return max(0.0, seconds)
+    return max(0.0, seconds) if isfinite(seconds) else None

@@ -1,6 +1,7 @@
 """Hedging: a call that is slow to begin is made to another model too, and whichever writes first goes on.
 
-At most one call in ten is made twice, so that a slow hour of all providers is not answered with twice the load.
+At most one call in ten is made twice, and no more than a few in a row, so that a slow hour of all providers is not
+answered with twice the load.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from langchain_core.runnables.config import merge_configs
 from typing_extensions import override
 
 SHARE = 0.1  # of the calls
+IN_A_ROW = 5
 
 Written = Runnable[dict[str, Any], str]
 
@@ -22,16 +24,16 @@ class Hedging:
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
-        self._calls, self._extra = 0, 0
+        self._credit = 0.0
 
     async def ainvoke(self, first: Written, other: Written, input: Any, config: RunnableConfig | None) -> str:
         """The text of whichever begins first; the other call is closed. Raises what the last one raised."""
-        self._calls += 1
+        self._credit = min(self._credit + SHARE, IN_A_ROW)
         calls = [_Call(first, input, config)]
         try:
             await asyncio.wait({calls[0].begun}, timeout=self._after_s)
-            if not calls[0].begun.done() and self._extra < int(self._calls * SHARE):
-                self._extra += 1
+            if not calls[0].begun.done() and self._credit >= 1:
+                self._credit -= 1
                 calls.append(_Call(other, input, merge_configs(config, {"metadata": {"hedge": True}})))
             ahead = await _first_to_begin(calls)
             for call in calls:

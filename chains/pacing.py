@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 BURST = 1 / 7  # of what is allowed in a minute, as much as ten seconds of the pace behind it
 FAILURES = 3  # in a row, then the provider rests
-REST_S = 30
+REST_S, LONGEST_REST_S = 30, 300
 
 
 class RequestsPerMinute(BaseRateLimiter):
@@ -45,6 +45,7 @@ class Health:
 
     label: str
     _failures: int = 0
+    _rests_since: float = 0.0
     _rests_until: float = 0.0
 
     @property
@@ -52,12 +53,19 @@ class Health:
         """Seconds, 0 if the provider does not rest."""
         return max(0.0, self._rests_until - monotonic())
 
-    def answered(self) -> None:
-        self._failures, self._rests_until = 0, 0.0
+    def answered(self, asked: float) -> None:
+        """It came to the end of what it was asked at that moment of the monotonic clock.
+
+        That says nothing of a rest that began later.
+        """
+        if asked >= self._rests_since:
+            self._failures, self._rests_until = 0, 0.0
 
     def failed(self, retry_after: float | None = None) -> None:
+        """It failed, and asked to be spared for so many seconds, if it did."""
         self._failures += 1
         if self._failures >= FAILURES and not self.rests_for:
-            rest = max(REST_S, retry_after or 0)
-            self._rests_until = monotonic() + rest
+            rest = min(max(REST_S, retry_after or 0), LONGEST_REST_S)
+            self._rests_since = monotonic()
+            self._rests_until = self._rests_since + rest
             logger.warning("%s rests for %d s: it failed %d times in a row", self.label, rest, self._failures)

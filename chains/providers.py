@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, 
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property, partial
+from time import monotonic
 from typing import Any, cast
 
 import httpx2
@@ -40,6 +41,8 @@ from chains.streaming import CUT_OFF
 logger = logging.getLogger(__name__)
 
 TIMEOUT = httpx2.Timeout(None, connect=5)  # seconds; for all else there are the deadlines of the provider's entry
+
+BEHIND_END_S = 1.0  # for the number of tokens, which comes behind the reason of the end
 
 MODEL_FIELD = ConfigurableField(
     id="model", name="Model", description="A model of the registry, or the one that the settings chose for the step."
@@ -108,17 +111,22 @@ class ProviderChat(ChatOpenAI):
         self.check_window(messages, kwargs.get("max_tokens"))
         options = {**kwargs, "stream": True, "stream_options": {"include_usage": stream_usage}}
         payload = cast(Chunk, self._get_request_payload(messages, stop=stop, **options))  # pyright: ignore[reportUnknownMemberType]
-        written, reason = False, None
+        written, reason, failure, asked = False, None, None, monotonic()
         try:
             async with aclosing(self._in_time(payload)) as chunks:
                 async for chunk in chunks:
                     written = written or is_answer(chunk)
                     reason = finish_reason_of(chunk) or reason
                     yield chunk
-            self._check_end(written, reason)
+        except (TimeoutError, httpx2.HTTPError) as error:
+            if not (written and reason):  # else only the number of tokens is lost
+                failure = self._told(error, written)
         except Exception as error:  # whatever the SDK makes of a provider's answer  # noqa: BLE001
-            raise self._failed(error, written) from None
-        self.health.answered()
+            failure = self._told(error, written)
+        # not within the `except`: what is raised or logged there has the provider's words in its context
+        if failure := failure or self._ending(written, reason):
+            raise self._noted(failure)
+        self.health.answered(asked)
 
     async def _in_time(self, payload: Chunk) -> AsyncGenerator[Chunk]:
         """The chunks as they come. Raises `TimeoutError` when no token does, whatever comments come in its place."""
@@ -127,21 +135,23 @@ class ProviderChat(ChatOpenAI):
         try:
             async with await patience.wait(merged_stream(self.root_async_client, payload)) as chunks:
                 while (chunk := await patience.wait(anext(chunks, None))) is not None:
-                    if is_progress(chunk):
+                    if finish_reason_of(chunk):
+                        patience.ends = now() + BEHIND_END_S
+                    elif is_progress(chunk):
                         patience.ends = now() + self.next_token_s
                     yield chunk
         finally:
             patience.close()
 
-    def _check_end(self, written: bool, reason: str | None) -> None:
+    def _ending(self, written: bool, reason: str | None) -> ProviderError | None:
+        """What is wrong with an answer that came to its end."""
         if not written and reason == "length":
-            raise Refused(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
+            return Refused(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
         if not written and reason == "content_filter":
-            raise Refused(f"{self.label}'s content filter let no word through: change the ingredients' wording.")
+            return Refused(f"{self.label}'s content filter let no word through: change the ingredients' wording.")
         if not written:
-            raise EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
-        if reason is None:
-            raise Truncated(CUT_OFF[None])
+            return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
+        return None if reason else Truncated(CUT_OFF[None])
 
     def _generation(self, chunk: Chunk) -> ChatGenerationChunk | None:
         text = text_in(chunk)
@@ -150,12 +160,18 @@ class ProviderChat(ChatOpenAI):
         try:
             return self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:  # it may repeat what it could not read  # noqa: BLE001
-            raise self._failed(error, written=True) from None
+            failure = self._told(error, written=True)
+        raise self._noted(failure)
 
-    def _failed(self, error: Exception, written: bool) -> ProviderError:
+    def _told(self, error: Exception, written: bool) -> ProviderError:
         failure = in_our_words(self.label, error, written)
-        logger.warning("%s (%s): %s", self.label, self.model_name, kind(error))
-        if failure.passes and not isinstance(failure, EmptyAnswer):
+        failure.kind = kind(error)
+        return failure
+
+    def _noted(self, failure: ProviderError) -> ProviderError:
+        """The failure, which is told to the log, and to whoever is to know how the provider is doing."""
+        logger.warning("%s (%s): %s", self.label, self.model_name, failure.kind or type(failure).__name__)
+        if failure.passes:
             self.health.failed(failure.retry_after)
         return failure
 

@@ -195,7 +195,8 @@ class PartEnd:
 class Draft:
     """A recipe that is written in part. The parts in `texts` are kept as they are, all others are written.
 
-    With `recipes` there is no proposal: the dish is the one at `picked`. `attempts` says how often each part was begun.
+    With `recipes` there is no proposal: the dish is the one at `picked`. `attempts` says how often each part was begun,
+    `former` what those that are to be written held before: where no attempt writes a word, that stays.
     """
 
     request: RecipeRequest
@@ -203,6 +204,7 @@ class Draft:
     picked: int = 0
     texts: Mapping[Part, str] = field(default_factory=dict[Part, str])
     attempts: Mapping[Part, int] = field(default_factory=dict[Part, int])
+    former: Mapping[Part, str] = field(default_factory=dict[Part, str])
 
 
 # What is written anew with a part, for it was made from it.

@@ -1,7 +1,7 @@
 """astream_fragments(): the only reader of LangChain's events."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -49,7 +49,7 @@ async def astream_fragments(
         return await chain.ainvoke(request, config)
 
     events = RunnableLambda(whole).astream_events(request, config, version="v2")
-    reader = _Reader(request.attempts if isinstance(request, Draft) else {})
+    reader = _Reader(request if isinstance(request, Draft) else Draft(request))
     async with aclosing(cast(AsyncGenerator[StreamEvent], events)):
         async for event in events:
             for update in reader.read(event):
@@ -73,8 +73,8 @@ class _Call:
 class _Reader:
     """Relabels LangChain's events, which name runs, as updates, which name parts."""
 
-    def __init__(self, attempts: Mapping[Part, int]) -> None:
-        self._attempts = Counter(attempts)
+    def __init__(self, draft: Draft) -> None:
+        self._attempts, self._former = Counter(draft.attempts), draft.former
         self._calls: dict[str, _Call] = {}  # by LangChain's id of the run
         self._tries: dict[Part, list[_Call]] = {}  # the attempts at each part
         self._ended: set[Part] = set()
@@ -149,7 +149,10 @@ class _Reader:
             return []
         self._ended.add(part)
         if isinstance(output, Failed):
-            return [*_kept(calls), PartEnd(part, "cut_off" if output.cut_off else "failed", message=output.message)]
+            return [
+                *_kept(part, calls, self._former.get(part, "")),
+                PartEnd(part, "cut_off" if output.cut_off else "failed", message=output.message),
+            ]
         return [_written(part, calls[-1])]
 
 
@@ -158,13 +161,13 @@ def _part(step: Step) -> Part:
     return "alternates" if step == "proposal" else step
 
 
-def _kept(calls: Sequence[_Call]) -> list[Update]:
+def _kept(part: Part, calls: Sequence[_Call], former: str) -> list[Update]:
     """The longest text of a part's attempts once more, if the last of them, which took its place, wrote nothing."""
-    texts = ["".join(call.texts) for call in calls]
-    if not texts or texts[-1]:
+    texts = [former, *("".join(call.texts) for call in calls)]
+    if not calls or texts[-1]:
         return []
     longest = max(texts, key=len)
-    return [Fragment(calls[-1].part, longest)] if longest else []
+    return [Fragment(part, longest)] if longest else []
 
 
 def _written(part: Part, call: _Call) -> PartEnd:

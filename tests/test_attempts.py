@@ -10,7 +10,7 @@ import pytest
 from app.main import kitchen
 from app.settings import Settings
 from chains.markdown import MarkdownWriter
-from chains.pacing import REST_S, Health, RequestsPerMinute
+from chains.pacing import LONGEST_REST_S, REST_S, Health, RequestsPerMinute
 from chains.schema import (
     DEPENDANTS,
     PARTS,
@@ -116,18 +116,35 @@ def test_a_provider_that_keeps_failing_rests(pair: Pair) -> None:
 
 
 def test_a_rest_ends_with_an_answer_and_is_as_long_as_asked_for() -> None:
-    """Two failures are none in a row when an answer came between; a third one begins a rest, for 30 s or for longer."""
+    """Two failures are none in a row when an answer came between; a third one begins a rest, for 30 s or for longer.
+
+    An answer to what was asked before the rest does not end it.
+    """
     health = Health("Groq")
-    for outcome in (health.failed, health.failed, health.answered, health.failed, health.failed):
-        outcome()
+    before = time.monotonic()
+    health.failed()
+    health.failed()
+    health.answered(before)
+    health.failed()
+    health.failed()
     assert health.rests_for == 0
     health.failed()
     assert REST_S - 1 < health.rests_for <= REST_S
-    health.answered()
+    health.answered(before)
+    assert health.rests_for > 0
+    health.answered(time.monotonic())
     assert health.rests_for == 0
     for _ in range(3):
         health.failed(retry_after=90)
     assert 89 < health.rests_for <= 90
+
+
+def test_no_rest_is_for_ever() -> None:
+    """Whatever a provider asks for, after five minutes it is asked again."""
+    health = Health("Groq")
+    for _ in range(3):
+        health.failed(retry_after=1e12)
+    assert health.rests_for <= LONGEST_REST_S
 
 
 def test_requests_are_spread_over_the_minute() -> None:
@@ -167,7 +184,6 @@ def test_a_chosen_dish_needs_no_proposal(pair: Pair) -> None:
     """With the dish given, everything but the other ideas is written, and no proposal is asked for."""
     pair.serve({}, {})
     (updates,) = run(pair.write(Draft(BEEF, DISHES[:1], 0, {"alternates": ""})))
-    assert updates[0] == Proposal(DISHES[:1], 0) or isinstance(updates[0], PartStart)
     assert Proposal(DISHES[:1], 0) in updates
     assert {end.part for end in updates if isinstance(end, PartEnd)} == set(PARTS) - {"alternates"}
     assert "proposal" not in [call["step"] for call in pair.groq.calls]
@@ -214,3 +230,24 @@ def test_markdown_takes_nothing_back() -> None:
     assert "Half\n\n> That broke off. Once more from the beginning:\n\nWhole.\n" in text
     assert "## Steps\n\n1. Whole.\n" in text
     assert text.count("**Pie**") == 1
+
+
+@pytest.mark.parametrize("at_the_end", [b"", b": ping\n\n", b'data: {"choices": []}\n\n'])
+def test_what_has_come_to_its_end_is_not_asked_for_again(pair: Pair, at_the_end: bytes) -> None:
+    """Behind the reason of its end an answer is whole, though the connection then hangs or breaks."""
+    last = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
+    pair.serve({}, {"intro": ["All of it.", last, at_the_end, Gate()]})
+    (updates,) = run(pair.write(BEEF))
+    assert _text(updates, "intro") == "All of it."
+    assert [start.attempt for start in _of(updates, "intro") if isinstance(start, PartStart)] == [1]
+    assert {end.status for end in updates if isinstance(end, PartEnd)} == {"ok"}
+
+
+def test_a_rewritten_part_that_comes_to_nothing_keeps_what_it_held(pair: Pair) -> None:
+    """Where no attempt writes a word, the former text is told once more, and the part has failed all the same."""
+    pair.serve({"intro": [Refuse(503)]}, {"intro": [Refuse(503)]})
+    kept: dict[Part, str] = {part: f"{part}." for part in PARTS if part != "intro"}
+    (updates,) = run(pair.write(Draft(BEEF, DISHES, 1, kept, {"intro": 1}, {"intro": "As it was."})))
+    end = _of(updates, "intro")[-1]
+    assert [_text(updates, "intro"), isinstance(end, PartEnd) and end.status] == ["As it was.", "failed"]
+    assert [start.attempt for start in _of(updates, "intro") if isinstance(start, PartStart)] == [2, 3, 4]

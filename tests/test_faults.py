@@ -389,3 +389,23 @@ def test_no_other_face_repeats_what_a_provider_says(
         said += answered("GET", f"{url}/completion", params={"query": "What is a roux?"})
         assert [bool(server.asked("intro")), bool(server.asked("completion"))] == [True, True]
         assert_secret(url, [], said + caplog.text)
+
+
+def test_a_time_beyond_all_bounds_is_none(
+    serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A `Retry-After` of 400 digits is not believed, the rest it brings is of the usual length, and no log fails."""
+    scripts = {step: [refusal(503, f"Retry-After: {'9' * 400}"), GOOD] for step in ("intro", "nutrition", "sides")}
+    url, _ = serve_faults(scripts)
+    events = read(url)
+    assert shown(events) == good_recipe(events)
+    assert 0 < httpx.get(f"{url}/healthz").json()["resting"]["fireworks"] <= 30
+    assert_secret(url, events, caplog.text + "".join(capfd.readouterr()))
+
+
+def test_a_provider_that_says_when_and_fails_again_is_left(play: ServeFaults) -> None:
+    """It is waited for once; then it is the other provider's turn."""
+    url, server = play({"intro": [refusal(429, "Retry-After: 0"), refusal(429, "Retry-After: 0"), GOOD]})
+    events = read(url)
+    assert server.asked("intro") == ["fireworks", "fireworks", "groq"]
+    assert shown(events) == good_recipe(events)
