@@ -28,7 +28,10 @@ class PartState:
 
 @dataclass(slots=True)
 class RunState:
-    """A run up to its event `last_event_id`. `picked` is the index of the recipe that is being written."""
+    """A run up to its event `last_event_id`. `picked` is the index of the recipe that is being written.
+
+    What a part held is not told while an attempt at it is under way, and holds again if that ends without a word.
+    """
 
     run_id: str
     request: RecipeRequest
@@ -39,6 +42,7 @@ class RunState:
     total_ms: int | None = None
     message: str | None = None
     last_event_id: str = ""
+    _former: dict[Part, str] = field(default_factory=dict[Part, str])  # orjson leaves it out, as its name begins with _
 
     def add(self, events: Iterable[Logged]) -> None:
         """Adds what came next. Pieces of text are put together by part, and not one by one."""
@@ -64,15 +68,18 @@ class RunState:
     def _add_text(self, texts: dict[Part, list[str]]) -> None:
         for part, pieces in texts.items():
             self.parts[part].text += "".join(pieces)
+            self._former.pop(part, None)
         texts.clear()
 
     def _add(self, event: object) -> None:
         match event:
             case Proposal(recipes, picked):
                 self.recipes, self.picked = recipes, picked
-            case PartStart(part, attempt, provider, model):  # what an earlier attempt wrote is to be discarded
+            case PartStart(part, attempt, provider, model):
+                self._former[part] = self.parts[part].text or self._former.get(part, "")
                 self.parts[part] = PartState("writing", attempt, provider=provider, model=model)
             case PartEnd(part, status, finish_reason, ttft_ms, tokens, tokens_per_s, message):
+                self._restore(part)
                 written = self.parts[part]
                 self.parts[part] = PartState(
                     status, written.attempt, written.text, written.provider, written.model,
@@ -86,9 +93,13 @@ class RunState:
 
     def _stop(self) -> None:
         """What was under way at the run's end will not go on."""
-        for held in self.parts.values():
+        for part, held in self.parts.items():
             if held.state == "writing":
+                self._restore(part)
                 held.state, held.message = "cut_off", STOPPED
+
+    def _restore(self, part: Part) -> None:
+        self.parts[part].text = self._former.pop(part, "") or self.parts[part].text
 
 
 def state_of(start: RunStart) -> RunState:

@@ -236,9 +236,10 @@ def _draft(state: RunState, part: Part, parts: Collection[Part]) -> Draft:
     texts: dict[Part, str] = {kept: held.text for kept, held in state.parts.items() if kept not in parts}
     if PROPOSED not in state.parts:
         texts[PROPOSED] = ""
+    former: dict[Part, str] = {again: state.parts[again].text for again in parts if again != PROPOSED}
     attempts: dict[Part, int] = {begun: held.attempt for begun, held in state.parts.items()}
     recipes = () if part == PROPOSED else state.recipes or NO_DISH
-    return Draft(state.request, recipes, state.picked or 0, texts, attempts)
+    return Draft(state.request, recipes, state.picked or 0, texts, attempts, former)
 
 
 async def _but_proposals(updates: AsyncGenerator[Update]) -> AsyncGenerator[Update]:

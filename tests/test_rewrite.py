@@ -17,7 +17,7 @@ from tests.client import (
     written,
 )
 from tests.conftest import ServeScripts
-from tests.servers import Finish, Gate, Refuse, run
+from tests.servers import Finish, Gate, Refuse, default_script, run
 
 DISH = {"name": "Onion Tart", "intro": "Crisp."}
 
@@ -221,3 +221,50 @@ def test_an_attempt_takes_the_place_of_the_one_before(serve_scripts: ServeScript
     assert [fields["attempt"] for fields in named(events, "part_start") if fields["part"] == "intro"] == [1, 2]
     assert [fields["status"] for fields in named(events, "part_end") if fields["part"] == "intro"] == ["ok"]
     assert written(events)["intro"] == "The whole."
+
+
+def held(address: str) -> dict[str, list[str]]:
+    """Each part's state and text."""
+    return {part: [held["state"], held["text"]] for part, held in ask("GET", address).json()["parts"].items()}
+
+
+def test_what_could_not_be_written_again_stays(serve_scripts: ServeScripts) -> None:
+    """A provider that fails takes nothing away: the former text is there, and is told again to those who follow."""
+    url, _ = serve_scripts({"intro": [["First."], [Refuse(401)]]})
+    address = start(url)
+    follow(address)
+    assert rewrite(address, "intro").status_code == 202
+    events = follow(address)
+    assert [statuses(events), written(events)["intro"]] == [["partial"], "First."]
+    assert held(address)["intro"] == ["failed", "First."]
+
+
+def test_ingredients_that_could_not_be_written_again_stay(serve_scripts: ServeScripts) -> None:
+    """So do the steps that were made from the former ones."""
+    url, _ = serve_scripts({"ingredients": [["old beef"], [Refuse(401)]]})
+    address = start(url)
+    follow(address)
+    before = held(address)
+    assert rewrite(address, "ingredients").status_code == 202
+    follow(address)
+    assert held(address) == before | {part: ["failed", before[part][1]] for part in ("ingredients", "steps")}
+
+
+def test_ideas_that_could_not_be_had_anew_stay(serve_scripts: ServeScripts) -> None:
+    """With them the dish and all that was written about it."""
+    url, _ = serve_scripts({"proposal": [default_script("proposal"), [Refuse(401)]]})
+    address = start(url)
+    follow(address)
+    before = held(address)
+    assert rewrite(address, "alternates").status_code == 202
+    follow(address)
+    assert held(address) == before | {part: ["failed", before[part][1]] for part in set(PARTS) - {"nutrition"}}
+
+
+def test_what_an_attempt_wrote_holds_until_the_next_one_writes(serve_scripts: ServeScripts) -> None:
+    """A run that is stopped while a part is tried again without a word so far keeps the words there were."""
+    url, _ = serve_scripts({"intro": [["Half a sen", Finish(None)], [Gate()]]})
+    address = start(url)
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["intro"]["attempt"] == 2, seconds=5)
+    assert ask("DELETE", address).status_code == 204
+    assert held(address)["intro"] == ["cut_off", "Half a sen"]
