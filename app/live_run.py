@@ -34,6 +34,7 @@ class LiveRun:
         self._ending: asyncio.Task[None] | None = None
         self._is_cancelled = self._is_forgotten = False
         self._message: str | None = None
+        self.is_stopping = False  # and not to be written to any more
         self.under_way: set[Part] = set()
         self.ended = asyncio.Event()
 
@@ -42,15 +43,22 @@ class LiveRun:
         """Whether all is written but the end."""
         return self._ending is not None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can be written: it is ending, or what is being written is being stopped."""
+        return self.is_ending or (self.is_stopping and bool(self._tasks))
+
     def write(self, updates: AsyncGenerator[Update], parts: Collection[Part]) -> None:
-        """Starts writing these parts."""
+        """Starts writing these parts. Raises `ValueError` when the run is over."""
+        if self.is_over:
+            raise ValueError("the run is over: nothing more can be written")
         self.under_way.update(parts)
         for part in parts:
             self._ends.pop(part, None)
         task = asyncio.create_task(self._write(updates), name=f"run {self._run_id}")
         task.add_done_callback(self._left)
         self._tasks.add(task)
-        if self._is_cancelled:
+        if self.is_stopping:  # before anything was written
             task.cancel()
 
     def cancel(self) -> None:
@@ -61,8 +69,8 @@ class LiveRun:
 
     def give_up(self) -> None:
         """Ends it where there is no log to write to."""
-        self._gone()
         self.ended.set()
+        self._gone()
 
     def forget(self) -> None:
         """Cancels the run, whose log is then dropped as soon as it has its end."""
@@ -88,6 +96,7 @@ class LiveRun:
         self._stop()
 
     def _stop(self) -> None:
+        self.is_stopping = True
         for task in self._tasks:
             task.cancel()
 
@@ -104,8 +113,8 @@ class LiveRun:
             if self._is_forgotten:
                 await self._log.forget(self._run_id)
         finally:
-            self._gone()
             self.ended.set()
+            self._gone()
 
     def _status(self) -> RunStatus:
         """A run whose proposal failed has failed, even if a part of it could be written."""

@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 
 from langchain_core.runnables import Runnable
 
-from app.eventlog import EventId, EventLog, ExpiredRun, Logged, RunStart, UnknownRun
+from app.eventlog import EventId, EventLog, ExpiredRun, Logged, RunEnd, RunStart, UnknownRun
 from app.live_run import PROPOSED, LiveRun
 from app.run_state import RunState, state_of
 from chains.schema import (
@@ -107,12 +107,9 @@ class Runs:
         Returns the number of the part's coming attempt. Raises `Unavailable`, `NoSuchPart` and `NotNow`.
         """
         async with self._turn:
-            if (run := self._live.get(run_id)) and run.is_ending:
-                await run.ended.wait()
-            state = await self.state(run_id)
+            run, state = await self._at_rest(run_id)
             parts = _written_with(state, part)
             self._check_open()
-            run = self._live.get(run_id)
             if run and (busy := run.under_way.intersection(parts)):
                 raise NotNow(f"Still being written: {', '.join(sorted(busy))}.")
             draft = _draft(state, part, parts)
@@ -120,6 +117,23 @@ class Runs:
             updates = astream_fragments(self._chain, draft)
             run.write(updates if part == PROPOSED else _but_proposals(updates), parts)
             return draft.attempts[part] + 1
+
+    async def _at_rest(self, run_id: UUID) -> tuple[LiveRun | None, RunState]:
+        """The run, if it goes on, and its state, in which the parts that are not under way are as they stay.
+
+        Raises `NotNow` for one that is being stopped.
+        """
+        while True:
+            run = self._live.get(run_id)
+            if run and run.is_stopping:
+                raise NotNow("The run is being stopped: try again in a moment.")
+            if run and run.is_ending:
+                await run.ended.wait()
+                continue
+            under_way = set(run.under_way) if run else set[Part]()
+            state = await self.state(run_id)
+            if self._live.get(run_id) is run and not (run and (run.is_over or run.under_way != under_way)):
+                return run, state
 
     def follow(self, run_id: UUID, last: EventId | None = None) -> AsyncGenerator[list[Logged]]:
         """The run's events behind `last`, as they come, those that came together in one list."""
@@ -138,6 +152,8 @@ class Runs:
         while events:
             state.add(events)
             count += len(events)
+            if isinstance(events[-1].event, RunEnd):  # which is not there any more if the log is reopened now
+                break
             events = await self._log.read(str(run_id), count)
         return state
 
@@ -178,7 +194,7 @@ class Runs:
         self._check_open()
         if len(self._live) >= self._limit:
             raise Unavailable("The kitchen is full: as many recipes as can be are being written.", retry_after=5)
-        gone = partial(self._live.pop, run_id)
+        gone = partial(self._live.pop, run_id, None)
         run = self._live[run_id] = LiveRun(str(run_id), self._log, parts, gone, ends, spent_ms)
         return run
 

@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from app.eventlog import EventLog, Logged, RunEnd, RunEvent
+from app.eventlog import EventLog, Logged, RunEnd, RunEvent, RunStart
 from app.eventlog.memory import MemoryEventLog
 from app.live_run import TOO_LONG
 from app.main import kitchen
-from app.runs import Runs, Unavailable
+from app.runs import NotNow, Runs, Unavailable
 from app.settings import Settings
 from chains.recipe import recipe_chain
-from chains.schema import Fragment, RunRequest
+from chains.schema import PARTS, Fragment, PartEnd, PartStart, RunRequest
 from tests.client import wait_until
 from tests.servers import Gate, default_script, provider, run
 
@@ -31,15 +32,60 @@ async def runs_at(url: str, log: EventLog | None = None, limit: int = 500) -> As
         yield runs
 
 
+class Awaiting(MemoryEventLog):
+    """A store whose every call lets others have their turn. `reads` and `ends` hold back what was read, and the end."""
+
+    reads: Gate | None = None
+    ends: Gate | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_to_end = Gate()
+
+    async def begin(self, run_id: str, start: RunStart) -> None:
+        await asyncio.sleep(0)
+        await super().begin(run_id, start)
+        await asyncio.sleep(0)
+
+    async def append(self, run_id: str, event: RunEvent) -> None:
+        await asyncio.sleep(0)
+        if isinstance(event, RunEnd):
+            self.asked_to_end.open()
+            await (self.ends or OPEN).passed()
+        await super().append(run_id, event)
+        await asyncio.sleep(0)
+
+    async def reopen(self, run_id: str) -> None:
+        await asyncio.sleep(0)
+        await super().reopen(run_id)
+        await asyncio.sleep(0)
+
+    async def read(self, run_id: str, after: int = 0) -> list[Logged]:
+        events = await super().read(run_id, after)
+        await asyncio.sleep(0)
+        await (self.reads or OPEN).passed()
+        return events
+
+    async def forget(self, run_id: str) -> None:
+        await asyncio.sleep(0)
+        await super().forget(run_id)
+
+
+OPEN = Gate()
+OPEN.open()
+STORES = pytest.mark.parametrize("store", [MemoryEventLog, Awaiting])
+
+
 def ends(events: Sequence[RunEvent]) -> list[str]:
     return [event.status for event in events if isinstance(event, RunEnd)]
 
 
-def test_a_run_cancelled_at_any_moment_ends_once() -> None:
+@STORES
+def test_a_run_cancelled_at_any_moment_ends_once(store: type[MemoryEventLog]) -> None:
     """Cancelled before its first step or later, its log ends with `cancelled`, and no task is left."""
 
     async def cancel(url: str, moments: int) -> list[Any]:
-        async with runs_at(url) as runs:
+        async with runs_at(url, store()) as runs:
             following = runs.follow(await runs.start(BEEF))
             seen = [logged.event for logged in await anext(following)]
             for _ in range(moments):
@@ -59,11 +105,12 @@ def test_a_run_cancelled_at_any_moment_ends_once() -> None:
             assert isinstance(seen[-1], RunEnd)
 
 
-def test_a_run_cancelled_at_any_moment_of_a_rewrite_ends_once_more() -> None:
+@STORES
+def test_a_run_cancelled_at_any_moment_of_a_rewrite_ends_once_more(store: type[MemoryEventLog]) -> None:
     """What is written again in an ended run is cancelled as the run was: the end is again last, and one."""
 
     async def cancel(url: str, moments: int) -> list[RunEvent]:
-        async with runs_at(url) as runs:
+        async with runs_at(url, store()) as runs:
             run_id = await runs.start(BEEF)
             async for _ in runs.follow(run_id):
                 pass
@@ -156,3 +203,74 @@ def test_a_run_has_its_place_until_it_has_ended() -> None:
 
     with provider({"proposal": [default_script("proposal"), [Gate()]]}) as scripted:
         assert run(scenario(scripted.url)) == [2, "running"]
+
+
+async def until_only_nutrition_is_left(runs: Runs, run_id: UUID) -> None:
+    left = {part for part in PARTS if part != "nutrition"}
+    async for events in runs.follow(run_id):
+        left -= {logged.event.part for logged in events if isinstance(logged.event, PartEnd)}
+        if not left:
+            return
+
+
+async def rewritten(runs: Runs, run_id: UUID, attempt: int) -> list[RunEvent]:
+    """All events, when the intro was written this often."""
+    async with asyncio.timeout(5):
+        while True:
+            events = [logged.event async for events in runs.follow(run_id) for logged in events]
+            if any(isinstance(event, PartStart) and event.attempt == attempt for event in events):
+                return events
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_run_that_ends_while_a_rewrite_looks_at_it_is_taken_up_again(has_ended: bool) -> None:
+    """Whether its end is being written or is there already: nothing is lost behind it, and the end is last, and one."""
+
+    async def scenario(url: str, last: Gate) -> list[RunEvent]:
+        log = Awaiting()
+        async with runs_at(url, log) as runs:
+            run_id = await runs.start(BEEF)
+            await until_only_nutrition_is_left(runs, run_id)
+            log.reads, log.ends = Gate(), Gate()
+            rewriting = asyncio.create_task(runs.rewrite(run_id, "intro"))
+            await asyncio.sleep(0)
+            last.open()
+            await log.asked_to_end.passed()
+            if has_ended:
+                log.ends.open()
+                async for _ in runs.follow(run_id):
+                    pass
+            log.reads.open()
+            await asyncio.sleep(0.01)  # in which a rewrite that does not look again is lost
+            log.ends.open()
+            assert await rewriting == 2
+            return await rewritten(runs, run_id, 2)
+
+    gate = Gate()
+    with provider({"nutrition": ["Beef", gate]}) as scripted:
+        events = run(scenario(scripted.url, gate))
+    assert [isinstance(events[-1], RunEnd), ends(events)] == [True, ["ok"]]
+
+
+def test_what_is_being_stopped_is_not_written_again() -> None:
+    """Until a run that was cancelled has its end it takes no part up; then it does."""
+
+    async def scenario(url: str) -> list[RunEvent]:
+        log = Awaiting()
+        async with runs_at(url, log) as runs:
+            run_id = await runs.start(BEEF)
+            await until_only_nutrition_is_left(runs, run_id)
+            log.ends = Gate()
+            cancelling = asyncio.create_task(runs.cancel(run_id))
+            await asyncio.sleep(0)
+            for _ in range(2):  # while its calls are being closed, and while its end is being written
+                with pytest.raises(NotNow, match="being stopped"):
+                    await runs.rewrite(run_id, "intro")
+                await log.asked_to_end.passed()
+            log.ends.open()
+            await cancelling
+            await runs.rewrite(run_id, "intro")
+            return await rewritten(runs, run_id, 2)
+
+    with provider({"nutrition": ["Beef", Gate()]}) as scripted:
+        assert ends(run(scenario(scripted.url))) == ["partial"]
