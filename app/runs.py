@@ -23,7 +23,7 @@ from langchain_core.runnables import Runnable
 
 from app.eventlog import EventId, EventLog, ExpiredRun, Logged, RunEnd, RunStart, UnknownRun
 from app.live_run import PROPOSED, LiveRun
-from app.run_state import RunState, state_of
+from app.run_state import PartState, RunState, state_of
 from chains.schema import (
     DEPENDANTS,
     PARTS,
@@ -246,8 +246,7 @@ def _draft(state: RunState, part: Part, parts: Collection[Part]) -> Draft:
     """What the run holds but for these parts. Raises `NotNow` where that is not enough to write `part`."""
     if part in MADE_FROM_DISH and not state.recipes:
         raise NotNow(f"There is no dish yet: have the {PROPOSED} written again instead.")
-    ingredients = state.parts["ingredients"]
-    if part == "steps" and (ingredients.state == "failed" or not ingredients.text.strip()):
+    if part == "steps" and not _is_whole_enough(state.parts["ingredients"]):
         raise NotNow("The steps are made from the ingredients: have the ingredients written again instead.")
     texts: dict[Part, str] = {kept: held.text for kept, held in state.parts.items() if kept not in parts}
     if PROPOSED not in state.parts:
@@ -256,6 +255,12 @@ def _draft(state: RunState, part: Part, parts: Collection[Part]) -> Draft:
     attempts: dict[Part, int] = {begun: held.attempt for begun, held in state.parts.items()}
     recipes = () if part == PROPOSED else state.recipes or NO_DISH
     return Draft(state.request, recipes, state.picked or 0, texts, attempts, former)
+
+
+def _is_whole_enough(ingredients: PartState) -> bool:
+    """Whether steps can be made from them: a list that reached its limit will do, one that broke off will not."""
+    broke_off = ingredients.state == "cut_off" and not ingredients.finish_reason
+    return ingredients.state != "failed" and not broke_off and bool(ingredients.text.strip())
 
 
 async def _but_proposals(updates: AsyncGenerator[Update]) -> AsyncGenerator[Update]:

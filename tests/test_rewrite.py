@@ -157,6 +157,20 @@ def test_a_part_whose_input_is_missing_names_what_to_write_instead(serve_scripts
         assert [answer.status_code, "alternates" in answer.json()["detail"]] == [409, True]
 
 
+def test_steps_are_not_made_from_half_a_list(serve_scripts: ServeScripts) -> None:
+    """Ingredients that were stopped in mid-answer have to be written again first; those at their limit will do."""
+    url, _ = serve_scripts({"ingredients": [["- 300 g be", Gate()], ["- 300 g beef\n- 2 on", Finish("length")]]})
+    address = start(url)
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["ingredients"]["text"] != "", seconds=5)
+    assert ask("DELETE", address).status_code == 204
+    answer = rewrite(address, "steps")
+    assert [answer.status_code, "ingredients" in answer.json()["detail"]] == [409, True]
+    assert rewrite(address, "ingredients").status_code == 202
+    follow(address)
+    assert held(address)["ingredients"] == ["cut_off", "- 300 g beef\n- 2 on"]
+    assert rewrite(address, "steps").status_code == 202
+
+
 def test_a_part_that_needs_no_dish_is_written_without_one(serve_scripts: ServeScripts) -> None:
     """The nutrition of a run whose proposal failed: nothing is proposed, and the run has still failed."""
     url, provider = serve_scripts({"proposal": [Refuse(401)]})
