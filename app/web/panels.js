@@ -86,8 +86,9 @@ export class Panel {
     this.settle(status);
   }
 
+  /** Where nothing has taken the place of what it held, that counts again. */
   settle(state) {
-    if (this.#stale) this.#clear();
+    this.#stale = false;
     this.#lines.close();
     this.#enter(state);
   }

@@ -14,6 +14,7 @@ from tests.page.wire import (
     SIDES,
     WHOLE,
     Cut,
+    Event,
     FakeKitchen,
     ask,
     body,
@@ -224,13 +225,27 @@ def test_a_part_begun_again_is_dimmed_until_its_new_text_comes(page: Page, cooks
     expect(page.locator(".timeline li[data-part=intro] .spoilt")).to_be_visible()
 
 
-def test_an_attempt_without_text_leaves_none(page: Page, cooks: Cooks) -> None:
-    """What an earlier attempt wrote is dropped when the last one ends without a word."""
-    burnt = [start("intro"), fragment("intro", "Burnt"), start("intro", 2), stop("intro", "failed", "Empty.")]
-    cooks([*PICK, *burnt, end("partial")])
+@pytest.mark.parametrize(
+    ("last", "word"),
+    [
+        ([stop("intro", "failed", "Empty."), end("partial")], "Failed"),
+        ([end("cancelled")], "Stopped"),
+        ([end("failed", "The recipe grew longer than may be: try again.")], "Failed"),
+    ],
+)
+def test_an_attempt_without_text_takes_none_away(page: Page, cooks: Cooks, last: list[Event], word: str) -> None:
+    """When it ends without a word, or the run does, what an earlier attempt wrote stays, and is no longer dimmed."""
+    again, over = Gate(), Gate()
+    cooks([*PICK, start("intro"), fragment("intro", "Half a"), again, start("intro", 2), over, *last])
     ask(page)
-    expect(state(page, "intro")).to_have_text("Failed")
-    expect(body(page, "intro")).to_be_empty()
+    expect(body(page, "intro")).to_have_text("Half a")
+    ink = body(page, "intro").evaluate("body => getComputedStyle(body).color")
+    again.open()
+    expect(body(page, "intro")).not_to_have_css("color", ink)
+    over.open()
+    expect(state(page, "intro")).to_have_text(word)
+    expect(body(page, "intro")).to_have_text("Half a")
+    expect(body(page, "intro")).to_have_css("color", ink)
 
 
 def test_what_is_kept_of_an_earlier_attempt_comes_again(page: Page, cooks: Cooks) -> None:
