@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from app.event_source import EventSource
-from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun
+from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun, plain
 from app.refusals import BadInput
 from app.runs import KeyReused, Runs, Unavailable
 from app.sse import FAREWELL, RETRY, Wire1, pieces, wire2
@@ -83,7 +83,7 @@ async def start(asked: RunRequest, runs: AllRuns, key: Annotated[str | None, Dep
 @router.get("/runs/{run_id}")
 async def state(run_id: RunId, runs: AllRuns) -> Response:
     """What the run has come to so far."""
-    return Response(orjson.dumps(await runs.state(run_id), default=_plain), media_type="application/json")
+    return Response(orjson.dumps(await runs.state(run_id), default=plain), media_type="application/json")
 
 
 @router.delete("/runs/{run_id}", status_code=204)
@@ -147,9 +147,3 @@ async def _wire2(runs: Runs, run_id: UUID, last: EventId | None) -> AsyncGenerat
             async for events in news:
                 for piece in pieces(wire2, events):
                     yield piece
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, RecipeRequest):
-        return value.model_dump(by_alias=True)
-    raise TypeError(f"{type(value).__name__} is not for the wire")

@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 
 from langchain_core.runnables import Runnable
 
-from app.eventlog import EventId, EventLog, ExpiredRun, Logged, RunEnd, RunStart, UnknownRun
+from app.eventlog import EventId, EventLog, ExpiredRun, LogFull, Logged, RunEnd, RunStart, UnknownRun
 from app.live_run import PROPOSED, LiveRun
 from app.run_state import PartState, RunState, state_of
 from chains.schema import (
@@ -95,6 +95,9 @@ class Runs:
         run = self._admit(run_id, parts)
         try:
             await self._log.begin(str(run_id), RunStart(str(run_id), request, parts))
+        except LogFull:
+            run.give_up()
+            raise _full() from None
         except BaseException:
             run.give_up()
             raise
@@ -193,7 +196,7 @@ class Runs:
         """A run that has its place among those that go on. Raises `Unavailable`."""
         self._check_open()
         if len(self._live) >= self._limit:
-            raise Unavailable("The kitchen is full: as many recipes as can be are being written.", retry_after=5)
+            raise _full()
         gone = partial(self._live.pop, run_id, None)
         run = self._live[run_id] = LiveRun(str(run_id), self._log, parts, gone, ends, spent_ms)
         return run
@@ -225,6 +228,10 @@ class Runs:
         if first.event.request != request:
             raise KeyReused("This key was sent with another request before.")
         return True
+
+
+def _full() -> Unavailable:
+    return Unavailable("The kitchen is full: as many recipes as can be are being written.", retry_after=5)
 
 
 def _to_write(request: RecipeRequest) -> tuple[tuple[Part, ...], RecipeRequest | Draft]:

@@ -9,12 +9,13 @@ EventLogError
 ├── UnknownRun    there is no log of this run
 ├── ExpiredRun    there was one, and it was kept for as long as it should be
 ├── RunExists     there is a log of this run already
-└── LogFull       the log is as long as it may get: only its end can be written
+└── LogFull       the log is as long as it may get, or all of them are
 """
 
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from sys import getsizeof
 from typing import Literal, NamedTuple, Protocol
 
 import orjson
@@ -81,24 +82,49 @@ class EventId(NamedTuple):
 
 
 @dataclass(slots=True)
+class Held:
+    """How many bytes a log holds, and with it `all` logs of a store."""
+
+    bytes: int = 0
+    all: "Held | None" = None
+
+    def grow(self, count: int) -> None:
+        self.bytes += count
+        if self.all:
+            self.all.bytes += count
+
+    def leave(self) -> None:
+        """The log is no longer the store's; only those who still read it hold it."""
+        if self.all:
+            self.all.bytes -= self.bytes
+            self.all = None
+
+
+@dataclass(slots=True)
 class Logged:
-    """An event as it stands in its log, `at_ms` whole milliseconds behind the log's beginning."""
+    """An event as it stands in its log, `at_ms` whole milliseconds behind the log's beginning.
+
+    Its JSON counts among what the log holds from when it is made.
+    """
 
     id: EventId
     event: RunEvent
     at_ms: int
     _json: bytes | None = field(default=None, repr=False, compare=False)
+    _held: Held | None = field(default=None, repr=False, compare=False)
 
     @property
     def json(self) -> bytes:
         """The event's fields and `at_ms` as one line of JSON, made once however many read it."""
         if self._json is None:
             self._json = b'%b,"at_ms":%d}' % (to_json(self.event)[:-1], self.at_ms)
+            if self._held:
+                self._held.grow(getsizeof(self._json))
         return self._json
 
-    def taken_over(self, epoch: str) -> "Logged":
+    def taken_over(self, epoch: str, held: Held | None = None) -> "Logged":
         """The same event in another epoch of its log."""
-        return Logged(EventId(epoch, self.id.seq), self.event, self.at_ms, self._json)
+        return Logged(EventId(epoch, self.id.seq), self.event, self.at_ms, self._json, held)
 
 
 class EventLogError(Exception):
@@ -118,14 +144,14 @@ class RunExists(EventLogError):
 
 
 class LogFull(EventLogError):
-    """The log is as long as it may get: only its end can be written."""
+    """The log is as long as it may get, so that only its end can be written; or the store is, so that none is begun."""
 
 
 class EventLog(Protocol):
     """The logs of runs, by run id. All but `forget` and `aclose` raise `UnknownRun` and `ExpiredRun`."""
 
     async def begin(self, run_id: str, start: RunStart) -> None:
-        """Begins a log. Raises `RunExists`, but not for one that has expired."""
+        """Begins a log. Raises `LogFull`, and `RunExists`, but not for one that has expired."""
         ...
 
     async def append(self, run_id: str, event: RunEvent) -> None:
@@ -163,10 +189,11 @@ class EventLog(Protocol):
 
 def to_json(event: RunEvent) -> bytes:
     """The event's fields as one line of JSON."""
-    return orjson.dumps(event, default=_plain)
+    return orjson.dumps(event, default=plain)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """What orjson is to write for a value that it does not know."""
     if isinstance(value, RecipeRequest):
         return value.model_dump(by_alias=True)
     raise TypeError(f"{type(value).__name__} is not for the wire")

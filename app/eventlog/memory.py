@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from secrets import token_hex
+from sys import getsizeof
 from time import perf_counter
 
 from app.eventlog import (
@@ -10,6 +11,7 @@ from app.eventlog import (
     EventId,
     ExpiredRun,
     Fragment,
+    Held,
     LogFull,
     Logged,
     RunEnd,
@@ -19,12 +21,13 @@ from app.eventlog import (
     UnknownRun,
 )
 
-EVENT_BYTES = 250  # that an event takes beside its text
+EVENT_BYTES = 250  # that an event takes beside its text and its JSON
 
 
 class MemoryEventLog:
-    """At most `limit` logs, for which the oldest ended ones make room, each of at most `max_bytes` bytes.
+    """At most `limit` logs, each of at most `max_bytes` bytes, and all together of about `all_bytes`.
 
+    The oldest ended ones make room for others; where none has ended, what goes on does, but nothing is begun.
     A log expires `keep_s` seconds after its end; of the last `expired_limit` it is known that they have.
     """
 
@@ -33,10 +36,12 @@ class MemoryEventLog:
         *,
         keep_s: float = 900,
         max_bytes: int = 4 * 1024 * 1024,
+        all_bytes: int = 256 * 1024 * 1024,
         limit: int = 1000,
         expired_limit: int = 10_000,
     ) -> None:
-        self._keep_s, self._max_bytes, self._limit, self._expired_limit = keep_s, max_bytes, limit, expired_limit
+        self._keep_s, self._limit, self._expired_limit = keep_s, limit, expired_limit
+        self._max_bytes, self._all_bytes, self._held = max_bytes, all_bytes, Held()
         self._logs: dict[str, _Log] = {}
         self._ended: dict[str, asyncio.TimerHandle] = {}  # the oldest first
         self._expired: dict[str, None] = {}
@@ -46,16 +51,21 @@ class MemoryEventLog:
             raise RunExists
         if len(self._logs) >= self._limit and self._ended:
             self._expire(next(iter(self._ended)))
+        self._make_room()
+        if self._held.bytes > self._all_bytes:
+            raise LogFull
         self._expired.pop(run_id, None)
-        self._logs[run_id] = log = _Log()
+        self._logs[run_id] = log = _Log(self._held)
         log.append(start)
 
     async def append(self, run_id: str, event: RunEvent) -> None:
         log = self._logs.get(run_id) or self._log(run_id)
         is_end = isinstance(event, RunEnd)
-        if log.size > self._max_bytes and not is_end:
+        if log.held.bytes > self._max_bytes and not is_end:
             raise LogFull
         log.append(event)
+        if self._held.bytes > self._all_bytes:
+            self._make_room()
         if is_end:
             self._ended[run_id] = asyncio.get_running_loop().call_later(self._keep_s, self._expire, run_id)
 
@@ -65,6 +75,7 @@ class MemoryEventLog:
             raise ValueError("the run has not ended: it can't be reopened")
         self._ended.pop(run_id).cancel()
         self._logs[run_id] = log.reopened()
+        log.held.leave()
 
     async def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[Logged]]:
         log = self._log(run_id)
@@ -86,7 +97,8 @@ class MemoryEventLog:
         return log.ended and log.place(last) == len(log.events)
 
     async def forget(self, run_id: str) -> None:
-        self._logs.pop(run_id, None)
+        if log := self._logs.pop(run_id, None):
+            log.held.leave()
         if timer := self._ended.pop(run_id, None):
             timer.cancel()
 
@@ -101,9 +113,13 @@ class MemoryEventLog:
             raise UnknownRun
         return self._logs[run_id]
 
+    def _make_room(self) -> None:
+        while self._held.bytes > self._all_bytes and self._ended:
+            self._expire(next(iter(self._ended)))
+
     def _expire(self, run_id: str) -> None:
         self._ended.pop(run_id).cancel()
-        del self._logs[run_id]
+        self._logs.pop(run_id).held.leave()
         self._expired[run_id] = None
         if len(self._expired) > self._expired_limit:
             del self._expired[next(iter(self._expired))]
@@ -112,10 +128,10 @@ class MemoryEventLog:
 class _Log:
     """One run's events in one epoch, and how many of them were kept from each epoch before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, all_held: Held | None) -> None:
         self.epoch = token_hex(4)
         self.events: list[Logged] = []
-        self.size = 0
+        self.held = Held(all=all_held)
         self._kept: dict[str, int] = {}
         self._began = perf_counter()
         self._growth = asyncio.Event()
@@ -129,9 +145,9 @@ class _Log:
         if self.events and self.ended:
             raise ValueError("the run has ended: nothing more may be written")
         at_ms = round((perf_counter() - self._began) * 1000)
-        logged = Logged(EventId(self.epoch, len(self.events) + 1), event, at_ms)
+        logged = Logged(EventId(self.epoch, len(self.events) + 1), event, at_ms, _held=self.held)
         self.events.append(logged)
-        self.size += EVENT_BYTES + (len(event.text.encode()) if isinstance(event, Fragment) else len(logged.json))
+        self.held.grow(EVENT_BYTES + (getsizeof(event.text) if isinstance(event, Fragment) else len(logged.json)))
         if self._is_awaited:
             self._growth.set()
             self._growth, self._is_awaited = asyncio.Event(), False
@@ -151,9 +167,9 @@ class _Log:
 
     def reopened(self) -> "_Log":
         """The log without its end, in a new epoch. Those who follow the old one still read that to its end."""
-        log = _Log()
-        log.events = [logged.taken_over(log.epoch) for logged in self.events[:-1]]
-        log.size = self.size
+        log = _Log(self.held.all)
+        log.events = [logged.taken_over(log.epoch, log.held) for logged in self.events[:-1]]
+        log.held.grow(self.held.bytes)
         log._kept = {**self._kept, self.epoch: len(log.events)}
         log._began = self._began
         return log

@@ -12,5 +12,5 @@ MakeLog = Callable[..., EventLog]
 
 @pytest.fixture(scope="session", params=[MemoryEventLog])
 def make_log(request: pytest.FixtureRequest) -> MakeLog:
-    """Makes an empty store with the given bounds: `keep_s`, `max_bytes`, `limit`, `expired_limit`."""
+    """Makes an empty store with the given bounds: `keep_s`, `max_bytes`, `all_bytes`, `limit`, `expired_limit`."""
     return request.param

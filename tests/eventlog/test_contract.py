@@ -261,6 +261,48 @@ def test_a_full_log_still_takes_its_end(make_log: MakeLog) -> None:
     assert seen[-1].event == END
 
 
+def test_what_readers_make_of_a_log_counts_too(make_log: MakeLog) -> None:
+    """The JSON of what is read is held as the text is, and under the same bound."""
+
+    async def scenario() -> list[Logged]:
+        async with begun(make_log(max_bytes=100_000), Fragment("intro", "x" * 60_000)) as log:
+            await log.append("run", Fragment("intro", "y"))
+            assert all(logged.json for logged in await log.read("run"))
+            with pytest.raises(LogFull):
+                await log.append("run", Fragment("intro", "z"))
+            await log.append("run", END)
+            return await rest(log)
+
+    assert len(run(scenario())) == 4
+
+
+def test_all_logs_together_are_bounded(make_log: MakeLog) -> None:
+    """Beyond it the oldest ended ones expire, those that go on never; where none has ended, no other is begun."""
+
+    async def scenario() -> list[str]:
+        log, states = make_log(all_bytes=100_000), list[str]()
+        for name in "abcd":
+            await log.begin(name, START)
+            await log.append(name, Fragment("intro", "x" * 30_000))
+            if name in "bc":
+                await log.append(name, END)
+        for name in "abcd":
+            try:
+                states.append(str(len(await log.read(name))))
+            except ExpiredRun:
+                states.append("expired")
+        await log.append("d", Fragment("intro", "x" * 70_000))
+        with pytest.raises(LogFull):
+            await log.begin("e", START)
+        for name in "ad":
+            await log.append(name, END)
+        await log.begin("e", START)
+        await log.aclose()
+        return states
+
+    assert run(scenario()) == ["2", "expired", "3", "2"]
+
+
 def test_a_log_expires_a_while_after_its_end(make_log: MakeLog) -> None:
     """Until then it is read, from then on it is known that it was there; who reads it at the time reads on."""
 
