@@ -274,3 +274,18 @@ def test_what_is_being_stopped_is_not_written_again() -> None:
 
     with provider({"nutrition": ["Beef", Gate()]}) as scripted:
         assert ends(run(scenario(scripted.url))) == ["partial"]
+
+
+def test_no_run_is_begun_where_there_is_no_room_for_its_log() -> None:
+    """While those that go on fill the store the next is refused as for any other lack of room; an end makes some."""
+
+    async def scenario(url: str) -> None:
+        async with runs_at(url, MemoryEventLog(all_bytes=1)) as runs:
+            live = await runs.start(BEEF)
+            with pytest.raises(Unavailable, match="kitchen is full"):
+                await runs.start(BEEF)
+            await runs.cancel(live)
+            await runs.start(BEEF)
+
+    with provider({"proposal": [Gate()]}) as scripted:
+        run(scenario(scripted.url))
