@@ -122,24 +122,6 @@ def test_any_event_of_a_log_is_a_place_to_go_on_from(make_log: MakeLog, count: i
     assert all(0 < len(news) <= BATCH for news in batches)
 
 
-def test_what_came_together_is_read_together(make_log: MakeLog) -> None:
-    """A reader that waits is woken once for all that was written at a time."""
-
-    async def scenario() -> list[list[RunEvent]]:
-        async with begun(make_log()) as log:
-            following = log.follow("run")
-            batches = [told(await anext(following))]
-            reading = asyncio.ensure_future(anext(following))
-            await asyncio.sleep(0)
-            for event in fragments(5):
-                await log.append("run", event)
-            batches.append(told(await reading))
-            await following.aclose()
-            return batches
-
-    assert run(scenario()) == [[START], fragments(5)]
-
-
 @pytest.mark.parametrize("place", [EventId("abcdef01", 3), EventId("0", 0)])
 def test_an_id_of_another_log_starts_over(make_log: MakeLog, place: EventId) -> None:
     """An epoch that the log never had says nothing of where its reader is."""
@@ -259,21 +241,6 @@ def test_a_full_log_still_takes_its_end(make_log: MakeLog) -> None:
     written, seen = run(scenario())
     assert 50_000 < written < 102_000
     assert seen[-1].event == END
-
-
-def test_what_readers_make_of_a_log_counts_too(make_log: MakeLog) -> None:
-    """The JSON of what is read is held as the text is, and under the same bound."""
-
-    async def scenario() -> list[Logged]:
-        async with begun(make_log(max_bytes=100_000), Fragment("intro", "x" * 60_000)) as log:
-            await log.append("run", Fragment("intro", "y"))
-            assert all(logged.json for logged in await log.read("run"))
-            with pytest.raises(LogFull):
-                await log.append("run", Fragment("intro", "z"))
-            await log.append("run", END)
-            return await rest(log)
-
-    assert len(run(scenario())) == 4
 
 
 def test_all_logs_together_are_bounded(make_log: MakeLog) -> None:
