@@ -77,8 +77,9 @@ class Connection:
     another than Uvicorn, it does nothing.
     """
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+    def __init__(self, receive: Receive, send: Send) -> None:
+        """What the server gave to the outermost application. To send a frame by it skips seven layers of middleware."""
+        self._receive, self.send = receive, send
         self._cycle: Any = getattr(receive, "__self__", None)  # Uvicorn's request and answer
 
     @property
@@ -111,7 +112,7 @@ class ClosingRequests:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        connection = Connection(receive)
+        connection = Connection(receive, send)
         request = _Request(connection)
         try:
             with self._closing.telling(request.end_soon):

@@ -50,7 +50,8 @@ class EventSource(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._send, self._receive, self._loop = send, receive, asyncio.get_running_loop()
+        self._receive, self._loop = receive, asyncio.get_running_loop()
+        self._send: Send = scope["connection"].send  # for the frames, which concern no middleware
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with aclosing(self._frames):
             if scope["method"] != "HEAD":

@@ -16,6 +16,7 @@ from openai import APIError, AsyncOpenAI, AsyncStream
 from typing_extensions import override
 
 Chunk = dict[str, Any]
+Piece = str | Chunk  # text, or a chunk that holds anything else
 
 LONGEST_EVENT = 1024 * 1024  # bytes
 DRAIN_S = 0.1  # to wait for the body's end behind `[DONE]`, without which its connection can't be used again
@@ -29,24 +30,28 @@ async def merged_stream(client: AsyncOpenAI, payload: Mapping[str, Any]) -> "Mer
     return await client.post("/chat/completions", body=payload, cast_to=object, stream=True, stream_cls=MergedStream)
 
 
-class MergedStream(AsyncStream[Chunk]):
-    """The chunks of a streamed answer, in order, neighbours that hold nothing but text merged.
+class MergedStream(AsyncStream[object]):
+    """The pieces of a streamed answer, in order, texts that follow one another as one.
 
     Raises, behind the text before it, `APIError` where the provider tells of a failure, and `ValueError` for what can't
     be read.
     """
 
     @override
-    async def __stream__(self) -> AsyncIterator[Chunk]:
+    def __aiter__(self) -> AsyncIterator[Piece]:
+        return self.__stream__()
+
+    @override
+    async def __stream__(self) -> AsyncIterator[Piece]:
         if _kind_of(self.response) in ("text/html", "application/json"):
             raise ValueError("this is a page or a document, and no stream")
         received, decoder = _received(self.response), EventDecoder()
         try:
-            async for piece in received:
-                events = decoder.feed(piece)
-                chunks, failure = self._read(events)
-                for chunk in merged(chunks):
-                    yield chunk
+            async for block in received:
+                events = decoder.feed(block)
+                pieces, failure = self._read(events)
+                for piece in merged(pieces):
+                    yield piece
                 if failure:
                     raise failure
                 if DONE in events:
@@ -55,29 +60,33 @@ class MergedStream(AsyncStream[Chunk]):
         finally:
             await self.response.aclose()
 
-    def _read(self, events: Iterable[bytes]) -> tuple[list[Chunk], Exception | None]:
-        """The chunks before the end or the failure, and the failure."""
-        chunks: list[Chunk] = []
+    def _read(self, events: Iterable[bytes]) -> tuple[list[Piece], Exception | None]:
+        """The pieces before the end or the failure, and the failure."""
+        pieces: list[Piece] = []
         for event in events:
             if event == DONE:
                 break
             try:
-                chunks.append(self._chunk(event))
+                pieces.append(self._piece(event))
             except (APIError, ValueError, AttributeError, TypeError) as failure:
-                return chunks, failure
-        return chunks, None
+                return pieces, failure
+        return pieces, None
 
-    def _chunk(self, event: bytes) -> Chunk:
+    def _piece(self, event: bytes) -> Piece:
         chunk = _loads(event)
         if not isinstance(chunk, dict):
             raise ValueError("a chunk is no object")
         known = cast(Chunk, chunk)
-        groqs: Chunk = known.get("x_groq") or {}
-        if known.get("error") or groqs.get("error"):
+        text = text_in(known)
+        return self._checked(known) if text is None else text
+
+    def _checked(self, chunk: Chunk) -> Chunk:
+        groqs: Chunk = chunk.get("x_groq") or {}
+        if chunk.get("error") or groqs.get("error"):
             raise APIError("the provider told of a failure in its stream", self.response.request, body=None)
-        if not all(isinstance(delta.get("content"), str | None) for delta in _deltas(known)):
+        if not all(isinstance(delta.get("content"), str | None) for delta in _deltas(chunk)):
             raise ValueError("a chunk's content is no text")
-        return known
+        return chunk
 
 
 def _loads(event: bytes) -> Any:
@@ -88,68 +97,66 @@ def _loads(event: bytes) -> Any:
         return orjson.loads(json.dumps(json.loads(event), ensure_ascii=False).encode(errors="replace"))
 
 
-def merged(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-    """The chunks, of those that follow one another and hold nothing but text only the first, with the text of all."""
-    first, texts = None, list[str]()
-    for chunk in chunks:
-        text = text_in(chunk)
-        if text is not None:
-            first = first or chunk
-            texts.append(text)
+def merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces, texts that follow one another as one."""
+    texts = list[str]()
+    for piece in pieces:
+        if isinstance(piece, str):
+            texts.append(piece)
             continue
-        if first:
-            yield _with_text(first, texts)
-            first, texts = None, []
-        yield chunk
-    if first:
-        yield _with_text(first, texts)
+        if texts:
+            yield "".join(texts)
+            texts = []
+        yield piece
+    if texts:
+        yield "".join(texts)
 
 
 def text_in(chunk: Chunk) -> str | None:
     """The text of a chunk that holds nothing else, which is nearly every one."""
     choices: list[Chunk] | None = chunk.get("choices")
-    if not choices or len(choices) > 1 or chunk.get("usage"):
+    if not choices or len(choices) > 1 or chunk.get("usage") or chunk.get("error") or chunk.get("x_groq"):
         return None
     choice = choices[0]
     delta: Chunk = choice.get("delta") or {}
     if choice.get("finish_reason") or choice.get("logprobs") or not delta.keys() <= _TEXT_ONLY:
         return None
-    return delta.get("content")
+    text = delta.get("content")
+    return text if isinstance(text, str) else None
 
 
-def content_of(chunk: Chunk) -> str:
-    """All text of any chunk."""
-    return "".join(delta.get("content") or "" for delta in _deltas(chunk))
+def text_of(piece: Piece) -> str:
+    """All text of a piece."""
+    return piece if isinstance(piece, str) else "".join(delta.get("content") or "" for delta in _deltas(piece))
 
 
-def is_answer(chunk: Chunk) -> bool:
-    """Whether the chunk holds text that can be seen, or a tool's call."""
-    return bool(content_of(chunk).strip()) or any(delta.get("tool_calls") for delta in _deltas(chunk))
+def is_answer(piece: Piece) -> bool:
+    """Whether it holds text that can be seen, or a tool's call."""
+    if isinstance(piece, str):
+        return bool(piece.strip())
+    return bool(text_of(piece).strip()) or any(delta.get("tool_calls") for delta in _deltas(piece))
 
 
-def is_progress(chunk: Chunk) -> bool:
-    """Whether the chunk holds anything that was written, if only a model's reasoning or the reason of its end."""
-    if any(value for delta in _deltas(chunk) for field, value in delta.items() if field != "role"):
+def is_progress(piece: Piece) -> bool:
+    """Whether it holds anything that was written, if only a model's reasoning or the reason of its end."""
+    if isinstance(piece, str):
+        return bool(piece)
+    if any(value for delta in _deltas(piece) for field, value in delta.items() if field != "role"):
         return True
-    return finish_reason_of(chunk) is not None
+    return finish_reason_of(piece) is not None
 
 
-def finish_reason_of(chunk: Chunk) -> str | None:
-    """Why the answer ended, if the chunk says so."""
-    choices: list[Chunk] = chunk.get("choices") or []
+def finish_reason_of(piece: Piece) -> str | None:
+    """Why the answer ended, if the piece says so."""
+    if isinstance(piece, str):
+        return None
+    choices: list[Chunk] = piece.get("choices") or []
     return next((choice["finish_reason"] for choice in choices if choice.get("finish_reason")), None)
 
 
 def _deltas(chunk: Chunk) -> list[Chunk]:
     choices: list[Chunk] = chunk.get("choices") or []
     return [choice.get("delta") or {} for choice in choices]
-
-
-def _with_text(chunk: Chunk, texts: list[str]) -> Chunk:
-    if len(texts) == 1:
-        return chunk
-    choice: Chunk = chunk["choices"][0]
-    return {**chunk, "choices": [{**choice, "delta": {**choice["delta"], "content": "".join(texts)}}]}
 
 
 def _kind_of(response: httpx2.Response) -> str:

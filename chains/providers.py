@@ -23,16 +23,7 @@ from typing_extensions import override
 from chains.deadline import Patience
 from chains.errors import EmptyAnswer, PromptTooLong, ProviderError, Refused, Truncated
 from chains.faults import in_our_words, kind
-from chains.merging import (
-    Chunk,
-    content_of,
-    finish_reason_of,
-    is_answer,
-    is_progress,
-    merged,
-    merged_stream,
-    text_in,
-)
+from chains.merging import Chunk, Piece, finish_reason_of, is_answer, is_progress, merged, merged_stream, text_of
 from chains.pacing import Health, RequestsPerMinute
 from chains.registry import Preferred, Registry
 from chains.schema import Step
@@ -78,9 +69,9 @@ class ProviderChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._answer(messages, stop, **kwargs)) as chunks:
-            async for chunk in chunks:
-                if generation := self._generation(chunk):
+        async with aclosing(self._answer(messages, stop, **kwargs)) as pieces:
+            async for piece in pieces:
+                if generation := self._generation(piece):
                     yield generation
 
     @override
@@ -91,13 +82,13 @@ class ProviderChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        chunks: list[Chunk] = []
+        pieces: list[Piece] = []
         async with aclosing(self._answer(messages, stop, **kwargs)) as answer:
-            async for chunk in answer:
-                chunks.append(chunk)
-                if run_manager and (text := content_of(chunk)):
+            async for piece in answer:
+                pieces.append(piece)
+                if run_manager and (text := text_of(piece)):
                     await _tell(run_manager, text)
-        return generate_from_stream(filter(None, map(self._generation, merged(chunks))))
+        return generate_from_stream(filter(None, map(self._generation, merged(pieces))))
 
     @override
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
@@ -106,18 +97,18 @@ class ProviderChat(ChatOpenAI):
 
     async def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, stream_usage: bool = True, **kwargs: Any
-    ) -> AsyncGenerator[Chunk]:
-        """The chunks of the answer, which is always streamed. Raises what went wrong in our words."""
+    ) -> AsyncGenerator[Piece]:
+        """The pieces of the answer, which is always streamed. Raises what went wrong in our words."""
         self.check_window(messages, kwargs.get("max_tokens"))
         options = {**kwargs, "stream": True, "stream_options": {"include_usage": stream_usage}}
         payload = cast(Chunk, self._get_request_payload(messages, stop=stop, **options))  # pyright: ignore[reportUnknownMemberType]
         written, reason, failure, asked = False, None, None, monotonic()
         try:
-            async with aclosing(self._in_time(payload)) as chunks:
-                async for chunk in chunks:
-                    written = written or is_answer(chunk)
-                    reason = finish_reason_of(chunk) or reason
-                    yield chunk
+            async with aclosing(self._in_time(payload)) as pieces:
+                async for piece in pieces:
+                    written = written or is_answer(piece)
+                    reason = finish_reason_of(piece) or reason
+                    yield piece
         except (TimeoutError, httpx2.HTTPError) as error:
             if not (written and reason):  # else only the number of tokens is lost
                 failure = self._told(error, written)
@@ -128,18 +119,19 @@ class ProviderChat(ChatOpenAI):
             raise self._noted(failure)
         self.health.answered(asked)
 
-    async def _in_time(self, payload: Chunk) -> AsyncGenerator[Chunk]:
-        """The chunks as they come. Raises `TimeoutError` when no token does, whatever comments come in its place."""
+    async def _in_time(self, payload: Chunk) -> AsyncGenerator[Piece]:
+        """The pieces as they come. Raises `TimeoutError` when no token does, whatever comments come in its place."""
         now = asyncio.get_running_loop().time
         patience = Patience(now() + self.first_token_s)
         try:
-            async with await patience.wait(merged_stream(self.root_async_client, payload)) as chunks:
-                while (chunk := await patience.wait(anext(chunks, None))) is not None:
-                    if finish_reason_of(chunk):
+            async with await patience.wait(merged_stream(self.root_async_client, payload)) as stream:
+                pieces = aiter(stream)
+                while (piece := await patience.wait(anext(pieces, None))) is not None:
+                    if finish_reason_of(piece):
                         patience.ends = now() + BEHIND_END_S
-                    elif is_progress(chunk):
+                    elif is_progress(piece):
                         patience.ends = now() + self.next_token_s
-                    yield chunk
+                    yield piece
         finally:
             patience.close()
 
@@ -153,12 +145,11 @@ class ProviderChat(ChatOpenAI):
             return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
         return None if reason else Truncated(CUT_OFF[None])
 
-    def _generation(self, chunk: Chunk) -> ChatGenerationChunk | None:
-        text = text_in(chunk)
-        if text is not None:
-            return _said(text)
+    def _generation(self, piece: Piece) -> ChatGenerationChunk | None:
+        if isinstance(piece, str):
+            return _said(piece)
         try:
-            return self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
+            return self._convert_chunk_to_generation_chunk(piece, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:  # it may repeat what it could not read  # noqa: BLE001
             failure = self._told(error, written=True)
         raise self._noted(failure)
@@ -197,11 +188,8 @@ async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
     if len(handlers) < len(run_manager.handlers):
         await run_manager.on_llm_new_token(text, chunk=_said(text))
         return
-    said = _said(text)
     for handler in handlers:
-        await handler.on_llm_new_token(
-            text, chunk=said, run_id=run_manager.run_id, parent_run_id=run_manager.parent_run_id
-        )
+        await handler.on_llm_new_token(text, run_id=run_manager.run_id, parent_run_id=run_manager.parent_run_id)
 
 
 @dataclass(frozen=True)

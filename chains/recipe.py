@@ -10,7 +10,7 @@ request ─┬─ nutrition
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,13 +26,13 @@ from langchain_core.runnables import (
     RunnableParallel,
     RunnablePassthrough,
 )
-from langchain_core.runnables.base import RunnableBinding
 from langchain_core.runnables.config import merge_configs
 from typing_extensions import override
 
 from chains.attempts import Attempts, Variables
 from chains.errors import ProposalError, ProviderError, SizzleError, Truncated
 from chains.hedging import Hedging
+from chains.lean import lean
 from chains.parsers import TextParser, WholeText
 from chains.prompts import PROMPTS
 from chains.schema import PARTS, STEP_REQUESTS, Draft, Failed, Part, Recipe, RecipeRequest, Step
@@ -53,7 +53,7 @@ def recipe_chain(
     others: Mapping[Step, Sequence[ChatModel]] | None = None,
     deadline_s: float = DEADLINE_S,
     hedge_after_s: float | None = None,
-) -> Runnable[RecipeRequest | Draft, dict[Part, Any]]:
+) -> Runnable[Any, dict[Part, Any]]:
     """From a `RecipeRequest`, or its dict, to each part's text; the alternates are a list of `Recipe`.
 
     Call it with `ainvoke`: a part that failed is then a `Failed` with the reason, and no failure reaches the part's
@@ -65,24 +65,29 @@ def recipe_chain(
     """
     hedging = Hedging(hedge_after_s) if hedge_after_s else None
     steps = {name: attempts(name, [model, *(others or {}).get(name, ())], hedging) for name, model in models.items()}
-    picked = RunnableLambda(pick)
     ingredients_then_steps = (
         RunnablePassthrough.assign(ingredients=part("ingredients", steps["ingredients"]))
         | RunnablePassthrough.assign(steps=part("steps", steps["steps"]))
     )  # fmt: skip
-    return (
-        RunnableLambda(beginning(deadline_s))
-        | RunnableParallel(
+    dish = RunnableLambda(pick) | RunnableParallel(
+        intro=part("intro", steps["intro"]),
+        sides=part("sides", steps["sides"]),
+        method=ingredients_then_steps,
+    )
+    written = lean(
+        RunnableParallel(
             nutrition=part("nutrition", steps["nutrition"]),
-            proposal=RunnableLambda(proposing(steps["proposal"])),
+            proposal=steps["proposal"],
             alternates=part("alternates", RunnableGenerator(alternates)),
-            # each waits for the pick by itself, so that all that can be made ready is ready by then
-            intro=picked | part("intro", steps["intro"]),
-            sides=picked | part("sides", steps["sides"]),
-            method=picked | ingredients_then_steps,
+            dish=dish,
         )
-        | RunnableLambda(written_parts)
-    ).with_types(input_type=RecipeRequest)
+    )
+
+    async def recipe(asked: RecipeRequest, config: RunnableConfig) -> dict[Part, Any]:
+        return written_parts(await written.ainvoke(begin(asked, deadline_s), config))
+
+    # as it is: a binding (`with_types`) lets handlers of a run around it in, where `callbacks` is to keep them out
+    return RunnableLambda(recipe)
 
 
 def step(name: Step, model: ChatModel, parser: StrOutputParser | None = None) -> Runnable[Variables, str]:
@@ -93,7 +98,7 @@ def step(name: Step, model: ChatModel, parser: StrOutputParser | None = None) ->
 def attempts(name: Step, models: Sequence[ChatModel], hedging: Hedging | None = None) -> Attempts:
     """A step on the first of these models, and when that fails on the next."""
     kind = Proposing if name == "proposal" else Attempts
-    return kind([step(name, model) for model in models], models, hedging)
+    return kind([lean(step(name, model)) for model in models], models, hedging)
 
 
 def standalone(name: Step, model: ChatModel) -> Runnable[Any, str]:
@@ -106,43 +111,32 @@ def standalone(name: Step, model: ChatModel) -> Runnable[Any, str]:
     return (RunnableLambda(given) | step(name, model, WholeText())).with_types(input_type=asked_as, output_type=str)
 
 
-class FailsAlone(RunnableBinding[Variables, Any]):
-    """A step as a part of the recipe: it fails alone, and the failure becomes the part's value.
+def part(name: Part, written: Runnable[Variables, Any]) -> Runnable[Variables, Any]:
+    """A step as a part of the recipe: a run under the part's name, which fails alone: the failure becomes its value."""
 
-    `with_fallbacks` would do, but is a run of its own: 0.3 ms for each part, and a level more above each token.
-    """
-
-    @override
-    async def ainvoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        kept = input["kept"].get(self.config.get("run_name"))
+    async def write(inputs: Variables, config: RunnableConfig) -> Any:
+        kept = inputs["kept"].get(name)
         if kept is not None:
             return kept
         try:
-            async with asyncio.timeout_at(input["ends_at"]):
-                return await super().ainvoke(input, config, **kwargs)
+            async with asyncio.timeout_at(inputs["ends_at"]):
+                return await written.ainvoke(inputs, config)
         except Exception as error:  # noqa: BLE001  whatever it is, the siblings go on
-            return await RunnableLambda(failed).with_config(self.config).ainvoke(error, config)
+            return Failed(why(error), cut_off=isinstance(error, Truncated))
+
+    return RunnableLambda(write, name=name)
 
 
-def part(name: Part, written: Runnable[Variables, Any]) -> Runnable[Variables, Any]:
-    """A step under the name of the part that it writes."""
-    return FailsAlone(bound=written, config={"run_name": name})
-
-
-def beginning(deadline_s: float) -> Callable[[RecipeRequest | Draft | Variables], Coroutine[Any, Any, Variables]]:
-    """A coroutine function that gives the prompts' variables as far as they are known, and what is still to be done."""
-
-    async def begin(asked: RecipeRequest | Draft | Variables) -> Variables:
-        draft = asked if isinstance(asked, Draft) else Draft(RecipeRequest.model_validate(asked))
-        known, request = draft.recipes, draft.request
-        return {
-            **variables(request),
-            "shortlist": Shortlist.given(known, draft.picked) if known else Shortlist(request.seed),
-            "kept": draft.texts,
-            "ends_at": asyncio.get_running_loop().time() + deadline_s,
-        }
-
-    return begin
+def begin(asked: RecipeRequest | Draft | Variables, deadline_s: float) -> Variables:
+    """The prompts' variables as far as they are known, and what is still to be done."""
+    draft = asked if isinstance(asked, Draft) else Draft(RecipeRequest.model_validate(asked))
+    known, request = draft.recipes, draft.request
+    return {
+        **variables(request),
+        "shortlist": Shortlist.given(known, draft.picked) if known else Shortlist(request.seed),
+        "kept": draft.texts,
+        "ends_at": asyncio.get_running_loop().time() + deadline_s,
+    }
 
 
 def variables(asked: RecipeRequest) -> Variables:
@@ -151,7 +145,25 @@ def variables(asked: RecipeRequest) -> Variables:
 
 
 class Proposing(Attempts):
-    """The proposal's attempts, which fill the shortlist. One whose list leaves it with too few recipes has failed."""
+    """The proposal's attempts, which fill the shortlist, unless it is complete, and close it.
+
+    One whose list leaves it with too few recipes has failed.
+    """
+
+    @override
+    async def ainvoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        shortlist: Shortlist = input["shortlist"]
+        if shortlist.is_closed:
+            return ""
+        reason = ""
+        try:
+            async with asyncio.timeout_at(input["ends_at"]):
+                return await super().ainvoke(input, config)
+        except Exception as error:  # noqa: BLE001  like a part, it fails alone
+            reason = why(error)
+            return ""
+        finally:
+            shortlist.close(reason)
 
     @override
     async def _write(self, turn: int, input: Variables, config: RunnableConfig | None) -> str:
@@ -168,25 +180,6 @@ class Proposing(Attempts):
         failure = ProposalError("The model did not propose two recipes that can be read: try again.")
         failure.passes = shortlist.lists < PROPOSALS
         raise failure
-
-
-def proposing(proposal: Attempts) -> Callable[[Variables, RunnableConfig], Coroutine[Any, Any, None]]:
-    """A coroutine function that has the shortlist filled, unless it is complete, and closes it."""
-
-    async def propose(inputs: Variables, config: RunnableConfig) -> None:
-        shortlist: Shortlist = inputs["shortlist"]
-        if shortlist.is_closed:
-            return
-        reason = ""
-        try:
-            async with asyncio.timeout_at(inputs["ends_at"]):
-                await proposal.ainvoke(inputs, config)
-        except Exception as error:  # noqa: BLE001  like a part, it fails alone
-            reason = why(error)
-        finally:
-            shortlist.close(reason)
-
-    return propose
 
 
 class Filling(AsyncCallbackHandler):
@@ -225,11 +218,6 @@ async def alternates(inputs: AsyncIterator[Variables]) -> AsyncIterator[list[Rec
             yield [recipe]
 
 
-async def failed(error: Exception) -> Failed:
-    """What becomes of a part that raised."""
-    return Failed(why(error), cut_off=isinstance(error, Truncated))
-
-
 def why(error: Exception) -> str:
     """The reason in words for people; what is no fault of a provider or of the input goes to the log."""
     if isinstance(error, SizzleError):
@@ -240,7 +228,7 @@ def why(error: Exception) -> str:
     return "Something went wrong on our side: try again."
 
 
-async def written_parts(results: dict[str, Any]) -> dict[Part, Any]:
+def written_parts(results: dict[str, Any]) -> dict[Part, Any]:
     """The parts in one flat dict."""
-    method = results["method"]
-    return {part: method[part] if part in ("ingredients", "steps") else results[part] for part in PARTS}
+    known = {**results, **results["dish"], **results["dish"]["method"]}
+    return {part: known[part] for part in PARTS}

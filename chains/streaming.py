@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.schema import StreamEvent
 
 from chains.schema import (
@@ -43,12 +43,7 @@ async def astream_fragments(
     `PartEnd`; `Proposal` at the pick and again with each further recipe. Close it (`contextlib.aclosing`) to close the
     calls to the providers.
     """
-
-    # Run whole, as a coroutine: a RunnableParallel that is streamed leaves its branches running when it is closed.
-    async def whole(request: RecipeRequest | Draft, config: RunnableConfig) -> Any:
-        return await chain.ainvoke(request, config)
-
-    events = RunnableLambda(whole).astream_events(request, config, version="v2")
+    events = chain.astream_events(request, config, version="v2")
     reader = _Reader(request if isinstance(request, Draft) else Draft(request))
     async with aclosing(cast(AsyncGenerator[StreamEvent], events)):
         async for event in events:
@@ -84,7 +79,7 @@ class _Reader:
     def read(self, event: StreamEvent) -> list[Update]:
         told = cast(dict[str, Any], event)
         if told["event"] == "on_chat_model_stream":  # nearly all are, and a match of patterns costs more
-            return self._token(self._calls[told["run_id"]], told["data"]["chunk"].text)
+            return self._token(self._calls[told["run_id"]], told["data"]["chunk"].content)
         match told:
             case {"event": "on_chat_model_start", "run_id": run_id, "metadata": {"step": step} as metadata}:
                 self._calls[run_id] = call = _Call(

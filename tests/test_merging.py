@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -12,10 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai import APIError, AsyncOpenAI, AsyncStream
 
-from chains.merging import LONGEST_EVENT, EventDecoder, MergedStream, merged
+from chains.merging import LONGEST_EVENT, Chunk, EventDecoder, MergedStream, Piece, merged
 from tests.servers import run
-
-Chunk = dict[str, Any]
 
 TEXT = st.text(max_size=6) | st.sampled_from(["소고기", "🥘", "\r\n", "data: x\n\n", '"}', "\u2028"])
 ENDS = st.sampled_from(["\n", "\r\n", "\r"])
@@ -62,8 +60,8 @@ def cut(draw: st.DrawFn) -> tuple[list[Chunk], list[bytes]]:
     return chunks, [body[start:stop] for start, stop in pairwise(places)]
 
 
-async def read(pieces: list[bytes], stream_cls: Any) -> list[Chunk]:
-    """The chunks as OpenAI's client gives them with this class of stream."""
+async def read(pieces: list[bytes], stream_cls: Any) -> list[Piece]:
+    """What is read of the pieces as OpenAI's client gives them with this class of stream."""
 
     async def body() -> AsyncIterator[bytes]:
         for piece in pieces:
@@ -74,26 +72,28 @@ async def read(pieces: list[bytes], stream_cls: Any) -> list[Chunk]:
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
         client = AsyncOpenAI(api_key="k", base_url="http://x/v1", http_client=http, max_retries=0)
-        async with await client.post("/c", body={}, cast_to=object, stream=True, stream_cls=stream_cls) as chunks:
-            return [chunk async for chunk in chunks]
+        async with await client.post("/c", body={}, cast_to=object, stream=True, stream_cls=stream_cls) as read:
+            return [each async for each in read]
 
 
-def told(chunks: list[Chunk]) -> list[Any]:
-    """What chunks say in order: texts that follow one another as one, and everything else by itself."""
-    return [each if text is None else text for each, text in _joined(chunks)]
-
-
-def _joined(chunks: list[Chunk]) -> list[tuple[Chunk, str | None]]:
-    joined: list[tuple[Chunk, str | None]] = []
-    for each in chunks:
-        choice = (each["choices"] or [{}])[0]
-        text_only = set(choice.get("delta", {"no": 1})) <= {"role", "content"} and not choice["finish_reason"]
-        text = choice["delta"].get("content") if text_only and not each.get("usage") else None
-        if text is not None and joined and joined[-1][1] is not None:
-            joined[-1] = (joined[-1][0], joined[-1][1] + text)
+def told(pieces: Iterable[Piece]) -> list[Piece]:
+    """What pieces say in order: texts that follow one another as one, and everything else by itself."""
+    told: list[Piece] = []
+    for piece in map(_text_or_chunk, pieces):
+        if isinstance(piece, str) and told and isinstance(told[-1], str):
+            told[-1] += piece
         else:
-            joined.append((each, text))
-    return joined
+            told.append(piece)
+    return told
+
+
+def _text_or_chunk(piece: Piece) -> Piece:
+    if isinstance(piece, str):
+        return piece
+    choice: Chunk = (piece["choices"] or [{}])[0]
+    text_only = set[str](choice.get("delta", {"no": 1})) <= {"role", "content"} and not choice["finish_reason"]
+    text: str | None = choice["delta"].get("content") if text_only and not piece.get("usage") else None
+    return piece if text is None else text
 
 
 @settings(deadline=None, max_examples=300)
@@ -109,17 +109,15 @@ def test_a_stream_in_any_pieces_says_what_the_sdks_own_reader_reads(stream: tupl
 @given(st.lists(CHUNKS))
 def test_neighbours_that_hold_nothing_but_text_become_one(chunks: list[Chunk]) -> None:
     """As few chunks are left as can be."""
-    assert list(merged(chunks)) == list(merged(merged(chunks)))
-    assert len(list(merged(chunks))) == len(told(chunks))
+    pieces = [_text_or_chunk(each) for each in chunks]
+    assert list(merged(pieces)) == list(merged(merged(pieces))) == told(chunks)
 
 
 def test_what_came_together_is_one_chunk() -> None:
     """A read that holds ten tokens gives one chunk, ten reads give ten."""
     tokens = [f"data: {json.dumps(chunk({'content': str(n)}))}\n\n".encode() for n in range(10)]
-    assert [each["choices"][0]["delta"]["content"] for each in run(read([b"".join(tokens)], MergedStream))] == [
-        "0123456789"
-    ]
-    assert len(run(read(tokens, MergedStream))) == 10
+    assert run(read([b"".join(tokens)], MergedStream)) == ["0123456789"]
+    assert run(read(tokens, MergedStream)) == list("0123456789")
 
 
 @pytest.mark.parametrize(
@@ -131,14 +129,14 @@ def test_a_failure_comes_behind_the_text_before_it(failure: str) -> None:
     response = httpx2.Response(200, content=_once(body), request=httpx2.Request("POST", "http://x"))
     stream = aiter(MergedStream(cast_to=object, response=response, client=AsyncOpenAI(api_key="k")))
 
-    async def reading() -> Chunk:
+    async def reading() -> Piece:
         first = await anext(stream)
         with pytest.raises((APIError, ValueError)) as error:
             await anext(stream)
         assert "canary" not in str(error.value)
         return first
 
-    assert run(reading()) == chunk({"content": "beef"})
+    assert run(reading()) == "beef"
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
@@ -160,7 +158,7 @@ def test_a_connection_can_be_used_again_though_its_body_ends_late() -> None:
         yield b"data: [DONE]\n\n"
         await asyncio.Event().wait()
 
-    async def reading() -> list[Chunk]:
+    async def reading() -> list[Piece]:
         response = httpx2.Response(200, content=endless(), request=httpx2.Request("POST", "http://x"))
         stream = MergedStream(cast_to=object, response=response, client=AsyncOpenAI(api_key="k"))
         async with asyncio.timeout(5):

@@ -134,8 +134,7 @@ class _Log:
         self.held = Held(all=all_held)
         self._kept: dict[str, int] = {}
         self._began = perf_counter()
-        self._growth = asyncio.Event()
-        self._is_awaited = False
+        self._waiting: list[asyncio.Future[None]] = []  # for it to grow
 
     @property
     def ended(self) -> bool:
@@ -148,14 +147,16 @@ class _Log:
         logged = Logged(EventId(self.epoch, len(self.events) + 1), event, at_ms, _held=self.held)
         self.events.append(logged)
         self.held.grow(EVENT_BYTES + (getsizeof(event.text) if isinstance(event, Fragment) else len(logged.json)))
-        if self._is_awaited:
-            self._growth.set()
-            self._growth, self._is_awaited = asyncio.Event(), False
+        if self._waiting:
+            for reader in self._waiting:
+                if not reader.done():  # by being cancelled
+                    reader.set_result(None)
+            self._waiting.clear()
 
     async def grown(self, beyond: int) -> None:
         if len(self.events) <= beyond:
-            self._is_awaited = True
-            await self._growth.wait()
+            self._waiting.append(reader := asyncio.get_running_loop().create_future())
+            await reader
 
     def place(self, last: EventId | None) -> int:
         """Behind how many events someone reads on who has read up to `last`."""
