@@ -41,7 +41,7 @@ class Patience:
         self._is_over = False
 
     async def wait(self, awaited: Awaitable[T]) -> T:
-        task = self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task(self._loop)  # given the loop, it need not ask the system for it
         cancelling = task.cancelling() if task else 0
         try:
             return await awaited

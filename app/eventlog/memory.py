@@ -134,6 +134,7 @@ class _Log:
         self.held = Held(all=all_held)
         self._kept: dict[str, int] = {}
         self._began = perf_counter()
+        self._loop = asyncio.get_running_loop()
         self._waiting: list[asyncio.Future[None]] = []  # for it to grow
 
     @property
@@ -155,7 +156,7 @@ class _Log:
 
     async def grown(self, beyond: int) -> None:
         if len(self.events) <= beyond:
-            self._waiting.append(reader := asyncio.get_running_loop().create_future())
+            self._waiting.append(reader := self._loop.create_future())
             await reader
 
     def place(self, last: EventId | None) -> int:
