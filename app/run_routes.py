@@ -25,11 +25,12 @@ LAST_ID = "Last-Event-ID"
 router = APIRouter()
 
 
-def _runs(request: Request) -> Runs:
+# all of these are coroutine functions, for FastAPI calls any other in a thread
+async def _runs(request: Request) -> Runs:
     return request.app.state.runs
 
 
-def _run_id(run_id: str) -> UUID:
+async def _run_id(run_id: str) -> UUID:
     """The id in the path. What is none names no run, either."""
     try:
         return UUID(run_id)
@@ -37,14 +38,14 @@ def _run_id(run_id: str) -> UUID:
         raise UnknownRun from None
 
 
-def _key(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
+async def _key(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
     key = idempotency_key
     if key is not None and not (1 <= len(key) <= 200 and all("!" <= character <= "~" for character in key)):
         raise BadInput(KEY, "This is no key.", KEY_RULE)
     return key
 
 
-def _last(last_event_id: Annotated[str | None, Header()] = None) -> EventId | None:
+async def _last(last_event_id: Annotated[str | None, Header()] = None) -> EventId | None:
     try:
         return EventId.parse(last_event_id) if last_event_id else None  # an EventSource may send an empty one
     except ValueError:

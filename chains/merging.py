@@ -6,14 +6,13 @@ less. It takes the place of the SDK's decoder and types, with which a token cost
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, cast
 
 import httpx2
 import orjson
-from openai import APIError, AsyncOpenAI, AsyncStream
-from typing_extensions import override
+from openai import AsyncOpenAI
 
 Chunk = dict[str, Any]
 Piece = str | Chunk  # text, or a chunk that holds anything else
@@ -25,68 +24,65 @@ DONE = b"[DONE]"
 _TEXT_ONLY = {"role", "content"}
 
 
-async def merged_stream(client: AsyncOpenAI, payload: Mapping[str, Any]) -> "MergedStream":
-    """A chat completion's stream. The request, its key and its errors are the SDK's own."""
-    return await client.post("/chat/completions", body=payload, cast_to=object, stream=True, stream_cls=MergedStream)
+async def answered(client: AsyncOpenAI, payload: Chunk) -> httpx2.Response:
+    """The head of a chat completion's streamed answer. The request, its key and its errors are the SDK's own."""
+    # the address as a whole, for the SDK parses it three times to put it together
+    url = f"{client.base_url}chat/completions"
+    return await client.post(url, body=payload, cast_to=httpx2.Response, stream=True)  # pyright: ignore
 
 
-class MergedStream(AsyncStream[object]):
+async def pieces_of(response: httpx2.Response) -> AsyncGenerator[Piece]:
     """The pieces of a streamed answer, in order, texts that follow one another as one.
 
-    Raises, behind the text before it, `APIError` where the provider tells of a failure, and `ValueError` for what can't
-    be read.
+    Raises `ValueError`, behind the text before it, where the provider tells of a failure, and for what can't be read.
     """
-
-    @override
-    def __aiter__(self) -> AsyncIterator[Piece]:
-        return self.__stream__()
-
-    @override
-    async def __stream__(self) -> AsyncIterator[Piece]:
-        if _kind_of(self.response) in ("text/html", "application/json"):
+    received, decoder = _received(response), EventDecoder()
+    try:
+        if _kind_of(response) in ("text/html", "application/json"):
             raise ValueError("this is a page or a document, and no stream")
-        received, decoder = _received(self.response), EventDecoder()
-        try:
-            async for block in received:
-                events = decoder.feed(block)
-                pieces, failure = self._read(events)
-                for piece in merged(pieces):
-                    yield piece
-                if failure:
-                    raise failure
-                if DONE in events:
-                    await _drain(received)
-                    break
-        finally:
-            await self.response.aclose()
-
-    def _read(self, events: Iterable[bytes]) -> tuple[list[Piece], Exception | None]:
-        """The pieces before the end or the failure, and the failure."""
-        pieces: list[Piece] = []
-        for event in events:
-            if event == DONE:
+        async for block in received:
+            events = decoder.feed(block)
+            pieces, failure = _read(events)
+            for piece in merged(pieces):
+                yield piece
+            if failure:
+                raise failure
+            if DONE in events:
+                await _drain(received)
                 break
-            try:
-                pieces.append(self._piece(event))
-            except (APIError, ValueError, AttributeError, TypeError) as failure:
-                return pieces, failure
-        return pieces, None
+    finally:
+        await response.aclose()
 
-    def _piece(self, event: bytes) -> Piece:
-        chunk = _loads(event)
-        if not isinstance(chunk, dict):
-            raise ValueError("a chunk is no object")
-        known = cast(Chunk, chunk)
-        text = text_in(known)
-        return self._checked(known) if text is None else text
 
-    def _checked(self, chunk: Chunk) -> Chunk:
-        groqs: Chunk = chunk.get("x_groq") or {}
-        if chunk.get("error") or groqs.get("error"):
-            raise APIError("the provider told of a failure in its stream", self.response.request, body=None)
-        if not all(isinstance(delta.get("content"), str | None) for delta in _deltas(chunk)):
-            raise ValueError("a chunk's content is no text")
-        return chunk
+def _read(events: Iterable[bytes]) -> tuple[list[Piece], Exception | None]:
+    """The pieces before the end or the failure, and the failure."""
+    pieces: list[Piece] = []
+    for event in events:
+        if event == DONE:
+            break
+        try:
+            pieces.append(_piece(event))
+        except (ValueError, AttributeError, TypeError, LookupError) as failure:
+            return pieces, failure
+    return pieces, None
+
+
+def _piece(event: bytes) -> Piece:
+    chunk = _loads(event)
+    if not isinstance(chunk, dict):
+        raise ValueError("a chunk is no object")
+    known = cast(Chunk, chunk)
+    text = _text_in(known)
+    return _checked(known) if text is None else text
+
+
+def _checked(chunk: Chunk) -> Chunk:
+    groqs: Chunk = chunk.get("x_groq") or {}
+    if chunk.get("error") or groqs.get("error"):
+        raise ValueError("the provider told of a failure in its stream")
+    if not all(isinstance(delta.get("content"), str | None) for delta in _deltas(chunk)):
+        raise ValueError("a chunk's content is no text")
+    return chunk
 
 
 def _loads(event: bytes) -> Any:
@@ -112,7 +108,7 @@ def merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
         yield "".join(texts)
 
 
-def text_in(chunk: Chunk) -> str | None:
+def _text_in(chunk: Chunk) -> str | None:
     """The text of a chunk that holds nothing else, which is nearly every one."""
     choices: list[Chunk] | None = chunk.get("choices")
     if not choices or len(choices) > 1 or chunk.get("usage") or chunk.get("error") or chunk.get("x_groq"):

@@ -23,7 +23,17 @@ from typing_extensions import override
 from chains.deadline import Patience
 from chains.errors import EmptyAnswer, PromptTooLong, ProviderError, Refused, Truncated
 from chains.faults import in_our_words, kind
-from chains.merging import Chunk, Piece, finish_reason_of, is_answer, is_progress, merged, merged_stream, text_of
+from chains.merging import (
+    Chunk,
+    Piece,
+    answered,
+    finish_reason_of,
+    is_answer,
+    is_progress,
+    merged,
+    pieces_of,
+    text_of,
+)
 from chains.pacing import Health, RequestsPerMinute
 from chains.registry import Preferred, Registry
 from chains.schema import Step
@@ -124,8 +134,8 @@ class ProviderChat(ChatOpenAI):
         now = asyncio.get_running_loop().time
         patience = Patience(now() + self.first_token_s)
         try:
-            async with await patience.wait(merged_stream(self.root_async_client, payload)) as stream:
-                pieces = aiter(stream)
+            response = await patience.wait(answered(self.root_async_client, payload))
+            async with aclosing(pieces_of(response)) as pieces:
                 while (piece := await patience.wait(anext(pieces, None))) is not None:
                     if finish_reason_of(piece):
                         patience.ends = now() + BEHIND_END_S
