@@ -43,7 +43,7 @@ async def pieces_of(response: httpx2.Response) -> AsyncGenerator[Piece]:
         async for block in received:
             events = decoder.feed(block)
             pieces, failure = _read(events)
-            for piece in merged(pieces):
+            for piece in merged(pieces) if len(pieces) > 1 else pieces:
                 yield piece
             if failure:
                 raise failure

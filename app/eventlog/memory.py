@@ -131,22 +131,20 @@ class _Log:
     def __init__(self, all_held: Held | None) -> None:
         self.epoch = token_hex(4)
         self.events: list[Logged] = []
+        self.ended = False
         self.held = Held(all=all_held)
         self._kept: dict[str, int] = {}
         self._began = perf_counter()
         self._loop = asyncio.get_running_loop()
         self._waiting: list[asyncio.Future[None]] = []  # for it to grow
 
-    @property
-    def ended(self) -> bool:
-        return isinstance(self.events[-1].event, RunEnd)
-
     def append(self, event: RunEvent) -> None:
-        if self.events and self.ended:
+        if self.ended:
             raise ValueError("the run has ended: nothing more may be written")
         at_ms = round((perf_counter() - self._began) * 1000)
         logged = Logged(EventId(self.epoch, len(self.events) + 1), event, at_ms, _held=self.held)
         self.events.append(logged)
+        self.ended = isinstance(event, RunEnd)
         self.held.grow(EVENT_BYTES + (getsizeof(event.text) if isinstance(event, Fragment) else len(logged.json)))
         if self._waiting:
             for reader in self._waiting:
