@@ -79,10 +79,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def served_app() -> FastAPI:
-    """The server as a process of its own, in which what is imported by now stays: no collection looks at it again."""
+    """The server as a process of its own, in which what is imported by now stays: no collection looks at it again.
+
+    Others come more rarely, for most garbage is gone without them: a run that has ended is in few cycles.
+    """
     app = create_app()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
     return app
 
 

@@ -31,6 +31,7 @@ NEW_PARAGRAPH = "⮑⮑"
 
 _REFERENCES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_NOT_PLAIN = re.compile(r"[&<>|\r\n]")
 
 
 def wire2(logged: Logged) -> bytes:
@@ -107,7 +108,7 @@ def _error(message: str, part: Part | None) -> bytes:
 
 def _escaped(text: str) -> str:
     """Text that a page may append as HTML, on one line."""
-    return _LINE_END.sub("⮑", text.translate(_REFERENCES))
+    return _LINE_END.sub("⮑", text.translate(_REFERENCES)) if _NOT_PLAIN.search(text) else text
 
 
 _NAMES = {kind: name.encode() for kind, name in EVENT_NAMES.items()}

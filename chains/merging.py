@@ -57,23 +57,16 @@ async def pieces_of(response: httpx2.Response) -> AsyncGenerator[Piece]:
 def _read(events: Iterable[bytes]) -> tuple[list[Piece], Exception | None]:
     """The pieces before the end or the failure, and the failure."""
     pieces: list[Piece] = []
-    for event in events:
-        if event == DONE:
-            break
-        try:
-            pieces.append(_piece(event))
-        except (ValueError, AttributeError, TypeError, LookupError) as failure:
-            return pieces, failure
+    try:
+        for event in events:
+            if event == DONE:
+                break
+            chunk = _loads(event)
+            text = _text_in(chunk)
+            pieces.append(_checked(chunk) if text is None else text)
+    except (ValueError, AttributeError, TypeError, LookupError) as failure:  # the latter: not of a chunk's form
+        return pieces, failure
     return pieces, None
-
-
-def _piece(event: bytes) -> Piece:
-    chunk = _loads(event)
-    if not isinstance(chunk, dict):
-        raise ValueError("a chunk is no object")
-    known = cast(Chunk, chunk)
-    text = _text_in(known)
-    return _checked(known) if text is None else text
 
 
 def _checked(chunk: Chunk) -> Chunk:
@@ -121,32 +114,24 @@ def _text_in(chunk: Chunk) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def text_of(piece: Piece) -> str:
-    """All text of a piece."""
-    return piece if isinstance(piece, str) else "".join(delta.get("content") or "" for delta in _deltas(piece))
+def content_of(chunk: Chunk) -> str:
+    """All text of a chunk."""
+    return "".join(delta.get("content") or "" for delta in _deltas(chunk))
 
 
-def is_answer(piece: Piece) -> bool:
+def is_answer(chunk: Chunk) -> bool:
     """Whether it holds text that can be seen, or a tool's call."""
-    if isinstance(piece, str):
-        return bool(piece.strip())
-    return bool(text_of(piece).strip()) or any(delta.get("tool_calls") for delta in _deltas(piece))
+    return bool(content_of(chunk).strip()) or any(delta.get("tool_calls") for delta in _deltas(chunk))
 
 
-def is_progress(piece: Piece) -> bool:
-    """Whether it holds anything that was written, if only a model's reasoning or the reason of its end."""
-    if isinstance(piece, str):
-        return bool(piece)
-    if any(value for delta in _deltas(piece) for field, value in delta.items() if field != "role"):
-        return True
-    return finish_reason_of(piece) is not None
+def is_progress(chunk: Chunk) -> bool:
+    """Whether it holds anything that was written, if only a model's reasoning."""
+    return any(value for delta in _deltas(chunk) for field, value in delta.items() if field != "role")
 
 
-def finish_reason_of(piece: Piece) -> str | None:
-    """Why the answer ended, if the piece says so."""
-    if isinstance(piece, str):
-        return None
-    choices: list[Chunk] = piece.get("choices") or []
+def finish_reason_of(chunk: Chunk) -> str | None:
+    """Why the answer ended, if the chunk says so."""
+    choices: list[Chunk] = chunk.get("choices") or []
     return next((choice["finish_reason"] for choice in choices if choice.get("finish_reason")), None)
 
 
@@ -184,17 +169,17 @@ class EventDecoder:
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The data of the events that are complete with this piece."""
-        *events, self._rest = (self._rest + self._with_line_feeds(piece)).split(b"\n\n")
+        if piece and (self._after_cr or b"\r" in piece):
+            piece = self._with_line_feeds(piece)
+        *events, self._rest = (self._rest + piece).split(b"\n\n")
         if len(self._rest) > LONGEST_EVENT:
             raise ValueError("an event is too long")
         return [data for event in events if (data := _data(event))]
 
     def _with_line_feeds(self, piece: bytes) -> bytes:
         """The piece with a line feed for every end of a line, even one whose other half came before."""
-        if self._after_cr and piece:
-            self._after_cr, piece = False, piece.removeprefix(b"\n")
-        if b"\r" not in piece:
-            return piece
+        if self._after_cr:
+            piece = piece.removeprefix(b"\n")
         self._after_cr = piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 

@@ -27,12 +27,12 @@ from chains.merging import (
     Chunk,
     Piece,
     answered,
+    content_of,
     finish_reason_of,
     is_answer,
     is_progress,
     merged,
     pieces_of,
-    text_of,
 )
 from chains.pacing import Health, RequestsPerMinute
 from chains.registry import Preferred, Registry
@@ -96,7 +96,8 @@ class ProviderChat(ChatOpenAI):
         async with aclosing(self._answer(messages, stop, **kwargs)) as answer:
             async for piece in answer:
                 pieces.append(piece)
-                if run_manager and (text := text_of(piece)):
+                text = piece if isinstance(piece, str) else content_of(piece)
+                if run_manager and text:
                     await _tell(run_manager, text)
         return generate_from_stream(filter(None, map(self._generation, merged(pieces))))
 
@@ -116,8 +117,11 @@ class ProviderChat(ChatOpenAI):
         try:
             async with aclosing(self._in_time(payload)) as pieces:
                 async for piece in pieces:
-                    written = written or is_answer(piece)
-                    reason = finish_reason_of(piece) or reason
+                    if isinstance(piece, str):
+                        written = written or bool(piece.strip())
+                    else:
+                        written = written or is_answer(piece)
+                        reason = finish_reason_of(piece) or reason
                     yield piece
         except (TimeoutError, httpx2.HTTPError) as error:
             if not (written and reason):  # else only the number of tokens is lost
@@ -137,7 +141,9 @@ class ProviderChat(ChatOpenAI):
             response = await patience.wait(answered(self.root_async_client, payload))
             async with aclosing(pieces_of(response)) as pieces:
                 while (piece := await patience.wait(anext(pieces, None))) is not None:
-                    if finish_reason_of(piece):
+                    if isinstance(piece, str):  # as nearly each one is
+                        patience.ends = now() + self.next_token_s if piece else patience.ends
+                    elif finish_reason_of(piece):
                         patience.ends = now() + BEHIND_END_S
                     elif is_progress(piece):
                         patience.ends = now() + self.next_token_s
