@@ -1,4 +1,4 @@
-"""What a provider did, told in our words: the SDK's errors, which repeat its body word for word, become our own."""
+"""What a provider did, told in our words: errors that may repeat what it said become our own."""
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -6,9 +6,9 @@ from math import isfinite
 from time import time
 
 import httpx2
-import openai
 
 from chains.errors import Disconnected, Overloaded, ProviderError, Refused, Stalled, Unreachable, Unreadable
+from chains.merging import Unanswered
 
 _REFUSALS = {
     400: "did not accept the request (400): check the model's entry in the registry.",
@@ -29,11 +29,11 @@ def in_our_words(label: str, error: Exception, written: bool) -> ProviderError:
     match error:
         case ProviderError():
             return error
-        case openai.APIStatusError(status_code=status, response=response):
-            return _refused(label, status, response.headers)
+        case httpx2.HTTPStatusError(response=response):
+            return _refused(label, response.status_code, response.headers)
         case TimeoutError():
             return Stalled(f"{label} {'fell silent' if written else 'did not answer in time'}: try again.")
-        case openai.APIConnectionError():  # before the answer began; a refused one is a timeout to the transport
+        case Unanswered():
             return Unreachable(f"{label} could not be reached: check the network, the base URL and the API key's form.")
         case httpx2.HTTPError():
             return Disconnected(f"{label} broke the connection off: try again.")
@@ -42,8 +42,14 @@ def in_our_words(label: str, error: Exception, written: bool) -> ProviderError:
 
 
 def kind(error: Exception) -> str:
-    """The error's name, and its status if it has one: what can go into a log."""
-    return type(error).__name__ + (f" {error.status_code}" if isinstance(error, openai.APIStatusError) else "")
+    """The error's name, and its status or reason if it has one: what can go into a log."""
+    match error:
+        case httpx2.HTTPStatusError(response=response):
+            return f"{type(error).__name__} {response.status_code}"
+        case Unanswered():
+            return f"{type(error).__name__}: {error}"
+        case _:
+            return type(error).__name__
 
 
 def _refused(label: str, status: int, headers: Mapping[str, str]) -> ProviderError:

@@ -1,7 +1,7 @@
 """Reads a provider's stream in as few pieces as it has arrived in: tokens that came together become one chunk.
 
 It adds no delay, for a read returns what is there; a server that is behind finds more there, so that a token costs it
-less. It takes the place of the SDK's decoder and types, with which a token costs several times as much.
+less. It takes the place of the SDK's request, decoder and types, with which a token costs several times as much.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import httpx2
 import orjson
-from openai import AsyncOpenAI
 
 Chunk = dict[str, Any]
 Piece = str | Chunk  # text, or a chunk that holds anything else
@@ -24,11 +23,27 @@ DONE = b"[DONE]"
 _TEXT_ONLY = {"role", "content"}
 
 
-async def answered(client: AsyncOpenAI, payload: Chunk) -> httpx2.Response:
-    """The head of a chat completion's streamed answer. The request, its key and its errors are the SDK's own."""
-    # the address as a whole, for the SDK parses it three times to put it together
-    url = f"{client.base_url}chat/completions"
-    return await client.post(url, body=payload, cast_to=httpx2.Response, stream=True)  # pyright: ignore
+class Unanswered(Exception):
+    """No answer began: the message is the kind of what hindered it."""
+
+
+async def answered(http: httpx2.AsyncClient, base_url: str, key: str, payload: Chunk) -> httpx2.Response:
+    """The head of a chat completion's streamed answer. Raises `Unanswered`, and `httpx2.HTTPStatusError` if it refuses.
+
+    The SDK's own `post` asks for the same in twice the time (0.96 ms, not 0.48, six times in a recipe), and what else
+    it does is not wanted: headers from the environment, and errors that repeat the provider's words.
+    """
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = http.build_request("POST", f"{base_url}/chat/completions", headers=headers, content=orjson.dumps(payload))
+    try:
+        response = await http.send(request, stream=True)
+    except httpx2.TransportError as error:
+        unanswered = Unanswered(type(error).__name__)
+    else:
+        if not response.is_success:
+            await response.aclose()
+        return response.raise_for_status()
+    raise unanswered  # not within the `except`: what hindered it may hold the provider's words
 
 
 async def pieces_of(response: httpx2.Response) -> AsyncGenerator[Piece]:
@@ -64,8 +79,10 @@ def _read(events: Iterable[bytes]) -> tuple[list[Piece], Exception | None]:
             chunk = _loads(event)
             text = _text_in(chunk)
             pieces.append(_checked(chunk) if text is None else text)
-    except (ValueError, AttributeError, TypeError, LookupError) as failure:  # the latter: not of a chunk's form
+    except ValueError as failure:
         return pieces, failure
+    except (AttributeError, TypeError, LookupError):
+        return pieces, ValueError("this is not of a chunk's form")
     return pieces, None
 
 

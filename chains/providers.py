@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -38,10 +38,9 @@ from chains.pacing import Health, RequestsPerMinute
 from chains.registry import Preferred, Registry
 from chains.schema import Step
 from chains.streaming import CUT_OFF
+from chains.transport import TIMEOUT
 
 logger = logging.getLogger(__name__)
-
-TIMEOUT = httpx2.Timeout(None, connect=5)  # seconds; for all else there are the deadlines of the provider's entry
 
 BEHIND_END_S = 1.0  # for the number of tokens, which comes behind the reason of the end
 
@@ -138,7 +137,7 @@ class ProviderChat(ChatOpenAI):
         now = asyncio.get_running_loop().time
         patience = Patience(now() + self.first_token_s)
         try:
-            response = await patience.wait(answered(self.root_async_client, payload))
+            response = await patience.wait(self._asked(payload))
             async with aclosing(pieces_of(response)) as pieces:
                 while (piece := await patience.wait(anext(pieces, None))) is not None:
                     if isinstance(piece, str):  # as nearly each one is
@@ -150,6 +149,10 @@ class ProviderChat(ChatOpenAI):
                     yield piece
         finally:
             patience.close()
+
+    def _asked(self, payload: Chunk) -> Awaitable[httpx2.Response]:
+        http, key = cast(httpx2.AsyncClient, self.http_async_client), cast(SecretStr, self.openai_api_key)
+        return answered(http, cast(str, self.openai_api_base).rstrip("/"), key.get_secret_value(), payload)
 
     def _ending(self, written: bool, reason: str | None) -> ProviderError | None:
         """What is wrong with an answer that came to its end."""

@@ -11,18 +11,9 @@ from time import monotonic
 import httpx2
 import openai
 
+TIMEOUT = httpx2.Timeout(None, connect=5)  # seconds; for all else there are the deadlines of the provider's entry
 # A recipe holds up to five; by default there would be a hundred, and an idle one would be closed after 5 seconds.
 CONNECTIONS = httpx2.Limits(max_connections=5000, keepalive_expiry=60)
-HEADERS = {
-    b"accept",
-    b"accept-encoding",
-    b"authorization",
-    b"connection",
-    b"content-length",
-    b"content-type",
-    b"host",
-    b"x-stainless-raw-response",  # by which the SDK itself tells, when the answer comes, what it wanted
-}
 LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
@@ -30,8 +21,7 @@ def http_client() -> httpx2.AsyncClient:
     """A client for all providers. Close it."""
     # a proxy that the environment names is for the providers, not for what runs on this machine
     direct: dict[str, httpx2.AsyncBaseTransport | None] = dict.fromkeys(LOOPBACK)
-    hooks = {"request": [_drop_unasked_headers]}
-    return openai.DefaultAioHttpClient(limits=CONNECTIONS, mounts=direct, event_hooks=hooks)
+    return openai.DefaultAioHttpClient(limits=CONNECTIONS, mounts=direct, timeout=TIMEOUT)
 
 
 class Warmth:
@@ -58,8 +48,3 @@ class Warmth:
     async def _open(self, base_url: str, key: str) -> None:
         with suppress(httpx2.HTTPError, OSError):
             await self._http.get(f"{base_url}/models", headers={"Authorization": f"Bearer {key}"}, timeout=5)
-
-
-async def _drop_unasked_headers(request: httpx2.Request) -> None:
-    """Keeps what the OpenAI SDK reads from OPENAI_* variables from the providers, which are not OpenAI."""
-    request.headers = httpx2.Headers([(name, value) for name, value in request.headers.raw if name.lower() in HEADERS])
