@@ -9,6 +9,7 @@ and `RunnableLambda`s are runs, the latter without a task of their own and witho
 import asyncio
 from typing import Any, cast
 
+from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.output_parsers import BaseOutputParser
 from langchain_core.outputs import ChatGeneration
 from langchain_core.prompts import BasePromptTemplate
@@ -82,9 +83,10 @@ class _Lambda(RunnableLambda[Any, Any]):
 
     @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        config = ensure_config(config)
-        callbacks = get_async_callback_manager_for_config(config)
-        run = await callbacks.on_chain_start(None, input, name=self.name, run_id=config.pop("run_id", None))
+        callbacks = (config or {}).get("callbacks")  # those of the run above, which need no look at the environment
+        if not isinstance(callbacks, AsyncCallbackManager):
+            callbacks = get_async_callback_manager_for_config(ensure_config(config))
+        run = await callbacks.on_chain_start(None, input, name=self.name)
         given: Any = {"config": patch_config(config, callbacks=run.get_child())} if self._takes_config else {}
         try:
             output: Any = await self._does(input, **given)
