@@ -1,0 +1,87 @@
+"""A lean chain does what the chain does; only of less of it LangChain's handlers are told."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel, RunnablePassthrough
+from typing_extensions import override
+
+from chains.lean import lean
+from tests.servers import run
+
+
+async def shout(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {**inputs, "dish": inputs["dish"].upper()}
+
+
+async def tag(inputs: dict[str, Any], config: RunnableConfig) -> list[str]:
+    return [*config.get("tags", []), inputs["dish"]]
+
+
+async def burn(inputs: dict[str, Any]) -> None:
+    raise RuntimeError(f"{inputs['dish']} is burnt")
+
+
+def composed() -> Runnable[Any, Any]:
+    """One of each kind that lean() knows, in one another."""
+    step = ChatPromptTemplate([("human", "Cook {dish}")]) | FakeListChatModel(responses=["done"]) | StrOutputParser()
+    return RunnableLambda(shout) | RunnableParallel(
+        step=step.with_config(metadata={"step": "steps"}),
+        more=RunnablePassthrough.assign(tags=RunnableLambda(tag)) | RunnablePassthrough.assign(written=step),
+    )
+
+
+def test_it_gives_what_the_chain_gives() -> None:
+    """Sequences, parallels, assignments, lambdas, bindings, prompts and parsers, and the config on its way."""
+    config: RunnableConfig = {"tags": ["quick"]}
+    expected = run(composed().ainvoke({"dish": "tart"}, config))
+    assert expected["more"]["tags"] == ["quick", "TART"]
+    assert run(lean(composed()).ainvoke({"dish": "tart"}, config)) == expected
+
+
+def test_models_and_lambdas_are_runs_and_nothing_else_is() -> None:
+    """All of them children of the run around them, and a model knows what it was bound to."""
+
+    async def told() -> list[tuple[str, str, int, str | None]]:
+        chain = lean(composed())
+
+        async def whole(inputs: dict[str, Any], config: RunnableConfig) -> Any:
+            return await chain.ainvoke(inputs, config)
+
+        events = RunnableLambda(whole).astream_events({"dish": "tart"}, version="v2")
+        ends = [event async for event in events if event["event"].endswith(("_start", "_end"))]
+        return [
+            (event["name"], event["event"], len(event["parent_ids"]), event.get("metadata", {}).get("step"))
+            for event in ends
+        ]
+
+    model = "FakeListChatModel"
+    assert Counter(run(told())) == Counter(
+        [
+            *[("whole", f"on_chain_{when}", 0, None) for when in ("start", "end")],
+            *[(name, f"on_chain_{when}", 1, None) for name in ("shout", "tag") for when in ("start", "end")],
+            *[(model, f"on_chat_model_{when}", 1, step) for step in (None, "steps") for when in ("start", "end")],
+        ]
+    )
+
+
+class Errors(AsyncCallbackHandler):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    @override
+    async def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
+        self.told.append(str(error))
+
+
+def test_a_lambda_that_raises_is_told_of() -> None:
+    """And raises."""
+    errors = Errors()
+    with pytest.raises(RuntimeError):
+        run(lean(RunnableLambda(burn)).ainvoke({"dish": "tart"}, {"callbacks": [errors]}))
+    assert errors.told == ["tart is burnt"]
