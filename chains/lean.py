@@ -1,9 +1,10 @@
 """lean(): the same chain, of which LangChain's handlers are told only what somebody listens for.
 
 LangChain makes a run of each Runnable: three tasks, two events, a level above every token, half a millisecond in all. A
-recipe was 41 runs, which took longer than its six requests; so it is 15. What is composed with `|`, `RunnableParallel` and
-`assign` does here what it did there, but is no run, nor are prompts and parsers, of which a model's run tells. Models
-and `RunnableLambda`s are runs, the latter without a task of their own and without a look at their signature each time.
+recipe was 41 runs, which took longer than its six requests; so it is 15. What is composed with `|`, `RunnableParallel`
+and `assign` does here what it did there, but is no run, nor are prompts and parsers, of which a model's run tells.
+Models and `RunnableLambda`s are runs, the latter without a task of their own and without a look at their signature each
+time.
 """
 
 import asyncio
