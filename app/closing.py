@@ -78,7 +78,7 @@ class Connection:
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:
-        """What the server gave to the outermost application. To send a frame by it skips seven layers of middleware."""
+        """What the server gave to the outermost application. To send a frame by it skips all layers of middleware."""
         self._receive, self.send = receive, send
         self._cycle: Any = getattr(receive, "__self__", None)  # Uvicorn's request and answer
 

@@ -32,7 +32,7 @@ class EventSource(Response):
 
     A reader who blocks a frame for `send_timeout_s` seconds is cut off. When the server is being stopped, the last that
     is sent is the `farewell`; without one the reader is cut off, too, so that what came does not pass for whole.
-    However it ends, the frames are closed.
+    However it ends, the frames are closed. It works within `ClosingRequests`, whose connection takes the frames.
     """
 
     media_type = "text/event-stream"

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableLambda
 from langserve import add_routes  # pyright: ignore[reportUnknownVariableType]
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,7 +22,7 @@ from chains.schema import STEPS, Step
 MAX_BATCH = 20  # inputs of one call
 
 
-def add_chain_routes(app: FastAPI, recipe: Runnable[Any, Any], models: Mapping[Step, ChatModel]) -> None:
+def add_chain_routes(app: FastAPI, recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel]) -> None:
     """Adds `/chains/recipe` and `/chains/<step>`, each with its playground, and the index page `/chains`."""
     # LangServe gives its schema of a configurable field, an enum, the field's default as a string
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import RunnableLambda
 from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
@@ -34,7 +34,7 @@ from chains.errors import SizzleError
 from chains.pacing import Health
 from chains.providers import ChatModels, ProviderChat
 from chains.recipe import ChatModel, recipe_chain
-from chains.schema import Draft, Part, RecipeRequest, Step
+from chains.schema import Part, Step
 from chains.transport import Warmth, http_client
 
 logger = logging.getLogger(__name__)
@@ -129,8 +129,8 @@ class Models:
     chosen: Mapping[Step, ProviderChat]
     choosable: Mapping[Step, ChatModel]
     completing: Mapping[str, ProviderChat]
-    recipe: Runnable[RecipeRequest | Draft, dict[Part, Any]]
-    recipe_on_any: Runnable[RecipeRequest | Draft, dict[Part, Any]]
+    recipe: RunnableLambda[Any, dict[Part, Any]]
+    recipe_on_any: RunnableLambda[Any, dict[Part, Any]]
     health: Mapping[str, Health]
     warmth: Warmth
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from langchain_core.callbacks import UsageMetadataCallbackHandler
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from pydantic import BaseModel, Field, ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.exceptions import HTTPException
@@ -89,7 +89,7 @@ class ApiError(Exception):
 class Answer:
     """One recipe as a chat completion: its text while it is written, then why it ended and what it took."""
 
-    chain: Runnable[RecipeRequest, Any]
+    chain: RunnableLambda[Any, Any]
     asked: RecipeRequest
     model: str
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
@@ -100,7 +100,9 @@ class Answer:
     async def pieces(self) -> AsyncGenerator[str]:
         """Markdown in reading order. Raises `ProviderError` at the end if there is no recipe."""
         writer, failure = MarkdownWriter(self.asked.language), None
-        written = astream_fragments(self.chain, self.asked, {"callbacks": [self._counted]})
+        chosen = {} if self.model == AS_SET else {"model": self.model}
+        config: RunnableConfig = {"callbacks": [self._counted], "configurable": chosen}
+        written = astream_fragments(self.chain, self.asked, config)
         async with aclosing(within(DEADLINE_S, written)) as updates:
             async for update in updates:
                 match update:
@@ -128,7 +130,7 @@ class Answer:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
 
-def openai_app(chain: Runnable[RecipeRequest, Any], owners: Mapping[str, str], keep_alive_s: float) -> FastAPI:
+def openai_app(chain: RunnableLambda[Any, Any], owners: Mapping[str, str], keep_alive_s: float) -> FastAPI:
     """The routes under `/v1`. `owners` says of each model, and of `AS_SET`, whose it is."""
     app = FastAPI(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
     entries = {name: _model_entry(name, owner) for name, owner in owners.items()}
@@ -145,8 +147,7 @@ def openai_app(chain: Runnable[RecipeRequest, Any], owners: Mapping[str, str], k
     @app.post("/chat/completions")
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         _require(body.model, owners)
-        chosen = {} if body.model == AS_SET else {"model": body.model}
-        answer = Answer(chain.with_config(configurable=chosen), _asked(body), body.model)
+        answer = Answer(chain, _asked(body), body.model)
         if not body.stream:
             return JSONResponse(await unless_gone(request, _whole(answer)))
         pieces = answer.pieces()

@@ -19,7 +19,7 @@ from secrets import token_bytes
 from typing import Any
 from uuid import UUID, uuid4
 
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import RunnableLambda
 
 from app.eventlog import EventId, EventLog, ExpiredRun, LogFull, Logged, RunEnd, RunStart, UnknownRun
 from app.live_run import PROPOSED, LiveRun
@@ -72,7 +72,7 @@ class Runs:
     All that takes a run's id raises `UnknownRun` and `ExpiredRun`, but for `forget`.
     """
 
-    def __init__(self, chain: Runnable[Any, Any], log: EventLog, limit: int = 500) -> None:
+    def __init__(self, chain: RunnableLambda[Any, Any], log: EventLog, limit: int = 500) -> None:
         self._chain, self._log, self._limit = chain, log, limit
         self._live: dict[UUID, LiveRun] = {}
         self._turn = asyncio.Lock()  # for what looks at a run before it changes it

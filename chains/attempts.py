@@ -6,6 +6,7 @@ from random import uniform
 from typing import Any
 
 from langchain_core.runnables import ConfigurableFieldSpec, Runnable, RunnableConfig
+from langchain_core.runnables.graph import Graph
 from typing_extensions import override
 
 from chains.errors import ProviderError
@@ -36,6 +37,11 @@ class Attempts(Runnable[Variables, str]):
     @override
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         return self._written[0].config_specs
+
+    @override
+    def get_graph(self, config: RunnableConfig | None = None) -> Graph:
+        """The step's."""
+        return self._written[0].get_graph(config)
 
     @override
     def invoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> str:

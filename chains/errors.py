@@ -32,7 +32,7 @@ class ProviderError(SizzleError):
     """
 
     passes = True  # whether another attempt may come out well
-    kind = ""  # for the log: what the SDK called it, if it did
+    kind = ""  # for the log: what it was called where it came up
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -8,6 +8,7 @@ time.
 """
 
 import asyncio
+from inspect import iscoroutinefunction
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManager
@@ -16,7 +17,12 @@ from langchain_core.outputs import ChatGeneration
 from langchain_core.prompts import BasePromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel, RunnableSequence
 from langchain_core.runnables.base import RunnableBinding
-from langchain_core.runnables.config import ensure_config, get_async_callback_manager_for_config, patch_config
+from langchain_core.runnables.config import (
+    ensure_config,
+    get_async_callback_manager_for_config,
+    patch_config,
+    var_child_runnable_config,
+)
 from langchain_core.runnables.passthrough import RunnableAssign
 from langchain_core.runnables.utils import accepts_config
 from typing_extensions import override
@@ -25,7 +31,11 @@ Step = Runnable[Any, Any]
 
 
 def lean(chain: Step) -> Step:
-    """The chain, to be called by `ainvoke` from within a run: its runs are that one's children."""
+    """The chain, to be called by `ainvoke` from within a run: its runs are that one's children.
+
+    Prompts are given a dict. Of what is bound to a `RunnableLambda` only its name is told. One that is no coroutine
+    function, and every other kind of Runnable, stays as it is.
+    """
     match chain:
         case RunnableSequence(steps=steps):
             return _Sequence([lean(step) for step in steps])
@@ -34,7 +44,7 @@ def lean(chain: Step) -> Step:
         case RunnableAssign():
             mapper = cast(RunnableParallel[Any], chain.mapper)  # pyright: ignore[reportUnknownMemberType]
             return _Assign(cast(RunnableParallel[Any], lean(mapper)))
-        case RunnableLambda() if not hasattr(chain, "func"):
+        case RunnableLambda() if not hasattr(chain, "func") and iscoroutinefunction(chain.afunc):
             return _Lambda(chain.afunc, name=chain.name)
         case RunnableBinding(bound=bound):
             return chain.model_copy(update={"bound": lean(bound)})
@@ -54,7 +64,7 @@ class _Sequence(RunnableSequence[Any, Any]):
             elif isinstance(step, BaseOutputParser):
                 input = await step.aparse_result([ChatGeneration(message=input)])
             else:
-                input = await step.ainvoke(input, config, **kwargs)
+                input = await step.ainvoke(input, config)
         return input
 
 
@@ -84,15 +94,19 @@ class _Lambda(RunnableLambda[Any, Any]):
 
     @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        callbacks = (config or {}).get("callbacks")  # those of the run above, which need no look at the environment
+        config = config or {}
+        callbacks = config.get("callbacks")  # those of the run above, which need no look at the environment
         if not isinstance(callbacks, AsyncCallbackManager):
             callbacks = get_async_callback_manager_for_config(ensure_config(config))
-        run = await callbacks.on_chain_start(None, input, name=self.name)
-        given: Any = {"config": patch_config(config, callbacks=run.get_child())} if self._takes_config else {}
+        run = await callbacks.on_chain_start(None, input, name=config.get("run_name") or self.name)
+        within = patch_config(config, callbacks=run.get_child())
+        around = var_child_runnable_config.set(within)  # where bindings look, and calls that are given no config
         try:
-            output: Any = await self._does(input, **given)
+            output: Any = await (self._does(input, config=within) if self._takes_config else self._does(input))
         except BaseException as error:
             await run.on_chain_error(error)
             raise
+        finally:
+            var_child_runnable_config.reset(around)
         await run.on_chain_end(output)
         return output

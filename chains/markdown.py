@@ -35,7 +35,7 @@ ONCE_MORE: dict[Language, str] = {
 }
 
 
-def markdown_chain(chain: Runnable[RecipeRequest, Any]) -> Runnable[RecipeRequest, str]:
+def markdown_chain(chain: RunnableLambda[Any, Any]) -> Runnable[RecipeRequest, str]:
     """The recipe chain with its result as one Markdown text, streamed in reading order."""
 
     async def recipe(request: RecipeRequest | dict[str, Any]) -> AsyncIterator[str]:

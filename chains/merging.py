@@ -24,7 +24,7 @@ _TEXT_ONLY = {"role", "content"}
 
 
 class Unanswered(Exception):
-    """No answer began: the message is the kind of what hindered it."""
+    """No answer began: the message is the kind of what hindered it. `chains.faults` tells it in our words."""
 
 
 async def answered(http: httpx2.AsyncClient, base_url: str, key: str, payload: Chunk) -> httpx2.Response:
@@ -34,10 +34,10 @@ async def answered(http: httpx2.AsyncClient, base_url: str, key: str, payload: C
     it does is not wanted: headers from the environment, and errors that repeat the provider's words.
     """
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    request = http.build_request("POST", f"{base_url}/chat/completions", headers=headers, content=orjson.dumps(payload))
+    url, body = f"{base_url}/chat/completions", orjson.dumps(payload)
     try:
-        response = await http.send(request, stream=True)
-    except httpx2.TransportError as error:
+        response = await http.send(http.build_request("POST", url, headers=headers, content=body), stream=True)
+    except (httpx2.RequestError, ValueError) as error:  # the latter for a key or an address that can't be sent
         unanswered = Unanswered(type(error).__name__)
     else:
         if not response.is_success:
@@ -81,7 +81,7 @@ def _read(events: Iterable[bytes]) -> tuple[list[Piece], Exception | None]:
             pieces.append(_checked(chunk) if text is None else text)
     except ValueError as failure:
         return pieces, failure
-    except (AttributeError, TypeError, LookupError):
+    except (AttributeError, TypeError, LookupError, RecursionError):
         return pieces, ValueError("this is not of a chunk's form")
     return pieces, None
 

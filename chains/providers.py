@@ -125,7 +125,7 @@ class ProviderChat(ChatOpenAI):
         except (TimeoutError, httpx2.HTTPError) as error:
             if not (written and reason):  # else only the number of tokens is lost
                 failure = self._told(error, written)
-        except Exception as error:  # whatever the SDK makes of a provider's answer  # noqa: BLE001
+        except Exception as error:  # whatever becomes of a provider's answer  # noqa: BLE001
             failure = self._told(error, written)
         # not within the `except`: what is raised or logged there has the provider's words in its context
         if failure := failure or self._ending(written, reason):
@@ -197,12 +197,16 @@ class ProviderChat(ChatOpenAI):
             )
 
 
+_HELD: dict[str, type[list[Any]] | type[dict[str, Any]]] = {
+    "additional_kwargs": dict, "response_metadata": dict,
+    "tool_calls": list, "invalid_tool_calls": list, "tool_call_chunks": list,
+}  # fmt: skip
 _NOTHING_SAID = ChatGenerationChunk(message=AIMessageChunk(content=""))
 
 
 def _said(text: str) -> ChatGenerationChunk:
     """New text. A copy, for pydantic's look at each field of a message is a tenth of what a token costs."""
-    own: dict[str, Any] = {"additional_kwargs": {}, "response_metadata": {}}  # what else is in it nobody writes to
+    own: dict[str, Any] = {name: kind() for name, kind in _HELD.items()}
     message = _NOTHING_SAID.message.model_copy(update={"content": text, **own})
     return _NOTHING_SAID.model_copy(update={"message": message, "text": text})
 

@@ -3,9 +3,9 @@
 request ─┬─ nutrition
          ├─ proposal ── fills the shortlist while it is being written
          ├─ alternates ── the recipes that are not picked
-         ├─ pick ── intro
-         ├─ pick ── sides
-         └─ pick ── ingredients ── steps
+         └─ pick ─┬─ intro
+                  ├─ sides
+                  └─ ingredients ── steps
 """
 
 import asyncio
@@ -53,7 +53,7 @@ def recipe_chain(
     others: Mapping[Step, Sequence[ChatModel]] | None = None,
     deadline_s: float = DEADLINE_S,
     hedge_after_s: float | None = None,
-) -> Runnable[Any, dict[Part, Any]]:
+) -> RunnableLambda[Any, dict[Part, Any]]:
     """From a `RecipeRequest`, or its dict, to each part's text; the alternates are a list of `Recipe`.
 
     Call it with `ainvoke`: a part that failed is then a `Failed` with the reason, and no failure reaches the part's
@@ -230,5 +230,6 @@ def why(error: Exception) -> str:
 
 def written_parts(results: dict[str, Any]) -> dict[Part, Any]:
     """The parts in one flat dict."""
-    known = {**results, **results["dish"], **results["dish"]["method"]}
-    return {part: known[part] for part in PARTS}
+    dish, method = results["dish"], results["dish"]["method"]
+    written = {**results, **dish, "ingredients": method["ingredients"], "steps": method["steps"]}
+    return {part: written[part] for part in PARTS}

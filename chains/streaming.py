@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.schema import StreamEvent
 
 from chains.schema import (
@@ -35,13 +35,16 @@ CUT_OFF = {
 
 
 async def astream_fragments(
-    chain: Runnable[Any, Any], request: RecipeRequest | Draft, config: RunnableConfig | None = None
+    chain: RunnableLambda[Any, Any], request: RecipeRequest | Draft, config: RunnableConfig | None = None
 ) -> AsyncGenerator[Update]:
     """What happens while `chain` writes the recipe for `request`, or what a draft lacks, each as soon as it happens.
 
     For each part that is written: a `PartStart` for each attempt, when a model is asked, `Fragment`s, and exactly one
     `PartEnd`; `Proposal` at the pick and again with each further recipe. Close it (`contextlib.aclosing`) to close the
     calls to the providers.
+
+    `chain` is a lambda, for a `RunnableParallel` that is streamed leaves its branches running when it is closed, and a
+    binding (`with_config`) lets handlers of a run around it in, though `config` has callbacks of its own.
     """
     events = chain.astream_events(request, config, version="v2")
     reader = _Reader(request if isinstance(request, Draft) else Draft(request))
@@ -79,7 +82,7 @@ class _Reader:
     def read(self, event: StreamEvent) -> list[Update]:
         told = cast(dict[str, Any], event)
         if told["event"] == "on_chat_model_stream":  # nearly all are, and a match of patterns costs more
-            return self._token(self._calls[told["run_id"]], told["data"]["chunk"].content)
+            return self._token(self._calls[told["run_id"]], _text(told["data"]["chunk"]))
         match told:
             case {"event": "on_chat_model_start", "run_id": run_id, "metadata": {"step": step} as metadata}:
                 self._calls[run_id] = call = _Call(
@@ -126,8 +129,6 @@ class _Reader:
         return []
 
     def _pick(self, shortlist: Shortlist) -> list[Update]:
-        if self._shortlist:  # each branch that waits for the pick has it
-            return []
         self._shortlist = shortlist
         return [shortlist.proposal()] if shortlist.has_pick else []
 
@@ -149,6 +150,10 @@ class _Reader:
                 PartEnd(part, "cut_off" if output.cut_off else "failed", message=output.message),
             ]
         return [_written(part, calls[-1])]
+
+
+def _text(chunk: AIMessage) -> str:
+    return chunk.content if isinstance(chunk.content, str) else chunk.text  # which is a type of its own
 
 
 def _part(step: Step) -> Part:

@@ -14,6 +14,8 @@ from typing_extensions import override
 from chains.lean import lean
 from tests.servers import run
 
+MODEL = FakeListChatModel(responses=["done"])
+
 
 async def shout(inputs: dict[str, Any]) -> dict[str, Any]:
     return {**inputs, "dish": inputs["dish"].upper()}
@@ -29,7 +31,7 @@ async def burn(inputs: dict[str, Any]) -> None:
 
 def composed() -> Runnable[Any, Any]:
     """One of each kind that lean() knows, in one another."""
-    step = ChatPromptTemplate([("human", "Cook {dish}")]) | FakeListChatModel(responses=["done"]) | StrOutputParser()
+    step = ChatPromptTemplate([("human", "Cook {dish}")]) | MODEL | StrOutputParser()
     return RunnableLambda(shout) | RunnableParallel(
         step=step.with_config(metadata={"step": "steps"}),
         more=RunnablePassthrough.assign(tags=RunnableLambda(tag)) | RunnablePassthrough.assign(written=step),
@@ -42,6 +44,30 @@ def test_it_gives_what_the_chain_gives() -> None:
     expected = run(composed().ainvoke({"dish": "tart"}, config))
     assert expected["more"]["tags"] == ["quick", "TART"]
     assert run(lean(composed()).ainvoke({"dish": "tart"}, config)) == expected
+
+
+def test_a_models_run_is_a_child_of_the_lambda_around_it() -> None:
+    """Though what is bound looks for the run around it in the context."""
+
+    async def parents() -> list[str]:
+        step = lean((ChatPromptTemplate([("human", "Cook {dish}")]) | MODEL).with_config(metadata={"step": "steps"}))
+
+        async def part(inputs: dict[str, Any], config: RunnableConfig) -> Any:
+            return await step.ainvoke(inputs, config)
+
+        chain = lean(RunnableLambda(part))
+
+        async def whole(inputs: dict[str, Any], config: RunnableConfig) -> Any:
+            return await chain.ainvoke(inputs, config)
+
+        names = dict[str, str]()
+        async for event in RunnableLambda(whole).astream_events({"dish": "tart"}, version="v2"):
+            names[event["run_id"]] = event["name"]
+            if event["event"] == "on_chat_model_start":
+                return [names[run_id] for run_id in event["parent_ids"]]
+        return []
+
+    assert run(parents()) == ["whole", "part"]
 
 
 def test_models_and_lambdas_are_runs_and_nothing_else_is() -> None:

@@ -136,7 +136,7 @@ class _Log:
         self._kept: dict[str, int] = {}
         self._began = perf_counter()
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[asyncio.Future[None]] = []  # for it to grow
+        self._waiting = set[asyncio.Future[None]]()  # for it to grow
 
     def append(self, event: RunEvent) -> None:
         if self.ended:
@@ -146,16 +146,17 @@ class _Log:
         self.events.append(logged)
         self.ended = isinstance(event, RunEnd)
         self.held.grow(EVENT_BYTES + (getsizeof(event.text) if isinstance(event, Fragment) else len(logged.json)))
-        if self._waiting:
-            for reader in self._waiting:
-                if not reader.done():  # by being cancelled
-                    reader.set_result(None)
-            self._waiting.clear()
+        for reader in self._waiting:
+            if not reader.done():
+                reader.set_result(None)
 
     async def grown(self, beyond: int) -> None:
         if len(self.events) <= beyond:
-            self._waiting.append(reader := self._loop.create_future())
-            await reader
+            self._waiting.add(reader := self._loop.create_future())
+            try:
+                await reader
+            finally:
+                self._waiting.discard(reader)
 
     def place(self, last: EventId | None) -> int:
         """Behind how many events someone reads on who has read up to `last`."""
