@@ -197,17 +197,14 @@ class ProviderChat(ChatOpenAI):
             )
 
 
-_HELD: dict[str, type[list[Any]] | type[dict[str, Any]]] = {
-    "additional_kwargs": dict, "response_metadata": dict,
-    "tool_calls": list, "invalid_tool_calls": list, "tool_call_chunks": list,
-}  # fmt: skip
 _NOTHING_SAID = ChatGenerationChunk(message=AIMessageChunk(content=""))
 
 
 def _said(text: str) -> ChatGenerationChunk:
-    """New text. A copy, for pydantic's look at each field of a message is a tenth of what a token costs."""
-    own: dict[str, Any] = {name: kind() for name, kind in _HELD.items()}
-    message = _NOTHING_SAID.message.model_copy(update={"content": text, **own})
+    """New text. A copy with lists and dicts of its own, for pydantic's look at each field takes half as long again."""
+    dicts: dict[str, Any] = {"additional_kwargs": {}, "response_metadata": {}}
+    lists: dict[str, Any] = {"tool_calls": [], "invalid_tool_calls": [], "tool_call_chunks": []}
+    message = _NOTHING_SAID.message.model_copy(update={"content": text, **dicts, **lists})
     return _NOTHING_SAID.model_copy(update={"message": message, "text": text})
 
 

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from chains.prompts import PROMPTS
 
+COOKIE = {"Set-Cookie": "session=leak; Path=/"}  # which nobody is to bring back
 RECIPES = [
     {"name": "Pepper Steak", "intro": "Quick and hot."},
     {"name": "Beef Soup", "intro": "Slow & warm."},
@@ -81,7 +82,7 @@ class Provider:
             text = "".join(move for move in script if isinstance(move, str))
             message = {"role": "assistant", "content": text}
             return JSONResponse({"id": "c", "model": "m", "choices": [{"message": message, "finish_reason": "stop"}]})
-        return StreamingResponse(self._stream(step, script), media_type="text/event-stream")
+        return StreamingResponse(self._stream(step, script), media_type="text/event-stream", headers=COOKIE)
 
     def _script(self, step: str) -> Script:
         script = self.scripts.get(step, default_script(step))
