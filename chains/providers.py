@@ -52,8 +52,8 @@ MODEL_FIELD = ConfigurableField(
 class ProviderChat(ChatOpenAI):
     """ChatOpenAI that refuses what can't fit its window, and whose errors hold none of the provider's own words.
 
-    A subclass, because the SDK's errors repeat the provider's body word for word, echoed keys included; because it
-    reads an answer as `chains.merging` does, whether it is asked for it whole or as a stream; and because it has
+    A subclass, because it asks and reads as `chains.merging` does, whether it is asked for an answer whole or as a
+    stream, where the SDK takes longer and has errors that repeat the provider's body word for word; and because it has
     deadlines that comments don't put off, and takes an answer without a `finish_reason` for what it is: `Truncated`.
     """
 
@@ -197,25 +197,18 @@ class ProviderChat(ChatOpenAI):
             )
 
 
-_NOTHING_SAID = ChatGenerationChunk(message=AIMessageChunk(content=""))
-
-
 def _said(text: str) -> ChatGenerationChunk:
-    """New text. A copy with lists and dicts of its own, for pydantic's look at each field takes half as long again."""
-    dicts: dict[str, Any] = {"additional_kwargs": {}, "response_metadata": {}}
-    lists: dict[str, Any] = {"tool_calls": [], "invalid_tool_calls": [], "tool_call_chunks": []}
-    message = _NOTHING_SAID.message.model_copy(update={"content": text, **dicts, **lists})
-    return _NOTHING_SAID.model_copy(update={"message": message, "text": text})
+    return ChatGenerationChunk(message=AIMessageChunk(content=text))
 
 
 async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
     """Tells the handlers of new text one after the other, where the run manager makes a task for each of them."""
-    said, run_id, parent_id = _said(text), run_manager.run_id, run_manager.parent_run_id
+    run_id, parent_id = run_manager.run_id, run_manager.parent_run_id
     if not all(isinstance(handler, AsyncCallbackHandler) for handler in run_manager.handlers):
-        await run_manager.on_llm_new_token(text, chunk=said)
+        await run_manager.on_llm_new_token(text, chunk=_said(text))
         return
     for handler in cast(list[AsyncCallbackHandler], run_manager.handlers):
-        await handler.on_llm_new_token(text, chunk=said, run_id=run_id, parent_run_id=parent_id)
+        await handler.on_llm_new_token(text, run_id=run_id, parent_run_id=parent_id)
 
 
 @dataclass(frozen=True)
