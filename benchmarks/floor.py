@@ -42,12 +42,16 @@ class Floor:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _generate(self, receive: Any, send: Any) -> None:
-        known = variables(orjson.loads((await receive())["body"]))
+        asked = orjson.loads((await receive())["body"])
         await send(START)
+        await self._write(send, asked)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _write(self, send: Any, asked: dict[str, Any]) -> None:
+        known = variables(asked)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._part(send, "nutrition", known))
             tasks.create_task(self._dishes(send, known, tasks))
-        await send({"type": "http.response.body", "body": b""})
 
     async def _dishes(self, send: Any, known: dict[str, str], tasks: asyncio.TaskGroup) -> None:
         picked, recipes, text = random.randrange(3), [], ""  # noqa: S311
@@ -60,7 +64,7 @@ class Floor:
                 if len(recipes) == picked + 1:
                     self._start(tasks, send, {**known, **_named(recipes[picked])})
                 elif len(recipes) <= 3:
-                    await _emit(send, alternate(recipes[-1]))
+                    await emit(send, alternate(recipes[-1]))
 
     def _start(self, tasks: asyncio.TaskGroup, send: Any, known: dict[str, str]) -> None:
         tasks.create_task(self._part(send, "intro", known))
@@ -75,7 +79,7 @@ class Floor:
         text = ""
         async for piece in self._ask(part, known):
             text += piece
-            await _emit(send, fragment(part, piece))
+            await emit(send, fragment(part, piece))
         return text
 
     async def _ask(self, step: Step, known: dict[str, str]) -> AsyncIterator[str]:
@@ -98,7 +102,7 @@ def _named(recipe: dict[str, str]) -> dict[str, str]:
     return {"recipe_name": recipe["name"], "recipe_intro": recipe["intro"]}
 
 
-async def _emit(send: Any, body: bytes) -> None:
+async def emit(send: Any, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": True})
 
 

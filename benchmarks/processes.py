@@ -1,4 +1,4 @@
-"""The processes of a run: the provider and the four servers, each on a port that the system picks."""
+"""The processes of a run: the provider and the servers, each on a port that the system picks."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parent.parent
-SERVERS = ("ours", "idiomatic", "handwritten", "floor")
+SERVERS = ("ours", "idiomatic", "handwritten", "floor", "limit")
 _FOREIGN = re.compile(r"^(SIZZLE|OPENAI|LANGCHAIN|LANGSMITH)_|_API_KEY$|_PROXY$", re.IGNORECASE)
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
 

@@ -1,0 +1,57 @@
+"""The limit of a server whose tokens are events of LangChain's: the floor, with each call a model's run.
+
+It has no prompts, parsers, ChatOpenAI, deadlines, attempts or log: what is left of LangChain is the six runs, one event
+for each piece of text, and one for each beginning and end.
+"""
+
+import sys
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from typing import Any
+
+import orjson
+import uvicorn
+from langchain_core.callbacks import AsyncCallbackManager
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+
+from benchmarks.floor import START, Floor, emit
+from benchmarks.wire import fragment
+from chains.schema import Step
+
+_callbacks: ContextVar[AsyncCallbackManager] = ContextVar("callbacks")
+
+
+class Limit(Floor):
+    """The ASGI application."""
+
+    async def _generate(self, receive: Any, send: Any) -> None:
+        asked = orjson.loads((await receive())["body"])
+        await send(START)
+
+        async def recipe(asked: Any, config: RunnableConfig) -> None:
+            _callbacks.set(config["callbacks"])
+            await self._write(send, asked)
+
+        async for event in RunnableLambda(recipe).astream_events(asked, version="v2"):
+            if event["event"] == "on_chat_model_stream" and event["name"] != "proposal":
+                await emit(send, fragment(event["name"], event["data"]["chunk"].content))
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _part(self, send: Any, part: Step, known: dict[str, str]) -> str:
+        return "".join([piece async for piece in self._ask(part, known)])
+
+    async def _ask(self, step: Step, known: dict[str, str]) -> AsyncIterator[str]:
+        text = ""
+        [run] = await _callbacks.get().on_chat_model_start({}, [[HumanMessage(step)]], name=step)
+        async for piece in super()._ask(step, known):
+            text += piece
+            for handler in run.handlers:
+                await handler.on_llm_new_token(piece, run_id=run.run_id, parent_run_id=run.parent_run_id)
+            yield piece
+        await run.on_llm_end(LLMResult(generations=[[ChatGeneration(message=AIMessage(text))]]))
+
+
+if __name__ == "__main__":
+    uvicorn.run(Limit(sys.argv[1]), host="127.0.0.1", port=0)
