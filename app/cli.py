@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,7 +68,15 @@ def serve(
     typer.echo("Starting Sizzle. In a few seconds open the address below.")
     if workers > 1:
         typer.echo(APART, err=True)
-    uvicorn.run("app.main:served_app", factory=True, host=host, port=port, workers=workers, timeout_graceful_shutdown=3)
+    uvicorn.run(
+        "app.main:served_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        timeout_graceful_shutdown=3,
+        loop="app.loop:Loop" if find_spec("uvloop") else "auto",  # for Windows there is none
+    )
 
 
 @cli.command()

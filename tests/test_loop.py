@@ -1,0 +1,57 @@
+"""The server's event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from typing_extensions import override
+
+from app.loop import Loop
+
+
+class Told(Loop):
+    """Notes what is called from its own thread."""
+
+    def __init__(self) -> None:
+        self.soon = 0
+
+    @override
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.Handle:
+        self.soon += 1
+        return super().call_soon(callback, *args, context=context)
+
+
+def test_calls_from_the_loops_own_thread_keep_their_order() -> None:
+    """Whether they were made for any thread or for this one; and they wake nobody."""
+    called: list[int] = []
+
+    async def calling() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Told)
+        before = loop.soon
+        loop.call_soon(called.append, 1)
+        loop.call_soon_threadsafe(called.append, 2)
+        loop.call_soon(called.append, 3)
+        assert loop.soon - before == 3
+        await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=Told) as runner:
+        runner.run(calling())
+    assert called == [1, 2, 3]
+
+
+def test_a_call_from_another_thread_wakes_the_loop() -> None:
+    """Though nothing else would: it waits for that call only."""
+
+    async def waiting() -> str:
+        loop, called = asyncio.get_running_loop(), asyncio.Event()
+        asleep = threading.Timer(0.1, loop.call_soon_threadsafe, [called.set])
+        asleep.start()
+        async with asyncio.timeout(5):
+            await called.wait()
+        asleep.join()
+        return "called"
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        assert runner.run(waiting()) == "called"
