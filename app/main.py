@@ -151,8 +151,9 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
             logger.warning(NO_MODEL)
         if STANDIN in usable:
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
+        keys, proxies = settings.provider_keys(), settings.provider_proxies(registry)
         async with http_client() as http:
-            yield _models(ChatModels(registry, chosen, settings.provider_keys(), http), usable, settings)
+            yield _models(ChatModels(registry, chosen, keys, http, proxies), usable, settings)
 
 
 def _models(made: ChatModels, usable: Collection[str], settings: Settings) -> Models:
@@ -170,7 +171,7 @@ def _models(made: ChatModels, usable: Collection[str], settings: Settings) -> Mo
         recipe=recipe(chosen),
         recipe_on_any=recipe(choosable),
         health=made.health,
-        warmth=Warmth(made.http, made.addresses()),
+        warmth=Warmth(made.endpoints()),
     )
 
 

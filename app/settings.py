@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pydantic import BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -13,6 +15,7 @@ from chains.registry import Registry, load_registry
 from chains.schema import Step
 
 STANDIN = "standin"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def _by_commas(text: object) -> object:
@@ -61,6 +64,16 @@ class Settings(BaseSettings):
         """The key of each provider that has one, by the provider's name."""
         usual = {"fireworks": self.fireworks_api_key, "groq": self.groq_api_key}
         return self.keys | {name: key for name, key in usual.items() if key}
+
+    def provider_proxies(self, registry: Registry) -> dict[str, str]:
+        """The proxy that the environment names for a provider, by the provider's name; none for this machine's own."""
+        proxies, addresses = getproxies(), {name: urlsplit(one.base_url) for name, one in registry.providers.items()}
+        named = {
+            name: proxies.get(url.scheme) or proxies.get("all", "")
+            for name, url in addresses.items()
+            if url.hostname not in LOOPBACK and not proxy_bypass(url.netloc.rpartition("@")[2])
+        }
+        return {name: proxy if "://" in proxy else f"http://{proxy}" for name, proxy in named.items() if proxy}
 
     def load_registry(self) -> Registry:
         """The registry with the base URLs that the settings name. Raises `ConfigError`."""

@@ -5,10 +5,10 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from time import time
 
-import httpx2
+import aiohttp
 
 from chains.errors import Disconnected, Overloaded, ProviderError, Refused, Stalled, Unreachable, Unreadable
-from chains.merging import Unanswered
+from chains.transport import Declined, Unanswered
 
 _REFUSALS = {
     400: "did not accept the request (400): check the model's entry in the registry.",
@@ -29,13 +29,13 @@ def in_our_words(label: str, error: Exception, written: bool) -> ProviderError:
     match error:
         case ProviderError():
             return error
-        case httpx2.HTTPStatusError(response=response):
-            return _refused(label, response.status_code, response.headers)
+        case Declined(status=status, headers=headers):
+            return _refused(label, status, headers)
         case TimeoutError():
             return Stalled(f"{label} {'fell silent' if written else 'did not answer in time'}: try again.")
         case Unanswered():
             return Unreachable(f"{label} could not be reached: check the network, the base URL and the API key's form.")
-        case httpx2.HTTPError():
+        case aiohttp.ClientError() | OSError():
             return Disconnected(f"{label} broke the connection off: try again.")
         case _:
             return Unreadable(f"{label} failed or sent what can't be read: try again.")
@@ -44,8 +44,8 @@ def in_our_words(label: str, error: Exception, written: bool) -> ProviderError:
 def kind(error: Exception) -> str:
     """The error's name, and its status or reason if it has one: what can go into a log."""
     match error:
-        case httpx2.HTTPStatusError(response=response):
-            return f"{type(error).__name__} {response.status_code}"
+        case Declined(status=status):
+            return f"{type(error).__name__} {status}"
         case Unanswered():
             return f"{type(error).__name__}: {error}"
         case _:
@@ -56,6 +56,8 @@ def _refused(label: str, status: int, headers: Mapping[str, str]) -> ProviderErr
     if status in _OVERLOADS or status >= 500:
         told = _OVERLOADS.get(status, f"failed ({status}): try again.")
         return Overloaded(f"{label} {told}", retry_after(headers.get("retry-after")))
+    if 300 <= status < 400:
+        return Refused(f"{label} has moved ({status}): check its base URL.")
     told = _REFUSALS.get(status, f"did not accept the request ({status}): check the model's entry in the registry.")
     return Refused(f"{label} {told}")
 

@@ -49,6 +49,8 @@ class Hedging:
 class _Call(AsyncCallbackHandler):
     """A call under way. `begun` is done with its first token, or when it has failed."""
 
+    run_inline = True
+
     def __init__(self, written: Written, input: Any, config: RunnableConfig | None) -> None:
         self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.task = asyncio.ensure_future(written.ainvoke(input, merge_configs(config, {"callbacks": [self]})))

@@ -1,72 +1,45 @@
 """Reads a provider's stream in as few pieces as it has arrived in: tokens that came together become one chunk.
 
 It adds no delay, for a read returns what is there; a server that is behind finds more there, so that a token costs it
-less. It takes the place of the SDK's request, decoder and types, with which a token costs several times as much.
+less. It takes the place of the SDK's decoder and types, with which a token costs several times as much.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
-from contextlib import suppress
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-import httpx2
 import orjson
 
 Chunk = dict[str, Any]
 Piece = str | Chunk  # text, or a chunk that holds anything else
 
 LONGEST_EVENT = 1024 * 1024  # bytes
-DRAIN_S = 0.1  # to wait for the body's end behind `[DONE]`, without which its connection can't be used again
 DONE = b"[DONE]"
 
 _TEXT_ONLY = {"role", "content"}
 
 
-class Unanswered(Exception):
-    """No answer began: the message is the kind of what hindered it. `chains.faults` tells it in our words."""
+class PieceDecoder:
+    """Reads the body of a streamed answer, in whatever blocks it comes: texts that came together are one piece.
 
-
-async def answered(http: httpx2.AsyncClient, base_url: str, key: str, payload: Chunk) -> httpx2.Response:
-    """The head of a chat completion's streamed answer. Raises `Unanswered`, and `httpx2.HTTPStatusError` if it refuses.
-
-    The SDK's own `post` asks for the same in twice the time (0.96 ms, not 0.48, six times in a recipe), and what else
-    it does is not wanted: headers from the environment, and errors that repeat the provider's words.
+    `ended` tells whether its last event has come.
     """
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    url, body = f"{base_url}/chat/completions", orjson.dumps(payload)
-    try:
-        response = await http.send(http.build_request("POST", url, headers=headers, content=body), stream=True)
-    except (httpx2.RequestError, ValueError) as error:  # the latter for a key or an address that can't be sent
-        unanswered = Unanswered(type(error).__name__)
-    else:
-        if not response.is_success:
-            await response.aclose()
-        return response.raise_for_status()
-    raise unanswered  # not within the `except`: what hindered it may hold the provider's words
 
+    def __init__(self) -> None:
+        self._events, self.ended = EventDecoder(), False
 
-async def pieces_of(response: httpx2.Response) -> AsyncGenerator[Piece]:
-    """The pieces of a streamed answer, in order, texts that follow one another as one.
+    def feed(self, block: bytes) -> Iterator[Piece]:
+        """The pieces that are complete with this block, in order.
 
-    Raises `ValueError`, behind the text before it, where the provider tells of a failure, and for what can't be read.
-    """
-    received, decoder = _received(response), EventDecoder()
-    try:
-        if _kind_of(response) in ("text/html", "application/json"):
-            raise ValueError("this is a page or a document, and no stream")
-        async for block in received:
-            events = decoder.feed(block)
-            pieces, failure = _read(events)
-            for piece in merged(pieces) if len(pieces) > 1 else pieces:
-                yield piece
-            if failure:
-                raise failure
-            if DONE in events:
-                await _drain(received)
-                break
-    finally:
-        await response.aclose()
+        Raises `ValueError`, behind the text before it, where the provider tells of a failure, and for what can't be
+        read.
+        """
+        events = self._events.feed(block)
+        self.ended = DONE in events
+        pieces, failure = _read(events)
+        yield from merged(pieces) if len(pieces) > 1 else pieces
+        if failure:
+            raise failure
 
 
 def _read(events: Iterable[bytes]) -> tuple[list[Piece], Exception | None]:
@@ -155,23 +128,6 @@ def finish_reason_of(chunk: Chunk) -> str | None:
 def _deltas(chunk: Chunk) -> list[Chunk]:
     choices: list[Chunk] = chunk.get("choices") or []
     return [choice.get("delta") or {} for choice in choices]
-
-
-def _kind_of(response: httpx2.Response) -> str:
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _received(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """The body as it comes: without a coding of its content there is nothing that httpx2 need undo."""
-    coded = "content-encoding" in response.headers
-    return response.aiter_bytes() if coded else aiter(cast(AsyncIterable[bytes], response.stream))
-
-
-async def _drain(received: AsyncIterator[bytes]) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
-            async for _ in received:
-                pass
 
 
 class EventDecoder:

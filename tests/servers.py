@@ -93,7 +93,7 @@ class Provider:
 
     async def _stream(self, step: str, script: Script) -> AsyncIterator[bytes]:
         try:
-            yield _chunk({"role": "assistant", "content": ""})
+            yield chunk({"role": "assistant", "content": ""})
             for move in [*script, *([] if script and isinstance(script[-1], Finish) else [Finish("stop")])]:
                 match move:
                     case Gate():
@@ -101,12 +101,12 @@ class Provider:
                     case Finish(None):
                         return
                     case Finish(reason):
-                        yield _chunk({}, reason)
+                        yield chunk({}, reason)
                         yield b"data: [DONE]\n\n"
                     case bytes():
                         yield move
                     case text:
-                        yield _chunk({"content": text})
+                        yield chunk({"content": text})
         except asyncio.CancelledError:
             self.closed.append(step)
             raise
@@ -115,7 +115,7 @@ class Provider:
 def apart(*texts: str) -> Script:
     """Pieces that stay apart though they come together, for each says what was used so far, as some providers' do."""
     return [
-        _chunk({"content": text}, usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2})
+        chunk({"content": text}, usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2})
         for text in texts
     ]
 
@@ -132,7 +132,7 @@ def step_of(prompt: str) -> str:
     return next((step for step, tail in tails.items() if prompt.endswith(tail)), "completion")
 
 
-def _chunk(delta: dict[str, str], finish_reason: str | None = None, **more: Any) -> bytes:
+def chunk(delta: dict[str, str], finish_reason: str | None = None, **more: Any) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice], **more}
     return f"data: {json.dumps(chunk)}\n\n".encode()

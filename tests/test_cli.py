@@ -128,6 +128,19 @@ def test_a_proxy_is_not_asked_for_what_runs_on_this_machine() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_proxy_is_asked_for_what_runs_elsewhere(scheme: str) -> None:
+    """A provider that only the proxy in the environment knows writes a recipe; `NO_PROXY` keeps it out."""
+    with provider() as behind:
+        address = behind.url.removeprefix("http://").removesuffix("/v1")
+        proxied = {"HTTP_PROXY": f"{scheme}{address}", "SIZZLE_GROQ_BASE_URL": "http://groq.invalid/v1"}
+        done = sizzle("generate", "beef, onions", GROQ_API_KEY="sk-1", **proxied)
+        assert done.returncode == 0
+        assert {call["headers"]["host"] for call in behind.calls} == {"groq.invalid"}
+        done = sizzle("generate", "beef, onions", GROQ_API_KEY="sk-1", **proxied, NO_PROXY="groq.invalid")
+        assert "could not be reached" in done.stderr
+
+
 def test_generate_reports_what_failed() -> None:
     """A failing provider ends it with 1 and the reason, and never with the provider's own words."""
     with provider({"proposal": [Refuse(401)]}) as refusing:

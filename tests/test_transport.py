@@ -1,14 +1,20 @@
 """Connections to the providers."""
 
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from time import perf_counter
+
 import httpx
+import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.client import read, told, wait_until
 from tests.conftest import Serve, ServeScripts
-from tests.servers import serving
+from tests.servers import Refuse, chunk, serving
 
 
 def test_opening_the_page_opens_connections_to_the_providers(serve: Serve) -> None:
@@ -34,3 +40,48 @@ def test_a_provider_that_knows_no_list_of_models_is_no_trouble(serve_scripts: Se
     url, _ = serve_scripts()
     assert httpx.get(url).status_code == 200
     assert told(read(url), "end")[0]["status"] == "ok"
+
+
+@pytest.mark.parametrize("late_s", [0.03, 60], ids=["soon", "never"])
+def test_a_body_that_ends_late_holds_nothing_up(serve: Serve, late_s: float) -> None:
+    """What follows `[DONE]` is waited for only for a moment, so that its connection can be used again."""
+    ports: list[int] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        yield chunk({"content": "Onions."}) + chunk({}, "stop") + b"data: [DONE]\n\n"
+        await asyncio.sleep(late_s)
+
+    async def completions(request: Request) -> StreamingResponse:
+        assert request.client
+        ports.append(request.client.port)
+        return StreamingResponse(body(), media_type="text/event-stream")
+
+    app = Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])
+    with serving(app) as provider:
+        url, began = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1"), perf_counter()
+        for _ in range(3):
+            assert httpx.get(f"{url}/completion", params={"query": "What goes with beef?"}).text == "Onions."
+        assert len(set(ports)) == (1 if late_s < 1 else 3)
+        assert perf_counter() - began < 5
+
+
+def test_a_compressed_stream_is_read(serve: Serve) -> None:
+    """For we say that it may be."""
+    said = chunk({"content": "Onions."}) + chunk({}, "stop") + b"data: [DONE]\n\n"
+
+    async def completions(request: Request) -> Response:
+        assert "gzip" in request.headers["accept-encoding"]
+        headers = {"Content-Encoding": "gzip"}
+        return Response(gzip.compress(said), headers=headers, media_type="text/event-stream")
+
+    with serving(Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])) as provider:
+        url = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1")
+        assert httpx.get(f"{url}/completion", params={"query": "What goes with beef?"}).text == "Onions."
+
+
+def test_a_provider_that_has_moved_is_not_followed(serve_scripts: ServeScripts) -> None:
+    """Its key is for the address that was set; the message says what to look at."""
+    url, provider = serve_scripts({"completion": [Refuse(308)]})
+    refused = httpx.get(f"{url}/completion", params={"query": "What goes with beef?"})
+    assert [refused.status_code, refused.json()["detail"]] == [502, "Groq has moved (308): check its base URL."]
+    assert len(provider.calls) == 1

@@ -1,0 +1,75 @@
+"""What LangChain's handlers are told of a recipe, beside what becomes of it on the wires."""
+
+import asyncio
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk
+from typing_extensions import override
+
+from app.main import kitchen
+from app.settings import Settings
+from tests.servers import provider, run
+
+ASKED = {"ingredients_on_hand": "beef, onions", "prep_time": 30}
+
+
+class Listening(AsyncCallbackHandler):
+    """Takes its time over each token."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    @override
+    async def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: Any, **kwargs: Any) -> None:
+        held = self.texts.get(run_id, "")
+        await asyncio.sleep(0.001)
+        self.texts[run_id] = held + chunk.text
+
+
+class ListeningAtOnce(BaseCallbackHandler):
+    """The same, but no coroutine."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
+    @override
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: Any, **kwargs: Any) -> None:
+        self.texts[run_id] = self.texts.get(run_id, "") + chunk.text
+
+
+class Stumbling(AsyncCallbackHandler):
+    """Fails at every token."""
+
+    @override
+    async def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
+        raise RuntimeError("a handler's own fault")
+
+
+def test_every_handler_is_told_of_every_token_in_order() -> None:
+    """Of whichever kind it is; and the tokens are messages like any other, which add up to the whole."""
+    listeners = [Listening(), ListeningAtOnce()]
+    handlers = [Stumbling(), *listeners]  # one that fails disturbs nobody
+    chunks: dict[str, list[AIMessageChunk]] = {}
+    whole: dict[str, AIMessage] = {}
+
+    async def writing(url: str) -> None:
+        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+            async for event in models.recipe.astream_events(ASKED, {"callbacks": handlers}, version="v2"):
+                told: Any = event["data"]
+                if event["event"] == "on_chat_model_stream":
+                    chunks.setdefault(event["run_id"], []).append(told["chunk"])
+                if event["event"] == "on_chat_model_end":
+                    whole[event["run_id"]] = told["output"]
+
+    with provider() as scripted:
+        run(writing(scripted.url))
+    assert len(whole) == 6
+    texts = {run_id: message.content for run_id, message in whole.items()}
+    assert [{str(run_id): text for run_id, text in each.texts.items()} for each in listeners] == [texts, texts]
+    for run_id, messages in chunks.items():
+        alone = [AIMessageChunk(content=message.content) for message in messages]
+        assert messages == alone
+        assert [message.model_dump() for message in messages] == [message.model_dump() for message in alone]
+        assert len({id(message.response_metadata) for message in messages}) == len(messages)
+        assert sum(messages[1:], messages[0]).content == texts[run_id]
