@@ -200,7 +200,9 @@ def _url(host: str, sock: socket.socket) -> str:
 
 def _server(app: Starlette) -> _Server:
     # no log_config: uvicorn's would take the place of that of the server around it
-    return _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    # an idle connection is kept for longer than Sizzle keeps it, so as not to be closed just when it is used again
+    keep_s = 75
+    return _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=keep_s))
 
 
 @contextmanager
