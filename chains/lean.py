@@ -52,8 +52,8 @@ def lean(chain: Step) -> Step:
             return chain
 
 
-def tell_in_turn(config: RunnableConfig) -> None:
-    """Has the handler of `astream_events` told of each event without a task, of which LangChain makes one for each.
+def told_in_turn(config: RunnableConfig) -> RunnableConfig:
+    """The config, whose handler for `astream_events` is told of an event without a task: LangChain makes one for each.
 
     There are 30 in a recipe: where eight begin at once, the first fragment comes an eighth earlier for their lack.
     Handlers of others, who may take their time, are told as ever.
@@ -61,6 +61,7 @@ def tell_in_turn(config: RunnableConfig) -> None:
     for handler in cast(AsyncCallbackManager, config.get("callbacks")).handlers:
         if isinstance(handler, AsyncCallbackHandler) and type(handler).__module__.startswith("langchain_core.tracers."):
             handler.run_inline = True
+    return config
 
 
 class _Sequence(RunnableSequence[Any, Any]):

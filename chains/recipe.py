@@ -32,7 +32,7 @@ from typing_extensions import override
 from chains.attempts import Attempts, Variables
 from chains.errors import ProposalError, ProviderError, SizzleError, Truncated
 from chains.hedging import Hedging
-from chains.lean import lean, tell_in_turn
+from chains.lean import lean, told_in_turn
 from chains.parsers import TextParser, WholeText
 from chains.prompts import PROMPTS
 from chains.schema import PARTS, STEP_REQUESTS, Draft, Failed, Part, Recipe, RecipeRequest, Step
@@ -84,8 +84,7 @@ def recipe_chain(
     )
 
     async def recipe(asked: RecipeRequest, config: RunnableConfig) -> dict[Part, Any]:
-        tell_in_turn(config)
-        return written_parts(await written.ainvoke(begin(asked, deadline_s), config))
+        return written_parts(await written.ainvoke(begin(asked, deadline_s), told_in_turn(config)))
 
     # as it is: a binding (`with_types`) lets handlers of a run around it in, where `callbacks` is to keep them out
     return RunnableLambda(recipe)
