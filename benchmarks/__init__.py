@@ -1,1 +1,1 @@
-"""What proves the speed: four servers over one fake provider, measured side by side. `python -m benchmarks`."""
+"""What proves the speed: five servers over one fake provider, measured side by side. `python -m benchmarks`."""

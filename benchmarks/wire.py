@@ -1,4 +1,4 @@
-"""Wire 1 as the three other servers write it."""
+"""Wire 1 as the other servers write it."""
 
 from typing import Final
 
