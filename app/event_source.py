@@ -59,22 +59,26 @@ class EventSource(Response):
         await self._end(scope)
 
     async def _stream(self) -> None:
-        """Sends the frames, until there are no more or `_stop` is called."""
+        """Has the frames sent, until there are no more or `_stop` is called."""
         self._sent_at = self._loop.time()
+        self._sending = asyncio.create_task(self._say_all())
+        listening = asyncio.create_task(self._listen())
+        self._watch()
         try:
-            async with asyncio.timeout(None) as self._scope:
-                listening = asyncio.create_task(self._listen())
-                self._watch()
-                try:
-                    with self._closing.telling(self._close):
-                        async for frame in self._frames:
-                            await self._say(frame)
-                finally:
-                    listening.cancel()
-                    self._timer.cancel()
-        except TimeoutError:
-            if not self._why:
+            with self._closing.telling(self._close):
+                await self._sending
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._why or (task and task.cancelling()):
                 raise
+        finally:
+            listening.cancel()
+            self._timer.cancel()
+
+    async def _say_all(self) -> None:
+        # in a task of its own: the request's is thirty calls deep in middleware, through all of which each wait goes
+        async for frame in self._frames:
+            await self._say(frame)
 
     async def _say(self, words: bytes) -> None:
         self._sent_at, self._is_sending = self._loop.time(), True
@@ -109,9 +113,8 @@ class EventSource(Response):
 
     def _stop(self, why: _Why) -> None:
         """Cancels the sending, in whatever it is waiting."""
-        if not self._why:
+        if not self._why and self._sending.cancel():
             self._why = why
-            self._scope.reschedule(self._loop.time())
 
     async def _end(self, scope: Scope) -> None:
         """Tells the server that the answer is at its end, or, where it can't come to one, breaks it off."""
