@@ -66,6 +66,7 @@ class ProviderChat(ChatOpenAI):
     max_output: int
     first_token_s: float
     next_token_s: float
+    told_at: str
     health: Health = Field(exclude=True)
     endpoint: Endpoint = Field(exclude=True)
 
@@ -96,12 +97,16 @@ class ProviderChat(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         pieces: list[Piece] = []
+        untold, has_begun = "", False
         async with aclosing(self._answer(messages, stop, **kwargs)) as answer:
             async for piece in answer:
                 pieces.append(piece)
-                text = piece if isinstance(piece, str) else content_of(piece)
-                if run_manager and text:
-                    await _tell(run_manager, text)
+                untold += piece if isinstance(piece, str) else content_of(piece)
+                if run_manager and untold and (self.told_at in untold or not has_begun):
+                    await _tell(run_manager, untold)
+                    untold, has_begun = "", True
+        if run_manager and untold:
+            await _tell(run_manager, untold)
         return generate_from_stream(filter(None, map(self._generation, merged(pieces))))
 
     @override
@@ -329,6 +334,7 @@ class ChatModels:
             max_output=model.max_output,
             first_token_s=provider.first_token_s,
             next_token_s=provider.next_token_s,
+            told_at=wanted.told_at,
             health=self.health[model.provider],
             endpoint=self._endpoints[model.provider],
             rate_limiter=self._paces.get(model.provider),

@@ -41,11 +41,15 @@ class Model(_Entry):
 
 
 class Preferred(_Entry):
-    """Models in order of preference, and how they are called: the answer's limit in tokens, temperature."""
+    """Models in order of preference, and how they are called: the answer's limit in tokens, temperature.
+
+    Text that says nothing in part, as JSON, is handed on with its first token and whenever `told_at` has come.
+    """
 
     models: tuple[str, ...] = Field(min_length=1)
     max_tokens: int = Field(gt=0)
     temperature: float = Field(ge=0, le=2)
+    told_at: str = ""
 
 
 class Registry(_Entry):

@@ -1,6 +1,7 @@
 """What LangChain's handlers are told of a recipe, beside what becomes of it on the wires."""
 
 import asyncio
+import json
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
@@ -9,7 +10,7 @@ from typing_extensions import override
 
 from app.main import kitchen
 from app.settings import Settings
-from tests.servers import provider, run
+from tests.servers import RECIPES, apart, provider, run
 
 ASKED = {"ingredients_on_hand": "beef, onions", "prep_time": 30}
 
@@ -73,3 +74,25 @@ def test_every_handler_is_told_of_every_token_in_order() -> None:
         assert [message.model_dump() for message in messages] == [message.model_dump() for message in alone]
         assert len({id(message.response_metadata) for message in messages}) == len(messages)
         assert sum(messages[1:], messages[0]).content == texts[run_id]
+
+
+def test_of_a_proposal_handlers_are_told_recipe_by_recipe() -> None:
+    """Of its first token, too, by which it is known to have begun; of nothing twice, and all of it in the end."""
+    letters = json.dumps(RECIPES)
+    told: list[str] = []
+
+    async def proposing(url: str) -> None:
+        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+            async for event in models.recipe.astream_events(ASKED, version="v2"):
+                told.extend(_text_of(event, "proposal"))
+
+    with provider({"proposal": apart(*letters)}) as scripted:
+        run(proposing(scripted.url))
+    assert "".join(told) == letters
+    assert letters.startswith(told[0])
+    assert [text.count("}") for text in told] == [0, 1, 1, 1, 0]
+
+
+def _text_of(event: Any, step: str) -> list[str]:
+    is_told = event["event"] == "on_chat_model_stream" and event["metadata"]["step"] == step
+    return [event["data"]["chunk"].content] if is_told else []
