@@ -38,8 +38,8 @@ class Patience:
     GRACE_S = 0.05  # to look at what came in time, when the loop is late
 
     def __init__(self, body: aiohttp.StreamReader, ends: float) -> None:
-        self.is_reading = True
-        self._body, self._ends, self._loop = body, ends, asyncio.get_running_loop()
+        self.body, self.is_reading = body, True
+        self._ends, self._loop = ends, asyncio.get_running_loop()
 
     def __enter__(self) -> Self:
         self._arm(self._ends)
@@ -48,12 +48,15 @@ class Patience:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
 
-    def until(self, ends: float) -> None:
-        """The next piece has to come by then."""
-        self._ends = ends
-        if ends < self._looks_at:
+    def read_on(self, within_s: float | None) -> None:
+        """The body is read again; the next piece has to come within so many seconds, or else by when it had to."""
+        self.is_reading = True
+        if not within_s:
+            return
+        self._ends = self._loop.time() + within_s
+        if self._ends < self._looks_at:
             self._timer.cancel()
-            self._arm(ends)
+            self._arm(self._ends)
 
     def _arm(self, at: float) -> None:
         self._looks_at = at
@@ -62,6 +65,6 @@ class Patience:
     def _ring(self) -> None:
         now = self._loop.time()
         if self.is_reading and now >= self._ends + self.GRACE_S:
-            self._body.set_exception(TimeoutError())
+            self.body.set_exception(TimeoutError())
         else:
             self._arm(max(self._ends, now) + self.GRACE_S)

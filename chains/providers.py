@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from time import monotonic
@@ -121,63 +121,45 @@ class ProviderChat(ChatOpenAI):
         self.check_window(messages, kwargs.get("max_tokens"))
         options = {**kwargs, "stream": True, "stream_options": {"include_usage": stream_usage}}
         payload = cast(Chunk, self._get_request_payload(messages, stop=stop, **options))  # pyright: ignore[reportUnknownMemberType]
-        written, reason, failure, asked = False, None, None, monotonic()
+        heard, decoder, failure, asked = _Heard(self.next_token_s), PieceDecoder(), None, monotonic()
         try:
-            async with aclosing(self._in_time(payload)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, str):
-                        written = written or bool(piece.strip())
-                    else:
-                        written = written or is_answer(piece)
-                        reason = finish_reason_of(piece) or reason
-                    yield piece
+            async with self._asked(payload) as patience:
+                while not decoder.ended and (block := await patience.body.read(LARGEST_READ)):
+                    patience.is_reading, within_s = False, None
+                    for piece in decoder.feed(block):
+                        within_s = heard.add(piece) or within_s
+                        yield piece
+                    patience.read_on(within_s)
         except (aiohttp.ClientError, OSError) as error:  # one of them is a `TimeoutError`
-            if not (written and reason):  # else only the number of tokens is lost
-                failure = self._told(error, written)
+            if not (heard.is_answer and heard.reason):  # else only the number of tokens is lost
+                failure = self._told(error, heard.is_answer)
         except Exception as error:  # whatever becomes of a provider's answer  # noqa: BLE001
-            failure = self._told(error, written)
+            failure = self._told(error, heard.is_answer)
         # not within the `except`: what is raised or logged there has the provider's words in its context
-        if failure := failure or self._ending(written, reason):
+        if failure := failure or self._ending(heard):
             raise self._noted(failure)
         self.health.answered(asked)
 
-    async def _in_time(self, payload: Chunk) -> AsyncGenerator[Piece]:
-        """The pieces as they come. Raises `TimeoutError` when no token does, whatever comments come in its place."""
-        now, decoder = asyncio.get_running_loop().time, PieceDecoder()
-        first = now() + self.first_token_s
+    @asynccontextmanager
+    async def _asked(self, payload: Chunk) -> AsyncGenerator[Patience]:
+        """The answer's body, of which no token may be late, whatever comments come in its place."""
+        first = asyncio.get_running_loop().time() + self.first_token_s
         async with asyncio.timeout_at(first):
             response = await self.endpoint.ask(payload)
         async with response:
             with Patience(response.content, first) as patience:
-                async for block in response.content.iter_chunked(LARGEST_READ):
-                    patience.is_reading, within_s = False, None
-                    for piece in decoder.feed(block):
-                        within_s = self._next_within(piece) or within_s
-                        yield piece
-                    if decoder.ended:
-                        break
-                    if within_s:
-                        patience.until(now() + within_s)
-                    patience.is_reading = True
+                yield patience
             await drain(response)
 
-    def _next_within(self, piece: Piece) -> float | None:
-        """In how many seconds the next piece has to come; None if this one is no progress."""
-        if isinstance(piece, str):  # as nearly each one is
-            return self.next_token_s if piece else None
-        if finish_reason_of(piece):
-            return BEHIND_END_S
-        return self.next_token_s if is_progress(piece) else None
-
-    def _ending(self, written: bool, reason: str | None) -> ProviderError | None:
+    def _ending(self, heard: "_Heard") -> ProviderError | None:
         """What is wrong with an answer that came to its end."""
-        if not written and reason == "length":
+        if heard.is_answer:
+            return None if heard.reason else Truncated(CUT_OFF[None])
+        if heard.reason == "length":
             return Refused(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
-        if not written and reason == "content_filter":
+        if heard.reason == "content_filter":
             return Refused(f"{self.label}'s content filter let no word through: change the ingredients' wording.")
-        if not written:
-            return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
-        return None if reason else Truncated(CUT_OFF[None])
+        return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
 
     def _generation(self, piece: Piece) -> ChatGenerationChunk | None:
         if isinstance(piece, str):
@@ -212,15 +194,42 @@ class ProviderChat(ChatOpenAI):
             )
 
 
+@dataclass
+class _Heard:
+    """What came of an answer: whether there was a word, and the reason of its end, if it was told."""
+
+    next_token_s: float
+    is_answer: bool = False
+    reason: str | None = None
+
+    def add(self, piece: Piece) -> float | None:
+        """In how many seconds the next piece has to come; None if this one is no progress."""
+        if isinstance(piece, str):  # as nearly each one is
+            self.is_answer = self.is_answer or bool(piece.strip())
+            return self.next_token_s if piece else None
+        self.is_answer = self.is_answer or is_answer(piece)
+        if reason := finish_reason_of(piece):
+            self.reason = reason
+            return BEHIND_END_S
+        return self.next_token_s if is_progress(piece) else None
+
+
 def _said(text: str) -> ChatGenerationChunk:
     """`ChatGenerationChunk(message=AIMessageChunk(content=text))`, unvalidated, for it is made for each token.
 
     It takes 4 µs, not 10, of which pydantic's `model_construct` saves nothing, and its `model_copy` half as much.
     """
     message, said = AIMessageChunk.__new__(AIMessageChunk), ChatGenerationChunk.__new__(ChatGenerationChunk)
-    calls: dict[str, Any] = {"tool_calls": [], "invalid_tool_calls": [], "tool_call_chunks": []}
-    more: dict[str, Any] = {"additional_kwargs": {}, "response_metadata": {}, **calls}  # not silence's own, for all
-    _fill(message, {**_SILENCE, **more, "content": text}, {"content"}, {})
+    fields: dict[str, Any] = {
+        **_SILENCE,
+        "content": text,
+        "additional_kwargs": {},  # this and the next are not silence's own, which would be everybody's
+        "response_metadata": {},
+        "tool_calls": [],
+        "invalid_tool_calls": [],
+        "tool_call_chunks": [],
+    }
+    _fill(message, fields, {"content"}, {})
     _fill(said, {**_SILENT, "text": text, "message": message}, {"message", "text"}, None)
     return said
 
