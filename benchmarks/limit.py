@@ -1,7 +1,7 @@
 """The limit of a server whose tokens are events of LangChain's: the floor, with each call a model's run.
 
 It has no prompts, parsers, ChatOpenAI, deadlines, attempts or log: what is left of LangChain is the six runs, one event
-for each piece of text, and one for each beginning and end.
+for each piece of text, of a proposal for each recipe, and one for each beginning and end.
 """
 
 import sys
@@ -47,7 +47,7 @@ class Limit(Floor):
         [run] = await _callbacks.get().on_chat_model_start({}, [[HumanMessage(step)]], name=step)
         async for piece in super()._ask(step, known):
             text += piece
-            for handler in run.handlers:
+            for handler in run.handlers if step != "proposal" or "}" in piece else ():
                 await handler.on_llm_new_token(piece, run_id=run.run_id, parent_run_id=run.parent_run_id)
             yield piece
         await run.on_llm_end(LLMResult(generations=[[ChatGeneration(message=AIMessage(text))]]))
