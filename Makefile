@@ -38,7 +38,7 @@ install: $(VENV)/.for-checking
 picture: $(VENV)/.for-checking
 	$(BIN)/python -m docs.picture
 
-# what benchmarks/RESULTS.md says of the speed, measured anew: about 20 minutes
+# what benchmarks/RESULTS.md says of the speed, measured anew: about half an hour
 bench: $(VENV)/.for-checking
 	$(BIN)/python -m benchmarks
 

@@ -40,7 +40,7 @@ class Sampler(threading.Thread):
 
 def _place(frame: FrameType) -> tuple[str, str]:
     module = frame.f_globals.get("__name__", "?")
-    if module.startswith(("asyncio.runners", "uvloop")):  # nothing of Python runs below the loop
+    if module.startswith(("asyncio.runners", "app.loop", "uvloop")):  # nothing of Python runs below the loop
         return "uvloop", "event loop, sockets, HTTP parser"
     return module.partition(".")[0], f"{module}.{frame.f_code.co_qualname}"
 

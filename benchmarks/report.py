@@ -9,7 +9,7 @@ from statistics import mean, median
 
 import psutil
 
-from benchmarks.cells import Cell, Measured
+from benchmarks.cells import Cell
 from benchmarks.figures import of, ratio, spread
 from benchmarks.matrix import OTHERS, SATURATED, TARGETS, Results
 from benchmarks.processes import SERVERS
@@ -41,7 +41,7 @@ call* x *recipes at once*. The text of every part of every recipe was compared w
 | idiomatic | LCEL as most write it: stock runnables, `assign`, `RunnableParallel`, `astream_events`, FastAPI |
 | handwritten | `AsyncOpenAI`, tasks, a queue, FastAPI; the C# project's schedule, the proposal unstreamed |
 | floor | aiohttp, orjson, raw ASGI, our schedule; what has arrived at once is joined |
-| limit | the floor, its calls being runs of LangChain's and its pieces events of `astream_events`, and nothing else |
+| limit | the floor, its calls being runs of LangChain's and its pieces events of `astream_events`, nothing else |
 """
 
 
@@ -103,15 +103,15 @@ def carried(results: Results) -> str:
 
 
 CELL_COLUMNS = (
-    "cell", "server", "rounds", "CPU µs/token", "tokens/s", "first over TTFT, ms", "total / critical path",
+    "cell", "server", "CPU µs/token", "ours over it", "tokens/s", "first over TTFT, ms", "total / critical path",
     "p99 gap, ms", "largest fragment, tokens", "MB/run", "failed", "provider + client µs/token",
 )  # fmt: skip
 
 
 def cells_table(results: Results, idle_mb: Mapping[str, float]) -> str:
-    """The medians."""
+    """The medians, and the spread of what the targets are about."""
     rows = (
-        _cell_row(cell, name, results[cell.name][name], idle_mb[name])
+        _cell_row(cell, name, results, idle_mb[name])
         for cell in (*TARGETS, *OTHERS)
         for name in results.get(cell.name, ())
     )
@@ -123,14 +123,17 @@ def cells_table(results: Results, idle_mb: Mapping[str, float]) -> str:
     return table(CELL_COLUMNS, rows) + f"\n{note}\n"
 
 
-def _cell_row(cell: Cell, name: str, rounds: Sequence[Measured], idle_mb: float) -> list[str]:
+def _cell_row(cell: Cell, name: str, results: Results, idle_mb: float) -> list[str]:
+    rounds = results[cell.name][name]
+
     def middle(figure: str, digits: int) -> str:
         return f"{of(rounds, figure).median:,.{digits}f}"
 
     per_run = (of(rounds, "peak_mb").median - idle_mb) / cell.recipes
     rest = of(rounds, "provider_us").median + of(rounds, "client_us").median
     return [
-        cell.name, name, str(len(rounds)), middle("cpu_us", 1), middle("tokens_per_s", 0), middle("first_ms", 0),
+        cell.name, name, of(rounds, "cpu_us").told(1), "" if name == "ours" else _told_ratio(results, cell.name, name),
+        middle("tokens_per_s", 0), middle("first_ms", 0),
         middle("over_critical", 2).replace("nan", "–"), middle("gap_p99_ms", 1), middle("largest", 0), f"{per_run:.2f}",
         str(sum(measured.failed for measured in rounds)), f"{rest:.1f}",
     ]  # fmt: skip
