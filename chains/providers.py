@@ -98,20 +98,22 @@ class ProviderChat(ChatOpenAI):
     ) -> ChatResult:
         pieces: list[Piece] = []
         untold, has_begun = "", False
-        async with aclosing(self._answer(messages, stop, **kwargs)) as answer:
-            async for piece in answer:
-                pieces.append(piece)
-                untold += piece if isinstance(piece, str) else content_of(piece)
-                if run_manager and untold and (self.told_at in untold or not has_begun):
-                    await _tell(run_manager, untold)
-                    untold, has_begun = "", True
-        if run_manager and untold:
-            await _tell(run_manager, untold)
+        try:
+            async with aclosing(self._answer(messages, stop, **kwargs)) as answer:
+                async for piece in answer:
+                    pieces.append(piece)
+                    untold += piece if isinstance(piece, str) else content_of(piece)
+                    if run_manager and untold and (self.told_at in untold or not has_begun):
+                        told, untold, has_begun = untold, "", True
+                        await _tell(run_manager, told)
+        finally:
+            if run_manager and untold:
+                await _tell(run_manager, untold)
         return generate_from_stream(filter(None, map(self._generation, merged(pieces))))
 
     @override
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
-        # not on account of the handlers of a call as a whole, which `_agenerate` tells of each token itself
+        # not on account of the handlers of a call as a whole, which `_agenerate` tells of new text itself
         return super()._should_stream(async_api=async_api, run_manager=None, **kwargs)
 
     async def _answer(
@@ -203,7 +205,7 @@ class _Heard:
     reason: str | None = None
 
     def add(self, piece: Piece) -> float | None:
-        """In how many seconds the next piece has to come; None if this one is no progress."""
+        """Notes the piece. Returns in how many seconds the next has to come; None if this one is no progress."""
         if isinstance(piece, str):  # as nearly each one is
             self.is_answer = self.is_answer or bool(piece.strip())
             return self.next_token_s if piece else None

@@ -43,7 +43,8 @@ class Model(_Entry):
 class Preferred(_Entry):
     """Models in order of preference, and how they are called: the answer's limit in tokens, temperature.
 
-    Text that says nothing in part, as JSON, is handed on with its first token and whenever `told_at` has come.
+    LangChain's handlers are told of each piece of text as it comes. Where `told_at` is set, because a part of the text
+    says nothing, as of JSON, they are told of the first piece, of what there is when it has come, and of the rest.
     """
 
     models: tuple[str, ...] = Field(min_length=1)

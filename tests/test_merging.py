@@ -1,7 +1,7 @@
 """Merging changes no text: what is read of any stream, in any pieces, is what OpenAI's own client reads of it."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, cast
 
@@ -51,10 +51,21 @@ def streams(draw: st.DrawFn) -> tuple[list[Chunk], bytes]:
     return chunks, text.encode()
 
 
+FAILURES = ['{"error": {"message": "sk-canary"}}', '{"x_groq": {"error": "sk-canary"}}', "[1]", "{"]
+
+
 @st.composite
-def cut(draw: st.DrawFn) -> tuple[list[Chunk], list[bytes]]:
-    """The chunks, and their stream in pieces that may end inside a character, a line's end or an event."""
+def failing(draw: st.DrawFn) -> tuple[list[Chunk], bytes]:
+    """The chunks before a failure, and the bytes of a stream in which another comes behind it."""
     chunks, body = draw(streams())
+    before, _, behind = body.rpartition(b"[DONE]")
+    return chunks, before + draw(st.sampled_from(FAILURES)).encode() + behind + draw(streams())[1]
+
+
+@st.composite
+def cut(draw: st.DrawFn, whole: st.SearchStrategy[tuple[list[Chunk], bytes]]) -> tuple[list[Chunk], list[bytes]]:
+    """The chunks, and their stream in pieces that may end inside a character, a line's end or an event."""
+    chunks, body = draw(whole)
     places = sorted({0, len(body), *draw(st.lists(st.integers(0, len(body)), max_size=20))})
     return chunks, [body[start:stop] for start, stop in pairwise(places)]
 
@@ -73,8 +84,13 @@ async def sdks(blocks: list[bytes]) -> list[Piece]:
 
 
 def ours(*blocks: bytes) -> list[Piece]:
+    return list(_fed(blocks))
+
+
+def _fed(blocks: Iterable[bytes]) -> Iterator[Piece]:
     decoder = PieceDecoder()
-    return [piece for block in blocks for piece in decoder.feed(block)]
+    for block in blocks:
+        yield from decoder.feed(block)
 
 
 async def _each(blocks: Iterable[bytes]) -> AsyncIterator[bytes]:
@@ -103,13 +119,24 @@ def _text_or_chunk(piece: Piece) -> Piece:
 
 
 @settings(deadline=None, max_examples=300)
-@given(cut())
+@given(cut(streams()))
 def test_a_stream_in_any_pieces_says_what_the_sdks_own_reader_reads(stream: tuple[list[Chunk], list[bytes]]) -> None:
     """Text, finish_reason, usage, tool calls and their order are the same, and no chunk of them is lost."""
     chunks, pieces = stream
     read = told(ours(*pieces))
     assert read == told(chunks)
     assert read == told(run(sdks(pieces)))
+
+
+@settings(deadline=None)
+@given(cut(failing()))
+def test_a_failure_in_any_pieces_hides_nothing_before_it(stream: tuple[list[Chunk], list[bytes]]) -> None:
+    """All chunks before it are read, and none behind it."""
+    chunks, blocks = stream
+    read: list[Piece] = []
+    with pytest.raises(ValueError, match=r"^(?!.*canary)"):
+        read.extend(_fed(blocks))
+    assert told(read) == told(chunks)
 
 
 @given(st.lists(CHUNKS))
@@ -126,9 +153,7 @@ def test_what_came_together_is_one_chunk() -> None:
     assert ours(*tokens) == list("0123456789")
 
 
-@pytest.mark.parametrize(
-    "failure", ['{"error": {"message": "sk-canary"}}', '{"x_groq": {"error": "sk-canary"}}', "[1]", "{"]
-)
+@pytest.mark.parametrize("failure", FAILURES)
 def test_a_failure_comes_behind_the_text_before_it(failure: str) -> None:
     """Also where both are in one read; and it repeats nothing of what the provider said."""
     body = f"data: {json.dumps(chunk({'content': 'beef'}))}\n\ndata: {failure}\n\n".encode()
