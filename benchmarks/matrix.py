@@ -11,7 +11,7 @@ from benchmarks.tokens import EVEN
 
 TARGETS = [Cell(*at(0, 8)), Cell(*at(500, 8)), Cell(*at(500, 32)), Cell(*at(80, 8))]
 
-WITHOUT_IDIOMATIC = ("ours", "handwritten", "floor")  # which takes the longest
+WITHOUT_IDIOMATIC = ("ours", "handwritten", "floor")  # the idiomatic server takes the longest
 QUICK = ("ours", "floor")  # the others take a minute and more for 200 recipes
 SATURATED = Cell("saturated", Pace(ttft_s=0), 16)  # what one worker carries
 CROWD = Cell(*at(80, 200), QUICK, deadline_s=60)

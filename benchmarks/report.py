@@ -41,7 +41,7 @@ call* x *recipes at once*. The text of every part of every recipe was compared w
 | idiomatic | LCEL as most write it: stock runnables, `assign`, `RunnableParallel`, `astream_events`, FastAPI |
 | handwritten | `AsyncOpenAI`, tasks, a queue, FastAPI; the C# project's schedule, the proposal unstreamed |
 | floor | aiohttp, orjson, raw ASGI, our schedule; what has arrived at once is joined |
-| limit | the floor, its calls being runs of LangChain's and its pieces events of `astream_events`, nothing else |
+| limit | the floor, its calls runs of LangChain's, its pieces (a proposal's recipes) events of `astream_events` |
 """
 
 

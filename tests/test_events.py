@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from app.main import kitchen
 from app.settings import Settings
-from tests.servers import RECIPES, apart, provider, run
+from chains.attempts import MOST
+from tests.servers import RECIPES, Finish, Script, apart, provider, run
 
 ASKED = {"ingredients_on_hand": "beef, onions", "prep_time": 30}
 
@@ -79,6 +80,21 @@ def test_every_handler_is_told_of_every_token_in_order() -> None:
 def test_of_a_proposal_handlers_are_told_recipe_by_recipe() -> None:
     """Of its first token, too, by which it is known to have begun; of nothing twice, and all of it in the end."""
     letters = json.dumps(RECIPES)
+    told = _told_of_proposal(apart(*letters))
+    assert "".join(told) == letters
+    assert [text.count("}") for text in told] == [0, 1, 1, 1, 0]
+
+
+def test_what_was_held_is_told_when_a_proposal_breaks_off() -> None:
+    """Though it is no recipe: handlers hear all that was written."""
+    letters = json.dumps(RECIPES)
+    begun = letters[: letters.index("}") + 10]
+    told = _told_of_proposal([*apart(*begun), Finish(None)])
+    assert "".join(told) == begun * MOST  # attempts
+
+
+def _told_of_proposal(script: Script) -> list[str]:
+    """What the handlers are told of new text, of the proposal alone."""
     told: list[str] = []
 
     async def proposing(url: str) -> None:
@@ -86,11 +102,9 @@ def test_of_a_proposal_handlers_are_told_recipe_by_recipe() -> None:
             async for event in models.recipe.astream_events(ASKED, version="v2"):
                 told.extend(_text_of(event, "proposal"))
 
-    with provider({"proposal": apart(*letters)}) as scripted:
+    with provider({"proposal": script}) as scripted:
         run(proposing(scripted.url))
-    assert "".join(told) == letters
-    assert letters.startswith(told[0])
-    assert [text.count("}") for text in told] == [0, 1, 1, 1, 0]
+    return told
 
 
 def _text_of(event: Any, step: str) -> list[str]:
