@@ -67,7 +67,7 @@ def test_stop_closes_the_calls_and_keeps_what_was_written(page: Page, serve_scri
     expect(body(page, "intro")).to_have_text(HALF.strip())
     page.get_by_role("button", name="Stop").click()
     expect(status(page)).to_have_text("Stopped. What was written is kept.")
-    wait_until(lambda: "intro" in provider.closed, 2)
+    assert wait_until(lambda: "intro" in provider.closed, 2)
     page.reload()
     expect(status(page)).to_have_text("Stopped. What was written is kept.")
     expect(body(page, "intro")).to_have_text(HALF.strip())
@@ -128,9 +128,11 @@ def test_a_full_kitchen_says_so(page: Page, serve_scripts: ServeScripts) -> None
 
 def test_an_expired_recipe_says_so(page: Page, serve: Serve) -> None:
     """Some time after its end a recipe is gone from its address, but not from the page that shows it."""
-    page.goto(serve(keep_runs_s=0.01, standin_ttft_ms=20, standin_tokens_per_s=2000))
+    page.goto(serve(keep_runs_s=3, standin_ttft_ms=20, standin_tokens_per_s=2000))
     ask(page)
-    expect(state(page, "steps")).to_have_text("Done", timeout=15_000)
-    expect(status(page)).to_contain_text("All six parts are here.")
+    expect(status(page)).to_contain_text("All six parts are here.", timeout=15_000)
+    run = page.url.replace("/r/", "/runs/")
+    assert wait_until(lambda: page.request.get(run).status == 410, 10)
+    expect(state(page, "steps")).to_have_text("Done")
     page.reload()
     expect(status(page)).to_contain_text("This recipe has expired")
