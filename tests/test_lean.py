@@ -1,18 +1,25 @@
 """A lean chain does what the chain does; only of less of it LangChain's handlers are told."""
 
+import json
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_core.load import dumps
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel, RunnablePassthrough
 from typing_extensions import override
 
+from app.main import kitchen
+from app.settings import Settings
+from chains.errors import ProviderError
 from chains.lean import lean
-from tests.servers import run
+from chains.recipe import step
+from tests.servers import Refuse, apart, provider, run
 
 MODEL = FakeListChatModel(responses=["done"])
 
@@ -111,3 +118,31 @@ def test_a_lambda_that_raises_is_told_of() -> None:
     with pytest.raises(RuntimeError):
         run(lean(RunnableLambda(burn)).ainvoke({"dish": "tart"}, {"callbacks": [errors]}))
     assert errors.told == ["tart is burnt"]
+
+
+def test_of_a_call_to_a_provider_the_same_is_told_as_ever() -> None:
+    """Name, tags, metadata, prompt and answer with its id are what LangChain tells, but for the sequence's own tag."""
+    with provider({"intro": [[*apart("Quick ", "and hot.")], [Refuse(400)]] * 2}) as scripted:
+        as_ever, lean_ones = run(_told_of_intros(scripted.url))
+    assert len(as_ever) == 5  # a beginning, two pieces, an end; and a beginning
+    assert lean_ones == as_ever
+
+
+async def _told_of_intros(url: str) -> list[list[dict[str, Any]]]:
+    """The events of an intro that is written and one that fails, by the chain as it is and by the lean one."""
+    async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        intro = step("intro", models.chosen["intro"]).with_config(tags=["quick"])
+        return [[*await _told(chain), *await _told(chain)] for chain in (intro, lean(intro))]
+
+
+async def _told(chain: Runnable[Any, Any]) -> list[dict[str, Any]]:
+    async def whole(inputs: dict[str, Any], config: RunnableConfig) -> None:
+        with suppress(ProviderError):
+            await chain.ainvoke(inputs, config)
+
+    asked = {"ingredients_on_hand": "beef", "prep_time": 30, "language_name": "English"}
+    dish = {"recipe_name": "Pepper Steak", "recipe_intro": "Hot."}
+    events = RunnableLambda(whole).astream_events(asked | dish, {"tags": ["all"]}, version="v2")
+    models = [event async for event in events if "chat_model" in event["event"]]
+    alike = [json.loads(dumps(event).replace(event["run_id"], "this")) for event in models]
+    return [event | {"parent_ids": None, "tags": set(event["tags"]) - {"seq:step:2"}} for event in alike]
