@@ -15,15 +15,13 @@ from inspect import iscoroutinefunction
 from typing import Any, Literal, cast
 
 from langchain_core.callbacks import (
-    AsyncCallbackHandler,
     AsyncCallbackManager,
     AsyncCallbackManagerForChainRun,
     AsyncCallbackManagerForLLMRun,
 )
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.output_parsers import BaseOutputParser
 from langchain_core.outputs import ChatGeneration, LLMResult
-from langchain_core.prompt_values import PromptValue
 from langchain_core.prompts import BasePromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel, RunnableSequence
 from langchain_core.runnables.base import RunnableBinding
@@ -37,7 +35,7 @@ from langchain_core.runnables.utils import accepts_config
 from langchain_core.utils.utils import LC_ID_PREFIX
 from typing_extensions import override
 
-from chains.providers import ProviderChat
+from chains.providers import ProviderChat, waits_for_nothing
 
 Step = Runnable[Any, Any]
 Run = AsyncCallbackManagerForChainRun | AsyncCallbackManagerForLLMRun
@@ -47,8 +45,9 @@ def lean(chain: Step) -> Step:
     """The chain, to be called by `ainvoke` from within a run: its runs are that one's children.
 
     Prompts are given a dict. Of what is bound to a `RunnableLambda` only its name is told. A `ProviderChat` is asked
-    though LangChain's cache, if there is one, holds an answer, which would be no stream. A lambda that is no coroutine
-    function, and every other kind of Runnable, stays as it is.
+    though LangChain's cache, if there is one, holds an answer, which would be no stream; LangSmith is told of its
+    parameters, but not among the metadata. A lambda that is no coroutine function, and every other kind of Runnable,
+    such as a model that can be chosen, stays as it is.
     """
     match chain:
         case RunnableSequence(steps=steps):
@@ -62,7 +61,9 @@ def lean(chain: Step) -> Step:
             return _Lambda(chain.afunc, name=chain.name)
         case ProviderChat(callbacks=None, tags=None):
             return _Model(chain)
-        case RunnableBinding(bound=bound, config=config, kwargs=kwargs) if config.keys() == {"metadata"} and not kwargs:
+        case RunnableBinding(bound=bound, kwargs=kwargs, config=config, config_factories=[]) if (
+            not kwargs and config.keys() == {"metadata"}
+        ):
             return _Bound(bound=lean(bound), config=config)
         case RunnableBinding(bound=bound):
             return chain.model_copy(update={"bound": lean(bound)})
@@ -77,7 +78,7 @@ def told_in_turn(config: RunnableConfig) -> RunnableConfig:
     Handlers of others, who may take their time, are told as ever.
     """
     for handler in cast(AsyncCallbackManager, config.get("callbacks")).handlers:
-        if isinstance(handler, AsyncCallbackHandler) and type(handler).__module__.startswith("langchain_core.tracers."):
+        if waits_for_nothing(handler):
             handler.run_inline = True
     return config
 
@@ -118,7 +119,7 @@ class _Assign(RunnableAssign):
 
 
 class _Bound(RunnableBinding[Any, Any]):
-    """What metadata is bound to. LangChain's own looks in the context for the config that it is given."""
+    """What metadata is bound to, which holds against the caller's; LangChain's looks for a config in the context."""
 
     @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -127,44 +128,52 @@ class _Bound(RunnableBinding[Any, Any]):
         return await self.bound.ainvoke(input, {**config, "metadata": metadata}, **kwargs)
 
 
-class _Model(Runnable[PromptValue, AIMessage]):
+class _Model(Runnable[Any, AIMessage]):
     """A model, whose `_agenerate` tells the handlers of new text."""
 
     def __init__(self, model: ProviderChat) -> None:
+        self.name = model.get_name()
         self._model, self._params = model, model._get_invocation_params()
         self._metadata = {**model._get_ls_params_with_defaults(), **(model.metadata or {})}
 
     @override
-    def invoke(self, input: PromptValue, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
         return self._model.invoke(input, config, **kwargs)
 
     @override
-    async def ainvoke(self, input: PromptValue, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
-        model, messages, (within, callbacks) = self._model, input.to_messages(), _run_around(config)
-        told = callbacks.copy()
-        told.add_tags(within.get("tags", []))
-        told.add_metadata({**within.get("metadata", {}), **self._metadata}, inherit=False)
-        [run] = await told.on_chat_model_start(
-            model._serialized,
-            [messages],
-            name=within.get("run_name"),
-            invocation_params=self._params,
-            options=kwargs,
-            batch_size=1,
-        )
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
+        if kwargs:  # other parameters than those that are told
+            return await self._model.ainvoke(input, config, **kwargs)
+        messages = self._model._convert_input(input).to_messages()
+        run = await self._begin(messages, *_run_around(config))
         try:
-            if model.rate_limiter:
-                await model.rate_limiter.aacquire()
-            result = await model._agenerate(messages, run_manager=run, **kwargs)
+            if self._model.rate_limiter:
+                await self._model.rate_limiter.aacquire()
+            [answer] = (await self._model._agenerate(messages, run_manager=run)).generations
         except Exception as error:
-            await run.on_llm_error(error, response=LLMResult(generations=[]))
+            await run.on_llm_error(error, response=LLMResult(generations=[[]]))
             raise
-        [answer] = result.generations
         message = cast(AIMessage, answer.message)
         message.id = message.id or f"{LC_ID_PREFIX}-{run.run_id}-0"
         message.response_metadata = {**(answer.generation_info or {}), **message.response_metadata}
         await _end(run, "on_llm_end", LLMResult(generations=[[answer]]))
         return message
+
+    async def _begin(
+        self, messages: list[BaseMessage], within: RunnableConfig, callbacks: AsyncCallbackManager
+    ) -> AsyncCallbackManagerForLLMRun:
+        told = callbacks.copy()
+        told.add_tags(within.get("tags", []))
+        told.add_metadata({**within.get("metadata", {}), **self._metadata}, inherit=False)
+        [run] = await told.on_chat_model_start(
+            self._model._serialized,
+            [[*messages]],
+            name=within.get("run_name"),
+            invocation_params={**self._params},
+            options={"stop": None},
+            batch_size=1,
+        )
+        return run
 
 
 class _Lambda(RunnableLambda[Any, Any]):
@@ -177,6 +186,7 @@ class _Lambda(RunnableLambda[Any, Any]):
         within, callbacks = _run_around(config)
         run = await callbacks.on_chain_start(None, input, name=within.pop("run_name", None) or self.name)
         within["callbacks"] = run.get_child()
+        within.pop("run_id", None)
         around = var_child_runnable_config.set(within)  # where bindings look, and calls that are given no config
         try:
             output: Any = await (self._does(input, config=within) if self._takes_config else self._does(input))
@@ -199,8 +209,8 @@ def _run_around(config: RunnableConfig | None) -> tuple[RunnableConfig, AsyncCal
 
 
 async def _end(run: Run, event: Literal["on_chain_end", "on_llm_end"], result: Any) -> None:
-    """Tells of a run's end: LangChain does so in a task, lest it be cut off, which handlers told in turn can't be."""
-    if all(handler.run_inline and isinstance(handler, AsyncCallbackHandler) for handler in run.handlers):
+    """Tells of a run's end, for which LangChain makes a task, lest a handler that waits be cut off."""
+    if all(map(waits_for_nothing, run.handlers)):
         for handler in run.handlers:
             await getattr(handler, event)(result, run_id=run.run_id, parent_run_id=run.parent_run_id, tags=run.tags)
     else:

@@ -145,6 +145,8 @@ class EventDecoder:
         """The data of the events that are complete with this piece."""
         if piece and (self._after_cr or b"\r" in piece):
             piece = self._with_line_feeds(piece)
+        if not self._rest and piece.endswith(b"\n\n") and piece.count(b"\n") == 2:  # one event, as is most often so
+            return [data] if (data := _data(piece[:-2])) else []
         *events, self._rest = (self._rest + piece).split(b"\n\n")
         if len(self._rest) > LONGEST_EVENT:
             raise ValueError("an event is too long")

@@ -7,11 +7,11 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import aiohttp
 import httpx2
-from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManagerForLLMRun, BaseCallbackHandler
 from langchain_core.callbacks.manager import ahandle_event
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import generate_from_stream
@@ -43,8 +43,9 @@ from chains.transport import CONNECT_S, Endpoint, drain
 
 logger = logging.getLogger(__name__)
 
-LARGEST_READ = 16 * 1024  # bytes, some 80 tokens: no piece is larger, however late it is read
 BEHIND_END_S = 1.0  # for the number of tokens, which comes behind the reason of the end
+
+ASTREAM_EVENTS = "langchain_core.tracers.event_stream"  # where its handler is from
 
 MODEL_FIELD = ConfigurableField(
     id="model", name="Model", description="A model of the registry, or the one that the settings chose for the step."
@@ -126,7 +127,7 @@ class ProviderChat(ChatOpenAI):
         heard, decoder, failure, asked = _Heard(self.next_token_s), PieceDecoder(), None, monotonic()
         try:
             async with self._asked(payload) as patience:
-                while not decoder.ended and (block := await patience.body.read(LARGEST_READ)):
+                while not decoder.ended and (block := await patience.body.readany()):
                     patience.is_reading, within_s = False, None
                     for piece in decoder.feed(block):
                         within_s = heard.add(piece) or within_s
@@ -248,11 +249,17 @@ def _fill(model: BaseModel, fields: dict[str, Any], given: set[str], extra: dict
     object.__setattr__(model, "__pydantic_private__", None)
 
 
+def waits_for_nothing(handler: BaseCallbackHandler) -> TypeGuard[AsyncCallbackHandler]:
+    """Whether it is ours or that of `astream_events`, which neither wait nor fail and are told of everything."""
+    module = type(handler).__module__
+    return module == ASTREAM_EVENTS or (module.startswith("chains.") and isinstance(handler, AsyncCallbackHandler))
+
+
 async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
-    """Tells the handlers of new text; ours, and that of `astream_events`, without LangChain's look at them."""
+    """Tells the handlers of new text, those that wait for nothing without LangChain's look at them."""
     chunk, run_id, parent_id = _said(text), run_manager.run_id, run_manager.parent_run_id
     for handler in run_manager.handlers:
-        if handler.run_inline and isinstance(handler, AsyncCallbackHandler):
+        if waits_for_nothing(handler):
             await handler.on_llm_new_token(text, chunk=chunk, run_id=run_id, parent_run_id=parent_id)
         else:
             told = {"chunk": chunk, "run_id": run_id, "parent_run_id": parent_id, "tags": run_manager.tags}

@@ -10,6 +10,7 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.load import dumps
 from langchain_core.output_parsers import StrOutputParser
+from langchain_core.outputs import LLMResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel, RunnablePassthrough
 from typing_extensions import override
@@ -21,6 +22,13 @@ from chains.lean import lean
 from chains.recipe import step
 from tests.servers import Refuse, apart, provider, run
 
+DISH = {
+    "ingredients_on_hand": "beef",
+    "prep_time": 30,
+    "language_name": "English",
+    "recipe_name": "Pepper Steak",
+    "recipe_intro": "Hot.",
+}
 MODEL = FakeListChatModel(responses=["done"])
 
 
@@ -120,29 +128,101 @@ def test_a_lambda_that_raises_is_told_of() -> None:
     assert errors.told == ["tart is burnt"]
 
 
+class Recording(AsyncCallbackHandler):
+    """What it is told of models, but for what stands for a time or a place."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    @override
+    async def on_chat_model_start(self, *args: Any, run_id: Any, parent_run_id: Any, **kwargs: Any) -> None:
+        self.told.append(("start", (args, kwargs | {"tags": _tags(kwargs["tags"])})))
+
+    @override
+    async def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
+        [[answer]] = response.generations
+        self.told.append(("end", (answer.text, answer.generation_info, _tags(kwargs["tags"]))))
+
+    @override
+    async def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+        self.told.append(("error", (str(error), kwargs["response"], _tags(kwargs["tags"]))))
+
+
+class Spoiling(AsyncCallbackHandler):
+    """Changes what it is told, and fails at every end."""
+
+    run_inline = True
+
+    @override
+    async def on_chat_model_start(self, serialized: Any, messages: list[Any], **kwargs: Any) -> None:
+        messages[0].clear()
+        kwargs["invocation_params"].clear()
+
+    @override
+    async def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
+        raise RuntimeError("a handler's own fault")
+
+    @override
+    async def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
+        raise RuntimeError("a handler's own fault")
+
+
 def test_of_a_call_to_a_provider_the_same_is_told_as_ever() -> None:
-    """Name, tags, metadata, prompt and answer with its id are what LangChain tells, but for the sequence's own tag."""
+    """In events and to handlers: name, tags, metadata, prompt, parameters, answer, failure, as LangChain tells them."""
     with provider({"intro": [[*apart("Quick ", "and hot.")], [Refuse(400)]] * 2}) as scripted:
         as_ever, lean_ones = run(_told_of_intros(scripted.url))
-    assert len(as_ever) == 5  # a beginning, two pieces, an end; and a beginning
+    assert [len(told) for told in as_ever] == [5, 4]  # events: a beginning, two pieces, an end; and a beginning
     assert lean_ones == as_ever
 
 
-async def _told_of_intros(url: str) -> list[list[dict[str, Any]]]:
-    """The events of an intro that is written and one that fails, by the chain as it is and by the lean one."""
+def test_a_handler_that_fails_or_changes_what_it_is_told_spoils_nothing() -> None:
+    """Neither the answer, nor what is asked for, nor what the next call's handlers are told."""
+    recording = Recording()
+    with provider({"intro": ["Quick and hot."]}) as scripted:
+        texts = run(_intros(scripted.url, [Spoiling()], [recording]))
+    assert texts == ["Quick and hot."] * 2
+    assert scripted.calls[0] == scripted.calls[1]
+    (_, prompts), told = recording.told[0][1]
+    assert [message.type for message in prompts[0]] == ["system", "human"]
+    assert told["invocation_params"]["temperature"] > 0
+
+
+async def _told_of_intros(url: str) -> list[list[Any]]:
+    """Events, and what a handler is told, of an intro that is written and one that fails, by either chain."""
     async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
-        intro = step("intro", models.chosen["intro"]).with_config(tags=["quick"])
-        return [[*await _told(chain), *await _told(chain)] for chain in (intro, lean(intro))]
+        intro = step("intro", models.chosen["intro"])
+        return [await _told(chain) for chain in (intro, lean(intro))]
 
 
-async def _told(chain: Runnable[Any, Any]) -> list[dict[str, Any]]:
-    async def whole(inputs: dict[str, Any], config: RunnableConfig) -> None:
-        with suppress(ProviderError):
-            await chain.ainvoke(inputs, config)
+async def _told(chain: Runnable[Any, Any]) -> list[Any]:
+    recording = Recording()
+    config: RunnableConfig = {"tags": ["all"], "metadata": {"by": "us"}, "callbacks": [recording]}
+    events = [*await _events(chain, config), *await _events(chain, config)]
+    return [events, recording.told]
 
-    asked = {"ingredients_on_hand": "beef", "prep_time": 30, "language_name": "English"}
-    dish = {"recipe_name": "Pepper Steak", "recipe_intro": "Hot."}
-    events = RunnableLambda(whole).astream_events(asked | dish, {"tags": ["all"]}, version="v2")
+
+async def _events(chain: Runnable[Any, Any], config: RunnableConfig) -> list[dict[str, Any]]:
+    events = RunnableLambda(_within(chain)).astream_events(DISH, config, version="v2")
     models = [event async for event in events if "chat_model" in event["event"]]
     alike = [json.loads(dumps(event).replace(event["run_id"], "this")) for event in models]
-    return [event | {"parent_ids": None, "tags": set(event["tags"]) - {"seq:step:2"}} for event in alike]
+    return [event | {"parent_ids": None, "tags": _tags(event["tags"])} for event in alike]
+
+
+async def _intros(url: str, *callbacks: list[Any]) -> list[str]:
+    """One text for each of these callbacks, by the lean chain."""
+    async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        chain = RunnableLambda(_within(lean(step("intro", models.chosen["intro"]))))
+        return [await chain.ainvoke(DISH, {"callbacks": each}) for each in callbacks]
+
+
+def _within(chain: Runnable[Any, Any]) -> Any:
+    async def whole(inputs: dict[str, Any], config: RunnableConfig) -> Any:
+        with suppress(ProviderError):
+            return await chain.ainvoke(inputs, config)
+
+    return whole
+
+
+def _tags(tags: list[str]) -> set[str]:
+    """But for that of the sequence, which is no run."""
+    return set(tags) - {"seq:step:2"}

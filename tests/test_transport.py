@@ -79,6 +79,31 @@ def test_a_compressed_stream_is_read(serve: Serve) -> None:
         assert httpx.get(f"{url}/completion", params={"query": "What goes with beef?"}).text == "Onions."
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize("at_once", [1, 4000], ids=["one by one", "all at once"])
+def test_an_answer_that_comes_faster_than_it_is_read_is_read_to_its_end(
+    serve: Serve, at_once: int, packed: bool
+) -> None:
+    """It waits where it is sent from while a piece of it is looked at."""
+    words = [f"{number} " for number in range(4000)]
+    events = [chunk({"content": word}) for word in words] + [chunk({}, "stop"), b"data: [DONE]\n\n"]
+    blocks = [b"".join(events[at : at + at_once]) for at in range(0, len(events), at_once)]
+
+    async def body() -> AsyncIterator[bytes]:
+        for block in blocks:
+            yield block
+
+    async def completions(request: Request) -> Response:
+        if packed:
+            headers = {"Content-Encoding": "gzip"}
+            return Response(gzip.compress(b"".join(blocks)), headers=headers, media_type="text/event-stream")
+        return StreamingResponse(body(), media_type="text/event-stream")
+
+    with serving(Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])) as provider:
+        url = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1")
+        assert httpx.get(f"{url}/completion", params={"query": "Count."}).text == "".join(words)
+
+
 def test_a_provider_that_has_moved_is_not_followed(serve_scripts: ServeScripts) -> None:
     """Its key is for the address that was set; the message says what to look at."""
     url, provider = serve_scripts({"completion": [Refuse(308)]})

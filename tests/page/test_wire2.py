@@ -133,6 +133,7 @@ def test_an_expired_recipe_says_so(page: Page, serve: Serve) -> None:
     expect(status(page)).to_contain_text("All six parts are here.", timeout=15_000)
     run = page.url.replace("/r/", "/runs/")
     assert wait_until(lambda: page.request.get(run).status == 410, 10)
+    expect(status(page)).to_contain_text("All six parts are here.")
     expect(state(page, "steps")).to_have_text("Done")
     page.reload()
     expect(status(page)).to_contain_text("This recipe has expired")
