@@ -187,6 +187,18 @@ def test_a_handler_that_fails_or_changes_what_it_is_told_spoils_nothing() -> Non
     assert told["invocation_params"]["temperature"] > 0
 
 
+def test_a_step_is_told_by_its_own_name_whatever_metadata_its_caller_has() -> None:
+    """The caller's own stands beside it."""
+
+    async def intro(url: str) -> list[dict[str, Any]]:
+        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+            return await _events(lean(step("intro", models.chosen["intro"])), {"metadata": {"step": "x", "by": "us"}})
+
+    with provider() as scripted:
+        told = [event["metadata"] for event in run(intro(scripted.url))]
+    assert {(metadata["step"], metadata["by"]) for metadata in told} == {("intro", "us")}
+
+
 async def _told_of_intros(url: str) -> list[list[Any]]:
     """Events, and what a handler is told, of an intro that is written and one that fails, by either chain."""
     async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
