@@ -1,7 +1,8 @@
 """The limit of a server whose tokens are events of LangChain's: the floor, with each call a model's run.
 
 It has no prompts, parsers, ChatOpenAI, deadlines, attempts or log: what is left of LangChain is the six runs, one event
-for each piece of text, of a proposal for each recipe, and one for each beginning and end.
+for each piece of text, of a proposal for each recipe, and one for each beginning and end. They come about as ours do,
+by LangChain's tap, of chunks that are not validated.
 """
 
 import sys
@@ -12,12 +13,13 @@ from typing import Any
 import orjson
 import uvicorn
 from langchain_core.callbacks import AsyncCallbackManager
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from benchmarks.floor import START, Floor, emit
 from benchmarks.wire import fragment
+from chains.providers import text_chunk
 from chains.schema import Step
 
 _callbacks: ContextVar[AsyncCallbackManager] = ContextVar("callbacks")
@@ -43,14 +45,23 @@ class Limit(Floor):
         return "".join([piece async for piece in self._ask(part, known)])
 
     async def _ask(self, step: Step, known: dict[str, str]) -> AsyncIterator[str]:
-        text = ""
         [run] = await _callbacks.get().on_chat_model_start({}, [[HumanMessage(step)]], name=step)
-        async for piece in super()._ask(step, known):
-            text += piece
-            for handler in run.handlers if step != "proposal" or "}" in piece else ():
-                await handler.on_llm_new_token(piece, run_id=run.run_id, parent_run_id=run.parent_run_id)
-            yield piece
+        [events] = run.handlers
+        text = ""
+        async for chunk in events.tap_output_aiter(run.run_id, self._chunks(step, known)):
+            text += chunk.content
+            yield chunk.content
         await run.on_llm_end(LLMResult(generations=[[ChatGeneration(message=AIMessage(text))]]))
+
+    async def _chunks(self, step: Step, known: dict[str, str]) -> AsyncIterator[AIMessageChunk]:
+        untold = ""
+        async for piece in super()._ask(step, known):
+            untold += piece
+            if step != "proposal" or "}" in piece:
+                yield text_chunk(untold)
+                untold = ""
+        if untold:
+            yield text_chunk(untold)
 
 
 if __name__ == "__main__":

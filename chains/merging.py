@@ -2,13 +2,15 @@
 
 It adds no delay, for a read returns what is there; a server that is behind finds more there, so that a token costs it
 less. It takes the place of the SDK's decoder and types: at a provider's full pace a token cost 491 to 566 µs with them,
-47 to 72 so.
+47 to 72 so. Of nearly each chunk only a text is wanted, which msgspec reads past all else: that takes 1.5 µs less than
+orjson's dict and a look through it, 6 % of a token there.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
 import orjson
 
 Chunk = dict[str, Any]
@@ -16,8 +18,6 @@ Piece = str | Chunk  # text, or a chunk that holds anything else
 
 LONGEST_EVENT = 1024 * 1024  # bytes
 DONE = b"[DONE]"
-
-_TEXT_ONLY = {"role", "content"}
 
 
 class PieceDecoder:
@@ -50,14 +50,42 @@ def _read(events: Iterable[bytes]) -> tuple[list[Piece], Exception | None]:
         for event in events:
             if event == DONE:
                 break
-            chunk = _loads(event)
-            text = _text_in(chunk)
-            pieces.append(_checked(chunk) if text is None else text)
+            pieces.append(_piece(event))
     except ValueError as failure:
         return pieces, failure
     except (AttributeError, TypeError, LookupError, RecursionError):
         return pieces, ValueError("this is not of a chunk's form")
     return pieces, None
+
+
+def _piece(event: bytes) -> Piece:
+    try:
+        return _read_text(event).choices[0].delta.content
+    except msgspec.DecodeError:  # it is more than text
+        return _checked(_loads(event))
+
+
+class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    content: str
+    role: str | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    delta: _Delta
+    finish_reason: None = None
+    logprobs: None = None
+
+
+class _TextOnly(msgspec.Struct, gc=False):
+    """A chunk that holds one choice's text and nothing else that is looked for."""
+
+    choices: tuple[_Choice]
+    usage: None = None
+    error: None = None
+    x_groq: None = None
+
+
+_read_text = msgspec.json.Decoder(_TextOnly).decode
 
 
 def _checked(chunk: Chunk) -> Chunk:
@@ -90,19 +118,6 @@ def merged(pieces: Iterable[Piece]) -> Iterator[Piece]:
         yield piece
     if texts:
         yield "".join(texts)
-
-
-def _text_in(chunk: Chunk) -> str | None:
-    """The text of a chunk that holds nothing else, which is nearly every one."""
-    choices: list[Chunk] | None = chunk.get("choices")
-    if not choices or len(choices) > 1 or chunk.get("usage") or chunk.get("error") or chunk.get("x_groq"):
-        return None
-    choice = choices[0]
-    delta: Chunk = choice.get("delta") or {}
-    if choice.get("finish_reason") or choice.get("logprobs") or not delta.keys() <= _TEXT_ONLY:
-        return None
-    text = delta.get("content")
-    return text if isinstance(text, str) else None
 
 
 def content_of(chunk: Chunk) -> str:

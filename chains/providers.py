@@ -18,6 +18,7 @@ from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import ConfigurableField, Runnable
+from langchain_core.tracers._streaming import _StreamingCallbackHandler  # pyright: ignore[reportPrivateUsage]
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field, SecretStr
 from typing_extensions import override
@@ -98,19 +99,27 @@ class ProviderChat(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         pieces: list[Piece] = []
+        async with aclosing(self._answer(messages, stop, **kwargs)) as answer:
+            run = run_manager or AsyncCallbackManagerForLLMRun.get_noop_manager()
+            await _tell(run, self._to_tell(answer, pieces))
+        return generate_from_stream(filter(None, map(self._generation, merged(pieces))))
+
+    async def _to_tell(self, answer: AsyncIterator[Piece], pieces: list[Piece]) -> AsyncGenerator[AIMessageChunk]:
+        """The text of the answer, as often as handlers are to be told of it. Its pieces are added to `pieces`."""
         untold, has_begun = "", False
         try:
-            async with aclosing(self._answer(messages, stop, **kwargs)) as answer:
-                async for piece in answer:
-                    pieces.append(piece)
-                    untold += piece if isinstance(piece, str) else content_of(piece)
-                    if run_manager and untold and (self.told_at in untold or not has_begun):
-                        told, untold, has_begun = untold, "", True
-                        await _tell(run_manager, told)
-        finally:
-            if run_manager and untold:
-                await _tell(run_manager, untold)
-        return generate_from_stream(filter(None, map(self._generation, merged(pieces))))
+            async for piece in answer:
+                pieces.append(piece)
+                untold += piece if isinstance(piece, str) else content_of(piece)
+                if untold and (self.told_at in untold or not has_begun):
+                    told, untold, has_begun = untold, "", True
+                    yield text_chunk(told)
+        except ProviderError:
+            if untold:
+                yield text_chunk(untold)
+            raise
+        if untold:
+            yield text_chunk(untold)
 
     @override
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
@@ -166,7 +175,7 @@ class ProviderChat(ChatOpenAI):
 
     def _generation(self, piece: Piece) -> ChatGenerationChunk | None:
         if isinstance(piece, str):
-            return _said(piece)
+            return _generated(text_chunk(piece))
         try:
             return self._convert_chunk_to_generation_chunk(piece, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:  # it may repeat what it could not read  # noqa: BLE001
@@ -217,12 +226,12 @@ class _Heard:
         return self.next_token_s if is_progress(piece) else None
 
 
-def _said(text: str) -> ChatGenerationChunk:
-    """`ChatGenerationChunk(message=AIMessageChunk(content=text))`, unvalidated, for it is made for each token.
+def text_chunk(text: str) -> AIMessageChunk:
+    """`AIMessageChunk(content=text)`, unvalidated, for it is made for each token.
 
-    It takes 4 µs, not 10, of which pydantic's `model_construct` saves nothing, and its `model_copy` half as much.
+    It takes 2 µs, not 8, of which pydantic's `model_construct` saves nothing, and its `model_copy` half as much.
     """
-    message, said = AIMessageChunk.__new__(AIMessageChunk), ChatGenerationChunk.__new__(ChatGenerationChunk)
+    chunk = AIMessageChunk.__new__(AIMessageChunk)
     fields: dict[str, Any] = {
         **_SILENCE,
         "content": text,
@@ -232,9 +241,15 @@ def _said(text: str) -> ChatGenerationChunk:
         "invalid_tool_calls": [],
         "tool_call_chunks": [],
     }
-    _fill(message, fields, {"content"}, {})
-    _fill(said, {**_SILENT, "text": text, "message": message}, {"message", "text"}, None)
-    return said
+    _fill(chunk, fields, {"content"}, {})
+    return chunk
+
+
+def _generated(chunk: AIMessageChunk) -> ChatGenerationChunk:
+    """`ChatGenerationChunk(message=chunk)`, unvalidated."""
+    generated = ChatGenerationChunk.__new__(ChatGenerationChunk)
+    _fill(generated, {**_SILENT, "text": chunk.content, "message": chunk}, {"message", "text"}, None)
+    return generated
 
 
 _SILENCE = AIMessageChunk(content="").__dict__
@@ -251,19 +266,37 @@ def _fill(model: BaseModel, fields: dict[str, Any], given: set[str], extra: dict
 
 def waits_for_nothing(handler: BaseCallbackHandler) -> TypeGuard[AsyncCallbackHandler]:
     """Whether it is ours or that of `astream_events`, which neither wait nor fail and are told of everything."""
-    module = type(handler).__module__
-    return module == ASTREAM_EVENTS or (module.startswith("chains.") and isinstance(handler, AsyncCallbackHandler))
+    return _makes_events(handler) or (
+        type(handler).__module__.startswith("chains.") and isinstance(handler, AsyncCallbackHandler)
+    )
 
 
-async def _tell(run_manager: AsyncCallbackManagerForLLMRun, text: str) -> None:
-    """Tells the handlers of new text, those that wait for nothing without LangChain's look at them."""
-    chunk, run_id, parent_id = _said(text), run_manager.run_id, run_manager.parent_run_id
-    for handler in run_manager.handlers:
-        if waits_for_nothing(handler):
-            await handler.on_llm_new_token(text, chunk=chunk, run_id=run_id, parent_run_id=parent_id)
-        else:
-            told = {"chunk": chunk, "run_id": run_id, "parent_run_id": parent_id, "tags": run_manager.tags}
-            await ahandle_event([handler], "on_llm_new_token", "ignore_llm", text, **told)
+def _makes_events(handler: BaseCallbackHandler) -> TypeGuard[_StreamingCallbackHandler[AIMessageChunk]]:
+    return type(handler).__module__ == ASTREAM_EVENTS
+
+
+async def _tell(run: AsyncCallbackManagerForLLMRun, chunks: AsyncIterator[AIMessageChunk]) -> None:
+    """Tells the handlers of each chunk.
+
+    That of `astream_events` taps them, as it does the stream of a chain: it puts together once what its events share,
+    where told of a token it does for each, and writes out the ids of all runs above: an eighth of a token's CPU.
+    """
+    for handler in filter(_makes_events, run.handlers):
+        chunks = handler.tap_output_aiter(run.run_id, chunks)
+    others = [handler for handler in run.handlers if not _makes_events(handler)]
+    async for chunk in chunks:
+        for handler in others:
+            await _tell_one(handler, run, chunk)
+
+
+async def _tell_one(handler: BaseCallbackHandler, run: AsyncCallbackManagerForLLMRun, chunk: AIMessageChunk) -> None:
+    """Tells a handler of new text: one that waits for nothing without LangChain's look at it."""
+    about: dict[str, Any] = {"run_id": run.run_id, "parent_run_id": run.parent_run_id, "tags": run.tags}
+    text, generated = str(chunk.content), _generated(chunk)
+    if waits_for_nothing(handler):
+        await handler.on_llm_new_token(text, chunk=generated, **about)
+    else:
+        await ahandle_event([handler], "on_llm_new_token", "ignore_llm", text, chunk=generated, **about)
 
 
 @dataclass(frozen=True)
