@@ -40,10 +40,10 @@ def arguments() -> argparse.Namespace:
 async def measure_all() -> None:
     began = time.perf_counter()
     with all_processes() as (provider, servers):
+        profiled = await profile(provider)  # first, for it may not be let in
         idle_mb = await warm_up(servers, provider)
         timelines = await measured_timelines(servers, provider)
         results = await measured_cells(CELLS, servers, provider)
-        profiled = await profile(provider)
     draw_cpu(results, CPU_LIMITS["handwritten"], HERE / "cpu.png")
     # the second of the three recipes is picked in it
     draw_schedules(timelines[PICTURED, "handwritten"][1], timelines[PICTURED, "ours"][1], HERE / "schedule.png")

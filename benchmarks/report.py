@@ -18,7 +18,7 @@ from benchmarks.targets import Row, cpu_rows, crowd_rows, schedule_rows
 from benchmarks.timeline import BOTH, PACES, Timeline, Timelines
 
 LIBRARIES = (
-    "langchain-core", "langchain-openai", "openai", "httpx2", "aiohttp", "orjson", "fastapi", "starlette",
+    "langchain-core", "langchain-openai", "openai", "httpx2", "aiohttp", "msgspec", "orjson", "fastapi", "starlette",
     "sse-starlette", "uvicorn", "uvloop", "httptools", "pydantic",
 )  # fmt: skip
 CODES = {"add": "ingredients", "int": "intro", "ing": "nutrition", "sde": "sides", "ste": "steps", "alt": "alternates"}
@@ -49,8 +49,8 @@ CPU = """Microseconds of the server's process for each token of the provider (di
 tokens).
 """
 CARRIED = "Tokens a second at unlimited pace, without a TTFT, 16 recipes at once.\n"
-PROFILED = """500 tokens a second, 8 recipes at once: the main thread's CPU time by the Python function that it was in;
-C code counts for its caller.
+PROFILED = """500 tokens a second, 8 recipes at once: py-spy's samples, by the Python function that the server was
+in, for which the C code and the system's calls count that it makes.
 """
 
 
@@ -177,10 +177,9 @@ def _schedule(server: str) -> str:
 
 def profile_tables(profile: Profile) -> str:
     columns = zip(profile.libraries, profile.functions, strict=False)
-    return table(
-        ["library", "share", "function", "share"],
-        ([library, f"{a:.1%}", f"`{function}`", f"{b:.1%}"] for (library, a), (function, b) in columns),
-    )
+    rows = ([library, f"{a:.1%}", f"`{function}`", f"{b:.1%}"] for (library, a), (function, b) in columns)
+    share = f"\nOf all its CPU time {profile.kernel:.0%} was the kernel's.\n"
+    return table(["library", "share", "function", "share"], rows) + share
 
 
 def machine() -> str:

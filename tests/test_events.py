@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from typing_extensions import override
 
 from app.main import kitchen
@@ -77,6 +79,46 @@ def test_every_handler_is_told_of_every_token_in_order() -> None:
         assert sum(messages[1:], messages[0]).content == texts[run_id]
 
 
+def test_an_event_of_new_text_says_of_its_run_what_that_of_its_beginning_says() -> None:
+    """Its name, tags, metadata and the runs above, though they are put together once for all of a call's text."""
+    beginnings: dict[str, Any] = {}
+    texts = list[Any]()
+
+    async def writing(url: str) -> None:
+        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+            async for event in models.recipe.astream_events(ASKED, {"tags": ["quick"]}, version="v2"):
+                if event["event"] == "on_chat_model_start":
+                    beginnings[event["run_id"]] = _run_of(event)
+                if event["event"] == "on_chat_model_stream":
+                    texts.append(event)
+
+    with provider() as scripted:
+        run(writing(scripted.url))
+    assert {event["run_id"] for event in texts} == beginnings.keys()
+    assert [_run_of(event) for event in texts] == [beginnings[event["run_id"]] for event in texts]
+    assert all(told["tags"] == ["quick"] and told["parent_ids"] for told in beginnings.values())
+
+
+def test_events_around_events_are_told_of_the_same_text() -> None:
+    """A chain that streams the recipe's events may itself be streamed."""
+    inner, outer = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+
+    async def cooking(url: str) -> None:
+        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+
+            async def whole(asked: dict[str, Any], config: RunnableConfig) -> None:
+                async for event in models.recipe.astream_events(asked, config, version="v2"):
+                    inner.update(_new_text(event))
+
+            async for event in RunnableLambda(whole).astream_events(ASKED, version="v2"):
+                outer.update(_new_text(event))
+
+    with provider() as scripted:
+        run(cooking(scripted.url))
+    assert len({run_id for run_id, _ in inner}) == 6
+    assert inner == outer
+
+
 def test_of_a_proposal_handlers_are_told_recipe_by_recipe() -> None:
     """Of its first token, too, by which it is known to have begun; of nothing twice, and all of it in the end."""
     letters = json.dumps(RECIPES)
@@ -105,6 +147,14 @@ def _told_of_proposal(script: Script) -> list[str]:
     with provider({"proposal": script}) as scripted:
         run(proposing(scripted.url))
     return told
+
+
+def _run_of(event: Any) -> dict[str, Any]:
+    return {field: event[field] for field in ("name", "tags", "metadata", "parent_ids")}
+
+
+def _new_text(event: Any) -> list[tuple[str, str]]:
+    return [(event["run_id"], event["data"]["chunk"].content)] if event["event"] == "on_chat_model_stream" else []
 
 
 def _text_of(event: Any, step: str) -> list[str]:
