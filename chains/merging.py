@@ -23,39 +23,27 @@ DONE = b"[DONE]"
 class PieceDecoder:
     """Reads the body of a streamed answer, in whatever blocks it comes: texts that came together are one piece.
 
-    `ended` tells whether its last event has come.
+    `ended` tells whether its last event has come, `failure` what the provider told of, or what can't be read.
     """
 
     def __init__(self) -> None:
         self._events, self.ended = EventDecoder(), False
+        self.failure: ValueError | None = None
 
-    def feed(self, block: bytes) -> Iterator[Piece]:
-        """The pieces that are complete with this block, in order.
-
-        Raises `ValueError`, behind the text before it, where the provider tells of a failure, and for what can't be
-        read.
-        """
-        events = self._events.feed(block)
-        self.ended = DONE in events
-        pieces, failure = _read(events)
-        yield from merged(pieces) if len(pieces) > 1 else pieces
-        if failure:
-            raise failure
-
-
-def _read(events: Iterable[bytes]) -> tuple[list[Piece], Exception | None]:
-    """The pieces before the end or the failure, and the failure."""
-    pieces: list[Piece] = []
-    try:
-        for event in events:
-            if event == DONE:
-                break
-            pieces.append(_piece(event))
-    except ValueError as failure:
-        return pieces, failure
-    except (AttributeError, TypeError, LookupError, RecursionError):
-        return pieces, ValueError("this is not of a chunk's form")
-    return pieces, None
+    def feed(self, block: bytes) -> list[Piece]:
+        """The pieces that are complete with this block, in order, those before a failure."""
+        pieces: list[Piece] = []
+        try:
+            for event in self._events.feed(block):
+                if event == DONE:
+                    self.ended = True
+                    break
+                pieces.append(_piece(event))
+        except ValueError as failure:
+            self.failure = failure
+        except (AttributeError, TypeError, LookupError, RecursionError):
+            self.failure = ValueError("this is not of a chunk's form")
+        return [*merged(pieces)] if len(pieces) > 1 else pieces
 
 
 def _piece(event: bytes) -> Piece:

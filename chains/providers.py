@@ -141,6 +141,8 @@ class ProviderChat(ChatOpenAI):
                     for piece in decoder.feed(block):
                         within_s = heard.add(piece) or within_s
                         yield piece
+                    if decoder.failure:
+                        raise decoder.failure
                     patience.read_on(within_s)
         except (aiohttp.ClientError, OSError) as error:  # one of them is a `TimeoutError`
             if not (heard.is_answer and heard.reason):  # else only the number of tokens is lost
