@@ -76,7 +76,9 @@ def _shares(file: Path, kernel: float) -> Profile:
 
 
 def _place(frame: str) -> tuple[str, str]:
-    """The library and the function of `function (package/module.py)`."""
+    """The library and the function of `function (package/module.py)`. None is there where py-spy was too late."""
+    if not frame:
+        return "unread", "unread"
     function, _, file = frame.removesuffix(")").rpartition(" (")
     if file == "app/loop.py":  # nothing of Python runs below the loop
         return "uvloop", LOOP
