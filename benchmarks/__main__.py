@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
 async def measure_all() -> None:
     began = time.perf_counter()
     with all_processes() as (provider, servers):
-        profiled = await profile(provider)  # first, for it may not be let in
+        profiled = await profiled_text(provider)
         idle_mb = await warm_up(servers, provider)
         timelines = await measured_timelines(servers, provider)
         results = await measured_cells(CELLS, servers, provider)
@@ -60,7 +60,14 @@ async def measure_some(cells: Sequence[Cell], names: Sequence[str], others: Sequ
             timelines = await measured_timelines(servers, provider)
             show(schedule_text(timelines), targets_table(schedule_rows(timelines)))
         if "profile" in others:
-            show(profile_tables(await profile(provider)))
+            show(await profiled_text(provider))
+
+
+async def profiled_text(provider: Process) -> str:
+    try:
+        return profile_tables(await profile(provider))
+    except RuntimeError as failure:
+        return f"Not measured: {failure}\n"
 
 
 async def measured_cells(cells: Sequence[Cell], servers: dict[str, Process], provider: Process) -> Results:

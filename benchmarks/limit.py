@@ -19,8 +19,8 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from benchmarks.floor import START, Floor, emit
 from benchmarks.wire import fragment
-from chains.providers import text_chunk
 from chains.schema import Step
+from chains.telling import text_chunk
 
 _callbacks: ContextVar[AsyncCallbackManager] = ContextVar("callbacks")
 

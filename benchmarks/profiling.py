@@ -51,15 +51,17 @@ def _sampled(pid: int, file: Path) -> Iterator[None]:
     # a pause for each sample would count for whatever calls the system, behind which it takes effect
     options = ["--nonblocking", "--format", "raw", "--nolineno", "--output", str(file)]
     with subprocess.Popen([*spy, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as sampler:  # noqa: S603
-        assert sampler.stdout  # noqa: S101  it is a pipe
-        told = sampler.stdout.readline()
-        if "Sampling" not in told:
-            raise RuntimeError(f"py-spy can't look into the server (on Linux root can, or ptrace_scope 0): {told}")
         try:
+            assert sampler.stdout  # noqa: S101  it is a pipe
+            if "Sampling" not in (told := sampler.stdout.readline()):
+                raise RuntimeError(f"py-spy can't look into the server (on Linux root can, or ptrace_scope 0): {told}")
             yield
-        finally:
             sampler.send_signal(signal.SIGINT)
-            sampler.communicate(timeout=30)
+            told, _ = sampler.communicate(timeout=30)
+            if sampler.returncode:
+                raise RuntimeError(f"py-spy failed: {told}")
+        finally:
+            sampler.kill()
 
 
 def _shares(file: Path, kernel: float) -> Profile:

@@ -54,9 +54,7 @@ in, for which the C code and the system's calls count that it makes.
 """
 
 
-def report(
-    results: Results, timelines: Timelines, profile: Profile, idle_mb: Mapping[str, float], minutes: float
-) -> str:
+def report(results: Results, timelines: Timelines, profiled: str, idle_mb: Mapping[str, float], minutes: float) -> str:
     rows = [*cpu_rows(results), *crowd_rows(results, idle_mb), *schedule_rows(timelines)]
     return "\n".join((
         HEAD,
@@ -65,7 +63,7 @@ def report(
         "## What one worker carries\n", CARRIED, carried(results),
         "## Every cell\n", cells_table(results, idle_mb),
         "## The schedule\n", "![Both schedules, one above the other](schedule.png)\n", schedule_text(timelines),
-        "## Where ours spends its time\n", PROFILED, profile_tables(profile),
+        "## Where ours spends its time\n", PROFILED, profiled,
         "## The machine\n", f"{machine()}\n\nThe run took {minutes:.0f} minutes.\n",
     ))  # fmt: skip
 

@@ -35,7 +35,8 @@ from langchain_core.runnables.utils import accepts_config
 from langchain_core.utils.utils import LC_ID_PREFIX
 from typing_extensions import override
 
-from chains.providers import ProviderChat, waits_for_nothing
+from chains.providers import ProviderChat
+from chains.telling import waits_for_nothing
 
 Step = Runnable[Any, Any]
 Run = AsyncCallbackManagerForChainRun | AsyncCallbackManagerForLLMRun

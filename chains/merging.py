@@ -8,7 +8,7 @@ orjson's dict and a look through it, 6 % of a token there.
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import orjson
@@ -23,34 +23,39 @@ DONE = b"[DONE]"
 class PieceDecoder:
     """Reads the body of a streamed answer, in whatever blocks it comes: texts that came together are one piece.
 
-    `ended` tells whether its last event has come, `failure` what the provider told of, or what can't be read.
+    `ended` tells whether its last event has come.
     """
 
     def __init__(self) -> None:
         self._events, self.ended = EventDecoder(), False
-        self.failure: ValueError | None = None
 
-    def feed(self, block: bytes) -> list[Piece]:
-        """The pieces that are complete with this block, in order, those before a failure."""
+    def feed(self, block: bytes) -> tuple[list[Piece], ValueError | None]:
+        """The pieces that are complete with this block, in order, and the failure behind them.
+
+        It is there where the provider tells of one, and for what can't be read.
+        """
         pieces: list[Piece] = []
+        failure = None
         try:
             for event in self._events.feed(block):
                 if event == DONE:
                     self.ended = True
                     break
                 pieces.append(_piece(event))
-        except ValueError as failure:
-            self.failure = failure
+        except ValueError as error:
+            failure = error
         except (AttributeError, TypeError, LookupError, RecursionError):
-            self.failure = ValueError("this is not of a chunk's form")
-        return [*merged(pieces)] if len(pieces) > 1 else pieces
+            failure = ValueError("this is not of a chunk's form")
+        return [*merged(pieces)] if len(pieces) > 1 else pieces, failure
 
 
 def _piece(event: bytes) -> Piece:
     try:
         return _read_text(event).choices[0].delta.content
-    except msgspec.DecodeError:  # it is more than text
-        return _checked(_loads(event))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    # not within the `except`: what is raised there has the provider's words in its context
+    return _checked(_loads(event))
 
 
 class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -60,12 +65,12 @@ class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 class _Choice(msgspec.Struct, gc=False):
     delta: _Delta
-    finish_reason: None = None
+    finish_reason: Literal[""] | None = None  # some send an empty one with each chunk
     logprobs: None = None
 
 
 class _TextOnly(msgspec.Struct, gc=False):
-    """A chunk that holds one choice's text and nothing else that is looked for."""
+    """A chunk that holds one choice's text and nothing else that is looked for. Any other takes 3 µs longer to read."""
 
     choices: tuple[_Choice]
     usage: None = None

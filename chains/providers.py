@@ -7,20 +7,18 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from time import monotonic
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 import aiohttp
 import httpx2
-from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManagerForLLMRun, BaseCallbackHandler
-from langchain_core.callbacks.manager import ahandle_event
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import ConfigurableField, Runnable
-from langchain_core.tracers._streaming import _StreamingCallbackHandler  # pyright: ignore[reportPrivateUsage]
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 from typing_extensions import override
 
 from chains.deadline import Patience
@@ -40,13 +38,12 @@ from chains.pacing import Health, RequestsPerMinute
 from chains.registry import Preferred, Registry
 from chains.schema import Step
 from chains.streaming import CUT_OFF
+from chains.telling import generation_of, tell, text_chunk
 from chains.transport import CONNECT_S, Endpoint, drain
 
 logger = logging.getLogger(__name__)
 
 BEHIND_END_S = 1.0  # for the number of tokens, which comes behind the reason of the end
-
-ASTREAM_EVENTS = "langchain_core.tracers.event_stream"  # where its handler is from
 
 MODEL_FIELD = ConfigurableField(
     id="model", name="Model", description="A model of the registry, or the one that the settings chose for the step."
@@ -99,13 +96,19 @@ class ProviderChat(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         pieces: list[Piece] = []
-        async with aclosing(self._answer(messages, stop, **kwargs)) as answer:
-            run = run_manager or AsyncCallbackManagerForLLMRun.get_noop_manager()
-            await _tell(run, self._to_tell(answer, pieces))
+        run = run_manager or AsyncCallbackManagerForLLMRun.get_noop_manager()
+        async with (
+            aclosing(self._answer(messages, stop, **kwargs)) as answer,
+            aclosing(self._to_tell(answer, pieces)) as chunks,
+        ):
+            await tell(run, chunks)
         return generate_from_stream(filter(None, map(self._generation, merged(pieces))))
 
     async def _to_tell(self, answer: AsyncIterator[Piece], pieces: list[Piece]) -> AsyncGenerator[AIMessageChunk]:
-        """The text of the answer, as often as handlers are to be told of it. Its pieces are added to `pieces`."""
+        """The text of the answer, as often as handlers are to be told of it. Its pieces are added to `pieces`.
+
+        What is held for `told_at` is told when the answer breaks off, but not when the call is cancelled.
+        """
         untold, has_begun = "", False
         try:
             async for piece in answer:
@@ -138,11 +141,12 @@ class ProviderChat(ChatOpenAI):
             async with self._asked(payload) as patience:
                 while not decoder.ended and (block := await patience.body.readany()):
                     patience.is_reading, within_s = False, None
-                    for piece in decoder.feed(block):
+                    pieces, broken = decoder.feed(block)
+                    for piece in pieces:
                         within_s = heard.add(piece) or within_s
                         yield piece
-                    if decoder.failure:
-                        raise decoder.failure
+                    if broken:
+                        raise broken
                     patience.read_on(within_s)
         except (aiohttp.ClientError, OSError) as error:  # one of them is a `TimeoutError`
             if not (heard.is_answer and heard.reason):  # else only the number of tokens is lost
@@ -177,7 +181,7 @@ class ProviderChat(ChatOpenAI):
 
     def _generation(self, piece: Piece) -> ChatGenerationChunk | None:
         if isinstance(piece, str):
-            return _generated(text_chunk(piece))
+            return generation_of(text_chunk(piece))
         try:
             return self._convert_chunk_to_generation_chunk(piece, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:  # it may repeat what it could not read  # noqa: BLE001
@@ -226,79 +230,6 @@ class _Heard:
             self.reason = reason
             return BEHIND_END_S
         return self.next_token_s if is_progress(piece) else None
-
-
-def text_chunk(text: str) -> AIMessageChunk:
-    """`AIMessageChunk(content=text)`, unvalidated, for it is made for each token.
-
-    It takes 2 µs, not 8, of which pydantic's `model_construct` saves nothing, and its `model_copy` half as much.
-    """
-    chunk = AIMessageChunk.__new__(AIMessageChunk)
-    fields: dict[str, Any] = {
-        **_SILENCE,
-        "content": text,
-        "additional_kwargs": {},  # this and the next are not silence's own, which would be everybody's
-        "response_metadata": {},
-        "tool_calls": [],
-        "invalid_tool_calls": [],
-        "tool_call_chunks": [],
-    }
-    _fill(chunk, fields, {"content"}, {})
-    return chunk
-
-
-def _generated(chunk: AIMessageChunk) -> ChatGenerationChunk:
-    """`ChatGenerationChunk(message=chunk)`, unvalidated."""
-    generated = ChatGenerationChunk.__new__(ChatGenerationChunk)
-    _fill(generated, {**_SILENT, "text": chunk.content, "message": chunk}, {"message", "text"}, None)
-    return generated
-
-
-_SILENCE = AIMessageChunk(content="").__dict__
-_SILENT = ChatGenerationChunk(message=AIMessageChunk(content="")).__dict__
-
-
-def _fill(model: BaseModel, fields: dict[str, Any], given: set[str], extra: dict[str, Any] | None) -> None:
-    """What pydantic does behind a validation."""
-    object.__setattr__(model, "__dict__", fields)
-    object.__setattr__(model, "__pydantic_fields_set__", given)
-    object.__setattr__(model, "__pydantic_extra__", extra)
-    object.__setattr__(model, "__pydantic_private__", None)
-
-
-def waits_for_nothing(handler: BaseCallbackHandler) -> TypeGuard[AsyncCallbackHandler]:
-    """Whether it is ours or that of `astream_events`, which neither wait nor fail and are told of everything."""
-    return _makes_events(handler) or (
-        type(handler).__module__.startswith("chains.") and isinstance(handler, AsyncCallbackHandler)
-    )
-
-
-def _makes_events(handler: BaseCallbackHandler) -> TypeGuard[_StreamingCallbackHandler[AIMessageChunk]]:
-    return type(handler).__module__ == ASTREAM_EVENTS
-
-
-async def _tell(run: AsyncCallbackManagerForLLMRun, chunks: AsyncIterator[AIMessageChunk]) -> None:
-    """Tells the handlers of each chunk.
-
-    That of `astream_events` taps them, as it does the stream of a chain: it puts together once what its events share,
-    where told of a token it does for each, and writes out the ids of all runs above: an eighth of a token's CPU.
-    """
-    for handler in filter(_makes_events, run.handlers):
-        chunks = handler.tap_output_aiter(run.run_id, chunks)
-    others = [handler for handler in run.handlers if not _makes_events(handler)]
-    async for chunk in chunks:
-        for handler in others:
-            await _tell_one(handler, run, chunk)
-
-
-async def _tell_one(handler: BaseCallbackHandler, run: AsyncCallbackManagerForLLMRun, chunk: AIMessageChunk) -> None:
-    """Tells a handler of new text: one that waits for nothing without LangChain's look at it."""
-    about: dict[str, Any] = {"run_id": run.run_id, "parent_run_id": run.parent_run_id, "tags": run.tags}
-    text, generated = str(chunk.content), _generated(chunk)
-    if waits_for_nothing(handler):
-        await handler.on_llm_new_token(text, chunk=generated, **about)
-    else:
-        await ahandle_event([handler], "on_llm_new_token", "ignore_llm", text, chunk=generated, **about)
 
 
 @dataclass(frozen=True)

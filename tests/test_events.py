@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from typing import Any
+from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -13,7 +14,7 @@ from typing_extensions import override
 from app.main import kitchen
 from app.settings import Settings
 from chains.attempts import MOST
-from tests.servers import RECIPES, Finish, Script, apart, provider, run
+from tests.servers import RECIPES, Finish, Gate, Script, apart, provider, run
 
 ASKED = {"ingredients_on_hand": "beef, onions", "prep_time": 30}
 
@@ -117,6 +118,29 @@ def test_events_around_events_are_told_of_the_same_text() -> None:
         run(cooking(scripted.url))
     assert len({run_id for run_id, _ in inner}) == 6
     assert inner == outer
+
+
+def test_calls_of_one_id_are_answered_whole() -> None:
+    """Though LangChain's tap lets go of a second one that is told of when the first has ended."""
+    gate = Gate()
+
+    async def answers(url: str) -> list[str]:
+        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+
+            async def twice(asked: Any, config: RunnableConfig) -> list[str]:
+                alike: RunnableConfig = {**config, "run_id": uuid4()}
+                second = asyncio.create_task(models.chosen["intro"].ainvoke("Introduce it.", alike))
+                while not scripted.calls:  # noqa: ASYNC110  they belong to another thread's loop
+                    await asyncio.sleep(0.002)
+                first = await models.chosen["intro"].ainvoke("Introduce it.", alike)
+                gate.open()
+                return [first.text, (await second).text]
+
+            events = [event async for event in RunnableLambda(twice).astream_events("", version="v2")]
+            return events[-1]["data"]["output"]
+
+    with provider({"completion": [[gate, *apart("Slow ", "but ", "whole.")], ["Quick."]]}) as scripted:
+        assert run(answers(scripted.url)) == ["Quick.", "Slow but whole."]
 
 
 def test_of_a_proposal_handlers_are_told_recipe_by_recipe() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai import AsyncOpenAI, AsyncStream
 
-from chains.merging import LONGEST_EVENT, Chunk, EventDecoder, Piece, PieceDecoder, merged
+from chains.merging import LONGEST_EVENT, Chunk, EventDecoder, Piece, PieceDecoder, content_of, merged
 from tests.servers import run
 
 TEXT = st.text(max_size=6) | st.sampled_from(["소고기", "🥘", "\r\n", "data: x\n\n", '"}', "\u2028"])
@@ -31,6 +31,7 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 CHUNKS = st.one_of(
     TEXT.map(lambda text: chunk({"content": text})),
     TEXT.map(lambda text: chunk({"role": "assistant", "content": text})),
+    TEXT.map(lambda text: chunk({"content": text}, "")),
     TEXT.map(lambda text: chunk({"content": text}, "length")),
     TEXT.map(lambda text: chunk({"content": text}, usage=USAGE)),
     TEXT.map(lambda text: chunk({"content": None, "reasoning": text})),
@@ -51,7 +52,13 @@ def streams(draw: st.DrawFn) -> tuple[list[Chunk], bytes]:
     return chunks, text.encode()
 
 
-FAILURES = ['{"error": {"message": "sk-canary"}}', '{"x_groq": {"error": "sk-canary"}}', "[1]", "{"]
+FAILURES = [
+    '{"error": {"message": "sk-canary"}}',
+    '{"x_groq": {"error": "sk-canary"}}',
+    '{"choices": [{"delta": {"sk-canary": 1, "content": 5}}]}',
+    "[1]",
+    "{",
+]
 
 
 @st.composite
@@ -90,9 +97,10 @@ def ours(*blocks: bytes) -> list[Piece]:
 def _fed(blocks: Iterable[bytes]) -> Iterator[Piece]:
     decoder = PieceDecoder()
     for block in blocks:
-        yield from decoder.feed(block)
-        if decoder.failure:
-            raise decoder.failure
+        pieces, failure = decoder.feed(block)
+        yield from pieces
+        if failure:
+            raise failure
 
 
 async def _each(blocks: Iterable[bytes]) -> AsyncIterator[bytes]:
@@ -153,16 +161,26 @@ def test_what_came_together_is_one_chunk() -> None:
     tokens = [f"data: {json.dumps(chunk({'content': str(n)}))}\n\n".encode() for n in range(10)]
     assert ours(b"".join(tokens)) == ["0123456789"]
     assert ours(*tokens) == list("0123456789")
+    no_reason = b'"finish_reason": null', b'"finish_reason": ""'
+    assert ours(b"".join(tokens).replace(*no_reason)) == ["0123456789"]
+
+
+@pytest.mark.parametrize("half", [b"\\ud83d", b"\xed\xa0\xbd"])
+def test_half_an_emoji_becomes_question_marks(half: bytes) -> None:
+    """Whether JSON escapes it or not; the text around it stays."""
+    [piece] = ours(b'data: {"choices": [{"delta": {"content": "Hot' + half + b'!"}}]}\n\n')
+    text = piece if isinstance(piece, str) else content_of(piece)
+    assert text.replace("?", "") == "Hot!" != text
 
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failure_comes_behind_the_text_before_it(failure: str) -> None:
     """Also where both are in one read; and it repeats nothing of what the provider said."""
     body = f"data: {json.dumps(chunk({'content': 'beef'}))}\n\ndata: {failure}\n\n".encode()
-    decoder = PieceDecoder()
-    assert decoder.feed(body) == ["beef"]
-    assert decoder.failure
-    assert "canary" not in str(decoder.failure)
+    pieces, failed = PieceDecoder().feed(body)
+    assert pieces == ["beef"]
+    assert failed
+    assert "canary" not in f"{failed!r} {failed.__context__!r}"
 
 
 def test_an_event_without_an_end_is_not_read_for_ever() -> None:
