@@ -47,7 +47,8 @@ soak: $(VENV)/.for-checking
 	$(BIN)/python -m benchmarks.soak
 
 # pins every version; the file holds no registry's address
-lock: $(VENV)/.for-checking
+# it needs no installed project: what is pinned may no longer fit what pyproject.toml asks for
+lock: | $(VENV)/.made
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || uv pip install --quiet --python $(BIN)/python pip
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-header --no-annotate \
