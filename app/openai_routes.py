@@ -183,7 +183,8 @@ def _asked(body: ChatRequest) -> RecipeRequest:
         return request_in(said[-1])
     except ValidationError as error:
         problem = error.errors()[0]
-        field = {"ingredientsOnHand": "ingredients", "prepTime": "time"}[str(problem["loc"][0])]
+        name = str(problem["loc"][0])
+        field = {"ingredientsOnHand": "ingredients", "prepTime": "time"}.get(name, name)
         wrong = problem["msg"].removeprefix("Value error, ")
         raise ApiError(400, f"{field}: {wrong}. {HOW_TO_ASK}", "messages", "invalid_value") from None
 

@@ -1,10 +1,19 @@
 """The values that pass between the chain and whoever reads it: pure and frozen. Identity is a storage concern."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, cast, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 Language = Literal["en", "ko"]
 Part = Literal["alternates", "ingredients", "intro", "nutrition", "sides", "steps"]
@@ -20,10 +29,25 @@ def valid(text: str) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def _has_a_letter(text: str) -> str:
-    if not any(character.isalpha() for character in text):
+# A syllable or an ideograph can be a whole word (무, 굴, 肉); of other letters a word needs two (ox).
+_WORD = re.compile(r"[가-힣\u3040-\u30ff\u3400-\u9fff]|[^\W\d_][\u0300-\u036f]*[^\W\d_]")
+
+
+def _has_a_word(text: str) -> str:
+    if not _WORD.search(text):
         raise ValueError("name at least one ingredient in letters")
     return text
+
+
+def _joined(value: object) -> object:
+    """A list of strings as one text; any other value as it is."""
+    if not isinstance(value, list):
+        return value
+    texts = [each.strip() for each in cast(list[object], value) if isinstance(each, str)]
+    return ", ".join(filter(None, texts)) if len(texts) == len(cast(list[object], value)) else cast(object, value)
+
+
+Wishes = Annotated[str, BeforeValidator(_joined), StringConstraints(strip_whitespace=True, max_length=300)]
 
 
 class RecipeRequest(BaseModel):
@@ -33,12 +57,12 @@ class RecipeRequest(BaseModel):
 
     ingredients_on_hand: Annotated[
         str,
-        StringConstraints(strip_whitespace=True, min_length=3, max_length=2000),
-        AfterValidator(_has_a_letter),
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
+        AfterValidator(_has_a_word),
     ] = Field(
         alias="ingredientsOnHand",
         title="Ingredients on hand",
-        description="What is in the kitchen, in English or Korean: 3 to 2,000 characters with at least one letter, "
+        description="What is in the kitchen, in English or Korean: up to 2,000 characters with at least one word, "
         "for example: beef flank, onions, peppers.",
     )
     prep_time: int = Field(
@@ -51,6 +75,24 @@ class RecipeRequest(BaseModel):
     )
     language: Language = Field(
         default="en", title="Language", description="The recipe's language: en for English or ko for Korean."
+    )
+    diet: Wishes = Field(
+        default="",
+        title="Diet",
+        description="A diet that every part has to keep, or several, with commas between: up to 300 characters, "
+        "for example: vegan, halal.",
+    )
+    avoid: Wishes = Field(
+        default="",
+        title="Allergies and what to avoid",
+        description="Foods that no part may use, with commas between: up to 300 characters, such as peanuts, milk.",
+    )
+    servings: int = Field(
+        default=2,
+        ge=1,
+        le=20,
+        title="Servings",
+        description="For how many people the amounts are: a whole number, 1 to 20.",
     )
     # a factory and a schema of its own, for LangServe's playground knows no null, neither as type nor as default
     seed: Annotated[

@@ -153,7 +153,7 @@ def test_generate_reports_what_failed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["generate", "ab"], "INGREDIENTS"),
+        (["generate", "a"], "INGREDIENTS"),
         (["generate", "beef", "--minutes", "3"], "--minutes"),
         (["generate", "beef", "--lang", "fr"], "--lang"),
         (["serve", "--port", "99999"], "--port"),

@@ -8,6 +8,9 @@ const generate = document.getElementById("generate");
 const stop = document.getElementById("stop");
 const reason = document.getElementById("reason");
 
+// As the server counts: a syllable or an ideograph can be a whole word (무, 굴), of other letters a word needs two (ox).
+const WORD = /[가-힣\u3040-\u30ff\u3400-\u9fff]|\p{L}[\u0300-\u036f]*\p{L}/u;
+
 export function request() {
   return { ingredientsOnHand: ingredientsOnHand.value.trim(), prepTime: Number(prepTime.value), language: language.value };
 }
@@ -16,9 +19,9 @@ export function request() {
 function objection() {
   const typed = ingredientsOnHand.value.trim();
   const length = [...typed].length; // code points, as the server counts them
-  if (length < 3) return ["reason_short"];
+  if (!length) return ["reason_short"];
   if (length > 2000) return ["reason_long", { n: length }];
-  if (!/\p{L}/u.test(typed)) return ["reason_letters"];
+  if (!WORD.test(typed)) return ["reason_letters"];
 }
 
 export function ready() {

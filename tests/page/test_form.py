@@ -227,7 +227,8 @@ def test_the_standin_says_what_it_is(kitchen: Page, cooks: Cooks) -> None:
 @pytest.mark.parametrize(
     ("typed", "reason"),
     [
-        ("  ab  ", "Name at least one ingredient."),
+        ("  ", "Name at least one ingredient."),
+        (" a, ㅁ ", "Name the ingredients in words."),
         ("123, 45", "Name the ingredients in words."),
         ("x" * 2001, "Keep it within 2,000 characters; this is 2,001."),
     ],
@@ -240,9 +241,9 @@ def test_generate_is_disabled_for_a_reason(kitchen: Page, typed: str, reason: st
     expect(kitchen.locator("textarea")).to_have_accessible_description(reason)
 
 
-@pytest.mark.parametrize("typed", ["egg", "밥과김", "🍋" * 1000 + "x" * 1000])
-def test_generate_is_enabled_for_anything_with_letters(kitchen: Page, typed: str) -> None:
-    """Three letters of any script suffice, and 2,000 characters are counted as the server counts them."""
+@pytest.mark.parametrize("typed", ["egg", "ox", "무", "굴", "밥과김", "🍋" * 1000 + "x" * 1000])
+def test_generate_is_enabled_for_anything_with_a_word(kitchen: Page, typed: str) -> None:
+    """One syllable or two letters are a word, and 2,000 characters are counted as the server counts them."""
     kitchen.locator("textarea").fill(typed)
     expect(kitchen.locator("#generate")).to_be_enabled()
 
