@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 GRACE_S = 1.5  # for requests to come to an end by themselves
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -73,14 +73,40 @@ class Closing:
 class Connection:
     """A request's connection, which can be broken off: neither ASGI nor Uvicorn offers that.
 
-    An answer that is not at its end is then seen not to be, and what waits to be sent is dropped. Where the server is
-    another than Uvicorn, it does nothing.
+    An answer that is not at its end is then seen not to be, and what waits to be sent is dropped. A client that blocks
+    `send` for `send_timeout_s` seconds is cut off in this way. With a server other than Uvicorn nothing is broken off.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        """What the server gave to the outermost application. To send a frame by it skips all layers of middleware."""
-        self._receive, self.send = receive, send
+    def __init__(self, receive: Receive, send: Send, closing: Closing, send_timeout_s: float) -> None:
+        """Takes what the server gave to the outermost application: its `send` skips all layers of middleware."""
+        self._receive, self._server_send, self._send_timeout_s = receive, send, send_timeout_s
+        self.closing = closing
         self._cycle: Any = getattr(receive, "__self__", None)  # Uvicorn's request and answer
+        self._loop = asyncio.get_running_loop()
+        self._blocked_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.send: Send = self._timed_send
+
+    async def _timed_send(self, message: Message) -> None:
+        self._blocked_since = self._loop.time()
+        if not self._timer:
+            self._check()
+        await self._server_send(message)
+        self._blocked_since = None
+
+    def _check(self) -> None:
+        """Looks for a send that blocks. One timer serves all sends, because a timer for each would cost more."""
+        now = self._loop.time()
+        since = self._blocked_since or now
+        if now - since >= self._send_timeout_s:
+            self.abort()
+        else:
+            self._timer = self._loop.call_at(since + self._send_timeout_s, self._check)
+
+    def close(self) -> None:
+        """Stops the timer."""
+        if self._timer:
+            self._timer.cancel()
 
     @property
     def is_answered(self) -> bool:
@@ -101,27 +127,28 @@ class Connection:
 
 
 class ClosingRequests:
-    """Lets go of the requests that are still under way a moment after closing began.
+    """Lets go of the requests that are still under way a moment after closing began, and of clients that don't read.
 
     `scope["connection"]` is each one's.
     """
 
-    def __init__(self, app: ASGIApp, closing: Closing) -> None:
-        self._app, self._closing = app, closing
+    def __init__(self, app: ASGIApp, closing: Closing, send_timeout_s: float) -> None:
+        self._app, self._closing, self._send_timeout_s = app, closing, send_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        connection = Connection(receive, send)
+        connection = Connection(receive, send, self._closing, self._send_timeout_s)
         request = _Request(connection)
         try:
             with self._closing.telling(request.end_soon):
-                await self._app({**scope, "connection": connection}, receive, send)
+                await self._app({**scope, "connection": connection}, receive, connection.send)
         except asyncio.CancelledError:
             if not request.is_let_go:
                 raise
         finally:
             request.done()
+            connection.close()
         if self._closing.has_begun and not connection.is_answered:
             await connection.aborted()
         return None

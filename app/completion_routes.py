@@ -8,18 +8,18 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from sse_starlette import EventSourceResponse
 from starlette.types import Send
 from typing_extensions import override
 
 from app.disconnect import unless_gone
+from app.event_source import EventSource
 from app.refusals import BadInput
 from chains.completion import astream_completion, check_window
 from chains.errors import PromptTooLong, SizzleError
 from chains.providers import ProviderChat
 from chains.schema import CompletionRequest
 
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+HEADERS = {"X-Content-Type-Options": "nosniff"}
 LAST_WORDS_S = 0.3  # a browser drops what it has not read when the connection breaks
 DONE = b"data: [DONE]\n\n"
 
@@ -31,18 +31,32 @@ async def completion(asked: Annotated[CompletionRequest, Query()], request: Requ
     """Streams the answer as plain text, or, where `text/event-stream` is accepted, as `data: {"response": "…"}`."""
     pieces = astream_completion(_model(request.app.state.models.completing, asked), asked)
     if "text/event-stream" in request.headers.get("accept", ""):
-        return EventSourceResponse(_events(pieces), sep="\n", ping=request.app.state.keep_alive_s)
+        return EventSource(_events(pieces), keep_alive_s=request.app.state.keep_alive_s)
     first = await unless_gone(request, anext(pieces, ""))  # so that what fails at once is a 502
-    return PlainTextStream(_rest(first, pieces), media_type="text/plain", headers=HEADERS)
+    return PlainTextStream(_rest(first, pieces))
+
+
+@router.head("/completion", include_in_schema=False)
+async def completion_head(asked: Annotated[CompletionRequest, Query()], request: Request) -> Response:
+    """What the answer to a GET would be like; no model is called."""
+    _model(request.app.state.models.completing, asked)
+    is_event_stream = "text/event-stream" in request.headers.get("accept", "")
+    media_type = "text/event-stream" if is_event_stream else "text/plain"
+    return StreamingResponse(iter(()), media_type=media_type, headers=HEADERS)
 
 
 class PlainTextStream(StreamingResponse):
     """Text that says at its end if it was broken off, and then lacks the last chunk, so as not to pass for whole."""
 
+    def __init__(self, pieces: AsyncGenerator[str]) -> None:
+        super().__init__(pieces, media_type="text/plain", headers=HEADERS)
+        self._pieces = pieces
+
     @override
     async def stream_response(self, send: Send) -> None:
         try:
-            await super().stream_response(send)
+            async with aclosing(self._pieces):
+                await super().stream_response(send)
         except SizzleError as error:
             last_words = f"\n\n[{error}]".encode()
             await send({"type": "http.response.body", "body": last_words, "more_body": True})

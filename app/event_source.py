@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from app.closing import Closing
+from app.closing import Connection
 
 COMMENT = b": keep-alive\n\n"
 FAREWELL_S = 0.5  # for the last words to a reader when the server is being stopped
@@ -23,49 +23,44 @@ class _Why(Enum):
     """What ended a stream before its time."""
 
     GONE = auto()
-    BLOCKED = auto()
     CLOSING = auto()
 
 
 class EventSource(Response):
     """Streams the frames; where there are none for `keep_alive_s` seconds, a comment.
 
-    A reader who blocks a frame for `send_timeout_s` seconds is cut off. When the server is being stopped, the last that
-    is sent is the `farewell`; without one the reader is cut off, too, so that what came does not pass for whole.
-    However it ends, the frames are closed. It works within `ClosingRequests`, whose connection takes the frames.
+    When the server is being stopped, the last that is sent is the `farewell`; without one the reader is cut off, so
+    that what came does not pass for whole. However it ends, the frames are closed. It works within `ClosingRequests`,
+    whose connection takes the frames and cuts off a reader who blocks them.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(
-        self, frames: AsyncGenerator[bytes], closing: Closing, *, keep_alive_s: float, send_timeout_s: float,
-        farewell: bytes = b"",
-    ) -> None:  # fmt: skip
+    def __init__(self, frames: AsyncGenerator[bytes], *, keep_alive_s: float, farewell: bytes = b"") -> None:
         self.status_code, self.background = 200, None
-        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._frames, self._closing, self._farewell = frames, closing, farewell
-        self._keep_alive_s, self._send_timeout_s = keep_alive_s, send_timeout_s
+        self.init_headers()
+        self._frames, self._keep_alive_s, self._farewell = frames, keep_alive_s, farewell
         self._sent_at, self._is_sending = 0.0, False
         self._why: _Why | None = None
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._loop = receive, asyncio.get_running_loop()
-        self._send: Send = scope["connection"].send  # for the frames, which concern no middleware
+        self._connection: Connection = scope["connection"]
+        self._send = self._connection.send  # for the frames, which concern no middleware
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with aclosing(self._frames):
             if scope["method"] != "HEAD":
                 await self._stream()
-        await self._end(scope)
+        await self._end()
 
     async def _stream(self) -> None:
         """Has the frames sent, until there are no more or `_stop` is called."""
         self._sent_at = self._loop.time()
         self._sending = asyncio.create_task(self._say_all())
         listening = asyncio.create_task(self._listen())
-        self._watch()
         try:
-            with self._closing.telling(self._close):
+            with self._connection.closing.telling(self._close):
                 await self._sending
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -73,7 +68,6 @@ class EventSource(Response):
                 raise
         finally:
             listening.cancel()
-            self._timer.cancel()
 
     async def _say_all(self) -> None:
         # in a task of its own: the request's is thirty calls deep in middleware, through all of which each wait goes
@@ -99,15 +93,6 @@ class EventSource(Response):
     def _quiet_since(self) -> float:
         return self._loop.time() if self._is_sending else self._sent_at
 
-    def _watch(self) -> None:
-        """Looks for a send that blocks: one timer, armed anew when it has come and not with every send."""
-        now = self._loop.time()
-        since = self._sent_at if self._is_sending else now
-        if now - since >= self._send_timeout_s:
-            self._stop(_Why.BLOCKED)
-        else:
-            self._timer = self._loop.call_at(since + self._send_timeout_s, self._watch)
-
     def _close(self) -> None:
         self._stop(_Why.CLOSING)
 
@@ -116,13 +101,14 @@ class EventSource(Response):
         if not self._why and self._sending.cancel():
             self._why = why
 
-    async def _end(self, scope: Scope) -> None:
+    async def _end(self) -> None:
         """Tells the server that the answer is at its end, or, where it can't come to one, breaks it off."""
-        is_closing = self._why is _Why.CLOSING
-        if self._why is _Why.BLOCKED or (is_closing and not self._farewell):
-            return await scope["connection"].aborted()
-        try:  # the server sends nothing while the frame before waits for the reader, who has his time for that, too
-            async with asyncio.timeout(FAREWELL_S if is_closing else self._send_timeout_s):
-                await self._send({"type": "http.response.body", "body": self._farewell if is_closing else b""})
+        if self._why is not _Why.CLOSING:
+            return await self._send({"type": "http.response.body"})
+        if not self._farewell:
+            return await self._connection.aborted()
+        try:  # the server sends nothing while the frame before it waits for the reader
+            async with asyncio.timeout(FAREWELL_S):
+                await self._send({"type": "http.response.body", "body": self._farewell})
         except TimeoutError:
-            await scope["connection"].aborted()
+            await self._connection.aborted()

@@ -10,10 +10,10 @@ import orjson
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
-from sse_starlette import EventSourceResponse
 
 from app.broadcasts import Broadcast, Broadcasts, End, Piece, TooManyBroadcasts, now_ms
 from app.disconnect import unless_gone
+from app.event_source import EventSource
 from app.refusals import BadInput
 from app.routes import PAGE_HEADERS, WEB
 from app.traffic import Spent, Transport
@@ -95,7 +95,8 @@ async def poll(broadcast: Known, request: Request, after: After = 0, wait: bool 
     return Response(orjson.dumps(told), media_type="application/json", headers=NO_STORE)
 
 
-@router.get("/broadcasts/{name}/events", response_class=EventSourceResponse)
+@router.head("/broadcasts/{name}/events")
+@router.get("/broadcasts/{name}/events", response_class=EventSource)
 async def events(
     broadcast: Known, request: Request, after: After = 0, last_event_id: Annotated[int, Header(ge=0)] = 0
 ) -> Response:
@@ -104,7 +105,7 @@ async def events(
     after = last_event_id or after
     if broadcast.end and after > len(broadcast.pieces):
         return Response(status_code=204)
-    return EventSourceResponse(_events(broadcast, after), sep="\n", ping=request.app.state.keep_alive_s)
+    return EventSource(_events(broadcast, after), keep_alive_s=request.app.state.keep_alive_s)
 
 
 async def _events(broadcast: Broadcast, after: int) -> AsyncGenerator[bytes]:
@@ -126,7 +127,7 @@ async def socket(name: str, websocket: WebSocket, after: After = 0) -> None:
     await websocket.accept()
     if name not in broadcasts:  # said so late because a page is told nothing of a handshake that failed
         return await websocket.close(UNKNOWN, GONE)
-    with suppress(WebSocketDisconnect):
+    with suppress(WebSocketDisconnect, TimeoutError):
         await _send_all(broadcasts[name], websocket, after)
     return None
 
@@ -136,7 +137,8 @@ async def _send_all(broadcast: Broadcast, websocket: WebSocket, after: int) -> N
     async with aclosing(broadcast.follow(after)) as news:
         async for piece in news:
             message = {"end": piece} if isinstance(piece, End) else piece
-            await websocket.send_text(orjson.dumps(message).decode())
+            async with asyncio.timeout(websocket.app.state.send_timeout_s):
+                await websocket.send_text(orjson.dumps(message).decode())
     await websocket.close()
 
 

@@ -22,6 +22,7 @@ from app.closing import Closing, ClosingRequests
 from app.disconnect import gone
 from app.eventlog import EventLogError
 from app.eventlog.memory import MemoryEventLog
+from app.head import HeadAsGet
 from app.langserve_routes import Quiet, add_chain_routes
 from app.openai_routes import AS_SET, openai_app
 from app.refusals import BadInput, bad_input, failed_call
@@ -29,6 +30,7 @@ from app.routes import WEB
 from app.runs import RunRefusal, Runs
 from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
+from app.stream_headers import StreamHeaders
 from app.traffic import Metered
 from chains.errors import SizzleError
 from chains.pacing import Health
@@ -72,9 +74,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         expose_headers=["Location"],
     )
     app.add_middleware(Quiet)
+    app.add_middleware(StreamHeaders)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Metered, prefix="/examples/broadcasts/")
     # around all, for what limits the body hides the server behind it
-    app.middleware_stack = ClosingRequests(app.build_middleware_stack(), app.state.closing)
+    app.middleware_stack = ClosingRequests(app.build_middleware_stack(), app.state.closing, settings.send_timeout_s)
     return app
 
 

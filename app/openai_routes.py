@@ -17,11 +17,11 @@ from fastapi.responses import JSONResponse, Response
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from pydantic import BaseModel, Field, ValidationError
-from sse_starlette import EventSourceResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.disconnect import gone, unless_gone
+from app.event_source import EventSource
 from chains.completion import DEADLINE_S
 from chains.deadline import within
 from chains.errors import ProviderError, SizzleError
@@ -152,7 +152,7 @@ def openai_app(chain: RunnableLambda[Any, Any], owners: Mapping[str, str], keep_
             return JSONResponse(await unless_gone(request, _whole(answer)))
         pieces = answer.pieces()
         first = await unless_gone(request, anext(pieces))
-        return EventSourceResponse(_chunks(answer, first, pieces, body.wants_usage), sep="\n", ping=keep_alive_s)
+        return EventSource(_chunks(answer, first, pieces, body.wants_usage), keep_alive_s=keep_alive_s)
 
     for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
         app.add_exception_handler(error, _in_openais_form)

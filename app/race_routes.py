@@ -9,8 +9,8 @@ import orjson
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sse_starlette import EventSourceResponse
 
+from app.event_source import EventSource
 from app.refusals import BadInput
 from app.routes import PAGE_HEADERS, WEB
 from app.settings import STANDIN
@@ -107,16 +107,16 @@ async def who(
     return {"entrants": racing, "max_tokens": MAX_TOKENS, "standin": has_standin, "off": off}
 
 
-@router.post("/race", response_class=EventSourceResponse, dependencies=[Depends(_permitted)])
+@router.post("/race", response_class=EventSource, dependencies=[Depends(_permitted)])
 async def start(
     asked: Annotated[RaceRequest, Depends(_asked)],
     models: Annotated[Mapping[str, ProviderChat], Depends(_models)],
     _: Annotated[None, Depends(_alone)],
     request: Request,
-) -> EventSourceResponse:
+) -> EventSource:
     """Measures the models, and streams each call, round and result; `end`, always last, has the ranking."""
     racing = {name: models[name] for name in asked.models or models}
-    return EventSourceResponse(_events(racing, asked.rounds), sep="\n", ping=request.app.state.keep_alive_s)
+    return EventSource(_events(racing, asked.rounds), keep_alive_s=request.app.state.keep_alive_s)
 
 
 async def _events(racing: Mapping[str, ProviderChat], rounds: int) -> AsyncGenerator[bytes]:

@@ -68,7 +68,7 @@ async def _own_run(asked: RecipeRequest, runs: AllRuns) -> AsyncGenerator[UUID]:
 @router.post("/generate", response_class=EventSource)
 async def generate(run_id: Annotated[UUID, Depends(_own_run)], runs: AllRuns, request: Request) -> EventSource:
     """Streams a recipe as `data: <code>|<text>` events; named events tell how the run goes on."""
-    return _event_source(request, _wire1(runs, run_id))
+    return EventSource(_wire1(runs, run_id), keep_alive_s=request.app.state.keep_alive_s)
 
 
 @router.post("/runs", status_code=201)
@@ -101,7 +101,8 @@ async def events(
     """Streams the run's events from the first one on, or behind the one that `Last-Event-ID` names."""
     if await runs.is_read(run_id, last or EventId("", 0)):
         return Response(status_code=204)
-    return _event_source(request, _wire2(runs, run_id, last), FAREWELL)
+    frames = _wire2(runs, run_id, last)
+    return EventSource(frames, keep_alive_s=request.app.state.keep_alive_s, farewell=FAREWELL)
 
 
 @router.post("/runs/{run_id}/parts/{part}", status_code=202)
@@ -126,13 +127,6 @@ async def refused(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
 
 
-def _event_source(request: Request, frames: AsyncGenerator[bytes], farewell: bytes = b"") -> EventSource:
-    state = request.app.state
-    return EventSource(
-        frames, state.closing, keep_alive_s=state.keep_alive_s, send_timeout_s=state.send_timeout_s, farewell=farewell
-    )
-
-
 async def _wire1(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:
     wire = Wire1()
     async with aclosing(runs.follow(run_id)) as news:
@@ -142,9 +136,10 @@ async def _wire1(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:
 
 
 async def _wire2(runs: Runs, run_id: UUID, last: EventId | None) -> AsyncGenerator[bytes]:
-    yield RETRY
+    opening = RETRY  # in the block of the first event, because a block of its own is an empty event to some clients
     with suppress(EventLogError):  # it has expired at this very moment: who comes back is told so
         async with aclosing(runs.follow(run_id, last)) as news:
             async for events in news:
                 for piece in pieces(wire2, events):
-                    yield piece
+                    yield opening + piece
+                    opening = b""

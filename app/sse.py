@@ -25,8 +25,8 @@ CODES: dict[Part, str] = {
 
 FEW = 16  # events
 PIECE = 64 * 1024  # bytes that wait for one reader, beside those that the server and the system hold back
-RETRY = b"retry: 1000\n\n"
-FAREWELL = b": the server is being stopped\nretry: 2000\n\n"
+RETRY = b"retry: 1000\n"
+FAREWELL = b": the server is being stopped\nretry: 2000\n"  # a field counts at the end of its line, without a block
 NEW_PARAGRAPH = "⮑⮑"
 
 _REFERENCES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})

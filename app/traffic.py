@@ -4,6 +4,7 @@ Below them TCP and TLS add theirs, which no application sees. A WebSocket's mess
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
@@ -62,7 +63,11 @@ class Metered:
                 traffic.up += CLOSE + MASK  # the client's answer to it
             await send(message)
 
-        return await self._app({**scope, "traffic": traffic}, receive, count_and_send)
+        extended: Scope = {**scope, "traffic": traffic}
+        if "connection" in scope:  # whose frames skip this middleware
+            extended["connection"] = copy(scope["connection"])
+            extended["connection"].send = count_and_send
+        return await self._app(extended, receive, count_and_send)
 
 
 def _request_head(scope: Scope) -> int:

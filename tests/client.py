@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
-from app.sse import CODES
+from app.sse import CODES, RETRY
 
 ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": "45"}
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates, as each client else does, takes 40 ms
@@ -101,8 +101,6 @@ def follow(run: str, last: str = "", seen: Callable[[Told], None] = lambda _: No
         connect_sse(client, "GET", f"{run}/events", headers=headers) as sse,
     ):
         for event in sse.iter_sse():
-            if not event.data:  # which is no event, WHATWG HTML §9.2.6
-                continue
             events.append(Told(event.id, event.event, json.loads(event.data)))
             seen(events[-1])
     return events
@@ -117,7 +115,8 @@ def listening(address: str, **more: Any) -> Iterator[httpx.Response]:
 
 def decoded(body: bytes) -> list[Told]:
     """The events that are complete in what was received: those whose blank line has come."""
-    frames = [frame.split("\n") for frame in body[: body.rfind(b"\n\n") + 2].decode().split("\n\n") if "id: " in frame]
+    complete = body[: body.rfind(b"\n\n") + 2].decode().replace(RETRY.decode(), "")
+    frames = [frame.split("\n") for frame in complete.split("\n\n") if "id: " in frame]
     return [
         Told(place.removeprefix("id: "), name.removeprefix("event: "), json.loads(fields.removeprefix("data: ")))
         for place, name, fields in frames

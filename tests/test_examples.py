@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 
 from app import examples
 from app.broadcasts import Broadcast, Broadcasts, End
+from app.closing import Closing, ClosingRequests
 from app.main import kitchen
 from app.settings import Settings
 from app.traffic import Metered
@@ -97,6 +98,8 @@ def serve_broadcasts() -> Iterator[Callable[..., tuple[str, Provider]]]:
             app = FastAPI(lifespan=lifespan)
             app.include_router(examples.router)
             app.add_middleware(Metered, prefix="/examples/broadcasts/")
+            app.add_middleware(ClosingRequests, closing=Closing(), send_timeout_s=30)
+            app.state.keep_alive_s, app.state.send_timeout_s = 15, 30
             return stack.enter_context(serving(app)), scripted
 
         yield serve

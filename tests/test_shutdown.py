@@ -21,7 +21,7 @@ from tests.client import ASKED, NO_TLS, ask, decoded, start, wait_until
 from tests.servers import Gate, provider, run, serving
 
 SLOW = {"SIZZLE_STANDIN_TTFT_MS": "20", "SIZZLE_STANDIN_TOKENS_PER_S": "2"}
-FAREWELL = b": the server is being stopped\nretry: 2000\n\n"
+FAREWELL = b": the server is being stopped\nretry: 2000\n"
 
 
 class Served:

@@ -17,20 +17,26 @@ from tests.client import ASKED, ask, follow, start, statuses, wait_until, writte
 from tests.servers import Gate, Provider, Script, provider, serving
 
 Tight = Callable[..., str]
+TightScripts = Callable[..., tuple[str, Provider]]
 SNDBUF = 16 * 1024
 
 
 @pytest.fixture
-def tight() -> Iterator[Tight]:
+def tight_scripts() -> Iterator[TightScripts]:
     """Serves Sizzle over a provider that follows scripts, with next to no room in the system for what is sent."""
     with ExitStack() as stack:
 
-        def start(scripts: dict[str, Script | list[Script]], **settings: Any) -> str:
+        def start(scripts: dict[str, Script | list[Script]], **settings: Any) -> tuple[str, Provider]:
             scripted: Provider = stack.enter_context(provider(scripts))
             app = create_app(Settings(groq_api_key="k", groq_base_url=scripted.url, **settings))
-            return stack.enter_context(serving(app, SNDBUF))
+            return stack.enter_context(serving(app, SNDBUF)), scripted
 
         yield start
+
+
+@pytest.fixture
+def tight(tight_scripts: TightScripts) -> Tight:
+    return lambda scripts, **settings: tight_scripts(scripts, **settings)[0]
 
 
 def slow_reader(url: str, asked: str, *headers: str, body: str = "") -> socket.socket:
@@ -138,3 +144,47 @@ def test_what_waits_for_slow_readers_is_bounded_and_let_go_of(tight: Tight) -> N
     tracemalloc.stop()
     assert 500_000 < max(held) < 10 * 400_000
     assert held[-1] < 400_000
+
+
+QUERY = "GET /completion?query=beef"
+JSON = "Content-Type: application/json"
+CHAT = {"model": "sizzle", "stream": True, "messages": [{"role": "user", "content": "beef, onions"}]}
+STREAMS: dict[str, tuple[str, list[str], dict[str, Any] | None]] = {
+    "plain text": (QUERY, [], None),
+    "completion events": (QUERY, ["Accept: text/event-stream"], None),
+    "chat completions": ("POST /v1/chat/completions", [JSON], CHAT),
+    "chain": ("POST /chains/recipe/stream", [JSON], {"input": ASKED}),
+    "chain's log": ("POST /chains/recipe/stream_log", [JSON], {"input": ASKED}),
+    "generate": ("POST /generate", [JSON], ASKED),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_reader_who_never_reads_is_cut_off_and_the_calls_are_closed(tight_scripts: TightScripts, name: str) -> None:
+    """Whatever stream it is: the provider sees its calls closed, and what came does not pass for whole."""
+    endless: Script = [*LONG, Gate()]
+    url, provider = tight_scripts({"completion": endless, "intro": endless, "steps": endless}, send_timeout_s=0.5)
+    asked, headers, body = STREAMS[name]
+    with slow_reader(url, asked, *headers, body=json.dumps(body) if body else "") as slow:
+        assert wait_until(lambda: bool(provider.calls), seconds=10)
+        still_open = ("completion",) if asked == QUERY else ("intro", "steps")
+        assert wait_until(lambda: set(still_open) <= set(provider.closed), seconds=20)
+        assert not received(slow).endswith(b"0\r\n\r\n")
+
+
+def test_a_reader_of_a_broadcast_who_never_reads_is_cut_off(tight_scripts: TightScripts) -> None:
+    """The broadcast goes on for others, over server-sent events and over a WebSocket."""
+    url, _ = tight_scripts({"completion": LONG}, send_timeout_s=0.5)
+    broadcast = ask("POST", f"{url}/examples/broadcasts", json={"query": "beef"}).headers["location"]
+    assert wait_until(lambda: bool(ask("GET", f"{url}{broadcast}").json()["end"]), seconds=20)
+    upgrade = [
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: " + 22 * "a" + "==",
+    ]
+    for path, headers in (("events", []), ("socket", upgrade)):
+        with slow_reader(url, f"GET {broadcast}/{path}", *headers) as slow:
+            time.sleep(STALL_S)
+            assert 0 < len(received(slow)) < 500_000
+    assert len(ask("GET", f"{url}{broadcast}/events").content) > 1_500_000

@@ -44,7 +44,18 @@ def test_a_stream_says_when_to_come_back_and_is_no_cache(sizzle_url: str) -> Non
     answer = ask("GET", f"{start(sizzle_url)}/events")
     assert answer.content.startswith(RETRY + b"id: ")
     assert answer.headers["content-type"].startswith("text/event-stream")
-    assert [answer.headers[name] for name in ("cache-control", "x-accel-buffering")] == ["no-store", "no"]
+    assert [answer.headers[name] for name in ("cache-control", "x-accel-buffering")] == ["no-store, no-transform", "no"]
+
+
+def test_no_block_is_without_data(sizzle_url: str) -> None:
+    """Some clients make an event of a block that holds only `retry:`, so the field is in the first event's block."""
+    address = start(sizzle_url)
+    events = follow(address)
+    for last in ("", events[4].id):
+        answer = ask("GET", f"{address}/events", headers={"Last-Event-ID": last})
+        blocks = answer.text.removesuffix("\n\n").split("\n\n")
+        assert [block.startswith("retry: 1000\n") for block in blocks[:2]] == [True, False]
+        assert all("\ndata: {" in block for block in blocks)
 
 
 def test_the_state_is_what_the_events_add_up_to(serve_scripts: ServeScripts) -> None:

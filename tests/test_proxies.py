@@ -1,0 +1,123 @@
+"""Streams through a real nginx that compresses and buffers: text arrives piece by piece, whole, and can be resumed."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.client import ASKED, Told, ask, decoded, start, wait_until
+from tests.conftest import ServeScripts
+from tests.servers import Gate
+
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+CONFIG = """
+daemon off;
+master_process off;
+pid {folder}/pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    gzip on;
+    gzip_types *;
+    gzip_min_length 0;
+    gzip_proxied any;
+    server {{
+        listen unix:{folder}/socket;
+        location / {{
+            proxy_pass {url};
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }}
+    }}
+}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _nginx_is_there() -> None:
+    if NGINX is None:
+        missing = "needs Debian's package nginx"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+
+
+@contextmanager
+def behind_nginx(url: str) -> Iterator[httpx.Client]:
+    """A client of an nginx in front of the server, over a Unix socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "nginx.conf")
+        config.write_text(CONFIG.format(folder=folder, url=url), encoding="utf-8")
+        nginx = subprocess.Popen([NGINX or "", "-p", folder, "-c", config])  # noqa: S603
+        try:
+            assert wait_until(Path(folder, "pid").exists, seconds=10)
+            transport = httpx.HTTPTransport(uds=f"{folder}/socket")
+            with httpx.Client(transport=transport, base_url="http://sizzle", timeout=20) as client:
+                yield client
+        finally:
+            nginx.terminate()
+            nginx.wait()
+
+
+CHAT = {"model": "sizzle", "stream": True, "messages": [{"role": "user", "content": "beef, onions"}]}
+STREAMS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "plain text": ("GET", "/completion", {"params": {"query": "beef"}}),
+    "completion events": (
+        "GET",
+        "/completion",
+        {"params": {"query": "beef"}, "headers": {"Accept": "text/event-stream"}},
+    ),
+    "chat completions": ("POST", "/v1/chat/completions", {"json": CHAT}),
+    "chain": ("POST", "/chains/recipe/stream", {"json": {"input": ASKED}}),
+    "generate": ("POST", "/generate", {"json": ASKED}),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_text_arrives_piece_by_piece(serve_scripts: ServeScripts, name: str) -> None:
+    """The first words arrive while the provider still holds the rest, and all of the text arrives."""
+    method, path, more = STREAMS[name]
+    gate = Gate()
+    script = ["First 소금 ", gate, "and last."]
+    url, _ = serve_scripts({"completion": script, "intro": script})
+    with behind_nginx(url) as client, client.stream(method, path, **more) as answer:
+        text = ""
+        for piece in answer.iter_text():
+            text += piece
+            if "First 소금" in text:
+                gate.open()
+    assert "last." in text
+    assert answer.headers["cache-control"] == "no-store, no-transform"
+
+
+def test_a_run_is_resumed_exactly(serve_scripts: ServeScripts) -> None:
+    """Cut off anywhere, the reader gets what it lacks with the id of its last event."""
+    gate = Gate()
+    url, _ = serve_scripts({"steps": ["First ", gate, "and last."]})
+    path = start(url).removeprefix(url)
+    with behind_nginx(url) as client:
+        with client.stream("GET", f"{path}/events") as answer:
+            body = b""
+            for piece in answer.iter_bytes():
+                body += piece
+                if b"First" in body:
+                    break
+        gate.open()
+        first = decoded(body)
+        rest = client.get(f"{path}/events", headers={"Last-Event-ID": first[-1].id}).content
+    whole: list[Told] = decoded(ask("GET", f"{url}{path}/events").content)
+    assert first + decoded(rest) == whole
+    assert whole[-1].name == "end"
