@@ -11,7 +11,8 @@ _NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "half": 0.5, "반":
 # No library fits: those that read durations know them alone, not inside a sentence, or no Korean.
 _TIME = re.compile(
     r"""
-    (?:\b(?:in|within|under|about|around|up\ to|at\ most|no\ more\ than|less\ than|max|for|have|and|i|we)\s+)*
+    # bounded, or each word of a long row of such words would begin a search of its own
+    (?:\b(?:in|within|under|about|around|up\ to|at\ most|no\ more\ than|less\ than|max|for|have|and|i|we)\s+){0,5}
     (?<![\d.,:/])(?:\d{1,3}\s*[-–~]\s*)?
     (?:
         (?P<quarters>a|one|three)\s+quarters?\s+of\s+an\s+hour

@@ -35,7 +35,8 @@ from chains.hedging import Hedging
 from chains.lean import lean, told_in_turn
 from chains.parsers import TextParser, WholeText
 from chains.prompts import PROMPTS
-from chains.schema import PARTS, STEP_REQUESTS, Draft, Failed, Part, Recipe, RecipeRequest, Step
+from chains.restrictions import restrictions_in
+from chains.schema import DEFAULT_SERVINGS, PARTS, STEP_REQUESTS, Draft, Failed, Part, Recipe, RecipeRequest, Step
 from chains.shortlist import Shortlist, recipes_in
 
 logger = logging.getLogger(__name__)
@@ -140,8 +141,15 @@ def begin(asked: RecipeRequest | Draft | Variables, deadline_s: float) -> Variab
 
 
 def variables(asked: RecipeRequest) -> Variables:
-    """The prompts' variables that the request knows."""
-    return {**asked.model_dump(), "language_name": LANGUAGE_NAMES[asked.language]}
+    """The prompts' variables that the request knows, its free text read for diets, what to avoid and servings."""
+    said = restrictions_in(asked.ingredients_on_hand)
+    return {
+        **asked.model_dump(),
+        "diet": ", ".join(filter(None, (asked.diet, *said.diets))),
+        "avoid": ", ".join(filter(None, (asked.avoid, *said.avoided))),
+        "servings": said.servings if said.servings and asked.servings == DEFAULT_SERVINGS else asked.servings,
+        "language_name": LANGUAGE_NAMES[asked.language],
+    }
 
 
 class Proposing(Attempts):

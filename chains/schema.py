@@ -15,6 +15,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from chains.restrictions import restrictions_in
+
 Language = Literal["en", "ko"]
 Part = Literal["alternates", "ingredients", "intro", "nutrition", "sides", "steps"]
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
@@ -22,6 +24,8 @@ Status = Literal["ok", "cut_off", "failed"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
 STEPS: tuple[Step, ...] = get_args(Step)
+DEFAULT_SERVINGS = 2
+MAX_SERVINGS = 20
 
 
 def valid(text: str) -> str:
@@ -36,6 +40,12 @@ _WORD = re.compile(r"[가-힣\u3040-\u30ff\u3400-\u9fff]|[^\W\d_][\u0300-\u036f]
 def _has_a_word(text: str) -> str:
     if not _WORD.search(text):
         raise ValueError("name at least one ingredient in letters")
+    return text
+
+
+def _for_at_most_20(text: str) -> str:
+    if (restrictions_in(text).servings or 0) > MAX_SERVINGS:
+        raise ValueError(f"a recipe is for at most {MAX_SERVINGS} people")
     return text
 
 
@@ -59,6 +69,7 @@ class RecipeRequest(BaseModel):
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
         AfterValidator(_has_a_word),
+        AfterValidator(_for_at_most_20),
     ] = Field(
         alias="ingredientsOnHand",
         title="Ingredients on hand",
@@ -88,9 +99,9 @@ class RecipeRequest(BaseModel):
         description="Foods that no part may use, with commas between: up to 300 characters, such as peanuts, milk.",
     )
     servings: int = Field(
-        default=2,
+        default=DEFAULT_SERVINGS,
         ge=1,
-        le=20,
+        le=MAX_SERVINGS,
         title="Servings",
         description="For how many people the amounts are: a whole number, 1 to 20.",
     )

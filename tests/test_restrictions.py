@@ -1,10 +1,13 @@
 """Diets, what must be avoided, and the number of people, from the request to every prompt."""
 
+import subprocess
+import sys
 from typing import Any
 
 import httpx
 import pytest
 
+from chains.restrictions import restrictions_in
 from tests.client import read
 from tests.conftest import ServeScripts
 
@@ -43,3 +46,102 @@ def test_an_ingredient_of_one_syllable_or_two_letters_is_accepted(serve_scripts:
     url, provider = serve_scripts({})
     read(url, {"ingredientsOnHand": typed})
     assert all(f"\n{typed}\n" in call["body"]["messages"][1]["content"] for call in provider.calls)
+
+
+@pytest.mark.parametrize(
+    ("typed", "diets", "avoided", "servings", "rest"),
+    [
+        ("nut-free, bananas, oats, almonds", "", "nut", None, "bananas, oats, almonds"),
+        ("dairy free pasta, tomatoes", "", "dairy", None, "pasta, tomatoes"),
+        ("dairy- and gluten-free, chicken", "", "dairy, gluten", None, "chicken"),
+        ("gluten, dairy and nut free: chicken", "", "gluten, dairy, nut", None, "chicken"),
+        ("chicken, rice, free from nuts and eggs", "", "nuts, eggs", None, "chicken, rice"),
+        ("eggless, flour, milk", "", "egg", None, "flour, milk"),
+        ("non-dairy milk, oats", "", "dairy", None, "milk, oats"),
+        ("without eggs: flour, milk, sugar", "", "eggs", None, "flour, milk, sugar"),
+        ("no garlic, no onions, chicken, peas", "", "garlic, onions", None, "chicken, peas"),
+        ("lactose intolerant, pasta, cheese", "", "lactose", None, "pasta, cheese"),
+        ("I'm allergic to nuts and eggs. I have beef, onions", "", "nuts, eggs", None, "I have beef, onions"),
+        ("allergic to peanuts, milk and sesame; chicken, rice", "", "peanuts, milk, sesame", None, "chicken, rice"),
+        ("Allergies: peanuts, milk, chicken, rice", "", "peanuts, milk", None, "chicken, rice"),
+        ("My wife can’t have gluten; chicken, potatoes", "", "gluten", None, "chicken, potatoes"),
+        ("I don't eat pork or shellfish, rice, peas", "", "pork, shellfish", None, "rice, peas"),
+        ("coeliac: bread, eggs", "coeliac", "", None, "bread, eggs"),
+        ("vegan and halal, tofu", "vegan, halal", "", None, "tofu"),
+        ("low-carb diet, chicken", "low carb", "", None, "chicken"),
+        ("Pregnant. salmon, rice", "pregnant", "", None, "salmon, rice"),
+        ("low-FODMAP, chicken", "low FODMAP", "", None, "chicken"),
+        ("severe peanut allergy, vegan; tofu, noodles. For 6 people.", "vegan", "peanut", 6, "tofu, noodles"),
+        ("dinner for four, 800 g chicken, rice", "", "", 4, "800 g chicken, rice"),
+        ("serves 4: lamb, rice", "", "", 4, "lamb, rice"),
+        ("2 adults and 2 kids, beef", "", "", 4, "beef"),
+        ("4-6 people, beef", "", "", 6, "beef"),
+        ("500 g beef for 4", "", "", 4, "500 g beef"),
+        ("글루텐 프리, 닭고기, 국수", "", "글루텐", None, "닭고기, 국수"),
+        ("우유, 계란 알레르기가 있어요, 밥", "", "우유, 계란", None, "밥"),
+        ("땅콩알레르기 있어요, 닭고기", "", "땅콩", None, "닭고기"),
+        ("갑각류 알러지, 새우, 밥", "", "갑각류", None, "새우, 밥"),
+        ("계란빼고 밥이랑 김치", "", "계란", None, "밥이랑 김치"),
+        ("계란이랑 우유 빼고, 밀가루", "", "계란, 우유", None, "밀가루"),
+        ("오이 빼고 소고기, 양파", "", "오이", None, "소고기, 양파"),
+        ("견과류 못 먹어요, 바나나", "", "견과류", None, "바나나"),
+        ("우유 없이, 감자", "", "우유", None, "감자"),
+        ("돼지고기 말고 소고기, 양파", "", "돼지고기", None, "소고기, 양파"),
+        ("유당불내증이 있어요. 파스타", "", "유당", None, "파스타"),
+        ("당뇨 환자예요, 닭고기", "diabetic", "", None, "닭고기"),
+        ("임신 중이에요, 밥", "pregnant", "", None, "밥"),
+        ("비건, 할랄, 두부", "vegan, halal", "", None, "두부"),
+        ("4인분 두부", "", "", 4, "두부"),
+        ("네 명, 두부, 김치", "", "", 4, "두부, 김치"),
+        ("5인 가족, 닭", "", "", 5, "닭"),
+        ("혼자 먹어요, 라면", "", "", 1, "라면"),
+        # what looks like a restriction, or like a number of people, and is none
+        ("free-range eggs, no-knead dough", "", "", None, "free-range eggs, no-knead dough"),
+        ("kosher salt, beef", "", "", None, "kosher salt, beef"),
+        ("no allergies, beef", "", "", None, "beef"),
+        ("nothing but potatoes", "", "", None, "potatoes"),
+        ("for two hours, beef", "", "", None, "for two hours, beef"),
+        ("알레르기 없어요, 소고기", "", "", None, "소고기"),
+        ("감자밖에 없어요", "", "", None, "감자밖에 없어요"),
+        ("김치 말고는 없어요", "", "", None, "김치 말고는 없어요"),
+        ("물기를 빼고 두부", "", "", None, "물기를 빼고 두부"),
+        ("eggs and gluten-free bread", "", "gluten", None, "eggs, bread"),
+    ],
+)
+def test_restrictions_in_free_text_are_understood(
+    typed: str, diets: str, avoided: str, servings: int | None, rest: str
+) -> None:
+    found = restrictions_in(typed)
+    assert [", ".join(found.diets), ", ".join(found.avoided), found.servings] == [diets, avoided, servings]
+    assert found.rest == rest
+
+
+def test_what_free_text_says_joins_the_fields_in_every_prompt(serve_scripts: ServeScripts) -> None:
+    url, provider = serve_scripts({})
+    read(url, {"ingredientsOnHand": "nut-free, 비건, tofu. For 6 people", "diet": "halal", "avoid": "soy"})
+    expected = "<diet>halal, vegan</diet>\n<avoid>soy, nut</avoid>\n<servings>6</servings>"
+    assert [expected in call["body"]["messages"][1]["content"] for call in provider.calls] == [True] * 6
+
+
+def test_more_people_than_a_recipe_serves_are_a_422(sizzle_url: str) -> None:
+    answer = httpx.post(f"{sizzle_url}/generate", json={"ingredientsOnHand": "rice, dinner for 50 people"})
+    assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "ingredientsOnHand"]
+
+
+LOOPS = """
+import sys
+from chains.free_text import _TIME
+from chains.restrictions import restrictions_in
+for piece in sys.argv[1:]:
+    text = piece * (60_000 // len(piece))
+    restrictions_in(text)
+    list(_TIME.finditer(text))
+"""
+
+
+@pytest.mark.parametrize(
+    "pieces", [["beef " + "İ " * 50, "i ", "no ", "nut free "], ["알레르기 ", "없이 ", "1 ", "1~", " ", "allergic to "]]
+)
+def test_the_time_to_read_a_text_grows_with_its_length(pieces: list[str]) -> None:
+    """A pattern of quadratic time would need an hour for texts of this length, which is 30 times what is accepted."""
+    subprocess.run([sys.executable, "-c", LOOPS, *pieces], check=True, timeout=300)  # noqa: S603  our own words

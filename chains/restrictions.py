@@ -1,0 +1,307 @@
+"""The diets, the foods to avoid and the number of people that a cook names among the ingredients.
+
+Every pattern looks at a bounded stretch of text around a fixed word, so the time grows with the length of the text.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from chains.servings import servings_in
+
+_WINDOW = 90  # characters around a word such as "allergic" in which the foods are looked for
+_BREAK = re.compile(r"[,;:.!?()\[\]{}<>\n\"“”、，。•|]")
+_SEPARATOR = re.compile(
+    r"\s*(?:,|/|&|\+|·|\b(?:and|or|nor)\b|(?<=[가-힣])(?:이랑|랑|하고|과|와)\s|\b(?:및|또는|그리고)\b)\s*",
+    re.IGNORECASE,
+)
+
+_BEFORE = re.compile(  # what is avoided follows
+    r"""
+    \b(?:
+        (?:severe\s)?allerg(?:ic|y|ies)\s(?:to|against)
+      | allerg(?:y|ies|ens?)\s?:
+      | (?:in)?toleran(?:t|ce)\s(?:to|of)
+      | (?:sensitive|sensitivity|reacts?|reaction|anaphyla\w{0,8}|intoleran(?:t|ce))\sto
+      | free\s(?:from|of)
+      | (?:with)?out\sany | without
+      | (?:avoid|exclud|omit|skip)(?:s|e|es|ing|ting|ping)?\s?:?
+      | leav(?:e|es|ing)\sout | hold\sthe | minus | except(?:\sfor)? | anything\sbut | never
+      | (?:do|does|can|could|would|should|must|may|am|is|are|we|i)\s?
+        (?:n[o']t|n’t|['’]t|not)\s(?:to\s)?(?:really\s)?
+        (?:allowed\s(?:to\s)?)?(?:eat|eating|have|like|want|tolerate|stand|do|digest|use|put|include|take|consume|touch|drink|add)(?:\sany)?
+      | (?:cannot|can['’]?t|don['’]?t|doesn['’]?t|won['’]?t|mustn['’]?t|shouldn['’]?t)\s
+        (?:really\s)?(?:eat|have|like|want|tolerate|stand|do|digest|use|put|include|take|consume|touch|drink|add)(?:\sany)?
+      | dislikes? | hates?
+      | (?<!-)no(?!-)(?:\s(?:added|extra|more))? | non(?=[-\s]?(?:dairy|gluten|nut|egg|soy|wheat|alcohol|meat|milk))
+    )(?![\w'’])[-\s]?
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_AFTER = re.compile(  # what is avoided stands before
+    r"(?:[-\s]{1,2}free(?![-\w'’])(?!\s(?:from|of|range)\b)"
+    r"|[-\s]{1,2}(?:allerg(?:y|ies|ic)|intoleran(?:t|ce|ces)|sensitiv(?:e|ity))\b(?!\sto\b))"
+    r"|(?:(?<=\begg)|(?<=\bmeat)|(?<=\bsugar)|(?<=\bdairy))less\b",
+    re.IGNORECASE,
+)
+_AFTER_KO = re.compile(
+    r"\s?(?:알레르기|알러지|앨러지|알레르지|불내증|과민증|프리(?!미엄|마|지|랜|즈|저|카|토)|빼고|빼\s?주|빼줘|빼면|빼서|뺀|없이|말고|"
+    r"제외|못\s?먹|안\s?먹|싫어|금지|넣지\s?(?:말|마|않)|쓰지\s?(?:말|마|않)|없어|없음|없습|없는|없고|안\s?(?:돼|되|됩|넣|들어)|피하|피해)"
+)
+_TAIL_KO = re.compile(
+    r"[가-힣]{0,8}(?:\s(?:있|주세|줘|해\s?주|부탁|먹|마세|하고|때문|환자|체질|넣|되|돼|요리|음식|사람|편|써|만들)[가-힣]{0,6}){0,3}"
+)
+# 오이, 포도, 떡볶이 end like a noun with its particle
+_PARTICLE = re.compile(
+    r"(?:(?<=[가-힣])(?:은|는|을|를|에는|에게)"
+    r"|(?<=[가-힣]{2})(?:에|(?<!떡볶)(?<!골뱅)(?<!새송)(?<!우렁)(?<!달팽)이|가|(?<!포)도|의|만))$"
+)
+_LINK = re.compile(r"(?:이랑|랑|하고|과|와|이나|나|및|또는|그리고|,|/|·)$")
+_NOT_KO = re.compile(r"(?:밖에|지)\s?$")  # 감자밖에 없어요, 볶지 말고
+_NOTHING_ELSE_KO = re.compile(r"(?:말고|빼고|제외)[가-힣]{0,3}\s?(?:아무\S{0,3}\s?)?없")
+_NEGATED = re.compile(
+    r"\bno\s(?:(?:known|food|dietary|other|special)\s){0,3}(?:allerg\w{1,4}|restrictions?|requirements?|preferences?|"
+    r"intolerances?)(?:\sto\b)?|\b(?:not|isn['’]t|aren['’]t|non)[-\s](?:an?\s)?(?:allergic(?:\sto)?|vegan|vegetarian|coeliac|celiac|"
+    r"pregnant|diabetic|lactose[-\s]intolerant|gluten[-\s]free)|\bnothing\s(?:but|except)\b"
+    r"|(?:알레르기|알러지)[가-힣]?\s?(?:는\s|가\s)?없[가-힣]{0,3}|못\s?먹는\s(?:것|거|음식)[가-힣]?\s?없[가-힣]{0,3}",
+    re.IGNORECASE,
+)
+_STOP = re.compile(
+    r"(?:^|\s)(?:i|we|he|she|they|my|our|but|so|because|since|please|then|just|only|in|for|with|from|to|use|using|have|has|is|am|are|"
+    r"be|was|at|when|if|as|who|that|which|this|although|though|make|it|lets?|there|also|\d\S*)(?=\s|$)",
+    re.IGNORECASE,
+)
+_FILLER = re.compile(
+    r"^(?:(?:a|an|the|any|all|some|of|added|extra|more|kinds|severe|bad|strong|serious|mild|slight|raw|even|traces|eat|eating|use|both|"
+    r"have|has|i['’]m|i['’]ve|got|terrible|deadly|life-threatening|known|other|having|either|adding|food|심한|약간|조금|좀|저는|나는|제가|"
+    r"저희는|우리는|우리|아이가|아이는|아들이|딸이|남편이|아내가|모든|생|특히|절대)\s)+",
+    re.IGNORECASE,
+)
+_PLEASE = re.compile(r"\s(?:please|at all|though|thanks|whatsoever|products?|anymore)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Restrictions:
+    """What was understood. `rest` is the text without the words that say it; "gluten-free pasta" leaves "pasta"."""
+
+    diets: tuple[str, ...] = ()
+    avoided: tuple[str, ...] = ()
+    servings: int | None = None
+    rest: str = ""
+
+
+class _Found(NamedTuple):
+    start: int
+    end: int
+    foods: tuple[str, ...] = ()
+    diet: str = ""
+    people: int = 0
+
+
+@lru_cache(maxsize=256)
+def restrictions_in(text: str) -> Restrictions:
+    """The diets, foods to avoid and number of people in a list of ingredients, in the order in which they come."""
+    text = _NEGATED.sub(" , ", re.sub(r"[^\S\n]+", " ", text))
+    found = _all(text)
+    counts = [each.people for each in found if each.people]
+    return Restrictions(
+        diets=tuple(dict.fromkeys(each.diet for each in found if each.diet)),
+        avoided=tuple(dict.fromkeys(food for each in found for food in each.foods)),
+        servings=max(counts, default=None),
+        rest=_without(text, found),
+    )
+
+
+def _all(text: str) -> list[_Found]:
+    return sorted((*_servings(text), *_following(text), *_preceding(text), *_preceding_ko(text), *_diets(text)))
+
+
+def _without(text: str, found: Iterable[_Found]) -> str:
+    """The text with a comma in the place of each thing found."""
+    at, kept = 0, list[str]()
+    for each in sorted(found):
+        kept.append(text[at : each.start] if each.start > at else "")
+        at = max(at, each.end)
+    return ", ".join(item for item in map(_told, ", ".join((*kept, text[at:])).split(",")) if item)
+
+
+def _told(item: str) -> str:
+    """The item, or nothing where it says only who is meant: my son is, for me, 환자예요."""
+    item = re.sub(r"\s(?:and|or|but|with|그리고)$", "", item.strip(" ;:."))
+    return "" if all(word in _who() for word in re.split(r"[\s.;:-]+", item.lower().replace("’", "'"))) else item
+
+
+def _servings(text: str) -> Iterator[_Found]:
+    for start, end, people in servings_in(text):
+        yield _Found(start, end, people=people)
+
+
+def _diets(text: str) -> Iterator[_Found]:
+    for each in _diet_pattern().finditer(text):
+        yield _Found(each.start(), each.end(), diet=_diet_names()[_plain(each["latin"] or each["korean"])])
+
+
+def _following(text: str) -> Iterator[_Found]:
+    """No nuts; allergic to eggs, milk and fish."""
+    for trigger in _BEFORE.finditer(text):
+        window = text[trigger.end() : trigger.end() + _WINDOW]
+        clause = _BREAK.split(window)[0]
+        if trigger[0].rstrip().endswith(":"):
+            clause = _list_of_allergens(window)
+        elif "allerg" in trigger[0].lower() or "intoleran" in trigger[0].lower():
+            clause = clause + _more_of_a_list(window[len(clause) :])
+        clause = clause[: stop.start()] if (stop := _STOP.search(clause)) else clause
+        if trigger[0].lower().startswith("non"):
+            clause = clause.split(" ")[0]
+        foods = _foods(_SEPARATOR.split(clause))
+        if foods:
+            yield _Found(trigger.start(), trigger.end() + len(clause), foods)
+
+
+def _list_of_allergens(window: str) -> str:
+    """The first item, and those after it as long as they are things that people avoid."""
+    line = re.split(r"[;.\n]", window)[0]
+    items = re.findall(r"[^,]*,?", line)
+    last = next((at for at, item in enumerate(items[1:], 1) if not _are_allergens(item)), len(items))
+    return "".join(items[:last]).rstrip(",")
+
+
+def _more_of_a_list(text: str) -> str:
+    """`, eggs and milk` where everything in it is a thing that people avoid."""
+    listed = re.match(r"(?:,[^,;:.!?()\n]{1,30}){0,5}?,?[^,;:.!?()\n]{0,30}\b(?:and|or)\s[^,;:.!?()\n]{1,30}", text)
+    return listed[0] if listed and text.startswith(",") and _are_allergens(listed[0]) else ""
+
+
+def _are_allergens(text: str) -> bool:
+    names = [_singular(name) for item in _SEPARATOR.split(text) if (name := _clean(item))]
+    return bool(names) and all(name in _allergens() for name in names)
+
+
+def _preceding(text: str) -> Iterator[_Found]:
+    """Nut-free; peanut and egg allergy."""
+    for trigger in _AFTER.finditer(text):
+        before = text[max(0, trigger.start() - _WINDOW) : trigger.start()]
+        near = _BREAK.split(before)[-1]
+        near = near[stops[-1].end() :] if (stops := list(_STOP.finditer(near))) else near
+        items = _SEPARATOR.split(near.rstrip("-"))
+        name = _last_name(items[-1], "free" in trigger[0].lower())
+        others = _linked(items[:-1], before[: len(before) - len(near)] if " and " in near else "")
+        if "free" in trigger[0].lower():  # eggs and gluten-free bread
+            others = [other for other in others if other.lower() in _data()["allergens"]["free_of"]]
+        if foods := _foods([*others, name]):
+            start = before.lower().rfind((others or [name])[0].lower().strip())
+            yield _Found(trigger.start() - len(before) + max(start, 0), trigger.end(), foods)
+
+
+def _last_name(text: str, is_free: bool) -> str:
+    """The last word, or two where they are one food: tree nut."""
+    words = _clean(text).split()
+    two = " ".join(words[-2:])
+    if len(words) > 1 and (not is_free or _singular(two) in _allergens()):
+        return two
+    return words[-1] if words else ""
+
+
+def _linked(items: list[str], earlier: str) -> list[str]:
+    """Those of the list's other items, from its end, that people avoid."""
+    linked: list[str] = []
+    for item in reversed([*earlier.split(","), *items] if earlier.rstrip().endswith(",") else items):
+        if not item.strip():
+            continue
+        if _singular(_clean(item.rstrip("- "))) not in _allergens():
+            break
+        linked.insert(0, item.strip().rstrip("- "))
+    return linked
+
+
+def _preceding_ko(text: str) -> Iterator[_Found]:
+    """우유 알레르기, 계란빼고, 글루텐 프리."""
+    for trigger in _AFTER_KO.finditer(text):
+        before = text[max(0, trigger.start() - _WINDOW) : trigger.start()]
+        near = _BREAK.split(before)[-1]
+        at = len(trigger[0]) - len(trigger[0].lstrip()) + trigger.start()
+        if _NOT_KO.search(near) or _NOTHING_ELSE_KO.search(text, max(0, at - 8), at + 12):
+            continue
+        names = _named_ko(near)
+        if "알" in trigger[0] or "불내증" in trigger[0]:
+            names = [*_linked([], before[: len(before) - len(near)]), *names]
+        if foods := _foods(_PARTICLE.sub("", name) for name in names):
+            tail = _TAIL_KO.match(text, trigger.end())
+            start = before.rfind(names[0])
+            yield _Found(trigger.start() - len(before) + max(start, 0), tail.end() if tail else trigger.end(), foods)
+
+
+def _named_ko(near: str) -> list[str]:
+    """The last word, and those before it that are linked with it: 계란이랑 우유."""
+    words = re.sub(r"\s?(및|또는|그리고|/|·)\s?", r"\1 ", near).split()
+    names = words[-1:]
+    for word in reversed(words[:-1]):
+        if not (link := _LINK.search(word)) or link.start() == 0:
+            break
+        names.insert(0, word[: link.start()])
+    return names
+
+
+def _foods(names: Iterable[str]) -> tuple[str, ...]:
+    cleaned = (_clean(name) for name in names)
+    return tuple(name for name in cleaned if name and len(name.split()) <= 4 and _singular(name) not in _no_food())
+
+
+def _clean(name: str) -> str:
+    name = _FILLER.sub("", " ".join(name.replace("’", "'").split()).strip(" -–'\"") + " ").strip()
+    return _PLEASE.sub("", " " + name).strip().lower()
+
+
+def _singular(name: str) -> str:
+    name = " ".join(name.replace("-", " ").split())
+    for ending, one in (("ies", "y"), ("oes", "o"), ("shes", "sh"), ("ches", "ch")):
+        if name.endswith(ending) and len(name) > 4:
+            return name[: -len(ending)] + one
+    return name[:-1] if name.endswith("s") and not name.endswith(("ss", "us")) else name
+
+
+def _plain(word: str) -> str:
+    return _singular(word.lower().replace("’", "'"))
+
+
+@cache
+def _data() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads(files("chains").joinpath("data", "restrictions.toml").read_text("utf-8"))
+
+
+@cache
+def _allergens() -> frozenset[str]:
+    return frozenset(_singular(word) for word in _data()["allergens"]["words"])
+
+
+@cache
+def _no_food() -> frozenset[str]:
+    return frozenset(_singular(word) for word in _data()["no_food"]["words"])
+
+
+@cache
+def _who() -> frozenset[str]:
+    return frozenset(("", *_data()["no_food"]["who"]))
+
+
+@cache
+def _diet_names() -> dict[str, str]:
+    return {_plain(word): diet for diet, words in _data()["diets"].items() for word in words}
+
+
+@cache
+def _diet_pattern() -> re.Pattern[str]:
+    words = sorted((word for words in _data()["diets"].values() for word in words), key=len, reverse=True)
+    latin = "|".join(re.sub(r"\\?[ -]", "[- ]", word).replace("'", "['’]") for word in words if word[0].isascii())
+    korean = "|".join(word for word in words if not word[0].isascii())
+    # kosher salt is salt, and 키토산 is no diet
+    return re.compile(
+        rf"(?:\b(?P<latin>{latin})s?\b(?!\s?salt)(?:[ -](?:diet|friendly)\b)?"
+        rf"|(?P<korean>{korean})(?!산|버터|치즈|마요|빵|우유)\s?(?:식단|주의자|환자|중|체질|식|용|메뉴|요리|음식)?"
+        r"(?:이에요|예요|입니다|이고|이라서|이라|라서|라|인데|인|이|가|을|를|으로|로|에요|임|하는|하고|에)?(?:\s(?:위한|좋은|있어요|있는))?)",
+        re.IGNORECASE,
+    )

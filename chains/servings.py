@@ -1,0 +1,58 @@
+"""For how many people a text asks: "for 6 people", "serves 4", "2 adults and 2 kids", "네 명", "4인분"."""
+
+import re
+from collections.abc import Iterator
+
+_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NATIVE = ("한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉", "열")
+_NUMBERS: dict[str, int] = {
+    **{word: number for number, word in enumerate(_WORDS, 1)},
+    **{word: number for number, word in enumerate(_NATIVE, 1)},
+    **{word: number for number, word in enumerate("일이삼사오육칠팔구십", 1)},
+    **{"둘": 2, "셋": 3, "넷": 4, "혼자": 1, "me": 1, "myself": 1},
+    **{"a couple": 2, "a dozen": 12, "half a dozen": 6},
+}
+_WORD = "|".join(_WORDS)
+_MANY = rf"(?:(?:\d{{1,3}}|{_WORD})\s?(?:-|–|~|to|or)\s?)?(?P<NAME>\d{{1,3}}|{_WORD})"
+_WHO = (
+    r"(?:people|persons?|pers|ppl|pax|adults?|guests?|friends|eaters|diners|mouths|kids|children|servings?|portions?"
+    r"|of\sus)"
+)
+_MORE = (
+    r"(?:\s(?:and|&|plus|\+)\s(?P<more>\d{1,2}|" + _WORD + r")\s(?:kids|children|adults|babies|teenagers|guests)\b)?"
+)
+_FOR = (
+    r"(?:\b(?:for|serves?|serving|feeds?|feeding|we(?:['’]re|\sare)|there\sare)\s"
+    r"(?:(?:about|around|the|my|our|us|a)\s){0,2})?"
+)
+_NO_TIME = r"\b(?!\s?(?:minutes?|mins?|hours?|hrs?|days?|weeks?|g|kg|ml)\b)"
+_END = r"(?=\s?(?:[,;:.!?\n]|$))"
+_MEAL = r"(?:dinner|lunch|supper|breakfast|brunch|meal|food|recipe|dish|enough|cook|cooking|feast)"
+_PATTERNS = (
+    _FOR + r"(?<![\d.,/])\b" + _MANY + r"\s?(?:(?:hungry|small|big|grown)\s)?" + _WHO + r"\b" + _MORE,
+    r"\b(?:serves?|servings?:?|portions?:|feeds?|(?:family|party|group|household)\sof|table\sfor)\s?"
+    + _MANY
+    + _NO_TIME,
+    r"\b" + _MEAL + r"\sfor\s(?:the\s)?" + _MANY + _NO_TIME,
+    r"\bfor\s(?:just\s|only\s)?" + _MANY + _END,
+    r"\b(?:just|only)\sfor\s(?P<NAME>me|myself)\b",
+    r"\bfor\s(?P<NAME>a\scouple|a\sdozen|half\sa\sdozen)(?:\sof)?(?:\speople|\sguests)?" + _END,
+    r"(?:(?:\d{1,3}|[한두세네]|다섯|여섯)\s?(?:~|-|–|에서)?\s?)?(?<![\d.,])"
+    r"(?P<NAME>\d{1,3}|다섯|여섯|일곱|여덟|아홉|열|[한두세네일이삼사오육칠팔구십])\s?"
+    r"(?:인분|인\s?(?:가족|식구|용|기준)|명(?=분|이|\s|$|[,.;!?]|용|의|을)|식구|사람(?=이|\s|분|$|[,.;!?]))"
+    r"(?:\s?(?:분량|이서|이\s?먹을|이\s?먹는|기준|으로|용|을\s위한|정도)){0,2}",
+    r"(?P<NAME>둘|셋|넷)이서",
+    r"(?P<NAME>혼자)\s?(?:먹\S{0,4}|살\S{0,4})?",
+)
+_SERVINGS = re.compile("|".join(each.replace("NAME", f"n{at}") for at, each in enumerate(_PATTERNS)), re.IGNORECASE)
+
+
+def servings_in(text: str) -> Iterator[tuple[int, int, int]]:
+    """Where each number of people begins and ends in a text without double blanks, and the number."""
+    for each in _SERVINGS.finditer(text):
+        if people := sum(_number(number) for number in each.groups() if number):
+            yield each.start(), each.end(), people
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else _NUMBERS.get(text.lower(), 0)
