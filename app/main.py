@@ -10,7 +10,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from langchain_core.runnables import RunnableLambda
 from starlette.requests import ClientDisconnect
@@ -19,6 +18,7 @@ from starlette.types import Lifespan
 from app import completion_routes, examples, race_routes, routes, run_routes
 from app.broadcasts import Broadcasts
 from app.closing import Closing, ClosingRequests
+from app.cors import ANY, ANY_WARNING, cors
 from app.disconnect import gone
 from app.eventlog import EventLogError
 from app.eventlog.memory import MemoryEventLog
@@ -41,7 +41,6 @@ from chains.transport import Warmth, http_client
 
 logger = logging.getLogger(__name__)
 
-SEED_PAGE = "http://localhost:5173"  # where the seed project's own page is served from
 NO_MODEL = "The rule-based stand-in answers, not a language model: set GROQ_API_KEY or FIREWORKS_API_KEY."
 MAX_BODY = 1024 * 1024  # bytes; a chat's whole history may come along
 
@@ -66,19 +65,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(EventLogError, run_routes.refused)
     app.add_exception_handler(RunRefusal, run_routes.refused)
     app.add_exception_handler(ClientDisconnect, gone)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=[SEED_PAGE, *settings.cors_origins],
-        allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Content-Type", "Last-Event-ID", "Idempotency-Key"],
-        expose_headers=["Location"],
-    )
     app.add_middleware(Quiet)
     app.add_middleware(StreamHeaders)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Metered, prefix="/examples/broadcasts/")
     # around all, for what limits the body hides the server behind it
-    app.middleware_stack = ClosingRequests(app.build_middleware_stack(), app.state.closing, settings.send_timeout_s)
+    stack = cors(app.build_middleware_stack(), settings.origins())
+    app.middleware_stack = ClosingRequests(stack, app.state.closing, settings.send_timeout_s)
     return app
 
 
@@ -104,6 +97,8 @@ def about(settings: Settings) -> dict[str, object]:
 def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        if ANY in settings.origins():
+            logger.warning(ANY_WARNING)
         async with (
             kitchen(settings) as models,
             aclosing(_runs(settings, models)) as app.state.runs,

@@ -7,15 +7,20 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from pydantic import BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from app.cors import SEED_PAGE, origin
 from chains.errors import ConfigError
 from chains.registry import Registry, load_registry
 from chains.schema import Step
 
 STANDIN = "standin"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _origins(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(origin(text) for text in texts)
 
 
 def _by_commas(text: object) -> object:
@@ -44,9 +49,10 @@ class Settings(BaseSettings):
     models: dict[Step, str] = Field(
         default={}, description="a model's name, by step, where it is not the first one usable"
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas)] = Field(
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas), AfterValidator(_origins)] = Field(
         default=(), description="further origins that may call the server from a browser, separated by commas"
     )
+    seed_page: bool = Field(default=True, description=f"let pages of {SEED_PAGE} call the server from a browser")
     keep_alive_s: float = Field(default=15, gt=0, le=600, description="seconds between comments on a silent stream")
     run_deadline_s: float = Field(default=120, gt=0, le=3600, description="seconds in which a recipe has to be written")
     hedge_after_s: float | None = Field(
@@ -59,6 +65,10 @@ class Settings(BaseSettings):
     standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens a second, 0 for no limit")
     standin_seed: int = 0
     race: bool = Field(default=False, description="let the page /race make paid calls")
+
+    def origins(self) -> tuple[str, ...]:
+        """All origins whose pages may call the server from a browser."""
+        return (SEED_PAGE, *self.cors_origins) if self.seed_page else self.cors_origins
 
     def provider_keys(self) -> dict[str, SecretStr]:
         """The key of each provider that has one, by the provider's name."""
@@ -108,7 +118,7 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise ConfigError(f"{_variable(first['loc'])}: {first['msg']}.") from None
+        raise ConfigError(f"{_variable(first['loc'])}: {first['msg'].removeprefix('Value error, ')}.") from None
     except SettingsError as error:  # which names the field, and has the reason as its cause
         field = re.findall(r'"(\w+)"', str(error))[0].upper()
         raise ConfigError(f"SIZZLE_{field}: expected SIZZLE_{field}__<NAME>=…, or a JSON object.") from None
