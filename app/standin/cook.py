@@ -1,6 +1,7 @@
 """The cook: reads a prompt and writes the answer, step by step, always the same for the same prompt and seed."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -11,11 +12,11 @@ from app.standin import menu
 from app.standin.asking import Wanted
 from app.standin.foods import Food
 from app.standin.korean import Noun
-from app.standin.menu import Dish, Plan
+from app.standin.menu import Plan, Terms
 from app.standin.pantry import Language, groups_of, vocabulary
 from app.standin.reading import Order, Step, language_of, read
 from app.standin.substitutes import of_the_same_kind, substitutes_for
-from app.standin.wording import Mentions, fill, joined
+from app.standin.wording import Mentions, fill, joined, named_in
 
 _CUTS_IN_A_SENTENCE = 3
 _LONG = {"en": 830, "ko": 460}  # characters
@@ -42,11 +43,21 @@ def _said(phrase: str, language: Language) -> str:
 
 
 def _plan(order: Order) -> Plan:
-    return menu.find(order.recipe_name, order.larder, order.language)
+    return menu.find(order.recipe_name, order.larder, order.language, _terms(order))
+
+
+def _terms(order: Order) -> Terms:
+    return Terms(order.minutes, order.servings)
+
+
+def _wishes(order: Order) -> frozenset[str]:
+    """The dishes that the words of the cook wish for: soup, 볶음밥."""
+    words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", order.typed.lower())
+    return frozenset(key for word in words for key in vocabulary().wishes.get(word, ()))
 
 
 def _proposal(order: Order, rng: Random) -> str:
-    picked = menu.propose(order.larder, order.minutes, order.language, rng)
+    picked = menu.propose(order.larder, order.language, _terms(order), _wishes(order), rng)
     recipes = [{"name": name, "intro": _hook(plan, order, rng)} for plan, name in picked]
     return json.dumps(recipes, ensure_ascii=False, indent=1)
 
@@ -64,18 +75,9 @@ def _about(plan: Plan, order: Order) -> Callable[[str], str]:
         "one": plan.lead.one,
         "others": joined(others, order.language),
         "all": joined([plan.lead.many, *others], order.language),
-        "minutes": str(_total(plan.dish, order.minutes)),
+        "minutes": str(plan.total(order.minutes)),
     }
     return lambda slot: values[slot.lstrip("?")]
-
-
-def _total(dish: Dish, minutes: int) -> int:
-    """How long the dish takes: a dish that may simmer for longer uses the time there is."""
-    return dish.minutes + _extra(dish, minutes)
-
-
-def _extra(dish: Dish, minutes: int) -> int:
-    return max(0, min(minutes, dish.longest) - dish.minutes) // 5 * 5
 
 
 def _ingredients(order: Order, rng: Random) -> str:
@@ -84,15 +86,34 @@ def _ingredients(order: Order, rng: Random) -> str:
 
 def _intro(order: Order, rng: Random) -> str:
     plan = _plan(order)
-    templates = [rng.choice(variants) for variants in plan.dish.told(order.language).story]
-    if len(templates) < 4:
-        templates.append(_said("closing", order.language))
-    return " ".join(filter(None, (fill(template, _about(plan, order)) for template in templates)))
+    story = [rng.choice(variants) for variants in plan.dish.told(order.language).story][:3]
+    filled = (fill(template, _about(plan, order)) for template in story)
+    return " ".join(filter(None, (*filled, _serves(plan, order), _unused(plan, order))))
+
+
+def _serves(plan: Plan, order: Order) -> str:
+    values = {"servings": str(plan.servings), "minutes": str(plan.total(order.minutes))}
+    return fill(_said("serves", order.language), lambda slot: values[slot.lstrip("?")])
+
+
+def _unused(plan: Plan, order: Order) -> str:
+    """What was typed and is not in the dish, so that nobody looks for it there."""
+    used = {food.id for food in plan.foods}
+    left = [food for food in order.larder.foods if food.id not in used]
+    slow = [food for food in left if menu.is_slow(food, order.minutes)]
+    rest = [food for food in left if food not in slow]
+    told = (
+        _said_of(phrase, joined([food.many for food in foods], order.language), order.language)
+        for phrase, foods in (("unused", rest), ("unused_raw", slow))
+        if foods
+    )
+    return " ".join(told)
 
 
 def _nutrition(order: Order, rng: Random) -> str:
-    foods = order.larder.foods or menu.with_basket(order.larder, order.language).foods[:4]
-    return "\n".join(_note(food, order.language) for food in foods[:14])
+    if not order.larder.foods:
+        return f"- {_said('no_food', order.language)}"
+    return "\n".join(_note(food, order.language) for food in order.larder.foods[:14])
 
 
 def _note(food: Food, language: Language) -> str:
@@ -118,14 +139,37 @@ def _repeats(side: str, plan: Plan) -> bool:
 
 def _steps(order: Order, rng: Random) -> str:
     plan = _plan(order)
-    foods = order.needed or plan.foods
-    extra = _extra(plan.dish, order.minutes)
+    foods = _with_roles(order.needed, plan) if order.needed else plan.foods
     told = plan.dish.told(order.language).steps
-    lead = plan.lead.id if any("{lead" in step for step in told) else None
-    mentions = Mentions(lead, foods, {"long": str(plan.dish.minutes // 2 + extra)}, order.language)
-    steps = [_prepared(plan, foods, mentions, order.language), *(fill(step, mentions) for step in told)]
-    steps = [step for step in steps if step]
-    return "\n".join(f"{number}. {step}" for number, step in enumerate(_complete(steps, mentions, order.language), 1))
+    aside = {food.id for food in plan.extras}
+    inside = [food for food in foods if food.id not in aside]
+    values = {"long": str(plan.simmers(order.minutes)), "servings": str(plan.servings)}
+    mentions = Mentions(_lead(plan, told), inside, values, order.language)
+    steps = [_prepared(plan, inside, mentions, order.language), *(fill(step, mentions) for step in told)]
+    steps = _complete([step for step in steps if step], mentions, order.language)
+    steps[-1:-1] = _served(plan, foods, mentions, order.language)
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+
+
+def _with_roles(needed: Sequence[Food], plan: Plan) -> list[Food]:
+    roles = {food.id: food.role for food in plan.foods}
+    return [replace(food, role=roles.get(food.id, "")) for food in needed]
+
+
+def _lead(plan: Plan, told: Sequence[str]) -> str | None:
+    """The leading part, unless the steps ask for it by its own name: an egg is beaten there, not diced."""
+    named = named_in(told)
+    return plan.lead.id if "lead" in named and plan.lead.id not in named else None
+
+
+def _served(plan: Plan, foods: Sequence[Food], mentions: Mentions, language: Language) -> list[str]:
+    steps: list[str] = []
+    for rule, served in plan.alongside:
+        ids = {food.id for food in served}
+        words = mentions.say([food for food in foods if food.id in ids])
+        if words:
+            steps.append(fill(rule.step.said(language), lambda slot, words=words: words))
+    return [" ".join(steps)] if steps else []
 
 
 def _complete(steps: list[str], mentions: Mentions, language: Language) -> list[str]:
@@ -156,7 +200,7 @@ def _prepared(plan: Plan, foods: Sequence[Food], mentions: Mentions, language: L
     for food in foods:
         if cut := _cut(food, plan):
             cuts.setdefault(cut, []).append(food)
-    clauses = [(cut, mentions.say(cut_foods)) for cut, cut_foods in cuts.items()]
+    clauses = [(cut, mentions.prepare(cut_foods)) for cut, cut_foods in cuts.items()]
     return " ".join(_clauses(clauses, language))
 
 
@@ -165,7 +209,7 @@ def _cut(food: Food, plan: Plan) -> str | None:
     marks = ["lead"] if food.id == plan.lead.id else []
     # What needs no knife, such as peas, is not cut because vegetables are.
     kinds = [food.kind] if own else []
-    for mark in (*marks, food.id, *kinds):
+    for mark in (food.id, *marks, *kinds):
         if mark in plan.dish.cuts:
             return plan.dish.cuts[mark] or None
     return own
@@ -173,7 +217,7 @@ def _cut(food: Food, plan: Plan) -> str | None:
 
 def _cut_of_unknown(food: Food) -> str | None:
     return {
-        "other": "bite",
+        "other": "small",
         "fruit": "bite",
         "mushroom": "slice",
         "greens": "chop",
@@ -224,7 +268,7 @@ def _substitutes(wanted: Wanted, language: Language) -> str:
 
 def _whole(order: Order, rng: Random) -> str:
     """A recipe in one text: of three dishes the first that is told in few words, else the shortest."""
-    picked = menu.propose(order.larder, order.minutes, order.language, rng)
+    picked = menu.propose(order.larder, order.language, _terms(order), _wishes(order), rng)
     ideas = [(plan, f"{name}: {_hook(plan, order, rng)}", name) for plan, name in picked]
     ideas += [(plan, f"{name}.", name) for plan, name in picked]
     texts = (f"{idea}\n\n{_told(plan, name, order, rng)}" for plan, idea, name in ideas)

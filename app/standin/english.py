@@ -3,10 +3,33 @@
 import re
 from collections.abc import Sequence
 
-_IRREGULAR = {"leaf": "leaves", "loaf": "loaves", "half": "halves", "cookie": "cookies", "olive": "olives"}
+_IRREGULAR = {
+    "leaf": "leaves",
+    "loaf": "loaves",
+    "half": "halves",
+    "cookie": "cookies",
+    "olive": "olives",
+    "kiwi": "kiwis",
+}
 _BACK = {many: one for one, many in _IRREGULAR.items()}
 _SMALL = {"and", "with", "of", "in", "on", "over", "e"}
-_SAME = {"fish", "shrimp", "salmon", "molasses", "asparagus", "hummus", "couscous", "swiss", "greens", "squid"}
+_SAME = {
+    "anise",
+    "fennel",
+    "polenta",
+    "quinoa",
+    "barley",
+    "fish",
+    "shrimp",
+    "salmon",
+    "molasses",
+    "asparagus",
+    "hummus",
+    "couscous",
+    "swiss",
+    "greens",
+    "squid",
+}
 
 
 def singular(noun: str) -> str:
@@ -21,10 +44,10 @@ def plural(noun: str) -> str:
 
 
 def _singular(word: str) -> str:
-    if word in _SAME or word.endswith(("ss", "us", "is")) or len(word) < 4:
-        return word
     if word in _BACK:
         return _BACK[word]
+    if word in _SAME or word.endswith(("ss", "us", "is")) or len(word) < 4:
+        return word
     for ending, one in (("ies", "y"), ("oes", "o"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("s", "")):
         if word.endswith(ending):
             return word[: -len(ending)] + one

@@ -5,17 +5,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from app.standin import amounts
+from app.standin.amounts import HANGUL, Quantity
 from app.standin.english import plural, singular
 from app.standin.pantry import Diet, Ingredient, Language, ids_by_name, normal, pantry, vocabulary
+from app.standin.spelling import corrected
 
 _BREAKS = re.compile(
-    r"[\n,;|·•、，。!?:\"“”'‘’`*#()\[\]{}<>=~^\\]+|\.(?!\d)|(?<!\d)/|/(?!\d)|\s[-–—+&]\s|\s*\b(?:and|with|plus|or)\b\s*"
+    r"(?<!\w)['’]|['’](?!\w)|[\n,;|·•、，。!?:\"“”‘`*#()\[\]{}<>=~^\\]+|\.(?!\d)|(?<!\d)/|/(?!\d)|\s[-–—+&]\s|\s*\b(?:and|with|plus|or)\b\s*"
     r"|\s+(?:그리고|하고|및|또는)\s+|(?<=[가-힣])(?:이랑|랑|하고|과|와)\s+",
     re.IGNORECASE,
 )
 _TAG = re.compile(r"<[^<>\n]{0,80}>")
 WORD = re.compile(r"[^\W\d_]+(?:[-’'][^\W\d_]+)*")
-HANGUL = re.compile(r"[가-힣]")
 _TINNED = re.compile(r"^(?:canned|tinned|(?:can|tin) of) | (?:cans?|tins?)$", re.IGNORECASE)
 _READ = 4000  # characters; nobody has more food than that
 _PLAIN_MEASURES = ("tbsp", "tsp")
@@ -26,12 +28,31 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _BLANKS = re.compile(r"[^\S\n]+")  # a long run of them would make the patterns slow
-_TIME = re.compile(r"\d{1,5}\s*(?:min(?:ute)?s?|hours?|hrs?|분|시간)(?![a-z])", re.IGNORECASE)
+_SPOKEN = re.compile(r"[가-힣](?:어요|아요|해요|에요|예요|세요|니다|네요|까요|는데|지만|고요|해줘|해서|려고|줘)$")
+_PEOPLE = r"(?:people|persons?|guests|kids|of us|servings?|portions?)"
+_FEW = r"(?:\d{1,2}|two|three|four|five|six|eight|ten)"
+# What stands in the way of the pieces: the number of people, ranges, brackets around an amount or a state.
+_PLAIN = tuple(
+    (re.compile(pattern, re.IGNORECASE), plain)
+    for pattern, plain in (
+        (rf"\bfor\s+{_FEW}(?:\s+{_PEOPLE})?(?=\s*(?:$|[^\w\s]))", " "),
+        (rf"\b{_FEW}\s+{_PEOPLE}\b|\d{{1,2}}\s*(?:인분|명|식구)", " "),
+        (r"(?<=\d)\s?(?:~|–|—|-|\bto\b|\bor\b)\s?(?=\d)", "–"),
+        (r"([^\W\d_]+(?: [^\W\d_]+)?)\s?\((dried|canned|tinned|cooked|minced|ground)\)", r"\2 \1"),
+        (r"[(:]\s?((?:x\s?)?[\d½¼¾⅓][^()\n]{0,12}?)(?:\)|(?=$|[,;\n]))", r" \1"),
+    )
+)
+_TIME = re.compile(
+    r"(?:\b(?:half )?an |반 ?|(?<!\w)(?:한|두|세) ?|\d{1,5}\s*-?)(?:min(?:ute)?s?|hours?|hrs?|분|시간)(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
 class Food:
-    """An ingredient as this recipe names it, with its amount; `known` is what the pantry has on it, if anything."""
+    """An ingredient as this recipe names it, with its amount; `known` is what the pantry has on it, if anything.
+
+    `typed` says that the cook gave the amount, `role` is the id of the food that it stands in for."""
 
     id: str
     kind: str
@@ -39,6 +60,8 @@ class Food:
     amount: str
     language: Language
     known: Ingredient | None = field(default=None, compare=False)
+    typed: bool = False
+    role: str = ""
 
     @property
     def phrase(self) -> str:
@@ -107,8 +130,8 @@ def needed(text: str, language: Language) -> Iterator[Food]:
 
 
 def _line(line: str, language: Language) -> Food:
-    quantity, name = _split_quantity(re.sub(r"\s*\([^()]*\)|,.*$", "", line).strip() or line)
-    key = next((key for _, key in scan(name)), None)
+    quantity, name = amounts.split(re.sub(r"\s*\([^()]*\)|,.*$", "", line).strip() or line)
+    key = next((_form(key, span, quantity) for span, key in scan(name)), None)
     known = pantry()[key] if key else None
     amount = quantity.text
     kind = known.kind if known else _guess(name)
@@ -116,7 +139,10 @@ def _line(line: str, language: Language) -> Food:
 
 
 def _pieces(typed: str) -> Iterator[str]:
-    for piece in _BREAKS.split(_BLANKS.sub(" ", _TAG.sub("\n", typed)[:_READ])):
+    text = _TIME.sub(" ", _BLANKS.sub(" ", _TAG.sub("\n", typed)[:_READ]))
+    for pattern, plain in _PLAIN:
+        text = pattern.sub(plain, text)
+    for piece in _BREAKS.split(text):
         if piece and (stripped := piece.strip(" -–—+&_…")):
             yield stripped
 
@@ -143,60 +169,86 @@ def _suits(diet: Diet, wanted: Diet) -> bool:
     return order.index(diet) <= order.index(wanted)
 
 
-@dataclass(frozen=True)
-class Quantity:
-    number: str = ""
-    unit: str = ""
-    text: str = ""
-
-
-def _split_quantity(piece: str) -> tuple[Quantity, str]:
-    """`2 tbsp of soy sauce` and `간장 2큰술` into the quantity and the name."""
-    number, unit = _quantity_patterns()
-    quantity = rf"(?P<q>(?P<n>{number})\s*(?P<u>{unit})?)"
-    for pattern in (
-        rf"^{quantity}(?:\s+of\b)?\s+(?P<rest>.+)$",
-        rf"^(?P<rest>.*?[^\W\d_])(?:\s*[x×:]?\s*(?=[\d½¼¾⅓])|\s+){quantity}$",
-        r"^(?P<rest>.+?)\s+(?P<q>약간|적당량|조금)$",
-    ):
-        if found := re.match(pattern, piece, re.IGNORECASE):
-            groups = found.groupdict()
-            return Quantity(groups.get("n") or "", groups.get("u") or "", found["q"].strip()), found["rest"].strip()
-    return Quantity(), piece
-
-
-@cache
-def _quantity_patterns() -> tuple[str, str]:
-    words = vocabulary()
-    spelled = "|".join(sorted(map(re.escape, words.numbers), key=len, reverse=True))
-    units = [name for unit in words.units.values() for name in (*unit.names, *unit.also)]
-    unit = "|".join(sorted(map(re.escape, units), key=len, reverse=True))
-    return rf"(?:\d+(?:[.,]\d+)?(?:\s?/\s?\d+)?|[½¼¾⅓]|(?:{spelled})(?![a-z가-힣]))", rf"(?:{unit})(?![a-z가-힣])"
-
-
 def _foods(piece: str, language: Language) -> Iterator[Food]:
-    quantity, rest = _split_quantity(piece)
-    words = WORD.findall(rest)
-    found = list(scan(" ".join(words)))
-    inside = {word for span, _ in found for word in span.split()}
-    # What is part of a food's name is no instruction: key lime.
-    if len(words) > 14 or any(word.lower() in vocabulary().suspicious for word in words if word not in inside):
-        return
-    telling = [word for word in words if word in inside or word.lower() not in vocabulary().fillers]
-    if telling and not found:
-        yield from _unknown(telling, quantity, language)
-    alone = len({key for _, key in found}) == 1 and len(telling) <= 3
-    for span, key in found[:1] if alone else found:
-        yield known_food(key, " ".join(telling) if alone else span, quantity if alone else Quantity(), language)
+    if not _is_instruction(piece):
+        yield from _named_foods(piece, language, _unknown)
 
 
 def _mentioned(piece: str, language: Language) -> Iterator[Food]:
-    found = list(scan(_words(piece)))
-    quantity, rest = _split_quantity(re.sub(r"^[^\d½¼¾⅓]+\s(?=[\d½¼¾⅓])", "", piece))
-    # "rice for 4 people" and "2 dishes of beef" give no amount of a food
-    is_amount = len(found) == 1 and _words(rest).startswith(found[0][0])
-    for span, key in found:
-        yield known_food(key, span, quantity if is_amount else Quantity(), language)
+    yield from _named_foods(piece, language, lambda words, quantity, language: iter(()))
+
+
+def _is_instruction(piece: str) -> bool:
+    """Whether a piece speaks to a model; what is part of a food's name does not: key lime."""
+    words = WORD.findall(piece)
+    inside = {word for span, _ in scan(" ".join(words)) for word in span.split()}
+    return len(words) > 25 or any(word.lower() in vocabulary().suspicious for word in words if word not in inside)
+
+
+Unknown = Callable[[list[str], Quantity, Language], Iterator[Food]]
+
+
+def _named_foods(piece: str, language: Language, unknown: Unknown) -> Iterator[Food]:
+    """The foods of a piece with their quantities, which stand either all before or all after their foods."""
+    parts = list(amounts.segments(piece))
+    after = _telling(WORD.findall(parts[0].words)) != [] and len(parts) > 1
+    for part in parts:
+        quantity = part.after if after else part.before
+        words = WORD.findall(part.words)
+        found = list(scan(" ".join(words)))
+        if not found:
+            yield from unknown(_telling(words), quantity, language)
+        counted = len(found) - 1 if after else 0
+        for at, (span, key) in enumerate(found):
+            own = quantity if at == counted and (after or _is_counted(words, span)) else Quantity()
+            yield known_food(_form(key, span, own), _described(words, span, language), own, language)
+
+
+def _telling(words: list[str]) -> list[str]:
+    return [word for word in words if not _is_filler(word)]
+
+
+def _is_filler(word: str) -> bool:
+    lower = word.lower()
+    if lower in ids_by_name() or bare(lower) in ids_by_name():
+        return False
+    return lower in _ignored() or bare(lower) in _ignored() or bool(_SPOKEN.search(lower))
+
+
+@cache
+def _ignored() -> frozenset[str]:
+    """The words that are no food: fillers, and units and numbers by themselves."""
+    words = vocabulary()
+    units = [name.lower() for unit in words.units.values() for name in (*unit.names, *unit.also)]
+    return frozenset({*words.fillers, *words.stop_words, *words.numbers, *units})
+
+
+def _is_counted(words: list[str], span: str) -> bool:
+    """Whether what stands before the food leaves the number to it: 2 big onions, but not 2 dishes of beef."""
+    before = words[: len(words) - len(" ".join(words).partition(span)[2].split()) - len(span.split())]
+    return not any(word.lower() in vocabulary().uncounted for word in before)
+
+
+def _described(words: list[str], span: str, language: Language) -> str:
+    """The food's name with what stands before it: old potatoes."""
+    before = " ".join(words).partition(span)[0].split()
+    described: list[str] = []
+    for word in reversed(before[-2:]):
+        if _is_filler(word) or language == "ko" or HANGUL.search(word) or _id_of(word, ids_by_name()):
+            break
+        described.insert(0, word)
+    return " ".join((*described, span))
+
+
+def _form(key: str, span: str, quantity: Quantity) -> str:
+    """A tin of tomatoes is another food than tomatoes, and one chicken is a whole one."""
+    unit = amounts.unit_of(quantity.unit)
+    if unit == "can":
+        return vocabulary().tinned.get(key, key)
+    if unit in ("g", "kg", "oz", "lb", "cup"):
+        return vocabulary().dry.get(normal(span), key)
+    whole = vocabulary().whole.get(normal(span)) if quantity.number and unit in (None, "piece") else None
+    return whole or key
 
 
 def _words(text: str) -> str:
@@ -229,12 +281,19 @@ def _id_of(span: str, ids: Mapping[str, str]) -> str | None:
 
 def _unknown(words: list[str], quantity: Quantity, language: Language) -> Iterator[Food]:
     name = " ".join(words).lower()
-    if len(words) > 3 or not 2 <= len(name) <= 30 or not _looks_like_a_word(name):
+    if not words or len(words) > 3:
         return
+    if known := corrected(name) or corrected(words[-1]) or corrected(words[0]):
+        yield known_food(ids_by_name()[known], known, quantity, language)
+    elif 2 <= len(name) <= 30 and _looks_like_a_word(name):
+        yield _strange(bare(name) if HANGUL.search(name) and len(bare(name)) > 1 else name, quantity, language)
+
+
+def _strange(name: str, quantity: Quantity, language: Language) -> Food:
     kind = _guess(name)
     default = vocabulary().unknown.get(kind, vocabulary().unknown["other"]).said(language)
-    amount = _amount(quantity, default, language) if quantity.number else default
-    yield Food(f"other:{normal(name)}", kind, name, amount, language)
+    amount = amounts.said(quantity, default, language) if quantity.number else default
+    return Food(f"other:{normal(name)}", kind, name, amount, language, typed=bool(quantity.number))
 
 
 def _looks_like_a_word(name: str) -> bool:
@@ -258,24 +317,33 @@ def known_food(key: str, surface: str, quantity: Quantity, language: Language) -
     known = pantry()[key]
     amount = known.amount.said(language)
     if quantity.number:
-        amount = _amount(quantity, amount, language)
+        amount = amounts.said(quantity, amount, language)
     elif known.is_counted and amount == "1" and surface != singular(surface):
         amount = "2"
-    return Food(key, known.kind, _named(surface, known, amount, language), amount, language, known)
+    name = _named(surface, known, amount, language)
+    return Food(key, known.kind, name, amount, language, known, bool(quantity.number))
 
 
 def _named(surface: str, known: Ingredient, amount: str, language: Language) -> str:
     """The cook's own word where it is in the language of the answer, else the pantry's."""
     in_korean = bool(HANGUL.search(surface))
-    if in_korean != (language == "ko") or re.search(_TINNED, surface):
+    if in_korean != (language == "ko") or re.search(_TINNED, surface) or normal(surface) in known.foreign:
         surface = known.names.said(language)
     if language == "ko":
         return _without_particle(surface)
-    name = surface.lower()
-    if known.is_counted:
-        return singular(name) if amount in ("1", "1/2", "1/4") else plural(name)
-    # Mushrooms are measured, but still in the plural.
-    return plural(name) if singular(known.names.en) != known.names.en else name
+    return agreed(surface.lower(), amount, known)
+
+
+def agreed(name: str, amount: str, known: Ingredient | None) -> str:
+    """The name in the number that its amount asks for: 1 onion, 2 onions, 150 g mushrooms."""
+    if amount.replace("/", "").isdigit():
+        return singular(name) if amount in ("1", "1/2", "1/4", "3/4", "1/3", "2/3") else plural(name)
+    if known is None:
+        return name
+    # Mushrooms are measured, but still in the plural; sesame stays sesame.
+    last = singular(known.names.en.split()[-1])
+    in_plural = known.names.en.split()[-1] != last and singular(name.split()[-1]) == last
+    return plural(name) if known.is_counted or in_plural else name
 
 
 def _without_particle(surface: str) -> str:
@@ -287,34 +355,3 @@ def _without_particle(surface: str) -> str:
 def bare(word: str) -> str:
     """A Korean word without the particle that ends it."""
     return _PARTICLES.sub("", word)
-
-
-def _amount(quantity: Quantity, default: str, language: Language) -> str:
-    number = vocabulary().numbers.get(quantity.number.lower(), quantity.number.replace(" ", ""))
-    unit = _unit(quantity.unit)
-    if language == "ko":
-        return number + _counter(quantity.unit, unit, default)
-    if unit is None or unit == "piece":
-        return number
-    name = vocabulary().units[unit].names.en
-    return f"{number} {name if unit in _MEASURES or number in ('1', '1/2') else plural(name)}"
-
-
-def _counter(written: str, unit: str | None, default: str) -> str:
-    """The Korean unit: as written, else translated, else the one that this food is usually counted in."""
-    if HANGUL.search(written):
-        return written
-    if unit is not None and unit != "piece":
-        return vocabulary().units[unit].names.ko
-    return re.sub(r"^[\d/.]+|(?:g|ml|캔)$", "", default) or "개"
-
-
-_MEASURES = {"g", "kg", "ml", "l", "tbsp", "tsp", "oz", "lb"}
-
-
-def _unit(written: str) -> str | None:
-    lower = written.lower()
-    for key, unit in vocabulary().units.items():
-        if lower and lower in (name.lower() for name in (*unit.names, *unit.also)):
-            return key
-    return None

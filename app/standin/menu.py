@@ -10,15 +10,46 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from app.standin.english import singular
-from app.standin.foods import Food, Larder
-from app.standin.pantry import Language, Words, groups_of, load, pantry, vocabulary
+from app.standin import amounts
+from app.standin.foods import Food, Larder, agreed
+from app.standin.pantry import Alongside, Language, Words, groups_of, load, pantry, vocabulary
 from app.standin.wording import named
 
 _MOST_BESIDE = 7
 _MOST_LINES = 14
 _NOTABLE = ("veg", "protein", "potato", "kimchi", "cheese", "fruit", "avocado")
-_STAPLES = frozenset({"noodle", "pasta", "bread", "rice", "tortilla", "ricecake"})
+_STAPLES = frozenset({"noodle", "pasta", "bread", "rice", "tortilla", "ricecake", "quick_grain", "grain"})
+_ONE_OF_A_KIND = frozenset({"fat", "stock"})
+_MOST_ALONGSIDE = 3
+_FILLING = frozenset({"potato", "bread", "quick_grain", "rice", "pasta", "noodle", "tortilla", "ricecake", "grain"})
+# Of these a typed amount says how much is cooked.
+_WEIGHTY = frozenset(
+    {
+        "meat",
+        "poultry",
+        "fish",
+        "shellfish",
+        "mince",
+        "stewing",
+        "whole_bird",
+        "offal",
+        "potato",
+        "egg",
+        "tofu",
+        "pasta",
+        "noodle",
+        "ricecake",
+        "rice",
+        "flour",
+        "squash",
+        "lentil",
+        "dried_pulse",
+        "quick_grain",
+        "grain",
+        "other",
+        "cured",
+    }
+)
 
 
 class Telling(BaseModel):
@@ -34,7 +65,8 @@ class Telling(BaseModel):
 
 class Dish(BaseModel):
     """A dish: `needs` is a list of alternatives (kinds, groups or ids), of which the first gives the leading part;
-    `takes` is what goes in besides; `cupboard` is added when it is not on hand."""
+    `takes` is what goes in besides; `cupboard` is added when it is not on hand. There is no such dish without what is
+    `essential`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,8 +76,10 @@ class Dish(BaseModel):
     takes: tuple[str, ...] = ()
     cupboard: tuple[str, ...] = ()
     shuns: tuple[str, ...] = ()
+    essential: tuple[str, ...] = ()
     cuts: dict[str, str] = {}
     amounts: dict[str, Words] = {}
+    simmer: int = 0
     longest: int = 0
     most: int = _MOST_BESIDE
     likes: float = 0.0
@@ -58,8 +92,17 @@ class Dish(BaseModel):
 
 
 @dataclass(frozen=True)
+class Terms:
+    """How long the cook has and for how many."""
+
+    minutes: int = 30
+    servings: int = 2
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A dish as this larder makes it: what leads, what goes in beside it, what comes from the cupboard."""
+    """A dish as this larder makes it: what leads, what goes in beside it, what comes from the cupboard, and what is
+    served alongside because the dish has no use for it."""
 
     key: str
     dish: Dish
@@ -67,20 +110,46 @@ class Plan:
     beside: tuple[Food, ...]
     cupboard: tuple[Food, ...]
     language: Language
+    alongside: tuple[tuple[Alongside, tuple[Food, ...]], ...] = ()
+    servings: int = 2
+
+    @property
+    def extras(self) -> tuple[Food, ...]:
+        return tuple(food for _, foods in self.alongside for food in foods)
 
     @property
     def foods(self) -> tuple[Food, ...]:
-        return (self.lead, *self.beside, *self.cupboard)
+        return (self.lead, *self.beside, *self.extras, *self.cupboard)
+
+    def spare_minutes(self, minutes: int) -> int:
+        """A dish that may simmer for longer uses the time there is."""
+        left = minutes - sum(rule.minutes for rule, _ in self.alongside)
+        return max(0, min(left, self.dish.longest) - self.dish.minutes) // 5 * 5
+
+    def simmers(self, minutes: int) -> int:
+        return (self.dish.simmer or self.dish.minutes // 2) + self.spare_minutes(minutes)
+
+    def total(self, minutes: int) -> int:
+        return self.dish.minutes + self.spare_minutes(minutes)
 
     @property
     def notable(self) -> list[Food]:
         """What is worth a mention beside the leading part: the apples of a pancake, but not its eggs."""
-        kinds = ("fruit", "chocolate") if self.dish.sides == "sweet" else _NOTABLE
+        kinds = (
+            ("fruit", "tart_fruit", "chocolate", "biscuit", "custard", "ice_cream")
+            if self.dish.sides == "sweet"
+            else _NOTABLE
+        )
         return [food for food in self.beside if matches(food, kinds) and food.id not in ("canned_tomatoes", "egg")]
 
     def names(self) -> list[str]:
         """Every name that this plan can go by."""
-        titles = (named(name, self.lead, self.notable, self.language) for name in self.dish.told(self.language).names)
+        lead = self.lead.one.lower()
+        # no Rice Porridge with Rice
+        names = [
+            name for name in self.dish.told(self.language).names if "{lead" not in name or lead not in name.lower()
+        ]
+        titles = (named(name, self.lead, self.notable, self.language) for name in names)
         return [title for title in titles if title is not None]
 
 
@@ -113,7 +182,7 @@ def rank(food: Food) -> int:
     return order.index(food.kind) if food.kind in order else len(order)
 
 
-def plan(key: str, larder: Larder, language: Language) -> Plan | None:
+def plan(key: str, larder: Larder, language: Language, terms: Terms) -> Plan | None:
     """The dish made from this larder, or nothing when one of its needs isn't met."""
     dish = dishes()[key]
     usable = [food for food in larder.foods if not matches(food, dish.shuns)]
@@ -122,41 +191,113 @@ def plan(key: str, larder: Larder, language: Language) -> Plan | None:
         fitting = [food for food in usable if matches(food, need) and food not in required]
         if not fitting:
             return None
-        required.append(min(fitting, key=rank))
+        required.append(min(fitting, key=lambda food: (food.id in larder.spare, rank(food))))
     rest = (food for food in usable if food not in required and food.id not in larder.spare)
     beside = [food for food in rest if matches(food, (*dish.takes, *dish.cupboard))]
     beside = sorted(beside, key=rank)[: dish.most]
-    chosen = [*required[1:], *beside]
-    cupboard = _cupboard(dish, [required[0], *chosen], larder, language)
-    room = _MOST_LINES - len(chosen) - 1
-    lead, *others = (_measured(food, dish, language) for food in (required[0], *chosen, *cupboard[:room]))
-    return Plan(key, dish, lead, tuple(others[: len(chosen)]), tuple(others[len(chosen) :]), language)
+    chosen = [*required, *beside]
+    cupboard = _cupboard(dish, chosen, larder, language)
+    room = _MOST_LINES - len(chosen)
+    cupboard = cupboard[:room]
+    ids = {name for food in (*chosen, *cupboard) for name in (food.id, food.role)}
+    if not ids.issuperset(dish.essential):
+        return None
+    own = {food.id for food in chosen if not food.role} | {food.id for food in cupboard if food.role and food.typed}
+    alongside = _alongside(dish, larder, {*ids, *own}, chosen + cupboard, terms, room - len(cupboard))
+    factor, servings = _batch([*chosen, *(food for _, foods in alongside for food in foods)], terms)
+    lead, *others = (_measured(food, dish, factor, language) for food in (*chosen, *cupboard))
+    served = tuple(
+        (rule, tuple(_measured(food, dish, factor, language) for food in foods)) for rule, foods in alongside
+    )
+    count = len(chosen) - 1
+    return Plan(key, dish, lead, tuple(others[:count]), tuple(others[count:]), language, served, servings)
 
 
-def _measured(food: Food, dish: Dish, language: Language) -> Food:
+def _batch(foods: Sequence[Food], terms: Terms) -> tuple[float, int]:
+    """How many times as much as for two is cooked, and for how many that is."""
+    if terms.servings != 2:
+        return terms.servings / 2, terms.servings
+    ratios = (
+        amounts.ratio(food.amount, food.known.amount.said(food.language)) if food.typed else 1.0
+        for food in foods
+        if food.known and food.kind in _WEIGHTY
+    )
+    factor = min(8.0, max(0.5, max(filter(None, ratios), default=1.0)))
+    return (1.0, 2) if 0.7 < factor < 1.5 else (factor, max(1, round(2 * factor)))
+
+
+def _measured(food: Food, dish: Dish, factor: float, language: Language) -> Food:
     """With the amount that this dish wants, unless the cook has said how much there is."""
-    if food.id not in dish.amounts or food.known is None or food.amount != food.known.amount.said(language):
+    if food.typed or food.known is None:
         return food
-    amount = dish.amounts[food.id].said(language)
-    one = food.known.is_counted and language == "en"
-    return replace(food, amount=amount, name=singular(food.name) if one and amount == "1" else food.name)
+    usual = dish.amounts[food.id].said(language) if food.id in dish.amounts else food.amount
+    if food.kind in _WEIGHTY:
+        factor = max(1.0, factor)
+    elif matches(food, ("seasoning", "sauces", "aroma", "fat")):
+        factor **= 0.85  # more food needs less than as much more seasoning
+    amount = amounts.scaled(usual, factor)
+    return replace(food, amount=amount, name=agreed(food.name, amount, food.known) if language == "en" else food.name)
 
 
 def _cupboard(dish: Dish, have: Sequence[Food], larder: Larder, language: Language) -> list[Food]:
     """What the dish needs and the cook didn't name; one oil, one kind of noodle or one milk stands in for another."""
     ids = {food.id for food in have}
-    kinds = {food.kind for food in have} & {*_STAPLES, "fat", "stock", "legume"}
-    return [
-        cupboard_food(key, language)
-        for key in dish.cupboard
-        if key not in ids and pantry()[key].kind not in kinds and larder.allows(key)
-    ]
+    kinds = {food.kind for food in have} & {*_STAPLES, "stock", "legume"}
+    spare = [food for food in larder.foods if food.kind in _ONE_OF_A_KIND and food.id not in dish.cupboard]
+    spare = [food for food in spare if not matches(food, dish.shuns)]
+    added: list[Food] = []
+    for key in dish.cupboard:
+        kind = pantry()[key].kind
+        own = next((food for food in spare if food.kind == kind and kind == "fat"), None)
+        if key in ids or kind in kinds:
+            continue
+        if own is not None and own.id not in {food.id for food in added}:
+            added.append(replace(own, role=key))
+        elif food := _stand_in(key, larder, {*ids, *(food.id for food in added)}, language):
+            added.append(food)
+    return added
 
 
-def plans(larder: Larder, minutes: int, language: Language) -> list[Scored]:
+def _stand_in(key: str, larder: Larder, taken: set[str], language: Language) -> Food | None:
+    """The food itself or, when it must not be given, the first that may stand in for it."""
+    if larder.allows(key):
+        return cupboard_food(key, language)
+    options = (each for each in vocabulary().stand_ins.get(key, ()) if larder.allows(each) and each not in taken)
+    other = next(options, None)
+    return replace(cupboard_food(other, language), role=key) if other else None
+
+
+def _alongside(
+    dish: Dish, larder: Larder, used: set[str], foods: Sequence[Food], terms: Terms, room: int
+) -> list[tuple[Alongside, tuple[Food, ...]]]:
+    """What else is on hand and goes well next to the dish, as far as time and the table have room for it."""
+    left = [food for food in larder.foods if food.id not in used and food.id not in larder.spare]
+    spent, filling, served = dish.minutes, any(food.kind in _FILLING for food in foods), 0
+    rules: list[tuple[Alongside, tuple[Food, ...]]] = []
+    for rule in vocabulary().alongside:
+        fitting = [food for food in left if matches(food, rule.of)][: min(room, _MOST_ALONGSIDE) - served]
+        fitting = [food for food in fitting if not (filling and food.kind in _FILLING)][:2]
+        sweet = dish.sides == "sweet" and rule.of != ("fruit",)
+        if not fitting or sweet or spent + rule.minutes > terms.minutes:
+            continue
+        fitting = fitting[:1] if fitting[0].kind in _FILLING else fitting
+        filling = filling or fitting[0].kind in _FILLING
+        spent, served = spent + rule.minutes, served + len(fitting)
+        left = [food for food in left if food not in fitting]
+        rules.append((rule, tuple(fitting)))
+    return rules
+
+
+def plans(larder: Larder, language: Language, terms: Terms) -> list[Scored]:
     """Every dish that can be made, the most fitting first."""
-    scored = [Scored(_score(made, larder.foods, minutes), made) for made in _made(larder, language)]
+    scored = [Scored(_score(made, larder.foods, terms.minutes), made) for made in _made(larder, language, terms)]
     return sorted(scored, key=lambda entry: (-entry.score, entry.plan.key))
+
+
+def is_slow(food: Food, minutes: int) -> bool:
+    """Whether there are dishes of this food, and all of them take longer than there is."""
+    times = [dish.minutes for dish in dishes().values() if matches(food, (*dish.needs[0], *dish.takes))]
+    return bool(times) and min(times) > minutes
 
 
 def with_basket(larder: Larder, language: Language) -> Larder:
@@ -168,14 +309,16 @@ def with_basket(larder: Larder, language: Language) -> Larder:
 
 
 @lru_cache(maxsize=64)  # the steps of one recipe all ask for the same
-def _made(larder: Larder, language: Language) -> tuple[Plan, ...]:
-    return tuple(made for key in dishes() if (made := plan(key, larder, language)) is not None)
+def _made(larder: Larder, language: Language, terms: Terms) -> tuple[Plan, ...]:
+    return tuple(made for key in dishes() if (made := plan(key, larder, language, terms)) is not None)
 
 
 def _score(made: Plan, foods: Sequence[Food], minutes: int) -> float:
-    on_hand, used = {food.id for food in foods}, {made.lead.id, *(food.id for food in made.beside)}
-    score = 2.0 * len(used & on_hand) + 1.5 * (len(made.dish.needs) - 1) + made.dish.likes
-    score -= 2.5 * _ignores_a_staple(made, foods)
+    on_hand = {food.id for food in foods}
+    used = {food.id for food in (made.lead, *made.beside, *made.cupboard)} & on_hand
+    served = {food.id for food in made.extras}
+    score = 2.0 * len(used) + 1.5 * len(served) + 1.5 * (len(made.dish.needs) - 1) + made.dish.likes
+    score -= 2.5 * _ignores_a_staple(made, foods) + _idle(made, minutes)
     important = min(foods, key=rank)
     if important.id not in used:
         score -= 4.0
@@ -183,9 +326,12 @@ def _score(made: Plan, foods: Sequence[Food], minutes: int) -> float:
         score += 1.0
     if made.dish.minutes > minutes:
         score -= 100.0 + made.dish.minutes
-    elif minutes >= 45 and made.dish.longest:
-        score += 1.0
     return score
+
+
+def _idle(made: Plan, minutes: int) -> float:
+    """A quarter of an hour's dish is not what somebody with an afternoon asks for."""
+    return min(3.0, max(0, min(minutes, 120) - 1.6 * made.total(minutes)) / 25)
 
 
 def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> bool:
@@ -195,18 +341,25 @@ def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> bool:
     return unused and any(food.kind in _STAPLES for food in made.cupboard)
 
 
-def propose(larder: Larder, minutes: int, language: Language, rng: Random) -> list[tuple[Plan, str]]:
+def propose(
+    larder: Larder, language: Language, terms: Terms, wishes: frozenset[str], rng: Random
+) -> list[tuple[Plan, str]]:
     """Three plans of different forms with a name for each."""
     picked: list[tuple[Plan, str]] = []
-    for stock in (larder, with_basket(larder, language)):
+    wide = with_basket(larder, language)
+    for stock, in_time, varied in ((larder, True, True), (wide, True, True), (wide, True, False), (wide, False, False)):
         jittered = sorted(
-            plans(stock, minutes, language), key=lambda entry: entry.score + 1.8 * rng.random(), reverse=True
+            plans(stock, language, terms),
+            key=lambda entry: entry.score + 1.8 * rng.random() + 5.0 * (entry.plan.key in wishes),
+            reverse=True,
         )
         for score, made in jittered:
             if len(picked) == 3:
                 return picked
-            fits = score > -50 or stock is not larder
-            if fits and _is_new(made, [each for each, _ in picked], larder) and (names := made.names()):
+            fits = score > -50 or not in_time
+            others = [each for each, _ in picked]
+            new = _is_new(made, others, larder) if varied else made.key not in {other.key for other in others}
+            if fits and new and (names := made.names()):
                 picked.append((made, rng.choice(names)))
     return picked
 
@@ -219,15 +372,16 @@ def _is_new(made: Plan, picked: Sequence[Plan], larder: Larder) -> bool:
     return not same_form and not same_lead
 
 
-def find(name: str, larder: Larder, language: Language) -> Plan:
+def find(name: str, larder: Larder, language: Language, terms: Terms) -> Plan:
     """The plan that goes by this name; for a name that isn't ours, the one whose name comes nearest."""
     wide = with_basket(larder, language)
     wanted = _plain(name)
     for stock in (larder, wide):
-        for made in _made(stock, language):
+        for _, made in plans(stock, language, terms) if stock.foods else ():
             if wanted in map(_plain, made.names()):
                 return made
-    return max((*_made(larder, language), *_made(wide, language)), key=lambda made: _likeness(wanted, made))
+    everything = (*_made(larder, language, terms), *_made(wide, language, terms))
+    return max(everything, key=lambda made: _likeness(wanted, made))
 
 
 def _likeness(wanted: str, made: Plan) -> float:

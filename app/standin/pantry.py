@@ -26,7 +26,8 @@ class Words(NamedTuple):
 
 
 class Ingredient(BaseModel):
-    """An ingredient; `amount` is for two servings, `cut` names an entry of `words.toml`."""
+    """An ingredient; `amount` is for two servings, `cut` names an entry of `words.toml`, `foreign` are its
+    names in other languages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,6 +36,7 @@ class Ingredient(BaseModel):
     amount: Words
     note: Words
     also: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     allergens: tuple[str, ...] = ()
     diet: Diet = "vegan"
     cut: str | None = None
@@ -61,8 +63,18 @@ class Cut(BaseModel):
     ko: tuple[str, str]
 
 
+class Alongside(BaseModel):
+    """What is served next to a dish that has no use for it: which foods, how long it takes, and the step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    of: tuple[str, ...]
+    minutes: int
+    step: Words
+
+
 class Vocabulary(BaseModel):
-    """`words.toml`: what is needed to read what a cook types, and the phrases that every dish shares."""
+    """`words.toml` and `table.toml`: what is needed to read what a cook types, and the shared phrases."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,6 +85,11 @@ class Vocabulary(BaseModel):
     suspicious: tuple[str, ...]
     stop_words: tuple[str, ...]
     topics: dict[str, tuple[str, ...]]
+    uncounted: tuple[str, ...]
+    tinned: dict[str, str]
+    whole: dict[str, str]
+    dry: dict[str, str]
+    stand_ins: dict[str, tuple[str, ...]]
     without: tuple[str, ...]
     diets: dict[str, Diet]
     allergens: dict[str, tuple[str, ...]]
@@ -83,6 +100,9 @@ class Vocabulary(BaseModel):
     unknown: dict[str, Words]
     phrases: dict[str, Words]
     sides: dict[str, tuple[Words, ...]]
+    gentle: dict[str, tuple[str, ...]]
+    wishes: dict[str, tuple[str, ...]]
+    alongside: tuple[Alongside, ...]
 
 
 def load(path: str, shape: TypeAdapter[_T]) -> _T:
@@ -100,8 +120,10 @@ def pantry() -> dict[str, Ingredient]:
 
 @cache
 def vocabulary() -> Vocabulary:
-    text = files("app.standin").joinpath("data", "words.toml").read_text("utf-8")
-    return Vocabulary.model_validate(tomllib.loads(text))
+    entries: dict[str, object] = {}
+    for name in ("words.toml", "table.toml"):
+        entries |= tomllib.loads(files("app.standin").joinpath("data", name).read_text("utf-8"))
+    return Vocabulary.model_validate(entries)
 
 
 @cache
@@ -109,7 +131,7 @@ def ids_by_name() -> dict[str, str]:
     """Every name and alias, in lower case and the singular, to the ingredient it means."""
     found: dict[str, str] = {}
     for key, ingredient in pantry().items():
-        for name in (*ingredient.names, *ingredient.also):
+        for name in (*ingredient.names, *ingredient.also, *ingredient.foreign):
             found.setdefault(normal(name), key)
     return found
 

@@ -1,13 +1,13 @@
 """Reading a prompt: which step it asks for, in which language, and what food stands in it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from typing import Literal
 
 from app.standin.asking import Wanted, minutes_in, to_replace
 from app.standin.foods import HANGUL, Food, Larder, larder, mentioned, needed
-from app.standin.pantry import Language
+from app.standin.pantry import Language, vocabulary
 
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
 
@@ -31,6 +31,7 @@ class Order:
     typed: str
     larder: Larder
     minutes: int = 30
+    servings: int = 2
     recipe_name: str = ""
     needed: tuple[Food, ...] = ()
     replaced: tuple[Wanted, ...] = ()
@@ -42,15 +43,26 @@ def read(system: str, human: str) -> Order:
         return _question(human, language)
     typed = _tagged(human, "ingredients_on_hand")
     minutes = re.search(r"\d+", _tagged(human, "prep_time_minutes"))
+    servings = re.search(r"\d{1,2}", _tagged(human, "servings"))
     return Order(
         step=_step(re.sub(r"<(\w+)>.*?</\1>", " ", human, flags=re.DOTALL)),
         language=language,
         typed=typed,
-        larder=larder(typed, language),
+        larder=_gentle(typed, larder(typed, language)),
         minutes=_bounded(int(minutes[0][:5]) if minutes else None),
+        servings=max(1, int(servings[0])) if servings else 2,
         recipe_name=" ".join(_tagged(human, "recipe_name").split()),
         needed=tuple(needed(_tagged(human, "ingredients_needed"), language)),
     )
+
+
+def _gentle(typed: str, larder: Larder) -> Larder:
+    """Without salt and what else a small child must not have, where the words say that one eats."""
+    gentle = vocabulary().gentle
+    if not any(re.search(rf"(?<![a-z]){word}", typed.lower()) for word in gentle["words"]):
+        return larder
+    avoided = larder.avoided | set(gentle["avoid"])
+    return replace(larder, foods=tuple(f for f in larder.foods if f.id not in avoided), avoided=avoided)
 
 
 def _question(text: str, language: Language) -> Order:

@@ -14,7 +14,7 @@ from app.standin.pantry import Language, groups_of
 
 Resolve = Callable[[str], str]
 
-_SLOT = re.compile(r"\{([\w+-]+)(?::(\w+))?\}")
+_SLOT = re.compile(r"\{([\w+=-]+)(?::(\w+))?\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _SENTENCE_END = re.compile(r"(?<=[.!?]) +")
 
@@ -64,7 +64,11 @@ def named(template: str, lead: Food, rest: Sequence[Food], language: Language) -
 
 
 class Mentions:
-    """Names foods in running text: the first time with the amount, later on by name."""
+    """Names foods in running text: the first time with the amount, later on by name.
+
+    A slot stands for the foods that no slot before it has used, with `{=veg}` for those that one has; only `{lead}`
+    stands for the leading part each time.
+    """
 
     def __init__(self, lead: str | None, foods: Iterable[Food], values: dict[str, str], language: Language) -> None:
         self._lead = lead
@@ -72,10 +76,11 @@ class Mentions:
         self._values = values
         self._language: Language = language
         self._mentioned: set[str] = set()
+        self._used: set[str] = set()
 
     @property
     def left(self) -> list[Food]:
-        return [food for food in self._foods if food.id not in self._mentioned]
+        return [food for food in self._foods if food.id not in self._used]
 
     def __call__(self, slot: str) -> str:
         if slot.startswith("?"):
@@ -83,6 +88,12 @@ class Mentions:
         return self._values.get(slot) or self.say(self._in(slot))
 
     def say(self, foods: Sequence[Food]) -> str:
+        """Names foods and counts them as used."""
+        self._used |= {food.id for food in foods}
+        return self.prepare(foods)
+
+    def prepare(self, foods: Sequence[Food]) -> str:
+        """Names foods that are only got ready."""
         old = [food.name for food in foods if food.id in self._mentioned]
         new = [food.phrase for food in foods if food.id not in self._mentioned]
         self._mentioned |= {food.id for food in foods}
@@ -91,15 +102,20 @@ class Mentions:
         return joined([*old, *new], self._language)
 
     def _in(self, slot: str) -> list[Food]:
-        """`lead` is the leading part alone, which every other slot leaves out unless it is asked for by its id."""
+        """`lead` is the leading part alone, which every other slot leaves out."""
         return [food for food in self._foods if any(self._is_in(food, name) for name in slot.split("+"))]
 
     def _is_in(self, food: Food, name: str) -> bool:
         name, *without = name.split("-")
-        if food.id in without:
-            return False
-        if food.id == name:
-            return True
         if food.id == self._lead:
             return name == "lead"
-        return fits(food, name)
+        if food.id in without or (food.id in self._used) != name.startswith("="):
+            return False
+        name = name.removeprefix("=")
+        return food.role == name or fits(food, name)
+
+
+def named_in(templates: Iterable[str]) -> set[str]:
+    """The names that the slots of some templates hold."""
+    slots = (slot[1] for template in templates for slot in _SLOT.finditer(template))
+    return {name.split("-")[0].removeprefix("=") for slot in slots for name in slot.split("+")}

@@ -189,7 +189,7 @@ def test_every_dish_is_well_formed(key: str, language: str) -> None:
     known |= {"lead", "leads", "one", "other", "some", "others", "all", "minutes", "long"} | GROUPS
     for template in (*told.names, *told.hooks, *(line for lines in told.story for line in lines), *told.steps):
         slots = re.findall(r"\{([^{}:]+)(?::(\w+))?\}", template)
-        terms = {name for slot, _ in slots for term in slot.split("+") for name in term.split("-")}
+        terms = {name.lstrip("=") for slot, _ in slots for term in slot.split("+") for name in term.split("-")}
         assert terms <= known
         assert {particle for _, particle in slots} <= {"", "은", "이", "을", "과", "으로"}
         bare = re.sub(r"\{[^{}]+\}", "x", template)
