@@ -251,10 +251,6 @@ def _form(key: str, span: str, quantity: Quantity) -> str:
     return whole or key
 
 
-def _words(text: str) -> str:
-    return " ".join(WORD.findall(text))
-
-
 def scan(text: str, ids: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
     """The foods in some words, by the pantry's names or those of `ids`, the longest first at each place."""
     words, at = text.split(), 0
