@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from app.event_source import EventSource
 from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun, plain
 from app.refusals import BadInput
-from app.runs import KeyReused, Runs, Unavailable
+from app.runs import KeyReused, Runs, Unavailable, WrongKey
 from app.sse import FAREWELL, RETRY, Wire1, pieces, wire2
 from chains.schema import Part, RecipeRequest, RunRequest
 
@@ -21,6 +21,7 @@ EXPIRED = "This run ended a while ago and is no longer kept: ask for the recipe 
 KEY = "Idempotency-Key"
 KEY_RULE = "1 to 200 visible ASCII characters, and the same key for the same request only."
 LAST_ID = "Last-Event-ID"
+RUN_KEY = "Sizzle-Run-Key"
 
 router = APIRouter()
 
@@ -56,6 +57,15 @@ AllRuns = Annotated[Runs, Depends(_runs)]
 RunId = Annotated[UUID, Depends(_run_id)]
 
 
+async def _own_run_id(run_id: RunId, runs: AllRuns, sizzle_run_key: Annotated[str, Header()] = "") -> UUID:
+    """The id of a run that the caller has begun, as the run's key proves."""
+    await runs.check_key(run_id, sizzle_run_key)
+    return run_id
+
+
+OwnRunId = Annotated[UUID, Depends(_own_run_id)]
+
+
 async def _own_run(asked: RecipeRequest, runs: AllRuns) -> AsyncGenerator[UUID]:
     """A run that ends with its reader, who has no id to come back with."""
     run_id = await runs.start(asked)
@@ -73,12 +83,16 @@ async def generate(run_id: Annotated[UUID, Depends(_own_run)], runs: AllRuns, re
 
 @router.post("/runs", status_code=201)
 async def start(asked: RunRequest, runs: AllRuns, key: Annotated[str | None, Depends(_key)]) -> JSONResponse:
-    """Starts writing a recipe, whether or not anybody reads. The same `Idempotency-Key` starts no second one."""
+    """Starts writing a recipe, whether or not anybody reads. The same `Idempotency-Key` starts no second one.
+
+    The answer's `key` is needed to stop the run and to have parts written again.
+    """
     try:
         run_id = await runs.start(asked, key)
     except KeyReused as error:
         raise BadInput(KEY, str(error), KEY_RULE) from None
-    return JSONResponse({"run_id": str(run_id)}, 201, {"Location": f"/runs/{run_id}"})
+    own = runs.key_of(run_id)
+    return JSONResponse({"run_id": str(run_id), "key": own}, 201, {"Location": f"/runs/{run_id}", RUN_KEY: own})
 
 
 @router.get("/runs/{run_id}")
@@ -88,8 +102,8 @@ async def state(run_id: RunId, runs: AllRuns) -> Response:
 
 
 @router.delete("/runs/{run_id}", status_code=204)
-async def cancel(run_id: RunId, runs: AllRuns) -> None:
-    """Ends the run and closes its calls to the providers. What was written stays."""
+async def cancel(run_id: OwnRunId, runs: AllRuns) -> None:
+    """Ends the run and closes its calls to the providers. What was written stays. Needs the run's key."""
     await runs.cancel(run_id)
 
 
@@ -106,8 +120,8 @@ async def events(
 
 
 @router.post("/runs/{run_id}/parts/{part}", status_code=202)
-async def rewrite(run_id: RunId, part: Part, runs: AllRuns) -> JSONResponse:
-    """Has a part, and what is made from it, written again."""
+async def rewrite(run_id: OwnRunId, part: Part, runs: AllRuns) -> JSONResponse:
+    """Has a part, and what is made from it, written again. Needs the run's key."""
     attempt = await runs.rewrite(run_id, part)
     told = {"run_id": str(run_id), "part": part, "attempt": attempt}
     return JSONResponse(told, 202, {"Location": f"/runs/{run_id}"})
@@ -120,6 +134,8 @@ async def refused(_: Request, error: Exception) -> Response:
             refusal = HTTPException(404, UNKNOWN)
         case ExpiredRun():
             refusal = HTTPException(410, EXPIRED)
+        case WrongKey():
+            refusal = HTTPException(403, str(error))
         case Unavailable(retry_after=seconds):
             refusal = HTTPException(503, str(error), {"Retry-After": str(seconds)})
         case _:

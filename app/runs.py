@@ -6,6 +6,7 @@ people:
 RunRefusal
 ├── Unavailable      no run can be begun now: too many go on, or the server is being stopped
 ├── KeyReused        the idempotency key was sent with another request
+├── WrongKey         only who began the run may stop it or have parts written again
 ├── NoSuchPart       the run has no such part
 └── NotNow           the part can't be written again, for it is being written, or for lack of what it is made from
 """
@@ -39,6 +40,10 @@ from chains.schema import (
 from chains.streaming import astream_fragments
 
 NO_DISH = (Recipe("", ""),)  # for a part that needs none: it keeps the chain from proposing any
+OTHERS_RUN = {
+    "en": "Only the browser or program that began this recipe can stop it or have parts written again.",
+    "ko": "이 레시피를 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요.",
+}
 MADE_FROM_DISH: tuple[Part, ...] = ("ingredients", "intro", "sides", "steps")
 
 
@@ -56,6 +61,10 @@ class Unavailable(RunRefusal):
 
 class KeyReused(RunRefusal):
     """The idempotency key was sent with another request."""
+
+
+class WrongKey(RunRefusal):
+    """The run was begun by somebody else, or its key was not sent along."""
 
 
 class NoSuchPart(RunRefusal):
@@ -77,6 +86,7 @@ class Runs:
         self._live: dict[UUID, LiveRun] = {}
         self._turn = asyncio.Lock()  # for what looks at a run before it changes it
         self._secret = token_bytes(32)
+        self._key_secret = token_bytes(32)  # not the one of the ids, which an idempotency key of choice would reveal
         self._is_closing = False
 
     async def start(self, request: RecipeRequest, key: str | None = None) -> UUID:
@@ -167,6 +177,18 @@ class Runs:
             await run.ended.wait()
         else:
             await self._log.read(str(run_id))
+
+    def key_of(self, run_id: UUID) -> str:
+        """The key that its owner needs to stop the run or to have parts written again. It is stored nowhere."""
+        return hmac.new(self._key_secret, run_id.bytes, "sha256").hexdigest()
+
+    async def check_key(self, run_id: UUID, key: str) -> None:
+        """Raises `WrongKey` if this is not the run's key."""
+        if hmac.compare_digest(key.encode(), self.key_of(run_id).encode()):
+            return
+        first, *_ = await self._log.read(str(run_id))
+        assert isinstance(first.event, RunStart)  # noqa: S101  each log begins with it
+        raise WrongKey(OTHERS_RUN[first.event.request.language])
 
     async def forget(self, run_id: UUID) -> None:
         """Cancels the run and drops its log, as soon as its last event is written."""

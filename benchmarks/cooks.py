@@ -50,10 +50,10 @@ class Answer:
 class Exchange:
     """One request over a connection of its own, whose answer's body is given to `take` as it comes."""
 
-    def __init__(self, port: int, method: str, path: str, body: bytes = b"", last_id: str = "") -> None:
+    def __init__(self, port: int, method: str, path: str, body: bytes = b"", header: str = "") -> None:
         self._port, self.is_complete, self._body = port, False, list[bytes]()
         headers = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        headers += f"Last-Event-ID: {last_id}\r\n" if last_id else ""
+        headers += f"{header}\r\n" if header else ""
         self._request = f"{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n".encode() + body
         self._parser = httptools.HttpResponseParser(self)
 
@@ -83,8 +83,8 @@ class Exchange:
         self.is_complete = True
 
 
-async def ask(port: int, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
-    exchange = Exchange(port, method, path, b"" if body is None else orjson.dumps(body))
+async def ask(port: int, method: str, path: str, body: dict[str, Any] | None = None, header: str = "") -> Answer:
+    exchange = Exchange(port, method, path, b"" if body is None else orjson.dumps(body), header)
     await exchange.read()
     return exchange.answer
 
@@ -94,7 +94,7 @@ class Reader:
 
     def __init__(self, port: int, run_id: str, chance: Random, tally: Tally) -> None:
         self._port, self._path, self._chance, self._tally = port, f"/runs/{run_id}", chance, tally
-        self._last_id, self._seq = "", 0
+        self._resumed_after, self._seq = "", 0
         self.texts: dict[str, list[str]] = {}
         self.ends: dict[str, str] = {}
         self.status = ""
@@ -102,7 +102,7 @@ class Reader:
     async def read(self) -> None:
         """Until the run's end is there, through as many connections as it takes."""
         while not self.status:
-            exchange = Exchange(self._port, "GET", f"{self._path}/events", last_id=self._last_id)
+            exchange = Exchange(self._port, "GET", f"{self._path}/events", header=self._resumed_after)
             await exchange.read(self._chance.randint(*BYTES))
             answer = exchange.answer
             if answer.status != 200:
@@ -118,8 +118,8 @@ class Reader:
         if not block.startswith(b"id: "):
             return
         event_id, name, told = (line.partition(b": ")[2] for line in block.split(b"\n"))
-        self._last_id = event_id.decode()
-        seq = int(self._last_id.partition("-")[2])
+        self._resumed_after = f"Last-Event-ID: {event_id.decode()}"
+        seq = int(event_id.partition(b"-")[2])
         self._tally.events += 1
         self._tally.lost += max(0, seq - self._seq - 1)
         self._tally.doubled += seq <= self._seq
@@ -158,19 +158,20 @@ class Cook:
         """Begins no run after this moment, in seconds of `time.monotonic`."""
         await asyncio.sleep(self.chance.uniform(0, RAMP_S))
         while time.monotonic() < moment:
-            run_id = orjson.loads((await ask(self.port, "POST", "/runs", ASKED)).body)["run_id"]
+            begun = orjson.loads((await ask(self.port, "POST", "/runs", ASKED)).body)
+            run_id = begun["run_id"]
             try:
                 async with asyncio.timeout(PATIENCE_S):
-                    await self._follow(run_id)
+                    await self._follow(run_id, begun["key"])
             except (OSError, RuntimeError, TimeoutError, ValueError) as error:
                 self.tally.wrong.append(f"run {run_id}: {error!r}")
             await self._look_back()
             self._last = run_id, time.monotonic()
 
-    async def _follow(self, run_id: str) -> None:
+    async def _follow(self, run_id: str, key: str) -> None:
         count = 2 if self.chance.random() < IN_COMPANY else 1
         readers = [Reader(self.port, run_id, self.chance, self.tally) for _ in range(count)]
-        stopping = self._stop(run_id) if self.chance.random() < STOPPED else asyncio.sleep(0)
+        stopping = self._stop(run_id, key) if self.chance.random() < STOPPED else asyncio.sleep(0)
         await asyncio.gather(stopping, *(reader.read() for reader in readers))
         told = orjson.loads((await ask(self.port, "GET", f"/runs/{run_id}")).body)
         self.tally.runs[told["status"]] += 1
@@ -178,10 +179,10 @@ class Cook:
         for reader in readers:
             self.tally.wrong += [f"run {run_id}: {wrong}" for wrong in found_wrong(reader, told)]
 
-    async def _stop(self, run_id: str) -> None:
+    async def _stop(self, run_id: str, key: str) -> None:
         await asyncio.sleep(self.chance.uniform(0, 10))
         began = time.perf_counter()
-        answer = await ask(self.port, "DELETE", f"/runs/{run_id}")
+        answer = await ask(self.port, "DELETE", f"/runs/{run_id}", header=f"Sizzle-Run-Key: {key}")
         self.tally.delete_ms.append((time.perf_counter() - began) * 1000)
         if answer.status != 204:
             raise RuntimeError(f"DELETE: {answer.status}")

@@ -86,11 +86,28 @@ def ask(method: str, address: str, **more: Any) -> httpx.Response:
         return client.request(method, address, **more)
 
 
-def start(url: str, asked: dict[str, Any] | None = None, **headers: str) -> str:
+class OwnRun(str):
+    """The address of a run that this client has begun, with its key."""
+
+    __slots__ = ("key",)
+    key: str
+
+
+def start(url: str, asked: dict[str, Any] | None = None, **headers: str) -> OwnRun:
     """Starts a run; returns its address."""
     answer = ask("POST", f"{url}/runs", json=asked or ASKED, headers=headers)
     assert answer.status_code == 201, answer.text
-    return f"{url}{answer.headers['location']}"
+    run = OwnRun(f"{url}{answer.headers['location']}")
+    run.key = answer.json()["key"]
+    return run
+
+
+def cancel(run: OwnRun) -> httpx.Response:
+    return ask("DELETE", run, headers={"Sizzle-Run-Key": run.key})
+
+
+def rewrite(run: OwnRun, part: str) -> httpx.Response:
+    return ask("POST", f"{run}/parts/{part}", headers={"Sizzle-Run-Key": run.key})
 
 
 def follow(run: str, last: str = "", seen: Callable[[Told], None] = lambda _: None) -> list[Told]:

@@ -9,8 +9,10 @@ from tests.client import (
     ASKED,
     NO_TLS,
     ask,
+    cancel,
     follow,
     named,
+    rewrite,
     start,
     statuses,
     wait_until,
@@ -20,10 +22,6 @@ from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, default_script, run
 
 DISH = {"name": "Onion Tart", "intro": "Crisp."}
-
-
-def rewrite(address: str, part: str) -> httpx.Response:
-    return ask("POST", f"{address}/parts/{part}")
 
 
 def test_a_failed_part_of_an_ended_run_is_written_again(serve_scripts: ServeScripts) -> None:
@@ -134,12 +132,12 @@ def test_a_part_is_rewritten_once_at_a_time(serve_scripts: ServeScripts) -> None
     follow(address)
 
     async def ask_twice() -> list[int]:
-        async with httpx.AsyncClient(verify=NO_TLS) as client:
+        async with httpx.AsyncClient(verify=NO_TLS, headers={"Sizzle-Run-Key": address.key}) as client:
             answers = await asyncio.gather(*(client.post(f"{address}/parts/intro") for _ in range(2)))
         return sorted(answer.status_code for answer in answers)
 
     assert run(ask_twice()) == [202, 409]
-    assert ask("DELETE", address).status_code == 204
+    assert cancel(address).status_code == 204
 
 
 def test_a_part_whose_input_is_missing_names_what_to_write_instead(serve_scripts: ServeScripts) -> None:
@@ -162,7 +160,7 @@ def test_steps_are_not_made_from_half_a_list(serve_scripts: ServeScripts) -> Non
     url, _ = serve_scripts({"ingredients": [["- 300 g be", Gate()], ["- 300 g beef\n- 2 on", Finish("length")]]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["ingredients"]["text"] != "", seconds=5)
-    assert ask("DELETE", address).status_code == 204
+    assert cancel(address).status_code == 204
     answer = rewrite(address, "steps")
     assert [answer.status_code, "ingredients" in answer.json()["detail"]] == [409, True]
     assert rewrite(address, "ingredients").status_code == 202
@@ -197,7 +195,7 @@ def test_what_was_stopped_can_be_written_again(serve_scripts: ServeScripts) -> N
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["sides"]["text"] == "Rice", seconds=5)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", seconds=5)
-    assert ask("DELETE", address).status_code == 204
+    assert cancel(address).status_code == 204
     assert rewrite(address, "sides").status_code == 202
     events = follow(address)
     assert [statuses(events), written(events)["sides"]] == [["partial"], "Rice and peas"]
@@ -280,5 +278,5 @@ def test_what_an_attempt_wrote_holds_until_the_next_one_writes(serve_scripts: Se
     url, _ = serve_scripts({"intro": [["Half a sen", Finish(None)], [Gate()]]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["intro"]["attempt"] == 2, seconds=5)
-    assert ask("DELETE", address).status_code == 204
+    assert cancel(address).status_code == 204
     assert held(address)["intro"] == ["cut_off", "Half a sen"]

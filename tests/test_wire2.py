@@ -9,7 +9,21 @@ import pytest
 
 from app.sse import RETRY
 from chains.schema import PARTS
-from tests.client import ASKED, Told, ask, decoded, follow, listening, named, start, statuses, wait_until, written
+from tests.client import (
+    ASKED,
+    Told,
+    ask,
+    cancel,
+    decoded,
+    follow,
+    listening,
+    named,
+    rewrite,
+    start,
+    statuses,
+    wait_until,
+    written,
+)
 from tests.conftest import Serve, ServeScripts
 from tests.servers import Gate, Refuse
 
@@ -203,8 +217,8 @@ def test_too_many_runs_are_a_503(serve_scripts: ServeScripts) -> None:
         assert int(answer.headers["retry-after"]) > 0
         assert "kitchen is full" in answer.json()["detail"]
     assert start(url, **{"Idempotency-Key": "k-1"}) == address
-    assert ask("DELETE", address).status_code == 204
-    assert ask("DELETE", start(url)).status_code == 204
+    assert cancel(address).status_code == 204
+    assert cancel(start(url)).status_code == 204
 
 
 def test_stopping_closes_the_calls_and_keeps_what_was_written(serve_scripts: ServeScripts) -> None:
@@ -213,7 +227,7 @@ def test_stopping_closes_the_calls_and_keeps_what_was_written(serve_scripts: Ser
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["text"] == "1. Cut ", seconds=5)
     began = time.monotonic()
-    answer = ask("DELETE", address)
+    answer = cancel(address)
     assert wait_until(lambda: sorted(provider.closed) == ["nutrition", "sides", "steps"], seconds=0.5)
     assert time.monotonic() - began < 0.5
     assert [answer.status_code, answer.content] == [204, b""]
@@ -235,7 +249,7 @@ def test_those_who_follow_see_the_run_stopped(serve_scripts: ServeScripts) -> No
 
     def stop(event: Told) -> None:
         if event.fields.get("text") == "Beef ":
-            ask("DELETE", address)
+            cancel(address)
 
     assert statuses(follow(address, seen=stop)) == ["cancelled"]
 
@@ -244,15 +258,57 @@ def test_stopping_what_has_ended_changes_nothing(sizzle_url: str) -> None:
     """It is a 204 again, and the run stays `ok`."""
     address = start(sizzle_url)
     events = follow(address)
-    assert [ask("DELETE", address).status_code for _ in range(2)] == [204, 204]
+    assert [cancel(address).status_code for _ in range(2)] == [204, 204]
     assert follow(address) == events
+
+
+WRONG_KEYS = [None, "", "x", "é", "0" * 64, "0" * 20_000]
+OTHERS_RUN = {
+    "en": "Only the browser or program that began this recipe can stop it or have parts written again.",
+    "ko": "이 레시피를 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요.",
+}
+
+
+@pytest.mark.parametrize("key", WRONG_KEYS)
+@pytest.mark.parametrize("language", OTHERS_RUN)
+def test_only_the_key_of_a_run_stops_or_rewrites_it(
+    serve_scripts: ServeScripts, key: str | None, language: str
+) -> None:
+    """Without it, or with another, it is a 403 in the run's language, and the run goes on."""
+    url, _ = serve_scripts({"nutrition": [Gate()]})
+    address = start(url, {**ASKED, "language": language})
+    headers = [] if key is None else [(b"sizzle-run-key", key.encode())]
+    for method, place in (("DELETE", address), ("POST", f"{address}/parts/intro")):
+        answer = ask(method, place, headers=headers)
+        assert [answer.status_code, answer.json()] == [403, {"detail": OTHERS_RUN[language]}]
+    assert ask("GET", address).json()["status"] == "running"
+    assert cancel(address).status_code == 204
+    assert rewrite(address, "nutrition").status_code == 202
+
+
+def test_the_key_of_one_run_is_none_for_another(sizzle_url: str) -> None:
+    """Nor does an idempotency key of choice reveal it."""
+    address = start(sizzle_url)
+    run_id = address.rsplit("/")[-1]
+    named_after_it = start(sizzle_url, **{"Idempotency-Key": run_id})
+    for stranger in (start(sizzle_url).key, named_after_it.key, named_after_it.rsplit("/")[-1].replace("-", "")):
+        assert ask("DELETE", address, headers={"Sizzle-Run-Key": stranger}).status_code == 403
+
+
+def test_who_begins_a_run_gets_its_key(sizzle_url: str) -> None:
+    """In the answer and in a header; asked twice with one idempotency key, it is the same key."""
+    headers = {"Idempotency-Key": "mine-1"}
+    first, second = (ask("POST", f"{sizzle_url}/runs", json=ASKED, headers=headers) for _ in range(2))
+    assert first.json() == second.json() == {"run_id": first.json()["run_id"], "key": first.headers["sizzle-run-key"]}
+    address = f"{sizzle_url}{first.headers['location']}"
+    assert first.json()["key"] not in ask("GET", address).text + ask("GET", f"{address}/events").text
 
 
 def test_other_origins_may_stop_and_come_back(serve: Serve) -> None:
     """The origins in the settings may DELETE, send ids and keys, and read where a run is."""
     url = serve(cors_origins="https://cook.example")
     headers = {"Origin": "https://cook.example", "Access-Control-Request-Method": "DELETE"}
-    headers["Access-Control-Request-Headers"] = "last-event-id, idempotency-key, content-type"
+    headers["Access-Control-Request-Headers"] = "last-event-id, idempotency-key, content-type, sizzle-run-key"
     assert ask("OPTIONS", f"{url}/runs/x", headers=headers).status_code == 200
     answer = ask("POST", f"{url}/runs", json=ASKED, headers={"Origin": "https://cook.example"})
-    assert answer.headers["access-control-expose-headers"] == "Location"
+    assert {"Location", "Sizzle-Run-Key"} <= set(answer.headers["access-control-expose-headers"].split(", "))

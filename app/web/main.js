@@ -1,38 +1,52 @@
 /**
  * Wires the form, the address and the recipe. One run at a time is on the page: `/r/{id}` shows it, `/` is the empty
- * form. A run that is not on the page any more may write nothing, but goes on; only Stop and Reset end one.
+ * form. A run that is not on the page any more may write nothing, but goes on; only Stop and Reset end one, and only one
+ * that this browser began.
  */
 
-import { accuse, clear, fill, focus, forgive, ready, recall, refresh, request } from "./form.js";
+import { stayAwake } from "./awake.js";
+import "./copying.js";
+import { draftAt, keepDraft } from "./drafts.js";
+import { accuse, clear, fill, focus, forgetUndo, forgive, ready, recall, refresh, request, typed, unfill } from "./form.js";
+import { household, joined } from "./household.js";
+import { keep, keyOf } from "./keys.js";
+import { prefer, preferred } from "./language.js";
+import { offerLink } from "./link.js";
 import { dishOf } from "./panels.js";
 import { Recipe } from "./recipe.js";
 import { Run } from "./run.js";
 import { cancel, newKey, order } from "./wire.js";
-import { say, speak, hush } from "./words.js";
+import { hush, say, speak } from "./words.js";
 
 const form = document.getElementById("form");
 const sheet = document.getElementById("recipe");
 const status = document.getElementById("status");
-const copy = document.getElementById("copy");
-const link = document.getElementById("link");
+const cookOwn = document.getElementById("cook-own");
+const ideas = document.getElementById("other-ideas");
+const TO_BE_SEEN = ["unknown", "expired", "unreachable", "full", "refused", "failed"];
 const recipe = new Recipe(sheet);
 let run = null; // the one on the page
 let ordered = null; // what was asked for, and has no answer yet
 let unanswered = { key: null, body: null };
-let preferred = remembered() === "ko" ? "ko" : "en";
 let standing = null;
+
+const busy = () => Boolean(ordered || (run?.live && run.isOwn));
 
 function announce(word, values) {
   status.dataset.outcome = word;
   say(status, `status_${word}`, values);
+  if (!TO_BE_SEEN.includes(word)) return;
+  history.scrollRestoration = "manual"; // else a page that is loaded again is scrolled past it
+  status.scrollIntoView({ block: "nearest", behavior: "instant" });
 }
 
 /** Shows how things stand. What else was announced stays until that changes. */
 function update() {
-  const busy = Boolean(ordered || run?.live);
   const now = ordered ? ["choosing"] : (run?.standing ?? []);
-  refresh(busy);
-  recipe.offer(!ordered && Boolean(run?.rewritable), !busy && Boolean(run?.request));
+  refresh(busy());
+  recipe.offer(!ordered && Boolean(run?.rewritable), !busy() && Boolean(run?.request));
+  cookOwn.hidden = !run?.request || run.isOwn || busy() || !recipe.name;
+  if (run?.isGone) offerLink(false);
   if (JSON.stringify(now) === standing) return;
   standing = JSON.stringify(now);
   if (now.length) announce(...now);
@@ -48,18 +62,27 @@ async function start(asked, shown = () => {}) {
   const mine = (ordered = {});
   forgive();
   update();
-  const answer = await order(asked, keyOf(asked));
+  const answer = await order(asked, orderKey(asked));
   if (ordered !== mine) return discard(answer);
   ordered = null;
   if (answer && answer.code !== 503) unanswered.body = null;
   if (answer?.code !== 201) return decline(answer);
-  history.pushState(null, "", `/r/${answer.run_id}`);
-  show(answer.run_id).begin(asked);
+  keep(answer.run_id, answer.key);
+  enter(answer.run_id, asked).begin(asked);
   shown();
 }
 
+/** The page of a run that has just begun. What was typed for it goes along. */
+function enter(id, asked) {
+  const { ingredientsOnHand, prepTime, recipe } = asked;
+  if (run?.request) keepDraft(location.pathname, run.request);
+  keepDraft(`/r/${id}`, { ingredientsOnHand, prepTime, ideas: recipe && run ? location.pathname : null });
+  history.pushState(null, "", `/r/${id}`);
+  return show(id);
+}
+
 // An order that got no answer may have made a run: whoever asks for the same again gets that one.
-function keyOf(asked) {
+function orderKey(asked) {
   const body = JSON.stringify(asked);
   if (unanswered.body !== body) unanswered = { key: newKey(), body };
   return unanswered.key;
@@ -67,7 +90,7 @@ function keyOf(asked) {
 
 /** Nobody waits for this run any more. */
 function discard(answer) {
-  if (answer?.code === 201) cancel(answer.run_id);
+  if (answer?.code === 201) cancel(answer.run_id, answer.key);
 }
 
 function decline(answer) {
@@ -81,36 +104,50 @@ function decline(answer) {
 
 function show(id) {
   run?.leave();
-  run = new Run(id, recipe, update);
-  share(true);
+  run = new Run(id, keyOf(id), recipe, update);
+  offerLink(true);
+  offerIdeas(draftAt(location.pathname)?.ideas);
+  stayAwake(true);
   sheet.scrollIntoView({ block: "nearest" });
   return run;
+}
+
+function offerIdeas(path) {
+  ideas.hidden = !path;
+  if (path) ideas.href = path;
 }
 
 /** The address says what is on the page. */
 function visit() {
   abandon();
+  const draft = draftAt(location.pathname);
   const id = /^\/r\/([^/]+)$/.exec(location.pathname)?.[1];
-  if (!id) return empty();
-  show(id).open((asked) => {
-    speakIn(asked.language);
-    recall(asked);
-  });
+  if (!id) empty();
+  else {
+    show(id).open((asked) => {
+      speakIn(asked.language);
+      if (!draft) recall(asked);
+    });
+  }
+  if (draft) recall(draft);
+  refresh(busy());
 }
 
 function empty() {
   run?.leave();
   run = null;
   recipe.reset();
-  share(false);
+  offerLink(false);
+  offerIdeas(null);
+  stayAwake(false);
   clear();
-  speakIn(preferred);
+  speakIn(preferred());
   update();
   silence();
 }
 
-function stop() {
-  if (run?.live && !ordered) return run.stop();
+async function stop() {
+  if (run?.live && !ordered) return refused(run, run.stop());
   abandon();
   update();
   announce("stopped_early");
@@ -123,44 +160,28 @@ function abandon() {
 }
 
 function reset() {
-  if (run?.live) cancel(run.id);
+  if (run?.live && run.isOwn) cancel(run.id, run.key);
   abandon();
   if (location.pathname !== "/") history.pushState(null, "", "/");
   empty();
+  keepDraft("/", typed());
   focus();
 }
 
-async function rewrite(part) {
-  const mine = run;
-  const refusal = await run.rewrite(part);
+/** Says what the server said, if it refused and the run is still on the page. */
+async function refused(mine, asking) {
+  const refusal = await asking;
   if (!refusal || run !== mine) return;
   if (refusal.code === 503) announce("full", refusal);
   else announce(refusal.code ? "refused" : "unreachable", refusal);
 }
 
+/** For a dish of a recipe that somebody else began, what they left out is left out too. */
 function cook(dish) {
   document.getElementById("dish").focus();
-  const asked = { ...run.request, recipe: dish };
+  const { diet, avoid, servings, ...rest } = run.request;
+  const asked = { ...rest, ...(run.isOwn ? household() : joined(run.request)), recipe: dish };
   start(asked, () => recall(asked));
-}
-
-function share(whether) {
-  copy.hidden = !whether;
-  link.hidden = true;
-  say(copy, "copy");
-}
-
-// Where the clipboard is not to be had, as over plain HTTP, the address itself is shown.
-async function copyLink() {
-  try {
-    await navigator.clipboard.writeText(location.href);
-    say(copy, "copied");
-  } catch {
-    link.href = link.textContent = location.href;
-    link.hidden = false;
-    link.focus();
-    copy.hidden = true;
-  }
 }
 
 function speakIn(language) {
@@ -169,22 +190,8 @@ function speakIn(language) {
 }
 
 function choose(language) {
-  preferred = language;
+  prefer(language);
   speakIn(language);
-  remember(language);
-}
-
-// Storage may be forbidden; the choice then lasts as long as the page.
-function remember(language) {
-  try {
-    localStorage.setItem("language", language);
-  } catch {}
-}
-
-function remembered() {
-  try {
-    return localStorage.getItem("language");
-  } catch {}
 }
 
 async function confess() {
@@ -202,8 +209,15 @@ function sends(event) {
 
 function pressed({ target }) {
   const button = target.closest("button");
-  if (button?.matches(".again")) rewrite(button.value);
+  if (button?.matches(".again")) refused(run, run.rewrite(button.value));
   if (button?.matches(".cook")) cook(dishOf(button));
+}
+
+function edit({ target }) {
+  forgive();
+  if (target.name === "ingredientsOnHand") forgetUndo();
+  refresh(busy());
+  keepDraft(location.pathname, typed());
 }
 
 function listen() {
@@ -211,16 +225,14 @@ function listen() {
     event.preventDefault();
     if (ready()) start(request());
   });
-  form.elements.ingredientsOnHand.addEventListener("input", () => {
-    forgive();
-    refresh(Boolean(ordered || run?.live));
-  });
+  form.addEventListener("input", edit);
   form.elements.language.addEventListener("change", (event) => choose(event.target.value));
   document.addEventListener("keydown", sends);
   document.getElementById("stop").addEventListener("click", stop);
   document.getElementById("reset").addEventListener("click", reset);
+  document.getElementById("undo").addEventListener("click", unfill);
+  cookOwn.addEventListener("click", () => cook(recipe.dish));
   sheet.addEventListener("click", pressed);
-  copy.addEventListener("click", copyLink);
   for (const sample of document.querySelectorAll(".sample")) sample.addEventListener("click", () => fill(sample.textContent));
   addEventListener("popstate", visit);
   // A page that comes out of the browser's cache has lost its connection.
@@ -228,7 +240,7 @@ function listen() {
 }
 
 listen();
-speakIn(preferred);
+speakIn(preferred());
 update();
-if (location.pathname !== "/") visit();
+visit();
 confess();

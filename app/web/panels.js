@@ -1,7 +1,8 @@
-/** One part of the recipe: its text, the state it is in, and what it cost. */
+/** One part of the recipe: its text and the state it is in. */
 
 import { Lines } from "./lines.js";
-import { hush, say } from "./words.js";
+import { unmarked } from "./markdown.js";
+import { say } from "./words.js";
 
 const template = document.getElementById("panel");
 const idea = document.getElementById("idea");
@@ -11,7 +12,7 @@ export class Panel {
   #find;
   #lines;
   #again;
-  #model = null;
+  #isBroken = false; // whether its text broke off, and not at the limit
   #language = "en";
 
   constructor(section) {
@@ -38,6 +39,11 @@ export class Panel {
     return this.#find(".body").textContent;
   }
 
+  /** Whether something can be made from it. */
+  get isEnough() {
+    return this.state === "ok" || (this.state === "cut_off" && !this.#isBroken);
+  }
+
   /** Whether it is being written once more. */
   get retried() {
     return this.open && (this.#stale || this.attempt > 1);
@@ -59,9 +65,8 @@ export class Panel {
     this.#enter("waiting", `waiting_${this.part}`);
   }
 
-  start(attempt, model) {
+  start(attempt) {
     this.attempt = attempt;
-    this.#model = model;
     if (attempt > 1) this.again("retrying");
   }
 
@@ -80,9 +85,9 @@ export class Panel {
     else this.#lines.append(text);
   }
 
-  end({ status, message, ...figures }) {
+  end({ status, message, finish_reason }) {
     this.#find(".trouble").textContent = message ?? "";
-    if (status !== "failed" && this.#model) say(this.#find(".figures"), "figures", { model: this.#model, ...figures });
+    this.#isBroken = !finish_reason;
     this.settle(status);
   }
 
@@ -123,7 +128,6 @@ export class Panel {
 
   #forget() {
     this.#find(".trouble").textContent = "";
-    hush(this.#find(".figures"));
   }
 
   #list({ name, intro }) {
@@ -132,8 +136,8 @@ export class Panel {
     list.setAttribute("role", "list"); // Safari drops the role where list-style is none
     const item = idea.content.cloneNode(true).firstElementChild;
     const [strong, span, button] = item.children;
-    strong.textContent = name;
-    span.textContent = intro ?? "";
+    strong.textContent = unmarked(name);
+    span.textContent = unmarked(intro ?? "");
     strong.id = `idea-${list.children.length}`;
     button.id = `cook-${list.children.length}`;
     button.setAttribute("aria-labelledby", `${button.id} ${strong.id}`);

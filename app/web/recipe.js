@@ -1,17 +1,20 @@
 /** The recipe on the page: what each event of a run changes. */
 
+import { sayHousehold } from "./household.js";
+import { unmarked } from "./markdown.js";
 import { Panel } from "./panels.js";
 import { Timeline } from "./timeline.js";
 import { hush, say } from "./words.js";
 
 // What is written anew with a part, for it was made from it.
 const DEPENDANTS = { alternates: ["ingredients", "intro", "sides", "steps"], ingredients: ["steps"] };
-const LACKING = ["failed", "cut_off", "unfinished"];
+const LACKING = ["failed", "cut_off", "stopped", "unfinished"];
 
 export class Recipe {
   #root;
   #dish = document.getElementById("dish");
   #tagline = document.getElementById("tagline");
+  #household = document.getElementById("for-whom");
   #again = document.getElementById("again");
   #timeline = new Timeline(document.getElementById("timeline"));
   #panels = {};
@@ -41,6 +44,11 @@ export class Recipe {
     return this.#shown.filter((panel) => panel.retried).map((panel) => panel.part);
   }
 
+  /** The dish with its tagline, as another run can be asked for. */
+  get dish() {
+    return { name: this.name, intro: this.#tagline.textContent };
+  }
+
   get written() {
     return this.name !== null || this.#shown.some((panel) => panel.text !== "");
   }
@@ -52,15 +60,18 @@ export class Recipe {
   open() {
     this.reset("opening");
     hush(this.#tagline);
+    hush(this.#household);
   }
 
   /** A clean sheet for the dish that was chosen, or for one that is still to come. */
-  begin({ language, recipe }, parts, at_ms = 0) {
+  begin(request, parts, at_ms = 0) {
+    const { language, recipe } = request;
     const shown = parts ?? Object.keys(this.#panels).filter((part) => part !== "alternates" || !recipe);
     this.#root.dataset.state = "running";
     this.#language = language;
     this.#title("choosing");
     hush(this.#tagline);
+    sayHousehold(this.#household, request);
     for (const panel of Object.values(this.#panels)) panel.wait(language, shown.includes(panel.part));
     this.#timeline.begin(shown, at_ms);
     if (recipe) this.#name(recipe);
@@ -70,6 +81,7 @@ export class Recipe {
     this.#root.dataset.state = state;
     this.#title(`${state}_title`);
     say(this.#tagline, "idle_tagline");
+    hush(this.#household);
     for (const panel of Object.values(this.#panels)) panel.reset();
     this.#timeline.clear();
   }
@@ -123,7 +135,7 @@ export class Recipe {
   #lacks({ part, state }) {
     if (!LACKING.includes(state)) return false;
     if (DEPENDANTS.alternates.includes(part) && !this.name) return false;
-    if (part === "steps" && !["ok", "cut_off"].includes(this.#panels.ingredients.state)) return false;
+    if (part === "steps" && !this.#panels.ingredients.isEnough) return false;
     return (DEPENDANTS[part] ?? []).every((dependant) => !this.#panels[dependant].open);
   }
 
@@ -137,7 +149,7 @@ export class Recipe {
   #proposal({ recipes, picked }) {
     const dish = recipes[picked];
     if (!dish) return;
-    if (this.name && this.name !== dish.name) this.#renew(DEPENDANTS.alternates);
+    if (this.name && this.name !== unmarked(dish.name)) this.#renew(DEPENDANTS.alternates);
     this.#name(dish);
   }
 
@@ -145,9 +157,9 @@ export class Recipe {
     hush(this.#dish);
     hush(this.#tagline);
     this.#dish.lang = this.#tagline.lang = this.#language;
-    this.#dish.textContent = name;
-    this.#tagline.textContent = intro ?? "";
-    document.title = `${name} · Sizzle`;
+    this.#dish.textContent = unmarked(name);
+    this.#tagline.textContent = unmarked(intro ?? "");
+    document.title = `${this.#dish.textContent} · Sizzle`;
   }
 
   #title(word) {
@@ -157,9 +169,9 @@ export class Recipe {
 
   #start({ part, attempt, model, at_ms }) {
     const rewritten = !this.#panels[part].open;
-    this.#timeline.started(part, at_ms);
+    this.#timeline.started(part, model, at_ms);
     if (rewritten) this.again(part);
-    this.#panels[part].start(attempt, model);
+    this.#panels[part].start(attempt);
   }
 
   #fragment({ part, text, recipe, at_ms }) {
@@ -169,6 +181,6 @@ export class Recipe {
 
   #end({ part, at_ms, ...end }) {
     this.#panels[part].end(end);
-    this.#timeline.ended(part, end.status, at_ms);
+    this.#timeline.ended(part, end, at_ms);
   }
 }

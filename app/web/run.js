@@ -19,8 +19,10 @@ export class Run {
   #rewritten = null;
   #left = false;
 
-  constructor(id, recipe, changed) {
+  /** `key` is null for a run that somebody else began. */
+  constructor(id, key, recipe, changed) {
     this.id = id;
+    this.key = key;
     this.#recipe = recipe;
     this.#changed = changed;
     this.#follower = new Follower(id, {
@@ -34,9 +36,17 @@ export class Run {
     return !this.#ended && !this.#gone;
   }
 
+  get isOwn() {
+    return this.key !== null;
+  }
+
+  get isGone() {
+    return Boolean(this.#gone);
+  }
+
   /** Whether parts of it can be written again. */
   get rewritable() {
-    return Boolean(this.request && !this.#gone && !this.#stopping && !this.#rewritten);
+    return Boolean(this.isOwn && this.request && !this.#gone && !this.#stopping && !this.#rewritten);
   }
 
   /** The word for how it stands, and its values. */
@@ -72,15 +82,16 @@ export class Run {
     this.#follower.leave();
   }
 
-  /** The stream then ends by itself. */
+  /** The stream then ends by itself. Resolves with the server's refusal, if it refuses. */
   async stop() {
     this.#stopping = true;
     this.#changed();
-    const answer = await cancel(this.id);
-    if (this.#left) return;
+    const answer = await cancel(this.id, this.key);
+    if (this.#left) return null;
     if (answer?.code in GONE) return this.#lose(answer.code);
     if (answer?.code !== 204) this.#stopping = false;
     this.#changed();
+    return answer?.code === 204 ? null : (answer ?? {});
   }
 
   /** Resolves with the server's refusal, if it refuses. */
@@ -88,7 +99,7 @@ export class Run {
     if (!this.rewritable) return null;
     this.#rewritten = { part, attempt: Infinity };
     this.#changed();
-    const answer = await rewrite(this.id, part);
+    const answer = await rewrite(this.id, part, this.key);
     if (this.#left) return null;
     if (answer?.code === 202) this.#await(part, answer.attempt);
     else this.#rewritten = null;
@@ -157,5 +168,6 @@ export class Run {
     this.#gone = code;
     if (!this.#ended) this.#recipe.lose();
     this.#changed();
+    return null;
   }
 }

@@ -46,8 +46,9 @@ export class Timeline {
     this.#zero = Math.min(this.#zero, performance.now() - at_ms);
   }
 
-  started(part, at_ms) {
+  started(part, model, at_ms) {
     const bar = this.#bars[part];
+    bar.model = model;
     if (Object.values(this.#bars).every((bar) => bar.over)) this.#idle = at_ms - this.#latest;
     if ("start" in bar) this.#spoil(bar, at_ms - this.#idle);
     bar.over = false;
@@ -59,7 +60,7 @@ export class Timeline {
     if ("start" in bar && !("first" in bar)) this.#mark(bar, "first", at_ms);
   }
 
-  ended(part, status, at_ms) {
+  ended(part, { status, ...figures }, at_ms) {
     const bar = this.#bars[part];
     if (bar.over) return;
     bar.over = true;
@@ -67,11 +68,12 @@ export class Timeline {
     if (!("start" in bar)) return;
     this.#mark(bar, "end", at_ms);
     bar.row.dataset.state = status;
+    if (status !== "failed") say(bar.row.querySelector(".figures"), "figures", { model: bar.model, ...figures });
     say(bar.row.querySelector(".times"), "times", { start: bar.begin ?? bar.start, end: bar.end });
   }
 
   finish(at_ms = this.elapsed + this.#idle) {
-    for (const part of Object.keys(this.#bars)) this.ended(part, "stopped", at_ms);
+    for (const part of Object.keys(this.#bars)) this.ended(part, { status: "stopped" }, at_ms);
     this.#latest = at_ms - this.#idle;
     this.#running = false;
     this.#scale();
@@ -92,6 +94,7 @@ export class Timeline {
     }
     delete bar.row.dataset.state;
     hush(bar.row.querySelector(".times"));
+    hush(bar.row.querySelector(".figures"));
   }
 
   #mark(bar, moment, at_ms) {

@@ -1,11 +1,12 @@
 /** The calls of Wire 2. Each gives the answer as `{code, wait_s, …its JSON}`, or null when there was none. */
 
 const PATIENCE_MS = 15_000;
+const keyed = (key) => ({ "Sizzle-Run-Key": key });
 const PAUSES_MS = [400, 1200];
 
-export const cancel = (id) => persist(`/runs/${id}`, { method: "DELETE" });
+export const cancel = (id, key) => persist(`/runs/${id}`, { method: "DELETE", headers: keyed(key) });
 export const look = (id) => call(`/runs/${id}`, { cache: "no-store" });
-export const rewrite = (id, part) => call(`/runs/${id}/parts/${part}`, { method: "POST" });
+export const rewrite = (id, part, key) => call(`/runs/${id}/parts/${part}`, { method: "POST", headers: keyed(key) });
 
 /** The key says which orders are one and the same, so that asking again makes no second run. */
 export function order(request, key) {

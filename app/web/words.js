@@ -3,6 +3,9 @@
 const seconds = (ms) => (ms / 1000).toFixed(ms < 995 ? 2 : 1);
 const whole = (number) => Math.round(number).toLocaleString("en");
 const enSeconds = (number) => (number === 1 ? "1 second" : `${whole(number)} seconds`);
+// Above this a rate only says that all came in one piece.
+const MOST_TOKENS_PER_S = 10_000;
+const believable = (rate) => rate != null && rate <= MOST_TOKENS_PER_S;
 const NUMBERS = { en: { 5: "five", 6: "six" }, ko: { 5: "다섯", 6: "여섯" } };
 
 const en = {
@@ -12,9 +15,26 @@ const en = {
   sample_2: "eggs, potatoes, spinach",
   sample_3: "salmon, lemon, dill",
   sample_4: "chickpeas, tomatoes, rice",
-  prep_time: "Prep time",
+  prep_time: "Time you have",
   minutes: ({ n }) => `${n} minutes`,
   language: "Language",
+  household: "Diet, allergies, servings",
+  diet: "Diet",
+  diet_1: "vegetarian",
+  diet_2: "vegan",
+  diet_3: "pescatarian",
+  diet_4: "halal",
+  diet_5: "kosher",
+  diet_6: "gluten-free",
+  diet_7: "lactose-free",
+  avoid: "Leave out (allergies, dislikes)",
+  avoid_hint: "With commas: peanuts, shellfish. Kept in this browser for every recipe.",
+  servings: "Servings",
+  for_whom: ({ servings, diet, avoid, minutes }) =>
+    [`For ${servings}`, diet, avoid && `without ${avoid}`, minutes && `${minutes} minutes at most`].filter(Boolean).join(" · "),
+  undo: "Undo",
+  cook_own: "Cook this yourself",
+  other_ideas: "Back to the other ideas",
   generate: "Generate",
   stop: "Stop",
   reset: "Reset",
@@ -34,7 +54,7 @@ const en = {
   again_whole: "Try again",
   cook: "Cook this instead",
   copy: "Copy link",
-  copied: "Link copied",
+  copied: "Link copied; it works for a while",
   idle_title: "Ingredients in, recipe out.",
   idle_tagline:
     "Say what you have and how long you have. Six parts of one recipe are written at the same time and appear here as they come.",
@@ -72,9 +92,9 @@ const en = {
     [
       model,
       ttft_ms != null && `first\u00a0token\u00a0${seconds(ttft_ms)}\u00a0s`,
-      tokens_per_s != null && `${whole(tokens_per_s)}\u00a0tokens/s`,
+      believable(tokens_per_s) && `${whole(tokens_per_s)}\u00a0tokens/s`,
     ].filter(Boolean).join("\u00a0· "),
-  timeline: "Written side by side",
+  timeline: "How it was written",
   times: ({ start, end }) => `${seconds(start)}–${seconds(end)} s`,
   sum: ({ each, total }) => `One after another: ${seconds(each)} s. Side by side: ${seconds(total)} s.`,
   status_opening: "Opening the recipe…",
@@ -84,7 +104,7 @@ const en = {
   status_reconnecting: "Connection lost. Reconnecting…",
   status_offline: "Offline. It goes on when you are back.",
   status_stopping: "Stopping…",
-  status_ok: ({ parts, total_ms }) => `Done in ${seconds(total_ms)} s. All ${NUMBERS.en[parts] ?? parts} parts are here.`,
+  status_ok: ({ parts }) => `Done. All ${NUMBERS.en[parts] ?? parts} parts are here.`,
   status_partial: ({ missing }) =>
     `Ended, but not complete: ${missing.map((part) => en[part]).join(", ")}. The rest is here.`,
   status_failed: ({ reason }) => reason || "The recipe could not be written. Please try again.",
@@ -107,9 +127,26 @@ const ko = {
   sample_2: "두부, 김치, 대파",
   sample_3: "달걀, 감자, 시금치",
   sample_4: "닭고기, 고구마, 양배추",
-  prep_time: "조리 시간",
+  prep_time: "쓸 수 있는 시간",
   minutes: ({ n }) => `${n}분`,
   language: "언어",
+  household: "식단, 알레르기, 인분",
+  diet: "식단",
+  diet_1: "채식",
+  diet_2: "비건",
+  diet_3: "페스코 채식",
+  diet_4: "할랄",
+  diet_5: "코셔",
+  diet_6: "글루텐 프리",
+  diet_7: "유당 제한",
+  avoid: "빼야 할 재료 (알레르기 등)",
+  avoid_hint: "쉼표로 나눠 주세요: 땅콩, 조개류. 이 브라우저에 저장되어 모든 레시피에 쓰여요.",
+  servings: "인분",
+  for_whom: ({ servings, diet, avoid, minutes }) =>
+    [`${servings}인분`, diet, avoid && `${avoid} 빼고`, minutes && `${minutes}분 이내`].filter(Boolean).join(" · "),
+  undo: "되돌리기",
+  cook_own: "나도 이 요리 만들기",
+  other_ideas: "다른 아이디어로 돌아가기",
   generate: "만들기",
   stop: "멈추기",
   reset: "처음부터",
@@ -129,7 +166,7 @@ const ko = {
   again_whole: "다시 시도하기",
   cook: "이 요리로 만들기",
   copy: "링크 복사",
-  copied: "링크를 복사했어요",
+  copied: "링크를 복사했어요. 한동안만 열려요",
   idle_title: "재료만 알려 주세요.",
   idle_tagline: "가진 재료와 시간을 적으면, 한 레시피의 여섯 부분이 동시에 쓰이며 이곳에 차례로 나타납니다.",
   opening_title: "레시피를 여는 중…",
@@ -166,9 +203,9 @@ const ko = {
     [
       model,
       ttft_ms != null && `첫\u00a0토큰\u00a0${seconds(ttft_ms)}초`,
-      tokens_per_s != null && `초당\u00a0${whole(tokens_per_s)}토큰`,
+      believable(tokens_per_s) && `초당\u00a0${whole(tokens_per_s)}토큰`,
     ].filter(Boolean).join("\u00a0· "),
-  timeline: "나란히 쓰기",
+  timeline: "어떻게 쓰였나",
   times: ({ start, end }) => `${seconds(start)}–${seconds(end)}초`,
   sum: ({ each, total }) => `하나씩 차례로 썼다면 ${seconds(each)}초, 나란히 써서 ${seconds(total)}초.`,
   status_opening: "레시피를 열고 있어요…",
@@ -178,7 +215,7 @@ const ko = {
   status_reconnecting: "연결이 끊겼어요. 다시 연결하고 있어요…",
   status_offline: "오프라인이에요. 연결되면 이어져요.",
   status_stopping: "멈추고 있어요…",
-  status_ok: ({ parts, total_ms }) => `${seconds(total_ms)}초 만에 ${NUMBERS.ko[parts] ?? parts} 부분을 모두 썼어요.`,
+  status_ok: ({ parts }) => `완성했어요. ${NUMBERS.ko[parts] ?? parts} 부분이 모두 있어요.`,
   status_partial: ({ missing }) =>
     `끝났지만 다 쓰지는 못했어요: ${missing.map((part) => ko[part]).join(", ")}. 나머지는 모두 있어요.`,
   status_failed: ({ reason }) => reason || "레시피를 쓰지 못했어요. 다시 시도해 주세요.",

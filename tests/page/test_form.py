@@ -13,6 +13,7 @@ from tests.page.wire import (
     BEGUN,
     INGREDIENTS,
     NO_DISH,
+    OTHERS,
     PARTS,
     PICK,
     SIDES_FAILED,
@@ -22,6 +23,7 @@ from tests.page.wire import (
     end,
     fragment,
     ideas,
+    panel,
     proposed,
     run_begins,
     start,
@@ -83,7 +85,7 @@ def test_korean_over_the_real_server(kitchen: Page) -> None:
     """A Korean recipe is written in Korean, whole."""
     kitchen.locator("#language").select_option("ko")
     ask(kitchen, "소고기, 양파, 밥")
-    expect(status(kitchen)).to_contain_text("여섯 부분을 모두 썼어요", timeout=20_000)
+    expect(status(kitchen)).to_contain_text("여섯 부분이 모두 있어요", timeout=20_000)
     for part in PARTS:
         expect(body(kitchen, part)).to_contain_text(re.compile("[가-힣]{2}"))
 
@@ -107,9 +109,9 @@ def test_both_languages_have_the_same_words(page: Page, cooks: Cooks) -> None:
         assert all(text and "undefined" not in text for text in spoken.all_text_contents())
 
 
-@pytest.mark.parametrize("width", [360, 390])
-def test_a_phone_needs_no_sideways_scrolling(page: Page, cooks: Cooks, width: int) -> None:
-    """On a phone nothing is wider than the screen, not even a word without end, and Stop stays in reach."""
+@pytest.mark.parametrize("width", [320, 390, 820, 1024, 1280])
+def test_no_width_needs_sideways_scrolling(page: Page, cooks: Cooks, width: int) -> None:
+    """Nothing is wider than the screen, not even a word without end."""
     endless = "x" * 400
     dish = {"name": endless, "intro": endless}
     others = [start("alternates"), *ideas(dish), stop("alternates")]
@@ -118,7 +120,56 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, cooks: Cooks, width: in
     ask(page)
     expect(body(page, "intro")).to_have_text(endless)
     assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+CUT_WORDS = """() => [...document.querySelectorAll("h1, h3, button, summary, label")].filter((element) => {
+    const text = [...element.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    if (!text || !element.getClientRects().length) return false;
+    return [...text.data.matchAll(/\\S+/g)].some((word) => {
+        const range = new Range();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        return range.getClientRects().length > 1;
+    }) || element.scrollWidth > element.clientWidth + 1;
+}).map((element) => element.textContent)"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 820, 1024, 1280])
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_no_title_or_button_breaks_within_a_word(page: Page, cooks: Cooks, width: int, language: str) -> None:
+    """Neither while the recipe is written nor afterwards, and none sticks out."""
+    gate = Gate()
+    cooks([run_begins(language=language), *PICK[1:], start("ingredients"), fragment("ingredients", "- 2"), gate, end()])
+    page.set_viewport_size({"width": width, "height": 780})
+    page.locator("#language").select_option(language)
+    ask(page)
+    expect(body(page, "ingredients")).to_have_text("2")
+    state_box, card = (page.locator(f".panel[data-part=ingredients]{part}").bounding_box() for part in (" .state", ""))
+    assert state_box
+    assert card
+    assert state_box["x"] + state_box["width"] <= card["x"] + card["width"]
+    assert page.evaluate(CUT_WORDS) == []
+    gate.open()
+    expect(panel(page, "steps")).to_have_attribute("data-state", "unfinished")
+    assert page.evaluate(CUT_WORDS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_phone_gives_the_screen_to_the_recipe(page: Page, cooks: Cooks) -> None:
+    """Stop is in reach while the recipe is written; who reads afterwards sees nothing of the form."""
+    gate = Gate()
+    fake = cooks([*PICK, *INGREDIENTS, *OTHERS, gate, end("partial")])
+    page.set_viewport_size({"width": 390, "height": 844})
+    ask(page)
+    expect(body(page, "steps")).not_to_be_empty()
+    page.get_by_role("link", name="Examples").scroll_into_view_if_needed()
     expect(page.locator("#stop")).to_be_in_viewport()
+    gate.open()
+    expect(status(page)).to_contain_text("not complete")
+    page.get_by_role("link", name="Examples").scroll_into_view_if_needed()
+    for name in ("#stop", "#generate", "#reset"):
+        expect(page.locator(name)).not_to_be_in_viewport()
+    assert fake.made("DELETE run") == []
 
 
 def test_dark_mode_is_dark(kitchen: Page) -> None:
@@ -145,7 +196,7 @@ def test_paper_gets_the_recipe_only(page: Page, cooks: Cooks) -> None:
     for part in ("intro", "ingredients", "steps", "nutrition"):
         expect(body(page, part)).to_be_visible()
     absent = ("form", "#status", "#copy", "[data-part=sides] .again", ".cook", ".timeline")
-    for hidden in (*absent, "[data-part=steps] .state", "[data-part=steps] .figures"):
+    for hidden in (*absent, "[data-part=steps] .state", ".timeline .figures"):
         expect(page.locator(hidden).first).to_be_hidden()
 
 
@@ -157,7 +208,7 @@ def test_keyboard_alone_is_enough(page: Page, cooks: Cooks) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("textarea")).to_have_value("beef flank, onions, peppers")
-    for _ in range(6):
+    for _ in range(7):
         page.keyboard.press("Tab")
     expect(page.locator("#generate")).to_be_focused()
     page.keyboard.press("Enter")
@@ -181,7 +232,7 @@ def test_a_chord_generates(page: Page, cooks: Cooks, chord: str) -> None:
 
 
 STATES: dict[str, tuple[list[Any], str]] = {
-    "whole": (WHOLE, "Done in"),
+    "whole": (WHOLE, "Done."),
     "part failed": (SIDES_FAILED, "not complete"),
     "no dish": (NO_DISH, "No model could be reached."),
     "waiting": ([*BEGUN, Gate()], "Waiting for the dish…"),

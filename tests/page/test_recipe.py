@@ -81,7 +81,7 @@ def test_the_status_tells_what_is_awaited(page: Page, cooks: Cooks) -> None:
     dish.open()
     expect(status(page)).to_have_text("Writing your recipe…")
     rest.open()
-    expect(status(page)).to_have_text("Done in 2.3 s. All six parts are here.")
+    expect(status(page)).to_have_text("Done. All six parts are here.")
 
 
 def test_lines_become_lists_wherever_they_are_split(page: Page, cooks: Cooks) -> None:
@@ -95,11 +95,33 @@ def test_lines_become_lists_wherever_they_are_split(page: Page, cooks: Cooks) ->
     expect(steps.locator("ol li").last).to_have_js_property("value", 12)
 
 
-def test_a_finished_part_tells_what_wrote_it_and_how_fast(page: Page, cooks: Cooks) -> None:
-    """Model, time to first token and tokens per second stand below a part that is done."""
+def test_figures_stand_in_a_fold_below_the_recipe(page: Page, cooks: Cooks) -> None:
+    """Model, time to first token and tokens per second are there for those who open it, and in no part."""
     cooks(WHOLE)
     ask(page)
-    expect(panel(page, "sides").locator(".figures")).to_have_text("sides-model · first token 0.21 s · 412 tokens/s")
+    figures = page.locator(".timeline li[data-part=sides] .figures")
+    expect(figures).to_have_text("sides-model · first token 0.21 s · 412 tokens/s")
+    expect(figures).to_be_hidden()
+    page.get_by_text("How it was written").click()
+    expect(figures).to_be_visible()
+    expect(page.locator(".panels")).not_to_contain_text("token")
+
+
+def test_a_rate_that_only_says_that_all_came_at_once_is_not_shown(page: Page, cooks: Cooks) -> None:
+    """Three million tokens a second are no figure for people."""
+    fast = event("part_end", part="sides", status="ok", ttft_ms=2, tokens=90, tokens_per_s=3_026_412.0)
+    cooks([*PICK, start("sides"), fragment("sides", "- Rice."), fast, end("partial")])
+    ask(page)
+    expect(page.locator(".timeline li[data-part=sides] .figures")).to_have_text("sides-model · first token 0.00 s")
+
+
+def test_done_is_said_once(page: Page, cooks: Cooks) -> None:
+    """The status says it; the parts that are done show their text and no state."""
+    cooks(WHOLE)
+    ask(page)
+    expect(status(page)).to_have_text("Done. All six parts are here.")
+    for part in PARTS:
+        expect(state(page, part)).to_be_hidden()
 
 
 def test_the_timeline_shows_when_each_part_was_written(page: Page, cooks: Cooks) -> None:
@@ -157,7 +179,7 @@ def test_a_run_of_a_chosen_dish_has_five_parts(page: Page, cooks: Cooks) -> None
     )
     ask(page)
     expect(title(page)).to_have_text("Beef Soup")
-    expect(status(page)).to_have_text("Done in 2.3 s. All five parts are here.")
+    expect(status(page)).to_have_text("Done. All five parts are here.")
     expect(panel(page, "alternates")).to_be_hidden()
     expect(page.locator(".timeline li")).to_have_count(5)
 

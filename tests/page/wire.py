@@ -107,6 +107,9 @@ NO_DISH = [
 ]
 
 
+OWNERS = ("DELETE run", "POST part")
+
+
 @dataclass
 class FakeRun:
     """A run whose events come as its script says. Cut connections and forgotten runs are the server's doing."""
@@ -217,7 +220,8 @@ class FakeKitchen:
             script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
             self.runs[run_id] = FakeRun(script, await request.json())
             self.runs[run_id].play()
-        return JSONResponse({"run_id": self.keys[key]}, 201, {"Location": f"/runs/{self.keys[key]}"})
+        own = {"run_id": self.keys[key], "key": f"key-of-{self.keys[key]}"}
+        return JSONResponse(own, 201, {"Location": f"/runs/{self.keys[key]}"})
 
     async def _look(self, request: Request) -> Response:
         if refusal := await self._refusal("GET run", request):
@@ -261,6 +265,8 @@ class FakeKitchen:
                 return refusal
             case _:
                 pass
+        if name in OWNERS and request.headers["sizzle-run-key"] != f"key-of-{request.path_params['id']}":
+            return JSONResponse({"detail": "Only its owner can."}, 403)
         if name != "POST /runs" and (self.gone or request.path_params["id"] not in self.runs):
             return JSONResponse({"detail": "in the server's words"}, self.gone or 404)
         return None

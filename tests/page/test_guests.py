@@ -1,0 +1,159 @@
+"""Who began a run may stop it and have it written again; who follows its link reads, and may cook it for himself."""
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from starlette.responses import JSONResponse
+
+from tests.client import wait_until
+from tests.conftest import ServeScripts
+from tests.page.conftest import Cooks
+from tests.page.wire import (
+    ASKED,
+    INGREDIENTS,
+    OTHERS,
+    PICK,
+    SIDES_FAILED,
+    STEPS,
+    WHOLE,
+    Move,
+    ask,
+    body,
+    end,
+    fragment,
+    panel,
+    run_begins,
+    start,
+    state,
+    status,
+    stop,
+    title,
+    written,
+)
+from tests.servers import RECIPES, Gate, apart
+
+GUESTS: list[list[Move]] = [[*PICK, *INGREDIENTS, Gate()], SIDES_FAILED, [*PICK, *INGREDIENTS, end("cancelled")]]
+
+
+@pytest.fixture
+def guest(browser: Browser) -> Page:
+    """Another browser's page, in a window of its own."""
+    page = browser.new_context().new_page()
+    page.set_default_timeout(15_000)
+    return page
+
+
+@pytest.mark.parametrize("script", GUESTS)
+def test_a_guest_reads_only(page: Page, cooks: Cooks, guest: Page, script: list[Move]) -> None:
+    """Neither Stop nor Try again is there, and Reset leaves the page and nothing else."""
+    fake = cooks(script)
+    ask(page)
+    guest.goto(f"{fake.url}/r/run-1")
+    expect(body(guest, "ingredients")).to_contain_text("300 g beef flank")
+    expect(guest.get_by_role("button", name="Stop")).to_be_hidden()
+    expect(guest.get_by_role("button", name="Try again")).to_have_count(0)
+    expect(guest.locator("#generate")).to_be_enabled()
+    guest.get_by_role("button", name="Reset").click()
+    expect(guest).to_have_url(f"{fake.url}/")
+    assert fake.made("DELETE run") == []
+    guest.close()
+
+
+def test_a_guest_cooks_a_run_of_his_own(page: Page, cooks: Cooks, guest: Page) -> None:
+    """The same dish, without what either leaves out; that run he may stop."""
+    fake = cooks([run_begins(diet="vegan", avoid="kiwi", servings=2), *WHOLE[1:]], [*PICK, Gate()])
+    ask(page)
+    expect(status(page)).to_contain_text("All six parts are here")
+    guest.goto(f"{fake.url}/r/run-1")
+    guest.get_by_text("Diet, allergies, servings").click()
+    guest.get_by_label("Leave out").fill("peanuts")
+    guest.get_by_label("Servings").fill("6")
+    guest.get_by_role("button", name="Cook this yourself").click()
+    expect(guest).to_have_url(f"{fake.url}/r/run-2")
+    restricted = {"diet": "vegan", "avoid": "peanuts, kiwi", "servings": 6}
+    assert fake.made("POST /runs")[1] == {**ASKED, **restricted, "recipe": RECIPES[0]}
+    guest.get_by_role("button", name="Stop").click()
+    expect(status(guest)).to_have_text("Stopped. What was written is kept.")
+    assert fake.made("DELETE run") == [{"id": "run-2"}]
+    guest.close()
+
+
+def test_an_owner_stays_one_after_a_reload(page: Page, cooks: Cooks, context: BrowserContext) -> None:
+    """The key is kept by the browser: another of its tabs may stop the run too."""
+    fake = cooks([*PICK, Gate()])
+    ask(page)
+    expect(title(page)).to_have_text("Pepper Steak")
+    page.reload()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    other = context.new_page()
+    other.goto(page.url)
+    other.get_by_role("button", name="Stop").click()
+    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    assert fake.made("DELETE run") == [{"id": "run-1"}]
+
+
+def test_a_bounded_number_of_keys_is_kept(page: Page, cooks: Cooks) -> None:
+    """The oldest go, and those of last week."""
+    cooks(WHOLE)
+    page.evaluate("""() => localStorage.setItem("keys", JSON.stringify(Object.fromEntries(
+        Array.from({ length: 300 }, (_, n) => [`old-${n}`, { key: "k", at: n < 150 ? 0 : Date.now() }]))))""")
+    page.reload()
+    ask(page)
+    expect(status(page)).to_contain_text("All six parts are here")
+    kept = page.evaluate("Object.keys(JSON.parse(localStorage.getItem('keys')))")
+    assert len(kept) == 100
+    assert [kept[0], kept[-1]] == ["old-201", "run-1"]
+
+
+def test_a_refused_stop_is_told_in_the_servers_words(page: Page, cooks: Cooks) -> None:
+    """The run goes on, and so does the page."""
+    fake = cooks([*PICK, Gate()])
+    fake.refusals["DELETE run"] = [JSONResponse({"detail": "Not yours."}, 403)]
+    ask(page)
+    page.get_by_role("button", name="Stop").click()
+    expect(status(page)).to_have_text("Not yours.")
+    expect(page.get_by_role("button", name="Stop")).to_be_enabled()
+
+
+def test_a_stopped_part_can_be_written_again(page: Page, cooks: Cooks) -> None:
+    """What Stop left unfinished has its Try again; steps wait for whole ingredients."""
+    half = [start("ingredients"), fragment("ingredients", "- 300 g be"), *written("intro", "Hot.")]
+    fake = cooks([*PICK, *half, Gate()])
+    fake.again = [
+        [start("ingredients", 2), fragment("ingredients", "- 300 g beef"), stop("ingredients"), *STEPS, end()]
+    ]
+    ask(page)
+    expect(body(page, "ingredients")).to_have_text("300 g be")
+    page.get_by_role("button", name="Stop").click()
+    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    offered = page.get_by_role("button", name="Try again")
+    expect(offered).to_have_count(4)
+    expect(panel(page, "steps").locator(".again")).to_be_hidden()
+    panel(page, "ingredients").get_by_role("button", name="Try again").click()
+    expect(body(page, "steps").get_by_role("listitem")).to_have_text(["Slice the beef.", "Sear it."])
+    expect(body(page, "ingredients")).to_have_text("300 g beef")
+
+
+def test_a_run_that_was_stopped_before_its_dish_can_go_on(page: Page, cooks: Cooks) -> None:
+    """One button has the dish chosen and the rest written after all."""
+    fake = cooks([run_begins(), Gate()])
+    fake.again = [[*PICK[1:], *INGREDIENTS, *OTHERS, end("partial")]]
+    ask(page)
+    page.get_by_role("button", name="Stop").click()
+    page.locator("#again").click()
+    expect(title(page)).to_have_text("Pepper Steak")
+    assert fake.made("POST part") == [{"id": "run-1", "part": "alternates"}]
+
+
+def test_a_part_that_was_stopped_is_written_by_the_real_server(page: Page, serve_scripts: ServeScripts) -> None:
+    """From Stop to the whole part, and a reload shows it."""
+    url, provider = serve_scripts({"sides": [[*apart("Rice "), Gate()], ["Rice and peas."]]})
+    page.goto(url)
+    ask(page)
+    expect(body(page, "sides")).to_have_text("Rice")
+    page.get_by_role("button", name="Stop").click()
+    assert wait_until(lambda: "sides" in provider.closed, 5)
+    panel(page, "sides").get_by_role("button", name="Try again").click()
+    expect(body(page, "sides")).to_have_text("Rice and peas.")
+    page.reload()
+    expect(body(page, "sides")).to_have_text("Rice and peas.")
+    expect(state(page, "sides")).to_have_text("Done")

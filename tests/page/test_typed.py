@@ -1,0 +1,169 @@
+"""What a cook types: it survives whatever happens to the page, and what a household leaves out is never forgotten."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.page.conftest import Cooks
+from tests.page.wire import ASKED, WHOLE, ask, run_begins, status, title
+from tests.servers import RECIPES
+
+LIST = "leeks, half a celeriac, the old bread"
+RESTRICTED = {"diet": "vegan", "avoid": "peanuts, kiwi", "servings": 4}
+
+
+def fill_household(page: Page) -> None:
+    page.get_by_text("Diet, allergies, servings").click()
+    page.get_by_label("Diet", exact=True).fill("vegan")
+    page.get_by_label("Leave out").fill("peanuts, kiwi")
+    page.get_by_label("Servings").fill("4")
+    page.get_by_label("Servings").press("Tab")
+
+
+def test_a_reload_keeps_what_was_typed(page: Page, cooks: Cooks) -> None:
+    """The list and the time are there again, on the empty page and on a recipe's."""
+    cooks(WHOLE)
+    page.locator("textarea").fill(LIST)
+    page.get_by_label("Time you have").select_option("90")
+    page.reload()
+    expect(page.locator("textarea")).to_have_value(LIST)
+    expect(page.get_by_label("Time you have")).to_have_value("90")
+    expect(page.locator("#generate")).to_be_enabled()
+    ask(page)
+    expect(status(page)).to_contain_text("All six parts are here")
+    page.locator("textarea").fill("something else")
+    page.reload()
+    expect(status(page)).to_contain_text("All six parts are here")
+    expect(page.locator("textarea")).to_have_value("something else")
+
+
+def test_an_expired_recipe_leaves_what_was_typed(page: Page, cooks: Cooks) -> None:
+    """A reload says that it has expired, in sight, over the list that it was made from; no link is offered."""
+    fake = cooks(WHOLE)
+    ask(page, LIST)
+    expect(status(page)).to_contain_text("All six parts are here")
+    page.set_viewport_size({"width": 390, "height": 600})
+    page.evaluate("scrollTo(0, 1500)")
+    fake.gone = 410
+    page.reload()
+    expect(status(page)).to_contain_text("This recipe has expired")
+    expect(status(page)).to_be_in_viewport()
+    expect(page.locator("textarea")).to_have_value(LIST)
+    expect(page.get_by_role("button", name="Copy link")).to_be_hidden()
+
+
+@pytest.mark.parametrize("way", ["Undo", "Control+z"])
+def test_a_sample_can_be_undone(page: Page, cooks: Cooks, way: str) -> None:
+    """A click on a sample takes the place of what was typed, which a button and the usual key bring back."""
+    cooks(WHOLE)
+    page.locator("textarea").fill(LIST)
+    page.get_by_role("button", name="salmon, lemon, dill").click()
+    page.get_by_role("button", name="eggs, potatoes, spinach").click()
+    expect(page.locator("textarea")).to_have_value("eggs, potatoes, spinach")
+    if way == "Undo":
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_role("button", name="Undo")).to_be_hidden()
+    else:
+        for _ in range(2):
+            page.locator("textarea").press(way)
+    expect(page.locator("textarea")).to_have_value(LIST)
+
+
+def test_a_sample_in_an_empty_field_leaves_nothing_to_undo(page: Page, cooks: Cooks) -> None:
+    """Nor is there anything once the sample was edited."""
+    cooks(WHOLE)
+    sample = page.get_by_role("button", name="salmon, lemon, dill")
+    sample.click()
+    expect(page.get_by_role("button", name="Undo")).to_be_hidden()
+    page.locator("textarea").fill(LIST)
+    sample.click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    page.locator("textarea").press("End")
+    page.locator("textarea").press_sequentially(", rice")
+    expect(page.get_by_role("button", name="Undo")).to_be_hidden()
+
+
+def test_a_household_is_asked_for_and_remembered(page: Page, cooks: Cooks) -> None:
+    """Diet, what is left out and servings go with each order, outlive reload and Reset, and are always in sight."""
+    fake = cooks([run_begins(**RESTRICTED), *WHOLE[1:]])
+    fill_household(page)
+    ask(page)
+    expect(status(page)).to_contain_text("All six parts are here")
+    expect(page.locator("#for-whom")).to_have_text("For 4 · vegan · without peanuts, kiwi · 45 minutes at most")
+    page.get_by_role("button", name="Reset").click()
+    page.reload()
+    expect(page.get_by_label("Leave out")).to_be_visible()
+    expect(page.get_by_label("Leave out")).to_have_value("peanuts, kiwi")
+    expect(page.locator("summary").first).to_contain_text("For 4 · vegan · without peanuts, kiwi")
+    ask(page)
+    expect(page).to_have_url(f"{fake.url}/r/run-2")
+    assert fake.made("POST /runs") == 2 * [{**ASKED, **RESTRICTED}]
+
+
+def test_another_idea_is_cooked_for_the_household_as_it_is_now(page: Page, cooks: Cooks) -> None:
+    """An allergy that was added after the recipe holds for its other ideas."""
+    fake = cooks(WHOLE)
+    ask(page)
+    expect(status(page)).to_contain_text("All six parts are here")
+    fill_household(page)
+    page.get_by_role("button", name="Cook this instead Beef Soup").click()
+    expect(page).to_have_url(f"{fake.url}/r/run-2")
+    assert fake.made("POST /runs")[1] == {**ASKED, **RESTRICTED, "recipe": RECIPES[1]}
+
+
+def test_another_idea_keeps_the_way_back(page: Page, cooks: Cooks) -> None:
+    """The other ideas are one click away, after a reload too."""
+    fake = cooks(WHOLE)
+    ask(page)
+    page.get_by_role("button", name="Cook this instead Beef Soup").click()
+    expect(page).to_have_url(f"{fake.url}/r/run-2")
+    page.reload()
+    page.get_by_role("link", name="Back to the other ideas").click()
+    expect(page).to_have_url(f"{fake.url}/r/run-1")
+    expect(page.get_by_role("button", name="Cook this instead Beef Soup")).to_be_visible()
+    expect(page.get_by_role("link", name="Back to the other ideas")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation_in_the_household(page: Page, cooks: Cooks, scheme: str) -> None:
+    """Nor in the figures, both open."""
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    cooks(WHOLE)
+    fill_household(page)
+    ask(page)
+    expect(status(page)).to_contain_text("All six parts are here")
+    page.get_by_text("How it was written").click()
+    result = Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
+
+
+@pytest.mark.parametrize(("locale", "language"), [("ko-KR", "ko"), ("ko", "ko"), ("en-GB", "en"), ("fr-FR", "en")])
+def test_the_page_speaks_the_browsers_language(browser: object, sizzle_url: str, locale: str, language: str) -> None:
+    """Until another is chosen by hand, which holds until the browser's own is chosen again."""
+    context: BrowserContext = browser.new_context(locale=locale)  # type: ignore[attr-defined]
+    page = context.new_page()
+    page.goto(sizzle_url)
+    html, other = page.locator("html"), {"ko": "en", "en": "ko"}[language]
+    expect(html).to_have_attribute("lang", language)
+    page.locator("#language").select_option(other)
+    page.reload()
+    expect(html).to_have_attribute("lang", other)
+    page.locator("#language").select_option(language)
+    page.reload()
+    expect(html).to_have_attribute("lang", language)
+    assert page.evaluate("JSON.parse(localStorage.getItem('language'))") is None
+    context.close()
+
+
+def test_storage_that_is_forbidden_is_done_without(page: Page, cooks: Cooks) -> None:
+    """The page works as long as it is open: a run can be stopped, a household holds."""
+    page.add_init_script(
+        "for (const name of ['localStorage', 'sessionStorage'])"
+        " Object.defineProperty(window, name, { get() { throw new DOMException('forbidden', 'SecurityError') } })"
+    )
+    fake = cooks(WHOLE)
+    fill_household(page)
+    ask(page)
+    expect(title(page)).to_have_text("Pepper Steak")
+    expect(page.get_by_role("button", name="Cook this instead Beef Soup")).to_be_enabled()
+    assert fake.made("POST /runs") == [{**ASKED, **RESTRICTED}]
