@@ -20,7 +20,7 @@ async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> A
     asked for.
     """
     limited = model.bind(max_tokens=asked.max_tokens) if asked.max_tokens else model
-    parser = WholeText(ends=frozenset({"stop", "length"})) if asked.max_tokens else WholeText()
+    parser = WholeText(accepts_limit=asked.max_tokens is not None)
     answered = COMPLETION | limited | parser
     pieces = within(DEADLINE_S, cast(AsyncGenerator[str], answered.astream({"query": asked.query})))
     async with aclosing(pieces), aclosing(until(asked.stop, pieces)) as told:

@@ -8,6 +8,8 @@ from time import time
 import aiohttp
 
 from chains.errors import Disconnected, Overloaded, ProviderError, Refused, Stalled, Unreachable, Unreadable
+from chains.merging import NotAStreamError
+from chains.stream_failures import StreamFailure
 from chains.transport import Declined, Unanswered
 
 _REFUSALS = {
@@ -31,6 +33,8 @@ def in_our_words(label: str, error: Exception, written: bool) -> ProviderError:
             return error
         case Declined(status=status, headers=headers):
             return _refused(label, status, headers)
+        case StreamFailure(status=int(status)):
+            return _refused(label, status, {})
         case TimeoutError():
             return Stalled(f"{label} {'fell silent' if written else 'did not answer in time'}: try again.")
         case Unanswered():
@@ -44,9 +48,9 @@ def in_our_words(label: str, error: Exception, written: bool) -> ProviderError:
 def kind(error: Exception) -> str:
     """The error's name, and its status or reason if it has one: what can go into a log."""
     match error:
-        case Declined(status=status):
+        case Declined(status=status) | StreamFailure(status=status):
             return f"{type(error).__name__} {status}"
-        case Unanswered():
+        case Unanswered() | NotAStreamError():
             return f"{type(error).__name__}: {error}"
         case _:
             return type(error).__name__

@@ -77,8 +77,8 @@ class MarkdownWriter:
                 self._held[part] = f"\n\n> {self._once_more}\n\n" if part in self._read else ""
             case Fragment(part, text, recipe):
                 self._held[part] += self._idea(recipe) if recipe else text
-            case PartEnd(part, _, message=message):
-                self._held[part] += f"\n\n> {message}" if message else ""
+            case PartEnd(part, status, message=message):
+                self._held[part] += f"\n\n> {message}" if message and status != "ok" else ""
                 self._ended.add(part)
             case _:
                 return ""

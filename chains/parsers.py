@@ -9,6 +9,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 from typing_extensions import override
 
 from chains.errors import ProviderError
+from chains.finish_reasons import FinishReason, finish_reason_in
 from chains.streaming import CUT_OFF
 
 
@@ -27,24 +28,24 @@ class TextParser(StrOutputParser):
 
 
 class WholeText(TextParser):
-    """The text of an answer, which raises `ProviderError` behind it if its end is not one of `ends`."""
+    """The text of an answer. Raises `ProviderError` after it if the answer was cut off, except at an accepted limit."""
 
-    ends: frozenset[str] = frozenset({"stop"})
+    accepts_limit: bool = False
 
     @override
     async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[str]:
         reason = None
         async for chunk in cast(AsyncIterator[BaseMessage], input):
-            reason = chunk.response_metadata.get("finish_reason", reason)
+            reason = finish_reason_in(chunk.response_metadata) or reason
             if chunk.text:
                 yield chunk.text
         self._check(reason)
 
     @override
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> str:
-        self._check(cast(ChatGeneration, result[0]).message.response_metadata.get("finish_reason"))
+        self._check(finish_reason_in(cast(ChatGeneration, result[0]).message.response_metadata))
         return super().parse_result(result, partial=partial)
 
-    def _check(self, reason: str | None) -> None:
-        if reason not in self.ends:
-            raise ProviderError(CUT_OFF.get(reason, CUT_OFF[None]))
+    def _check(self, reason: FinishReason | None) -> None:
+        if reason in CUT_OFF and not (reason == "length" and self.accepts_limit):
+            raise ProviderError(CUT_OFF[reason])

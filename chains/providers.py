@@ -21,29 +21,19 @@ from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
+from chains.answers import RETRACTED, AnswerPiece, AnswerReader
 from chains.deadline import Patience
 from chains.errors import EmptyAnswer, PromptTooLong, ProviderError, Refused, Truncated
 from chains.faults import in_our_words, kind
-from chains.merging import (
-    Chunk,
-    Piece,
-    PieceDecoder,
-    content_of,
-    finish_reason_of,
-    is_answer,
-    is_progress,
-    merged,
-)
+from chains.merging import Chunk, merged
 from chains.pacing import Health, RequestsPerMinute
 from chains.registry import Preferred, Registry
 from chains.schema import Step
-from chains.streaming import CUT_OFF
+from chains.streaming import BROKEN_OFF
 from chains.telling import generation_of, tell, text_chunk
 from chains.transport import CONNECT_S, Endpoint, drain
 
 logger = logging.getLogger(__name__)
-
-BEHIND_END_S = 1.0  # for the number of tokens, which comes behind the reason of the end
 
 MODEL_FIELD = ConfigurableField(
     id="model", name="Model", description="A model of the registry, or the one that the settings chose for the step."
@@ -68,6 +58,7 @@ class ProviderChat(ChatOpenAI):
     told_at: str
     health: Health = Field(exclude=True)
     endpoint: Endpoint = Field(exclude=True)
+    untagged_thinkers: set[str] = Field(exclude=True)  # ids of models whose thinking has no opening tag
 
     @property
     def rests(self) -> bool:
@@ -84,8 +75,8 @@ class ProviderChat(ChatOpenAI):
     ) -> AsyncIterator[ChatGenerationChunk]:
         async with aclosing(self._answer(messages, stop, **kwargs)) as pieces:
             async for piece in pieces:
-                if generation := self._generation(piece):
-                    yield generation
+                if piece is not RETRACTED:  # what was yielded can't be taken back here
+                    yield _generation(piece)
 
     @override
     async def _agenerate(
@@ -95,34 +86,41 @@ class ProviderChat(ChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        pieces: list[Piece] = []
+        pieces: list[AnswerPiece] = []
         run = run_manager or AsyncCallbackManagerForLLMRun.get_noop_manager()
         async with (
             aclosing(self._answer(messages, stop, **kwargs)) as answer,
-            aclosing(self._to_tell(answer, pieces)) as chunks,
+            aclosing(self._reported(answer, pieces)) as chunks,
         ):
             await tell(run, chunks)
-        return generate_from_stream(filter(None, map(self._generation, merged(pieces))))
+        return generate_from_stream(map(_generation, merged(pieces)))
 
-    async def _to_tell(self, answer: AsyncIterator[Piece], pieces: list[Piece]) -> AsyncGenerator[AIMessageChunk]:
-        """The text of the answer, as often as handlers are to be told of it. Its pieces are added to `pieces`.
+    async def _reported(
+        self, answer: AsyncIterator[AnswerPiece], pieces: list[AnswerPiece]
+    ) -> AsyncGenerator[AIMessageChunk]:
+        """The text of the answer, in chunks as handlers are to get it. Its pieces are added to `pieces`.
 
-        What is held for `told_at` is told when the answer breaks off, but not when the call is cancelled.
+        Text that is held for `told_at` is reported when the answer breaks off, but not when the call is cancelled.
         """
-        untold, has_begun = "", False
+        held, has_begun = "", False
         try:
             async for piece in answer:
+                if piece is RETRACTED:
+                    pieces.clear()
+                    held = ""
+                    yield RETRACTED
+                    continue
                 pieces.append(piece)
-                untold += piece if isinstance(piece, str) else content_of(piece)
-                if untold and (self.told_at in untold or not has_begun):
-                    told, untold, has_begun = untold, "", True
-                    yield text_chunk(told)
+                held += piece if isinstance(piece, str) else ""
+                if held and (self.told_at in held or not has_begun):
+                    text, held, has_begun = held, "", True
+                    yield text_chunk(text)
         except ProviderError:
-            if untold:
-                yield text_chunk(untold)
+            if held:
+                yield text_chunk(held)
             raise
-        if untold:
-            yield text_chunk(untold)
+        if held:
+            yield text_chunk(held)
 
     @override
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
@@ -131,32 +129,38 @@ class ProviderChat(ChatOpenAI):
 
     async def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, stream_usage: bool = True, **kwargs: Any
-    ) -> AsyncGenerator[Piece]:
-        """The pieces of the answer, which is always streamed. Raises what went wrong in our words."""
+    ) -> AsyncGenerator[AnswerPiece]:
+        """The pieces of the answer, which is always streamed; its ending is the last. Raises `ProviderError`."""
         self.check_window(messages, kwargs.get("max_tokens"))
         options = {**kwargs, "stream": True, "stream_options": {"include_usage": stream_usage}}
         payload = cast(Chunk, self._get_request_payload(messages, stop=stop, **options))  # pyright: ignore[reportUnknownMemberType]
-        heard, decoder, failure, asked = _Heard(self.next_token_s), PieceDecoder(), None, monotonic()
+        answer, failure, sent_at = self._reader(kwargs.get("max_tokens")), None, monotonic()
         try:
             async with self._asked(payload) as patience:
-                while not decoder.ended and (block := await patience.body.readany()):
-                    patience.is_reading, within_s = False, None
-                    pieces, broken = decoder.feed(block)
+                while not answer.is_over and (block := await patience.body.readany()):
+                    patience.is_reading = False
+                    pieces, broken = answer.feed(block)
                     for piece in pieces:
-                        within_s = heard.add(piece) or within_s
                         yield piece
                     if broken:
                         raise broken
-                    patience.read_on(within_s)
-        except (aiohttp.ClientError, OSError) as error:  # one of them is a `TimeoutError`
-            if not (heard.is_answer and heard.reason):  # else only the number of tokens is lost
-                failure = self._told(error, heard.is_answer)
+                    patience.read_on(answer.timeout_s())
         except Exception as error:  # whatever becomes of a provider's answer  # noqa: BLE001
-            failure = self._told(error, heard.is_answer)
+            failure = self._told(error, answer.has_output)
+        pieces, broken = answer.close()
+        for piece in pieces:
+            yield piece
         # not within the `except`: what is raised or logged there has the provider's words in its context
-        if failure := failure or self._ending(heard):
+        if failure := self._failure(answer, failure or broken):
             raise self._noted(failure)
-        self.health.answered(asked)
+        if answer.thinks_untagged:
+            self.untagged_thinkers.add(self.model_name)
+        self.health.answered(sent_at)
+        yield answer.ending(self.model_name)
+
+    def _reader(self, max_tokens: int | None) -> AnswerReader:
+        limit = max_tokens or self.max_tokens or self.max_output
+        return AnswerReader(self.next_token_s, limit, starts_with_thinking=self.model_name in self.untagged_thinkers)
 
     @asynccontextmanager
     async def _asked(self, payload: Chunk) -> AsyncGenerator[Patience]:
@@ -169,26 +173,23 @@ class ProviderChat(ChatOpenAI):
                 yield patience
             await drain(response)
 
-    def _ending(self, heard: "_Heard") -> ProviderError | None:
-        """What is wrong with an answer that came to its end."""
-        if heard.is_answer:
-            return None if heard.reason else Truncated(CUT_OFF[None])
-        if heard.reason == "length":
+    def _failure(self, answer: AnswerReader, error: Exception | None) -> ProviderError | None:
+        """What is wrong with an answer that is at its end. Nothing can go wrong with one that is complete."""
+        if answer.is_complete:
+            return None
+        if error:
+            return self._told(error, answer.has_output)
+        if answer.has_output:
+            return Truncated(BROKEN_OFF)
+        if answer.reason == "length":
             return Refused(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
-        if heard.reason == "content_filter":
+        if answer.reason == "content_filter" or answer.has_refused:
             return Refused(f"{self.label}'s content filter let no word through: change the ingredients' wording.")
         return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
 
-    def _generation(self, piece: Piece) -> ChatGenerationChunk | None:
-        if isinstance(piece, str):
-            return generation_of(text_chunk(piece))
-        try:
-            return self._convert_chunk_to_generation_chunk(piece, AIMessageChunk, {})  # pyright: ignore[reportUnknownMemberType]
-        except Exception as error:  # it may repeat what it could not read  # noqa: BLE001
-            failure = self._told(error, written=True)
-        raise self._noted(failure)
-
     def _told(self, error: Exception, written: bool) -> ProviderError:
+        if isinstance(error, ProviderError):
+            return error
         failure = in_our_words(self.label, error, written)
         failure.kind = kind(error)
         return failure
@@ -212,24 +213,8 @@ class ProviderChat(ChatOpenAI):
             )
 
 
-@dataclass
-class _Heard:
-    """What came of an answer: whether there was a word, and the reason of its end, if it was told."""
-
-    next_token_s: float
-    is_answer: bool = False
-    reason: str | None = None
-
-    def add(self, piece: Piece) -> float | None:
-        """Notes the piece. Returns in how many seconds the next has to come; None if this one is no progress."""
-        if isinstance(piece, str):  # as nearly each one is
-            self.is_answer = self.is_answer or bool(piece.strip())
-            return self.next_token_s if piece else None
-        self.is_answer = self.is_answer or is_answer(piece)
-        if reason := finish_reason_of(piece):
-            self.reason = reason
-            return BEHIND_END_S
-        return self.next_token_s if is_progress(piece) else None
+def _generation(piece: AnswerPiece) -> ChatGenerationChunk:
+    return generation_of(text_chunk(piece) if isinstance(piece, str) else piece)
 
 
 @dataclass(frozen=True)
@@ -250,6 +235,10 @@ class ChatModels:
     def health(self) -> dict[str, Health]:
         """How each provider has been doing, by its name."""
         return {name: Health(provider.label) for name, provider in self.registry.providers.items()}
+
+    @cached_property
+    def _untagged_thinkers(self) -> set[str]:
+        return set()
 
     @cached_property
     def _paces(self) -> dict[str, RequestsPerMinute]:
@@ -321,6 +310,7 @@ class ChatModels:
             told_at=wanted.told_at,
             health=self.health[model.provider],
             endpoint=self._endpoints[model.provider],
+            untagged_thinkers=self._untagged_thinkers,
             rate_limiter=self._paces.get(model.provider),
             model=model.id,
             base_url=provider.base_url,

@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 
 from chains.errors import ProviderError
+from chains.finish_reasons import finish_reason_in
 from chains.providers import ProviderChat
 from chains.recipe import why
 from chains.schema import Failed
@@ -154,10 +155,10 @@ async def _measured(model: ProviderChat) -> Figures:
             if chunk.text or chunk.response_metadata or chunk.usage_metadata:
                 ended = perf_counter()  # not at the empty last one, for which LangChain first merges them all
             first = first or (ended if chunk.text else None)
-            reason = chunk.response_metadata.get("finish_reason", reason)
+            reason = finish_reason_in(chunk.response_metadata) or reason
             tokens = _tokens(chunk.usage_metadata) if chunk.usage_metadata else tokens
-    if reason not in {"stop", "length"}:
-        raise ProviderError(CUT_OFF.get(reason, CUT_OFF[None]))
+    if reason == "content_filter":
+        raise ProviderError(CUT_OFF[reason])
     return _figures(asked, first or ended, ended, tokens)
 
 

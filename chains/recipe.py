@@ -37,7 +37,7 @@ from chains.parsers import TextParser, WholeText
 from chains.prompts import PROMPTS
 from chains.restrictions import restrictions_in
 from chains.schema import DEFAULT_SERVINGS, PARTS, STEP_REQUESTS, Draft, Failed, Part, Recipe, RecipeRequest, Step
-from chains.shortlist import Shortlist, recipes_in
+from chains.shortlist import ProposalReader, Shortlist, recipes_in
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +183,9 @@ class Proposing(Attempts):
                 raise
             return ""  # whatever happened behind the recipes
         shortlist.lists += 1
+        if not shortlist.is_full:
+            for recipe in recipes_in(text):
+                shortlist.add(recipe)
         if shortlist.is_enough:
             return text
         failure = ProposalError("The model did not propose two recipes that can be read: try again.")
@@ -201,14 +204,14 @@ class Filling(AsyncCallbackHandler):
 
     def __init__(self, shortlist: Shortlist) -> None:
         self._shortlist = shortlist
-        self._texts: dict[UUID, str] = {}  # by the call, of which there are two where one is hedged
+        self._readers: dict[UUID, ProposalReader] = {}  # by the call, of which there are two where one is hedged
 
     @override
     async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any) -> None:
-        text = self._texts[run_id] = self._texts.get(run_id, "") + str(token)
-        if "}" in token:
-            for recipe in recipes_in(text):
-                self._shortlist.add(recipe)
+        if not token or run_id not in self._readers:  # without a text, what was written so far is retracted
+            self._readers[run_id] = ProposalReader()
+        for recipe in self._readers[run_id].feed(str(token)):
+            self._shortlist.add(recipe)
 
 
 async def pick(inputs: Variables) -> Variables:

@@ -2,11 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Self
 
 import json_repair
+import orjson
 
 from chains.errors import ProposalError
 from chains.schema import Failed, Proposal, Recipe, valid
@@ -14,25 +16,90 @@ from chains.schema import Failed, Proposal, Recipe, valid
 PLACES = 3
 ENOUGH = 2
 
-_OUTSIDE = re.compile(r"\{")
-_INSIDE = re.compile(r'"(?:\\.|[^"\\])*"?|[{}]', re.DOTALL)
+_TOKEN_OUTSIDE = re.compile(r"\{")
+_TOKEN_INSIDE = re.compile(r'"(?:\\.|[^"\\])*"?|[{}]', re.DOTALL)
+LONGEST_RECIPE = 4096  # characters
+LONGEST_REPAIR, MOST_REPAIRS = 400, 3  # characters, and objects of a proposal; one can take 16 ms
+MOST_NESTED = 2  # a recipe holds at most one more level of objects
+
+
+class ProposalReader:
+    """Finds each recipe in a proposal that is streamed, as soon as it is complete, whatever surrounds it.
+
+    A recipe is a JSON object with a name and an intro; trailing commas and the like are forgiven. Each object is parsed
+    once, and only if its nesting allows it to be a recipe. Recipes after other words may be a draft: only `recipes_in`,
+    which reads the whole proposal, returns them.
+    """
+
+    def __init__(self) -> None:
+        self._text, self._position = "", 0
+        self._open: list[_Object] = []
+        self._has_begun, self._repairs_left = False, MOST_REPAIRS
+        self.drafts: list[Recipe] | None = None  # recipes after other words
+
+    def feed(self, text: str) -> list[Recipe]:
+        """Returns the recipes that this text completes."""
+        self._text += text
+        found = list(self._complete()) if "}" in text else []
+        if self.drafts is None:
+            return found
+        self.drafts += found
+        return []
+
+    def _complete(self) -> Iterator[Recipe]:
+        while token := (_TOKEN_INSIDE if self._open else _TOKEN_OUTSIDE).search(self._text, self._position):
+            if token[0][0] == '"' and (len(token[0]) == 1 or token.end() == len(self._text)):
+                return  # the string may go on
+            self._position = token.end()
+            if token[0] == "{":
+                self._begin(token.start())
+            elif token[0] == "}":
+                yield from self._end()
+
+    def _begin(self, start: int) -> None:
+        if not self._has_begun and self._text[:start].strip(" \t\r\n[`json"):
+            self.drafts = []
+        self._has_begun = True
+        self._open.append(_Object(start))
+
+    def _end(self) -> list[Recipe]:
+        closed = self._open.pop()
+        recipes: list[Recipe] = []
+        if closed.height <= MOST_NESTED and not closed.has_recipe and self._position - closed.start <= LONGEST_RECIPE:
+            recipes = _recipe(self._parsed(self._text[closed.start : self._position]))
+        if self._open:
+            parent = self._open[-1]
+            parent.height = max(parent.height, closed.height + 1)
+            parent.has_recipe = parent.has_recipe or closed.has_recipe or bool(recipes)
+        return recipes
+
+    def _parsed(self, text: str) -> Any:
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass
+        if len(text) > LONGEST_REPAIR or not self._repairs_left:
+            return None
+        self._repairs_left -= 1
+        try:
+            return json_repair.loads(text)
+        except (ValueError, RecursionError):
+            return None
+
+
+@dataclass(slots=True)
+class _Object:
+    """A JSON object that is not complete: where it starts, and what is known of the objects in it."""
+
+    start: int
+    height: int = 1
+    has_recipe: bool = False
 
 
 def recipes_in(text: str) -> list[Recipe]:
-    """Every recipe that is complete in `text`, in order, whatever surrounds it: prose, code fences, half a recipe.
-
-    A recipe is a JSON object with a name and an intro; trailing commas and the like are forgiven.
-    """
-    found: list[Recipe] = []
-    starts: list[int] = []
-    position = 0
-    while token := (_INSIDE if starts else _OUTSIDE).search(text, position):
-        position = token.end()
-        if token[0] == "{":
-            starts.append(token.start())
-        elif token[0] == "}":
-            found += _recipe(json_repair.loads(text[starts.pop() : position]))
-    return found
+    """The complete recipes of a whole proposal, in order; of those after other words only the last three."""
+    reader = ProposalReader()
+    return reader.feed(text) or (reader.drafts or [])[-PLACES:]
 
 
 def _recipe(value: Any) -> list[Recipe]:

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.schema import StreamEvent
 
+from chains.finish_reasons import FinishReason, finish_reason_in
 from chains.schema import (
     PARTS,
     Draft,
@@ -27,11 +28,12 @@ from chains.schema import (
 )
 from chains.shortlist import Shortlist
 
-CUT_OFF = {
+CUT_OFF: dict[FinishReason | None, str] = {
     "length": "Cut off at the limit of tokens set for it.",
     "content_filter": "Cut off by the provider's content filter.",
-    None: "The provider broke off before the end.",
 }
+NO_REASON = "The provider did not say why its answer ended."
+BROKEN_OFF = "The provider broke off before the end."
 
 
 async def astream_fragments(
@@ -64,7 +66,7 @@ class _Call:
     asked: float
     first: float | None = None
     tokens: int | None = None
-    finish_reason: str | None = None
+    finish_reason: FinishReason | None = None
     texts: list[str] = field(default_factory=list[str])
 
 
@@ -82,7 +84,7 @@ class _Reader:
     def read(self, event: StreamEvent) -> list[Update]:
         told = cast(dict[str, Any], event)
         if told["event"] == "on_chat_model_stream":  # nearly all are, and a match of patterns costs more
-            return self._token(self._calls[told["run_id"]], _text(told["data"]["chunk"]))
+            return self._token(self._calls[told["run_id"]], told["data"]["chunk"])
         match told:
             case {"event": "on_chat_model_start", "run_id": run_id, "metadata": {"step": step} as metadata}:
                 self._calls[run_id] = call = _Call(
@@ -109,9 +111,10 @@ class _Reader:
         held = self._alternates if part == "alternates" else []
         return [PartStart(part, self._attempts[part], call.provider, call.model), *held]
 
-    def _token(self, call: _Call, text: str) -> list[Update]:
+    def _token(self, call: _Call, chunk: AIMessage) -> list[Update]:
+        text = _text(chunk)
         if not text:
-            return []
+            return self._retract(call) if chunk.response_metadata.get("retracted") else []
         begun: list[Update] = []
         if call is not self._tries[call.part][-1]:  # one of two of which the first to write goes on
             if call in self._tries[call.part] or self._tries[call.part][-1].first:
@@ -123,8 +126,15 @@ class _Reader:
         call.texts.append(valid(text))
         return [*begun, Fragment(call.part, call.texts[-1])]
 
+    def _retract(self, call: _Call) -> list[Update]:
+        """What the call wrote was thinking: the part begins again."""
+        if call is not self._tries[call.part][-1]:
+            return []
+        call.texts.clear()
+        return self._begin(call)
+
     def _answered(self, call: _Call, message: AIMessage) -> list[Update]:
-        call.finish_reason = message.response_metadata.get("finish_reason")
+        call.finish_reason = finish_reason_in(message.response_metadata)
         call.tokens = message.usage_metadata["output_tokens"] if message.usage_metadata else None
         return []
 
@@ -175,6 +185,6 @@ def _written(part: Part, call: _Call) -> PartEnd:
     now, first, reason = perf_counter(), call.first or call.asked, call.finish_reason
     rate = round((call.tokens - 1) / (now - first), 1) if call.tokens and now > first else None
     ttft_ms = round((first - call.asked) * 1000)
-    if reason == "stop" or part == "alternates":  # whose recipes are whole, whatever comes behind them
-        return PartEnd(part, "ok", reason, ttft_ms, call.tokens, rate)
-    return PartEnd(part, "cut_off", reason, ttft_ms, call.tokens, rate, CUT_OFF.get(reason, CUT_OFF[None]))
+    if reason not in CUT_OFF or part == "alternates":  # whose recipes are whole, whatever follows them
+        return PartEnd(part, "ok", reason, ttft_ms, call.tokens, rate, None if reason else NO_REASON)
+    return PartEnd(part, "cut_off", reason, ttft_ms, call.tokens, rate, CUT_OFF[reason])

@@ -18,11 +18,13 @@ import aiohttp
 import httpx2
 import orjson
 
+from chains.merging import NotAStreamError
+
 CONNECT_S = 5  # for all else there are the deadlines of the provider's entry
 # A recipe holds up to five; by default there would be a hundred, and an idle one would be closed after 15 seconds.
 CONNECTIONS, IDLE_S = 5000, 60
 LARGEST_READ = 16 * 1024  # bytes, some 80 tokens, that one read brings at most, but for an event at its end
-NO_STREAM = ("text/html", "application/json")
+IDENTITY = "identity"  # no compression: a small body could become a huge one
 DRAIN_S = 0.1  # to wait for a body's end behind its last event
 
 
@@ -44,6 +46,7 @@ def http_client() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_S, ssl=trusted),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+        auto_decompress=False,
         read_bufsize=LARGEST_READ // 2,  # it stops reading beyond twice as much
         cookie_jar=aiohttp.DummyCookieJar(),  # a cookie would tie all cooks' calls together
     )
@@ -61,7 +64,7 @@ class Endpoint:
     async def ask(self, payload: Mapping[str, Any]) -> aiohttp.ClientResponse:
         """The head of a chat completion's streamed answer, to be left with `async with`.
 
-        Raises `Unanswered`, `Declined`, and `ValueError` if what came is no stream.
+        Raises `Unanswered`, `Declined`, and `NotAStreamError` if it is compressed.
         """
         url, body = f"{self.base_url}/chat/completions", orjson.dumps(payload)
         try:
@@ -71,13 +74,13 @@ class Endpoint:
         except (aiohttp.ClientError, OSError, ValueError) as error:  # the last for a key or an address of bad form
             unanswered = Unanswered(type(error).__name__)
         else:
-            if response.status == 200 and response.content_type not in NO_STREAM:
+            if response.status == 200 and response.headers.get("Content-Encoding", IDENTITY).lower() == IDENTITY:
                 # else aiohttp feeds its parser with nothing behind each chunk that is taken: 3 µs a token
                 response.content._low_water = 1  # pyright: ignore[reportPrivateUsage]
                 return response
             response.close()
             if response.status == 200:
-                raise ValueError("this is a page or a document, and no stream")
+                raise NotAStreamError("a compressed body")
             raise Declined(response.status, response.headers)
         raise unanswered  # not within the `except`: what hindered it may hold the provider's words
 
@@ -91,7 +94,11 @@ class Endpoint:
 
     @cached_property
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        return {
+            "Authorization": f"Bearer {self.key}",
+            "Content-Type": "application/json",
+            "Accept-Encoding": IDENTITY,
+        }
 
 
 async def drain(response: aiohttp.ClientResponse) -> None:

@@ -124,8 +124,6 @@ def refusal_until_a_date(status: int) -> Answer:
 
 HTML = f"<!doctype html><html><title>Bad gateway</title><p>upstream {CANARY}</html>\n"
 LONG_LINE = b"data: " + CANARY.encode() + b"x" * 10_000_000
-MESSAGE = {"role": "assistant", "content": CANARY}
-COMPLETION = json.dumps({"id": "c", "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}]})
 
 STATUSES_TRIED_AGAIN = (408, 429, 500, 502, 503, 504)
 STATUSES_FINAL = (400, 401, 402, 403, 404, 413, 422)
@@ -153,7 +151,6 @@ _INSTEAD: dict[str, Answer] = {
     "empty completion": streamed(finish="stop"),
     "white space": streamed(delta(" \n "), finish="stop"),
     "HTML": (whole(HTML, "text/html; charset=utf-8"),),
-    "a whole completion": (whole(COMPLETION, "application/json"),),
     "plain words": (whole(f"Service busy {CANARY}", "text/plain"),),
     "10 MB of text": (whole(CANARY + "x" * 10_000_000, "text/plain"),),
     "429 with 120": refusal(429, "Retry-After: 120"),

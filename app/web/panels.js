@@ -86,8 +86,8 @@ export class Panel {
   }
 
   end({ status, message, finish_reason }) {
-    this.#find(".trouble").textContent = message ?? "";
-    this.#isBroken = !finish_reason;
+    this.#find(".trouble").textContent = (status !== "ok" && message) || "";
+    this.#isBroken = status !== "ok" && !finish_reason;
     this.settle(status);
   }
 

@@ -1,0 +1,217 @@
+"""Follows a streamed answer: its visible text, why it ended, and the tokens it took.
+
+This is the one place that decides whether an answer is complete. A `finish_reason` is the end unless text follows it;
+`[DONE]` is one without a reason. Whatever comes after the end changes nothing. Reason and usage are the last ones that
+the stream holds; LangChain would concatenate the reasons and add up the usages of all chunks.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+
+from chains.finish_reasons import FinishReason, finish_reason_of
+from chains.merging import NotAStreamError, Piece, PieceDecoder
+from chains.schema import valid
+from chains.stream_failures import StreamFailure
+from chains.thinking import ThinkingFilter
+
+Json = Mapping[str, Any]
+AnswerPiece = str | AIMessageChunk
+
+AFTER_END_S = 3.0  # for the usage and `[DONE]`, which follow the reason; or for text, after which it was no end
+CHARACTERS_PER_TOKEN, SPARE_CHARACTERS = 64, 4096  # beyond this a provider ignores the limit of tokens
+MOST_CHARACTERS = 2 * 1024 * 1024
+MOST_TOKENS = 2**53
+RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  # all text before it was thinking
+
+
+class AnswerReader:
+    """Reads the body of one answer, in blocks of any size, without any I/O.
+
+    `next_token_s` is how many seconds each piece of progress may take. An answer longer than
+    `max_tokens` tokens can be is cut off there, with the reason `length`. With `starts_with_thinking` its text is held
+    up to a closing tag.
+    """
+
+    def __init__(self, next_token_s: float, max_tokens: int, *, starts_with_thinking: bool = False) -> None:
+        self.reason: FinishReason | None = None
+        self.has_output = self.has_refused = False
+        self._next_token_s = next_token_s
+        self._decoder = PieceDecoder()
+        self._thinking = ThinkingFilter(starts_inside=starts_with_thinking)
+        self._characters_left = min(max_tokens * CHARACTERS_PER_TOKEN + SPARE_CHARACTERS, MOST_CHARACTERS)
+        self._has_progress = self._ends_with_text = self._is_at_limit = self._is_whole = self._has_failed = False
+        self._usage: UsageMetadata | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is an answer and the provider has said that it is at its end."""
+        has_ended = self._is_whole or (self._decoder.has_ended and not self._has_failed)
+        return self.has_output and (self.reason is not None or has_ended)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that is read after this can matter."""
+        return self._decoder.has_ended or self._is_at_limit
+
+    @property
+    def thinks_untagged(self) -> bool:
+        """Whether the text began with thinking whose opening tag is missing."""
+        return self._thinking.is_untagged
+
+    def feed(self, block: bytes) -> tuple[list[AnswerPiece], Exception | None]:
+        """Returns what of the block can be shown, and the failure after that, if there is one."""
+        return self._read(*self._decoder.feed(block))
+
+    def close(self) -> tuple[list[AnswerPiece], Exception | None]:
+        """Returns what was held up to the end of the body."""
+        shown, failure = ([], None) if self._has_failed else self._read(*self._decoder.close())
+        if self._decoder.is_document and not self.has_output:
+            failure = failure or NotAStreamError("a document without an answer")
+        text = self._thinking.close(is_cut=self.reason == "length")
+        self._see(text)
+        return [*shown, text] if text else shown, failure
+
+    def timeout_s(self) -> float | None:
+        """In how many seconds the next progress has to come; None if there was none since this was called last."""
+        if not self._has_progress:
+            return None
+        self._has_progress = False
+        if self.reason and not self._ends_with_text:
+            return min(AFTER_END_S, self._next_token_s)
+        return self._next_token_s
+
+    def ending(self, model_name: str) -> AIMessageChunk:
+        """The last chunk of the message, the only one with a reason and a usage."""
+        metadata = {"finish_reason": self.reason, "model_name": model_name, "model_provider": "openai"}
+        return AIMessageChunk(content="", response_metadata=metadata, usage_metadata=self._usage)
+
+    def _read(self, pieces: list[Piece], failure: Exception | None) -> tuple[list[AnswerPiece], Exception | None]:
+        shown: list[AnswerPiece] = []
+        try:
+            for piece in pieces:
+                if isinstance(piece, str):
+                    self._add_text(piece, shown)
+                else:
+                    self._add_chunk(piece, shown)
+        except (StreamFailure, ValueError) as error:
+            failure = error
+        self._has_failed = failure is not None
+        return shown, failure
+
+    def _add_text(self, text: str, shown: list[AnswerPiece]) -> None:
+        if not text or self._is_at_limit:
+            return
+        if self.reason and not text.isspace():
+            self.reason = None
+        self._has_progress = self._ends_with_text = True
+        self._characters_left -= len(text)
+        if self._characters_left < 0:
+            text = text[: self._characters_left]
+            self._is_at_limit, self.reason = True, "length"
+        visible = self._thinking.feed(text)
+        if self._thinking.has_retracted:
+            shown.append(RETRACTED)
+            self.has_output = False
+        if visible:
+            shown.append(visible)
+            self._see(visible)
+
+    def _see(self, text: str) -> None:
+        self.has_output = self.has_output or bool(text.strip())
+
+    def _add_chunk(self, chunk: Json, shown: list[AnswerPiece]) -> None:
+        self._count(chunk)
+        choice = _first(chunk.get("choices"))
+        delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
+        text = _text(delta.get("content"))
+        self._add_text(text, shown)
+        if calls := _tool_calls(delta.get("tool_calls")):
+            shown.append(AIMessageChunk(content="", tool_call_chunks=calls))
+            self.has_output = True
+        self.has_refused = self.has_refused or bool(delta.get("refusal"))
+        self._has_progress = self._has_progress or any(value for field, value in delta.items() if field != "role")
+        self._is_whole = self._is_whole or bool(choice.get("message"))
+        self._end(choice, has_text=bool(text))
+
+    def _end(self, choice: Json, *, has_text: bool) -> None:
+        reason = finish_reason_of(choice.get("finish_reason"))
+        if reason == "error":
+            raise StreamFailure(None)
+        if reason and not self._is_at_limit:
+            self.reason, self._ends_with_text, self._has_progress = reason, has_text, True
+
+    def _count(self, chunk: Json) -> None:
+        places = (chunk, _mapping(chunk.get("x_groq")), _first(chunk.get("choices")))
+        for usage in filter(None, (_mapping(place.get("usage")) for place in places)):
+            self._usage = _usage_of(usage) or self._usage
+
+
+def _first(choices: object) -> Json:
+    return _mapping(cast(list[object], choices)[0]) if isinstance(choices, list) and choices else {}
+
+
+def _mapping(value: object) -> Json:
+    return cast(Json, value) if isinstance(value, Mapping) else {}
+
+
+def _text(content: object) -> str:
+    """The text of a delta's content, of which some providers make a number or, with thinking in it, a list of parts.
+
+    Raises `ValueError` for content of another form, because text that is passed over is lost.
+    """
+    match content:
+        case None | bool():
+            return ""
+        case str() | int() | float():
+            return valid(str(content))
+        case list():
+            return "".join(map(_part_text, cast(list[object], content)))
+        case _:
+            raise ValueError("the content is not text")
+
+
+def _part_text(part: object) -> str:
+    match part:
+        case {"type": "thinking" | "reasoning"}:
+            return ""
+        case {"type": "text", "text": str(text)}:
+            return valid(text)
+        case _:
+            raise ValueError("a part of the content is not text")
+
+
+def _tool_calls(calls: object) -> list[ToolCallChunk]:
+    """The parts of calls of tools, whose arguments come in pieces."""
+    chunks: list[ToolCallChunk] = []
+    for call in map(_mapping, cast(list[object], calls) if isinstance(calls, list) else []):
+        function, index = _mapping(call.get("function")), call.get("index")
+        texts = {"name": function.get("name"), "args": function.get("arguments"), "id": call.get("id")}
+        known = {field: text for field, text in texts.items() if isinstance(text, str)}
+        if known:
+            chunks.append(tool_call_chunk(**known, index=index if isinstance(index, int) else None))
+    return chunks
+
+
+def _usage_of(usage: Json) -> UsageMetadata | None:
+    prompt, completion = _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
+    if completion is None:
+        return None
+    reasoning = _tokens(_mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"))
+    cached = _tokens(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
+    metadata = UsageMetadata(
+        input_tokens=prompt or 0, output_tokens=completion, total_tokens=(prompt or 0) + completion
+    )
+    if reasoning is not None:
+        metadata["output_token_details"] = OutputTokenDetails(reasoning=reasoning)
+    if cached is not None:
+        metadata["input_token_details"] = InputTokenDetails(cache_read=cached)
+    return metadata
+
+
+def _tokens(value: object) -> int | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
+    return int(cast(float, value)) if is_number else None

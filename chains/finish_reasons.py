@@ -1,0 +1,48 @@
+"""Why an answer ended: the one place that reads a provider's `finish_reason`.
+
+Providers have words of their own for it, and some send free text. Only the words of `FinishReason` go on from here.
+"""
+
+from typing import Literal, cast
+
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "error"]
+
+# Parts of the words in use, among them those of OpenAI, Azure, Gemini, Anthropic, Cohere, DeepSeek, TGI and vLLM.
+# The order matters: Cohere has ERROR_TOXIC and ERROR_LIMIT.
+_WORDS: tuple[tuple[FinishReason, tuple[str, ...]], ...] = (
+    (
+        "content_filter",
+        ("filter", "safety", "recitation", "blocklist", "prohibited", "spii", "toxic", "guardrail", "moderation",
+         "sensitive", "refus", "flagged"),
+    ),
+    (
+        "length",
+        ("length", "max_tok", "maxtok", "max_out", "max_new", "max_completion", "token_limit", "error_limit",
+         "context", "truncat", "incomplete"),
+    ),
+    (
+        "error",
+        ("error", "abort", "cancel", "fail", "overload", "insufficient", "timeout", "timed", "malformed",
+         "unavailable", "interrupt", "rate_limit"),
+    ),
+    ("tool_calls", ("tool", "function")),
+)  # fmt: skip
+_LONGEST_WORD = 200  # characters that are looked at
+
+
+def finish_reason_of(value: object) -> FinishReason | None:
+    """The reason, or None for an empty value. A word that means no limit, filter, failure or tool is an end: `stop`."""
+    if not isinstance(value, str):
+        return "stop" if value else None
+    word = value[:_LONGEST_WORD].strip().casefold().replace("-", "_").replace(" ", "_")
+    if not word or word in ("null", "none"):
+        return None
+    for reason, marks in _WORDS:
+        if any(mark in word for mark in marks):
+            return reason
+    return "stop"
+
+
+def finish_reason_in(metadata: dict[str, object]) -> FinishReason | None:
+    """The reason in a message's `response_metadata`."""
+    return cast(FinishReason | None, metadata.get("finish_reason"))

@@ -1,0 +1,92 @@
+"""Failures that a provider reports inside a stream that began with HTTP 200.
+
+Each is taken for the HTTP status that it names, so that it is retried or refused like an answer of that status.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+Json = Mapping[str, Any]
+
+_CODE_FIELDS = ("status_code", "statusCode", "http_status", "http_code", "code", "status", "error_code", "errorCode")
+_NAME_FIELDS = ("code", "type", "status", "error_type", "error", "__type", "reason")
+# What a body without choices holds if it reports a failure. FastAPI, Cloudflare, Baidu, AWS …
+_FAILURE_FIELDS = ("detail", "errors", "message", "msg", "error_msg", "error_code", "errorCode", "exception")
+_MOST_WORDS = 3
+# Parts of the names in use, in the order in which they are looked for.
+_STATUSES: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (402, ("payment", "billing", "insufficient_quota", "credit", "balance")),
+    (429, ("rate_limit", "ratelimit", "too_many", "toomany", "resource_exhausted", "throttl", "quota")),
+    (401, ("authentication", "invalid_api_key", "invalidapikey", "unauthorized", "unauthenticated", "auth_error")),
+    (403, ("permission", "forbidden", "access_denied", "accessdenied")),
+    (404, ("not_found", "notfound", "no_such_model")),
+    (413, ("context_length", "too_large", "toolarge", "string_above_max")),
+    (408, ("timeout", "timed_out", "deadline_exceeded")),
+    (503, ("overload", "unavailable", "capacity", "busy")),
+    (500, ("internal", "server_error", "servererror", "api_error", "apierror")),
+    (
+        400,
+        ("invalid", "bad_request", "badrequest", "validation", "unsupported", "unprocessable", "filter", "moderation"),
+    ),
+)
+
+
+class StreamFailure(Exception):
+    """A failure that the provider reported in its stream. `status` is the HTTP status that it names, if it does.
+
+    Holds none of the provider's words.
+    """
+
+    def __init__(self, status: int | None = None) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def failure_in(chunk: Json) -> StreamFailure | None:
+    """The failure that the chunk reports, if it is one."""
+    for error in _errors(chunk):
+        return StreamFailure(_status((error, chunk)))
+    return None
+
+
+def _errors(chunk: Json) -> Iterable[object]:
+    choices = chunk.get("choices")
+    first = cast(list[object], choices)[0] if isinstance(choices, list) and choices else None
+    for holder in (chunk, cast(object, chunk.get("x_groq")), first):
+        if isinstance(holder, Mapping) and (error := cast(Json, holder).get("error")):
+            yield error
+    if chunk.get("object") == "error" or chunk.get("type") == "error":
+        yield chunk
+    if not isinstance(choices, list) and any(chunk.get(field) for field in _FAILURE_FIELDS):
+        yield chunk
+
+
+def _status(places: Iterable[object]) -> int | None:
+    """The status that is named as a number, otherwise one that a name such as `rate_limit_exceeded` stands for."""
+    reports = [report for place in places for report in _reports(place)]
+    numbers = (_number(report.get(field)) for report in reports for field in _CODE_FIELDS)
+    names = (_named(report.get(field)) for report in reports for field in _NAME_FIELDS)
+    return next(filter(None, numbers), None) or next(filter(None, names), None)
+
+
+def _reports(error: object, depth: int = 3) -> Iterable[Json]:
+    """The error and the errors inside it: some providers pass on another one's."""
+    if isinstance(error, list):
+        error = cast(list[object], error)[0] if error else None
+    if isinstance(error, Mapping) and depth:
+        report = cast(Json, error)
+        yield report
+        for field in ("error", "errors", "detail", "metadata"):
+            yield from _reports(report.get(field), depth - 1)
+
+
+def _number(value: object) -> int | None:
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    return int(text) if len(text) == 3 and text.isdecimal() and "400" <= text <= "599" else None
+
+
+def _named(value: object) -> int | None:
+    if not isinstance(value, str) or len(value.split()) > _MOST_WORDS:  # a sentence
+        return None
+    name = value[:100].casefold().replace("-", "_").replace(" ", "_")
+    return next((status for status, marks in _STATUSES if any(mark in name for mark in marks)), None)

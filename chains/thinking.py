@@ -1,0 +1,142 @@
+"""Removes a model's thinking from its text while it is streamed.
+
+Some servers send what a reasoning model thinks as content, between tags. The opening tag may be missing, where the
+server's chat template holds it: such an answer is recognized by how it begins, or at the closing tag.
+"""
+
+import re
+from enum import Enum, auto
+
+_BLOCKS = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<thoughts>", "</thoughts>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[think]", "[/think]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+)
+_TAGS = tuple(tag for block in _BLOCKS for tag in block)
+_LONGEST_TAG = max(map(len, _TAGS))
+_OPENING = re.compile("|".join(re.escape(opening) for opening, _ in _BLOCKS), re.IGNORECASE)
+# in quotes it is a tag that the text speaks of
+_CLOSING = re.compile("(?<![`'\"“])(?:" + "|".join(re.escape(closing) for _, closing in _BLOCKS) + ")", re.IGNORECASE)
+_OPENING_AT_LINE_START = re.compile(rf"(?<=\n)(?:{_OPENING.pattern})", re.IGNORECASE)
+
+# How reasoning models begin to think, and recipes don't begin.
+_LEADS = (
+    "okay, so", "okay, the user", "okay, let", "okay, i", "okay. ", "ok, so", "ok, the user", "ok, let",
+    "alright, so", "alright, the user", "alright, let", "hmm", "the user", "user wants", "user asks",
+    "we need to", "we are asked", "we have to", "we should", "i need to", "i should", "i have to",
+    "let me think", "let me see", "let me start", "let me consider", "let me draft", "let me plan",
+    "let's think", "let's see", "let's draft", "let's plan", "first, i", "first, let", "so, the user", "so the user",
+    "thinking process", "here's a thinking process", "here's my thinking", "wait,",
+    "사용자", "음,", "음.", "자, 사용자", "좋아, ", "알겠습니다. 사용자", "먼저 사용자",
+    "用户", "好的，用户", "嗯", "首先，用户", "我们需要",
+)  # fmt: skip
+
+
+class _Mode(Enum):
+    BEGINNING = auto()  # what the text is is not clear yet
+    VISIBLE = auto()
+    INSIDE = auto()  # after an opening tag
+    ASSUMED = auto()  # probably thinking whose opening tag is missing: held
+
+
+class ThinkingFilter:
+    """Takes the pieces of a text and returns what is not thinking, as soon as that is clear.
+
+    After a call of `feed`, `has_retracted` says that everything returned before was thinking, too, and `is_untagged`
+    that thinking without an opening tag was found. With `starts_inside` the text is taken for thinking up to a closing
+    tag.
+    """
+
+    def __init__(self, *, starts_inside: bool = False) -> None:
+        self.has_retracted = self.is_untagged = False
+        self._mode = _Mode.ASSUMED if starts_inside else _Mode.BEGINNING
+        self._rest: str = ""  # what is not decided yet
+        self._searched = 0  # how much of it holds no closing tag
+        self._last: str = "\n"  # the character before it
+        self._has_removed = False
+        self._has_shown = False
+
+    def feed(self, text: str) -> str:
+        self.has_retracted = False
+        if self._mode is _Mode.VISIBLE and not self._rest and not ("<" in text or "[" in text or "◁" in text):
+            self._last = text[-1:] or self._last
+            return text
+        self._rest += text
+        visible: list[str] = []
+        while self._advance(visible):
+            pass
+        text = "".join(visible)
+        self._has_shown = self._has_shown or bool(text)
+        return text
+
+    def close(self, *, is_cut: bool) -> str:
+        """Returns the rest at the end of the text. If that is cut at a limit, what may be thinking is dropped."""
+        if self._mode is _Mode.INSIDE or (self._mode is _Mode.ASSUMED and is_cut):
+            return ""
+        return self._rest
+
+    def _advance(self, visible: list[str]) -> bool:
+        """Takes the next step through the rest, and says whether another one is possible."""
+        match self._mode:
+            case _Mode.BEGINNING:
+                return self._begin()
+            case _Mode.VISIBLE:
+                return self._show(visible)
+            case _Mode.INSIDE | _Mode.ASSUMED:
+                return self._leave()
+
+    def _begin(self) -> bool:
+        text = self._rest.lstrip()
+        if opening := _OPENING.match(text):
+            return self._remove(text[opening.end() :], _Mode.INSIDE)
+        if closing := _CLOSING.match(text):
+            return self._remove(text[closing.end() :], _Mode.BEGINNING)
+        lead = text[:_LONGEST_TAG].lower()
+        leads = () if self._has_removed else _LEADS
+        if any(each.startswith(lead) for each in (*leads, *_TAGS)):  # also when there is no text yet
+            return False
+        self._mode = _Mode.ASSUMED if lead.startswith(leads) else _Mode.VISIBLE
+        self._rest = text if self._has_removed else self._rest
+        return True
+
+    def _show(self, visible: list[str]) -> bool:
+        text = self._last + self._rest
+        opening, closing = _OPENING_AT_LINE_START.search(text), _CLOSING.search(text)
+        if closing and not (opening and opening.start() < closing.start()):
+            visible.clear()
+            self.has_retracted, self._has_shown, self.is_untagged = self._has_shown, False, True
+            return self._remove(text[closing.end() :], _Mode.BEGINNING)
+        ready = opening.start() if opening else len(text) - _partial_tag(self._rest)
+        visible.append(text[1:ready])
+        self._last = text[ready - 1]
+        if opening:
+            return self._remove(text[opening.end() :], _Mode.INSIDE)
+        self._rest = text[ready:]
+        return False
+
+    def _leave(self) -> bool:
+        if closing := _CLOSING.search(self._rest, max(0, self._searched - _LONGEST_TAG)):
+            self._searched = 0
+            self.is_untagged = self.is_untagged or self._mode is _Mode.ASSUMED
+            return self._remove(self._rest[closing.end() :], _Mode.BEGINNING)
+        if self._mode is _Mode.INSIDE:
+            self._rest = self._rest[-_LONGEST_TAG:]
+        self._searched = len(self._rest)
+        return False
+
+    def _remove(self, rest: str, mode: _Mode) -> bool:
+        self._rest, self._mode, self._has_removed = rest, mode, True
+        return True
+
+
+def _partial_tag(text: str) -> int:
+    """How many characters at the end of the text may be the beginning of a tag."""
+    ending = text[-_LONGEST_TAG:]
+    lengths = (len(ending) - at for at, character in enumerate(ending) if character in "<[◁")
+    return next((length for length in lengths if any(tag.startswith(ending[-length:].lower()) for tag in _TAGS)), 0)
