@@ -5,6 +5,7 @@ Every pattern looks at a bounded stretch of text around a fixed word, so the tim
 
 import re
 import tomllib
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -105,7 +106,7 @@ class _Found(NamedTuple):
 @lru_cache(maxsize=256)
 def restrictions_in(text: str) -> Restrictions:
     """The diets, foods to avoid and number of people in a list of ingredients, in the order in which they come."""
-    text = _NEGATED.sub(" , ", re.sub(r"[^\S\n]+", " ", text))
+    text = _NEGATED.sub(" , ", re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFC", text)))
     found = _all(text)
     counts = [each.people for each in found if each.people]
     return Restrictions(
@@ -121,12 +122,16 @@ def _all(text: str) -> list[_Found]:
 
 
 def _without(text: str, found: Iterable[_Found]) -> str:
-    """The text with a comma in the place of each thing found."""
+    """The text with a comma in the place of each thing found, and without the words that only lead to it."""
     at, kept = 0, list[str]()
     for each in sorted(found):
         kept.append(text[at : each.start] if each.start > at else "")
         at = max(at, each.end)
-    return ", ".join(item for item in map(_told, ", ".join((*kept, text[at:])).split(",")) if item)
+    whole = "\0".join((*kept, text[at:]))
+    items = (
+        item for piece in whole.split(",") for item in (map(_told, piece.split("\0")) if "\0" in piece else [piece])
+    )
+    return ", ".join(filter(None, map(str.strip, items)))
 
 
 def _told(item: str) -> str:

@@ -15,6 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from chains.not_food import is_instruction, not_food_in
 from chains.restrictions import restrictions_in
 
 Language = Literal["en", "ko"]
@@ -40,6 +41,15 @@ _WORD = re.compile(r"[가-힣\u3040-\u30ff\u3400-\u9fff]|[^\W\d_][\u0300-\u036f]
 def _has_a_word(text: str) -> str:
     if not _WORD.search(text):
         raise ValueError("name at least one ingredient in letters")
+    return text
+
+
+def _is_food(text: str) -> str:
+    """Raises ValueError with the reason for what must not be cooked."""
+    if found := not_food_in(restrictions_in(text).rest):
+        raise ValueError(found.message.format(food=found.food))
+    if is_instruction(text):
+        raise ValueError("name at least one ingredient: this is an instruction and no food")
     return text
 
 
@@ -70,6 +80,7 @@ class RecipeRequest(BaseModel):
         StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
         AfterValidator(_has_a_word),
         AfterValidator(_for_at_most_20),
+        AfterValidator(_is_food),
     ] = Field(
         alias="ingredientsOnHand",
         title="Ingredients on hand",
@@ -118,7 +129,7 @@ class RecipeRequest(BaseModel):
 class DishRequest(RecipeRequest):
     """What a step behind the pick needs: the request and the picked recipe."""
 
-    recipe_name: str = Field(
+    recipe_name: Annotated[str, AfterValidator(_is_food)] = Field(
         min_length=1, max_length=200, title="The dish's name", description="For example: Pepper steak."
     )
     recipe_intro: str = Field(
@@ -131,7 +142,9 @@ class Dish(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_is_food)
+    ]
     intro: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
 
 

@@ -33,7 +33,7 @@ _PATTERNS = (
     r"\b(?:serves?|servings?:?|portions?:|feeds?|(?:family|party|group|household)\sof|table\sfor)\s?"
     + _MANY
     + _NO_TIME,
-    r"\b" + _MEAL + r"\sfor\s(?:the\s)?" + _MANY + _NO_TIME,
+    r"\b" + _MEAL + r"\sfor\s(?:the\s)?" + _MANY + _NO_TIME + rf"(?:\s{_WHO}\b)?",
     r"\bfor\s(?:just\s|only\s)?" + _MANY + _END,
     r"\b(?:just|only)\sfor\s(?P<NAME>me|myself)\b",
     r"\bfor\s(?P<NAME>a\scouple|a\sdozen|half\sa\sdozen)(?:\sof)?(?:\speople|\sguests)?" + _END,

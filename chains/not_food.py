@@ -1,0 +1,122 @@
+"""What is no food: poison, glass, spoiled meat, pets. The words are in `data/not_food.toml`."""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_ITEM = re.compile(
+    r"[,;:.!?()\n/&+、，。•|]|\s-\s|\b(?:and|or|with|plus)\b|(?<=[가-힣])(?:이랑|랑|하고|과|와)\s|\s그리고\s",
+    re.IGNORECASE,
+)
+# What may stand before a word that counts alone: a handful of rusty nails, my neighbour's, 모래 한 줌
+_BEFORE = (
+    r"(?:(?:\d[\d.,]{0,6}\s?(?:g|kg|ml|l|cups?|tbsp|tsp|oz|lb|pounds?|kilos?)?|a|an|the|some|any|my|your|our|his|her|few"
+    r"|handful|pinch|cup|bit|lot|pile|pieces?|bag|dozen|of|broken|rusty|old|big|small|little|dirty|fresh|raw|dead|whole"
+    r"|one|two|three|four|five|minced|chopped|i|have|just|only|pure|liquid|[\w]{1,20}['’]s?"
+    r"|나의|우리|내|생|이웃집|옆집)\s){0,6}"
+)
+_AFTER = (
+    r"(?:을|를|이|가|은|는|도|만)?(?:\s?(?:\d{1,4}\s?(?:g|kg|ml|개|마리|줌|컵|명|조각)"
+    r"|한\s?(?:줌|개|마리|컵|명|조각|스푼)|두\s?(?:개|마리|명)|약간|조금|meat|stew|soup|있어요))?"
+)
+
+_COMMAND = re.compile(
+    r"\b(?:ignore|disregard|forget|override|bypass)\b[^.;\n]{0,60}"
+    r"\b(?:instructions?|prompts?|rules?|directions?|commands?|above|previous|everything)\b"
+    r"|(?:지시|명령|프롬프트|규칙|설정)[^.;\n]{0,30}(?:무시|잊)"
+    r"|\b(?:write|compose|sing|tell|make\sup)\s(?:me\s)?(?:a|an)\s(?:\w{1,20}\s){0,2}"
+    r"(?:poem|story|song|joke|essay|haiku|limerick)\b"
+    r"|(?:시|소설|노래|편지|농담|이야기|수필)(?:를|을)?\s?(?:한\s편\s)?(?:써|지어|불러|말해)\s?(?:줘|주세요|봐|라)",
+    re.IGNORECASE,
+)
+_ORDER = re.compile(
+    r"^(?:and\s|then\s|instead\s|please\s){0,3}"
+    r"(?:write|print|tell|reveal|output|say|show|repeat|act|pretend|you\sare|respond|answer|sing|compose|translate|give\sme)\b|(?:써|출력해?|말해|알려|보여|번역해?)\s?(?:줘|주세요|라|세요)$",
+    re.IGNORECASE,
+)
+
+
+class NotFood(NamedTuple):
+    """The word that was found, and a message with the place `{food}` for it."""
+
+    food: str
+    message: str
+
+
+class _Kind(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    message: str
+    anywhere: list[str]
+    alone: list[str] = []
+
+
+def not_food_in(text: str) -> NotFood | None:
+    """The first thing in a list of ingredients that must not be cooked."""
+    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    edible = _fine().sub(" , ", re.sub(r"[^\S\n]+", " ", plain))
+    found = _anywhere().search(edible) or next(filter(None, map(_alone().fullmatch, _items(edible))), None)
+    if not found:
+        return None
+    kind = found.lastgroup or ""
+    return NotFood(found[kind].strip(), _kinds()[kind].message)
+
+
+def is_instruction(text: str) -> bool:
+    """Whether a text only tells a model what to do, and names nothing to cook."""
+    clauses = [clause.strip() for clause in re.split(r"[.,;!?\n]", text) if clause.strip()]
+    commands = [clause for clause in clauses if _COMMAND.search(clause)]
+    return bool(commands) and all(clause in commands or _ORDER.search(clause) for clause in clauses)
+
+
+def _items(text: str) -> Iterable[str]:
+    return (item.strip(" '\"“”‘’*_") for item in _ITEM.split(text) if len(item) <= 80)
+
+
+def _words(words: Iterable[str]) -> str:
+    """A pattern for any of the words, the longest first."""
+    longest = sorted(words, key=len, reverse=True)
+    latin = "|".join(_latin(word) for word in longest if word[0].isascii())
+    korean = "|".join(word.replace(" ", r"\s?") for word in longest if not word[0].isascii())
+    patterns = (rf"(?<![\w-])(?:{latin})(?!\w)" if latin else "", rf"(?<![가-힣])(?:{korean})" if korean else "")
+    return "|".join(filter(None, patterns))
+
+
+def _latin(word: str) -> str:
+    stem, ending = (word[:-1], "(?:y|ies)") if re.search(r"[^aeiou]y$", word) else (word, "(?:s|es)?")
+    return re.escape(stem).replace(r"\ ", "[ -]").replace(r"\-", "[ -]?").replace("'", "['’]?") + ending
+
+
+@cache
+def _data() -> dict[str, object]:
+    return tomllib.loads(files("chains").joinpath("data", "not_food.toml").read_text("utf-8"))
+
+
+@cache
+def _kinds() -> dict[str, _Kind]:
+    return {name: _Kind.model_validate(kind) for name, kind in _data().items() if name != "fine"}
+
+
+@cache
+def _fine() -> re.Pattern[str]:
+    return re.compile(_words(TypeAdapter(list[str]).validate_python(_data()["fine"])), re.IGNORECASE)
+
+
+@cache
+def _anywhere() -> re.Pattern[str]:
+    return re.compile(
+        "|".join(f"(?P<{name}>{_words(kind.anywhere)})" for name, kind in _kinds().items()), re.IGNORECASE
+    )
+
+
+@cache
+def _alone() -> re.Pattern[str]:
+    kinds = "|".join(f"(?P<{name}>{_words(kind.alone)})" for name, kind in _kinds().items() if kind.alone)
+    return re.compile(rf"{_BEFORE}(?:{kinds}){_AFTER}", re.IGNORECASE)
