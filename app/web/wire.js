@@ -30,7 +30,8 @@ async function persist(path, options) {
 
 async function call(path, options) {
   try {
-    const response = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+    const headers = { ...options?.headers, "Accept-Language": document.documentElement.lang }; // for what it refuses
+    const response = await fetch(path, { ...options, headers, signal: AbortSignal.timeout(PATIENCE_MS) });
     const said = parsed(await response.text());
     return { ...said, code: response.status, wait_s: Number(response.headers.get("Retry-After")) };
   } catch (error) {

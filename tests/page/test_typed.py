@@ -6,7 +6,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.page.conftest import Cooks
 from tests.page.wire import ASKED, WHOLE, ask, run_begins, status, title
-from tests.servers import RECIPES
+from tests.servers import RECIPES, Gate
 
 LIST = "leeks, half a celeriac, the old bread"
 RESTRICTED = {"diet": "vegan", "avoid": "peanuts, kiwi", "servings": 4}
@@ -153,6 +153,18 @@ def test_the_page_speaks_the_browsers_language(browser: object, sizzle_url: str,
     expect(html).to_have_attribute("lang", language)
     assert page.evaluate("JSON.parse(localStorage.getItem('language'))") is None
     context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_refusals_are_asked_for_in_the_pages_language(page: Page, cooks: Cooks, language: str) -> None:
+    """Whatever language the browser names."""
+    fake = cooks([*WHOLE[:-1], Gate()])
+    page.locator("#language").select_option(language)
+    ask(page)
+    page.locator("#stop").click()
+    expect(page.locator("#stop")).to_be_hidden()
+    asked = {name: headers["accept-language"] for name, headers, _ in fake.calls}
+    assert [asked[name] for name in ("POST /runs", "DELETE run")] == [language, language]
 
 
 def test_storage_that_is_forbidden_is_done_without(page: Page, cooks: Cooks) -> None:
