@@ -64,6 +64,8 @@ class PieceDecoder:
 
     def close(self) -> tuple[list[Piece], Exception | None]:
         """Returns what the end of the body completes: the document, or an event without the blank line after it."""
+        if self._document.startswith(b"<"):
+            return [], NotAStreamError("a page")
         if self.is_document:
             return self._decode([bytes(self._document)])
         pieces, failure = self._decode(self._events.close())
@@ -78,7 +80,8 @@ class PieceDecoder:
             return b""
         start = start.removeprefix(BOM)
         self._has_begun = True
-        self.is_document = start.lstrip()[:1] in (b"{", b"[", b"<")
+        start = start.lstrip()
+        self.is_document = start[:1] in (b"{", b"[", b"<")
         return start
 
     def _decode(self, events: list[bytes]) -> tuple[list[Piece], Exception | None]:
@@ -204,7 +207,7 @@ class EventDecoder:
 def _data(event: bytes) -> bytes:
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
-    lines = event.split(b"\n")
+    lines = [line.removeprefix(BOM) for line in event.split(b"\n")]
     values = [line.removeprefix(b"data:").removeprefix(b" ") for line in lines if line.startswith(b"data:")]
     data = b"\n".join(values)
     is_error = any(line.removeprefix(b"event:").strip() == b"error" for line in lines if line.startswith(b"event:"))
