@@ -15,6 +15,7 @@ from typing import Any
 import httptools
 import orjson
 
+from app.sse import RETRY
 from benchmarks.client import ASKED
 from benchmarks.tokens import REALISTIC, recipe, tokens
 
@@ -115,6 +116,7 @@ class Reader:
                 await asyncio.sleep(self._chance.uniform(0, AWAY_S))
 
     def _take(self, block: bytes) -> None:
+        block = block.removeprefix(RETRY)
         if not block.startswith(b"id: "):
             return
         event_id, name, told = (line.partition(b": ")[2] for line in block.split(b"\n"))

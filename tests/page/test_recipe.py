@@ -157,6 +157,23 @@ def test_a_part_cut_off_says_so(page: Page, cooks: Cooks) -> None:
     expect(body(page, "steps")).to_have_text("Sli")
 
 
+def test_a_note_on_a_whole_part_is_no_trouble(page: Page, cooks: Cooks) -> None:
+    """That a provider gave no reason for its end is nothing for a cook."""
+    cooks(
+        [
+            *PICK,
+            start("sides"),
+            fragment("sides", "- Rice."),
+            stop("sides", "ok", "No reason was given."),
+            end("partial"),
+        ]
+    )
+    ask(page)
+    expect(body(page, "sides")).to_have_text("Rice.")
+    expect(panel(page, "sides")).to_have_attribute("data-state", "ok")
+    expect(panel(page, "sides").locator(".trouble")).to_be_empty()
+
+
 def test_a_failed_run_gives_its_reason(page: Page, cooks: Cooks) -> None:
     """Why no dish came about is the status of the whole page, in the server's words."""
     cooks(NO_DISH)
