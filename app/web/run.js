@@ -1,6 +1,7 @@
 /** The run on the page: what its events make of the recipe, how it stands, Stop and Retry. Leaving it does not end it. */
 
 import { Follower } from "./follow.js";
+import { keepEvents, keptEvents } from "./kept.js";
 import { cancel, rewrite } from "./wire.js";
 
 const SETTLED = { cancelled: "stopped", failed: "failed" };
@@ -9,6 +10,7 @@ const GONE = { 404: "unknown", 410: "expired" };
 export class Run {
   request = null;
   #follower;
+  #events = []; // so far, from the last `run` on
   #recipe;
   #changed;
   #opened = null;
@@ -129,6 +131,8 @@ export class Run {
   }
 
   #show(event) {
+    if (event.kind === "run") this.#events = [];
+    this.#events.push(event);
     if (event.kind === "run") this.#start(event);
     else if (event.kind === "end") this.#end(event);
     else this.#recipe.show(event);
@@ -149,6 +153,7 @@ export class Run {
     this.#stopping = false;
     if (this.#rewritten?.attempt < Infinity) return this.#reopen(); // it was written before the server heard of Retry
     this.#recipe.finish(SETTLED[event.status] ?? "unfinished", event.at_ms);
+    if (!this.#gone && this.#recipe.written) keepEvents(this.id, this.#events);
   }
 
   #outcome() {
@@ -166,6 +171,7 @@ export class Run {
 
   #lose(code) {
     this.#gone = code;
+    if (!this.#ended && !this.#recipe.written) for (const event of keptEvents(this.id)) this.#show(event);
     if (!this.#ended) this.#recipe.lose();
     this.#changed();
     return null;

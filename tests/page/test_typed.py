@@ -5,7 +5,21 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.page.conftest import Cooks
-from tests.page.wire import ASKED, WHOLE, ask, run_begins, status, title
+from tests.page.wire import (
+    ASKED,
+    SIDES_FAILED,
+    WHOLE,
+    ask,
+    body,
+    end,
+    fragment,
+    panel,
+    run_begins,
+    start,
+    status,
+    stop,
+    title,
+)
 from tests.servers import RECIPES, Gate
 
 LIST = "leeks, half a celeriac, the old bread"
@@ -50,6 +64,38 @@ def test_an_expired_recipe_leaves_what_was_typed(page: Page, cooks: Cooks) -> No
     expect(status(page)).to_be_in_viewport()
     expect(page.locator("textarea")).to_have_value(LIST)
     expect(page.get_by_role("button", name="Copy link")).to_be_hidden()
+
+
+@pytest.mark.parametrize("code", [404, 410])
+def test_a_recipe_outlives_the_servers_copy(page: Page, cooks: Cooks, code: int) -> None:
+    """Who cooks for longer, or reloads after a restart, still has it whole, with its other ideas."""
+    again = [start("sides", 2), fragment("sides", "- Ri"), fragment("sides", "ce."), stop("sides"), end()]
+    fake = cooks(SIDES_FAILED)
+    fake.again = [again]
+    ask(page, LIST)
+    panel(page, "sides").get_by_role("button", name="Try again").click()
+    expect(status(page)).to_contain_text("All six parts are here")
+    before = page.locator(".panels").inner_text()
+    fake.gone = code
+    page.reload()
+    expect(title(page)).to_have_text("Pepper Steak")
+    expect(status(page)).to_contain_text("What is on the page stays.")
+    assert page.locator(".panels").inner_text() == before
+    expect(body(page, "sides")).to_have_text("Rice.")
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    expect(page.get_by_role("button", name="Cook this instead Beef Soup")).to_be_enabled()
+
+
+def test_a_bounded_number_of_recipes_is_kept(page: Page, cooks: Cooks) -> None:
+    """The oldest go."""
+    fake = cooks(WHOLE)
+    page.evaluate("""() => localStorage.setItem("recipes", JSON.stringify(
+        Array.from({ length: 40 }, (_, n) => ({ id: `old-${n}`, events: [] }))))""")
+    ask(page)
+    expect(status(page)).to_contain_text("All six parts are here")
+    kept = page.evaluate("JSON.parse(localStorage.getItem('recipes')).map((recipe) => recipe.id)")
+    assert kept == [*(f"old-{n}" for n in range(21, 40)), "run-1"]
+    assert list(fake.runs) == ["run-1"]
 
 
 @pytest.mark.parametrize("way", ["Undo", "Control+z"])
