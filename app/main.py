@@ -37,7 +37,7 @@ from chains.pacing import Health
 from chains.providers import ChatModels, ProviderChat
 from chains.recipe import ChatModel, recipe_chain
 from chains.schema import Part, Step
-from chains.transport import Warmth, http_client
+from chains.transport import Warmth, http_clients
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
         if STANDIN in usable:
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
         keys, proxies = settings.provider_keys(), settings.provider_proxies(registry)
-        async with http_client() as http:
+        async with http_clients() as http:
             yield _models(ChatModels(registry, chosen, keys, http, proxies), usable, settings)
 
 

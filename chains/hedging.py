@@ -5,7 +5,9 @@ answered with twice the load.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackHandler
@@ -31,6 +33,7 @@ class Hedging:
         self._credit = min(self._credit + SHARE, IN_A_ROW)
         calls = [_Call(first, input, config)]
         try:
+            await asyncio.wait({calls[0].sent, calls[0].begun}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({calls[0].begun}, timeout=self._after_s)
             if not calls[0].begun.done() and self._credit >= 1:
                 self._credit -= 1
@@ -46,15 +49,30 @@ class Hedging:
             await asyncio.gather(*(call.task for call in calls), return_exceptions=True)
 
 
+_request_sent: ContextVar[Callable[[], None]] = ContextVar("_request_sent")
+
+
+def report_sent() -> None:
+    """Says that the request of the present call is sent now: until then it has waited for its turn."""
+    if report := _request_sent.get(None):
+        report()
+
+
 class _Call(AsyncCallbackHandler):
-    """A call under way. `begun` is done with its first token, or when it has failed."""
+    """A call under way. `sent` is done when its request is; `begun` with its first token, or when it has failed."""
 
     run_inline = True
 
     def __init__(self, written: Written, input: Any, config: RunnableConfig | None) -> None:
-        self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.task = asyncio.ensure_future(written.ainvoke(input, merge_configs(config, {"callbacks": [self]})))
+        loop = asyncio.get_running_loop()
+        self.sent: asyncio.Future[None] = loop.create_future()
+        self.begun: asyncio.Future[None] = loop.create_future()
+        self.task = asyncio.ensure_future(self._write(written, input, merge_configs(config, {"callbacks": [self]})))
         self.task.add_done_callback(lambda _: self._begin())
+
+    async def _write(self, written: Written, input: Any, config: RunnableConfig) -> str:
+        _request_sent.set(lambda: _finish(self.sent))
+        return await written.ainvoke(input, config)
 
     @property
     def has_failed(self) -> bool:
@@ -66,8 +84,12 @@ class _Call(AsyncCallbackHandler):
             self._begin()
 
     def _begin(self) -> None:
-        with suppress(asyncio.InvalidStateError):
-            self.begun.set_result(None)
+        _finish(self.begun)
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    with suppress(asyncio.InvalidStateError):
+        future.set_result(None)
 
 
 async def _first_to_begin(calls: list[_Call]) -> _Call:

@@ -1,11 +1,16 @@
-"""How hard a provider is asked: so many requests a minute, and none for a while when it keeps failing.
+"""How hard a provider is asked: so many calls a minute and at a time, and none for a while when it keeps failing.
 
 Of the kept libraries aiolimiter does the first. Circuit breakers (pybreaker, purgatory) raise when a circuit is open,
 where here another model is to be chosen while there is one.
 """
 
+import asyncio
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 from time import monotonic
 
 from aiolimiter import AsyncLimiter
@@ -37,6 +42,42 @@ class RequestsPerMinute(BaseRateLimiter):
     @override
     def acquire(self, *, blocking: bool = True) -> bool:
         return True  # calls that are not asynchronous are those of notebooks, one at a time
+
+
+class CallSlots:
+    """Lets at most `limit` calls run at a time. Of those that wait, the lowest `rank` is next, then the oldest.
+
+    A free slot is given away only after `HANDOVER_S`, so that what the end of a call leads to can come in time.
+    """
+
+    HANDOVER_S = 0.03
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._arrivals = count()
+
+    @asynccontextmanager
+    async def slot(self, rank: int) -> AsyncGenerator[None]:
+        """Waits for a slot, and holds it for the length of the block."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        heappush(self._waiting, (rank, next(self._arrivals), turn))
+        loop.call_later(self.HANDOVER_S, self._hand_over)
+        try:
+            await turn
+            yield
+        finally:
+            if turn.done() and not turn.cancelled():
+                self._free += 1
+                loop.call_later(self.HANDOVER_S, self._hand_over)
+
+    def _hand_over(self) -> None:
+        while self._free and self._waiting:
+            *_, turn = heappop(self._waiting)
+            if not turn.done():
+                self._free -= 1
+                turn.set_result(None)
 
 
 @dataclass

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
+from ssl import SSLContext
 from time import monotonic
 from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import aiohttp
 import httpx2
@@ -25,15 +27,19 @@ from chains.answers import RETRACTED, AnswerPiece, AnswerReader
 from chains.deadline import Patience
 from chains.errors import EmptyAnswer, PromptTooLong, ProviderError, Refused, Truncated
 from chains.faults import in_our_words, kind
+from chains.hedging import report_sent
 from chains.merging import Chunk, merged
-from chains.pacing import Health, RequestsPerMinute
-from chains.registry import Preferred, Registry
+from chains.pacing import CallSlots, Health, RequestsPerMinute
+from chains.registry import LimitField, Registry
 from chains.schema import Step
 from chains.streaming import BROKEN_OFF
 from chains.telling import generation_of, tell, text_chunk
-from chains.transport import CONNECT_S, Endpoint, drain
+from chains.transport import CONNECT_S, Endpoint, HttpClients, drain, trusted_authorities
 
 logger = logging.getLogger(__name__)
+
+# Where calls wait for each other: first what other steps are made from, then in order of length.
+TURNS: tuple[Step, ...] = ("proposal", "ingredients", "steps", "intro", "sides", "nutrition")
 
 MODEL_FIELD = ConfigurableField(
     id="model", name="Model", description="A model of the registry, or the one that the settings chose for the step."
@@ -59,6 +65,21 @@ class ProviderChat(ChatOpenAI):
     health: Health = Field(exclude=True)
     endpoint: Endpoint = Field(exclude=True)
     untagged_thinkers: set[str] = Field(exclude=True)  # ids of models whose thinking has no opening tag
+    limit_field: LimitField
+    slots: CallSlots | None = Field(exclude=True)
+    rank: int  # the lower, the earlier it is this model's turn
+
+    @override
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """The request with the fields that the provider takes."""
+        payload = cast(Chunk, super()._get_request_payload(input_, stop=stop, **kwargs))  # pyright: ignore[reportUnknownMemberType]
+        if limit := payload.pop("max_completion_tokens", None):
+            payload[self.limit_field] = limit
+        if not self.stream_usage:
+            payload.pop("stream_options", None)
+        return payload
 
     @property
     def rests(self) -> bool:
@@ -133,7 +154,7 @@ class ProviderChat(ChatOpenAI):
         """The pieces of the answer, which is always streamed; its ending is the last. Raises `ProviderError`."""
         self.check_window(messages, kwargs.get("max_tokens"))
         options = {**kwargs, "stream": True, "stream_options": {"include_usage": stream_usage}}
-        payload = cast(Chunk, self._get_request_payload(messages, stop=stop, **options))  # pyright: ignore[reportUnknownMemberType]
+        payload = self._get_request_payload(messages, stop=stop, **options)
         answer, failure, sent_at = self._reader(kwargs.get("max_tokens")), None, monotonic()
         try:
             async with self._asked(payload) as patience:
@@ -165,13 +186,15 @@ class ProviderChat(ChatOpenAI):
     @asynccontextmanager
     async def _asked(self, payload: Chunk) -> AsyncGenerator[Patience]:
         """The answer's body, of which no token may be late, whatever comments come in its place."""
-        first = asyncio.get_running_loop().time() + self.first_token_s
-        async with asyncio.timeout_at(first):
-            response = await self.endpoint.ask(payload)
-        async with response:
-            with Patience(response.content, first) as patience:
-                yield patience
-            await drain(response)
+        async with self.slots.slot(self.rank) if self.slots else nullcontext():
+            report_sent()
+            first = asyncio.get_running_loop().time() + self.first_token_s
+            async with asyncio.timeout_at(first):
+                response = await self.endpoint.ask(payload)
+            async with response:
+                with Patience(response.content, first) as patience:
+                    yield patience
+                await drain(response)
 
     def _failure(self, answer: AnswerReader, error: Exception | None) -> ProviderError | None:
         """What is wrong with an answer that is at its end. Nothing can go wrong with one that is complete."""
@@ -228,7 +251,7 @@ class ChatModels:
     registry: Registry
     chosen: Mapping[Step, str]
     keys: Mapping[str, SecretStr]
-    http: aiohttp.ClientSession
+    http: HttpClients
     proxies: Mapping[str, str]
 
     @cached_property
@@ -246,32 +269,49 @@ class ChatModels:
         return {name: RequestsPerMinute(limit) for name, limit in limits.items() if limit}
 
     @cached_property
+    def _slots(self) -> dict[str, CallSlots]:
+        limits = {name: provider.max_concurrent_calls for name, provider in self.registry.providers.items()}
+        return {name: CallSlots(limit) for name, limit in limits.items() if limit}
+
+    @cached_property
     def _endpoints(self) -> dict[str, Endpoint]:
         return {
-            name: Endpoint(
-                self.http, provider.base_url.rstrip("/"), self._key(name).get_secret_value(), self.proxies.get(name)
-            )
+            name: Endpoint(self.http, provider, self._key(name).get_secret_value(), self.proxies.get(name))
             for name, provider in self.registry.providers.items()
         }
 
     @cached_property
-    def _sdks(self) -> dict[str, Any]:
-        """What the SDK makes the calls with that are not asynchronous. By default it has one for each address."""
-        trusted = httpx2.create_ssl_context()
+    def _trusted(self) -> SSLContext:
+        return trusted_authorities()
+
+    def _sdk(self, provider: str) -> dict[str, Any]:
+        """How the SDK reaches a provider for calls that are not asynchronous, without regard to the environment."""
+        entry, client = self.registry.providers[provider], partial(httpx2.Client, verify=self._trusted, trust_env=False)
+        address = urlsplit(entry.url(""))
         return {
+            "base_url": urlunsplit(address._replace(query="")),
+            "default_query": dict(parse_qsl(address.query)) or None,
+            "default_headers": entry.headers(self._key(provider).get_secret_value()),
+            "openai_proxy": "",
+            "http_socket_options": (),  # else it warns of a proxy in the environment
             "timeout": httpx2.Timeout(None, connect=CONNECT_S),
-            "http_client": httpx2.Client(verify=trusted),
-            "http_async_client": httpx2.AsyncClient(verify=trusted),  # for nothing, but it would make one for each
+            "http_client": client(proxy=self.proxies.get(provider)),
+            "http_async_client": self._unused_client,
         }
+
+    @cached_property
+    def _unused_client(self) -> httpx2.AsyncClient:
+        """What the SDK would make one of for each model."""
+        return httpx2.AsyncClient(verify=self._trusted, trust_env=False)
 
     def as_chosen(self) -> dict[Step, ProviderChat]:
         """Each step's model."""
-        return {step: self._model(self.registry.steps[step], name) for step, name in self.chosen.items()}
+        return {step: self._model(step, name) for step, name in self.chosen.items()}
 
     def others(self, usable: Collection[str]) -> dict[Step, list[ProviderChat]]:
         """The models of each step's list that are asked when its own fails, all of `usable` providers."""
         return {
-            step: [self._model(self.registry.steps[step], other) for other in self.registry.others(step, name, usable)]
+            step: [self._model(step, other) for other in self.registry.others(step, name, usable)]
             for step, name in self.chosen.items()
         }
 
@@ -286,17 +326,18 @@ class ChatModels:
 
     def completing(self, usable: Collection[str]) -> dict[str, ProviderChat]:
         """The models of the `usable` providers as they answer a plain completion, by name, the preferred one first."""
-        return {name: self._model(self.registry.completion, name) for name in self.registry.models_of(usable)}
+        return {name: self._model(None, name) for name in self.registry.models_of(usable)}
 
     def _choosable(self, step: Step, names: Collection[str]) -> Runnable[LanguageModelInput, AIMessage]:
-        wanted = self.registry.steps[step]
-        others: dict[str, Any] = {name: partial(self._model, wanted, name) for name in names}
+        others: dict[str, Any] = {name: partial(self._model, step, name) for name in names}
         # LangChain keeps one set of choices for all fields of the same id and annotation in a process
         field = MODEL_FIELD._replace(annotation=tuple(names))
-        as_chosen = self._model(wanted, self.chosen[step])
+        as_chosen = self._model(step, self.chosen[step])
         return as_chosen.configurable_alternatives(field, default_key="as set", **others)
 
-    def _model(self, wanted: Preferred, name: str) -> ProviderChat:
+    def _model(self, step: Step | None, name: str) -> ProviderChat:
+        """The model as it writes the step; without a step, as it answers a plain completion."""
+        wanted = self.registry.steps[step] if step else self.registry.completion
         model = self.registry.models[name]
         provider = self.registry.providers[model.provider]
         return ProviderChat(
@@ -312,16 +353,18 @@ class ChatModels:
             endpoint=self._endpoints[model.provider],
             untagged_thinkers=self._untagged_thinkers,
             rate_limiter=self._paces.get(model.provider),
+            slots=self._slots.get(model.provider),
+            rank=TURNS.index(step) if step else len(TURNS),
+            limit_field=provider.limit_field,
+            extra_body={**provider.extra_body, **model.extra_body} or None,
             model=model.id,
-            base_url=provider.base_url,
             api_key=self._key(model.provider),
             temperature=wanted.temperature,
             max_completion_tokens=min(wanted.max_tokens, model.max_output),
             reasoning_effort=model.reasoning_effort,
-            http_socket_options=(),  # else it warns of a proxy in the environment
-            **self._sdks,
+            **self._sdk(model.provider),
             max_retries=0,
-            stream_usage=True,
+            stream_usage=provider.stream_usage,
             stream_chunk_timeout=None,
             use_responses_api=False,
         )

@@ -4,12 +4,18 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from chains.errors import ConfigError
 from chains.schema import STEPS, Step
+
+LimitField = Literal["max_completion_tokens", "max_tokens"]
+HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"  # a token of RFC 9110 §5.6.2
+HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
+HeaderText = Annotated[str, Field(pattern=r"^[ -~]*$")]
 
 
 class _Entry(BaseModel):
@@ -17,27 +23,57 @@ class _Entry(BaseModel):
 
 
 class Provider(_Entry):
-    """A server that speaks the OpenAI chat completions protocol at `base_url`.
+    """A server that speaks the OpenAI chat completions protocol at `base_url`, which may have a query.
 
     `first_token_s` and `next_token_s` are how long it may take to write one, in seconds, before it counts as stalled.
+    Of more than `max_concurrent_calls` calls the others wait for their turn, and the timeouts begin after that.
+    The key is sent in `key_header`, as a bearer token if that is `Authorization`. `extra_body` adds fields to the
+    request or replaces them.
     """
 
     label: str
-    base_url: str = Field(pattern=r"^https?://")
+    base_url: str = Field(pattern=r"^\s*https?://")
     needs_key: bool = True
+    key_header: str = Field(default="Authorization", pattern=HEADER_NAME)
+    extra_headers: dict[HeaderName, HeaderText] = {}
     requests_per_minute: int | None = Field(default=None, ge=2)
+    max_concurrent_calls: int | None = Field(default=None, ge=1)
     first_token_s: float = Field(default=15, gt=0)
     next_token_s: float = Field(default=10, gt=0)
+    limit_field: LimitField = "max_completion_tokens"
+    stream_usage: bool = True
+    extra_body: dict[str, Any] = {}
+
+    @field_validator("base_url")
+    @classmethod
+    def _has_a_host(cls, url: str) -> str:
+        """Raises `ValueError` also for a port that is no number and for half an IPv6 address."""
+        parts = urlsplit(url.strip())
+        if not parts.hostname or parts.port == 0:
+            raise ValueError("has no host")
+        return url.strip()
+
+    def url(self, resource: str) -> str:
+        """The address of a resource, such as `chat/completions`, which `base_url` may already end with."""
+        parts = urlsplit(self.base_url)
+        path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+        return urlunsplit((parts.scheme, parts.netloc, f"{path}/{resource}", parts.query, ""))
+
+    def headers(self, key: str) -> dict[str, str]:
+        """The headers of a request."""
+        credentials = f"Bearer {key}" if self.key_header.lower() == "authorization" else key
+        return {self.key_header: credentials, "Content-Type": "application/json", **self.extra_headers}
 
 
 class Model(_Entry):
-    """A provider's model. `context_window` and `max_output` in tokens."""
+    """A provider's model. `context_window` and `max_output` in tokens. `extra_body` adds to the provider's."""
 
     provider: str
     id: str
     context_window: int = Field(gt=0)
     max_output: int = Field(gt=0)
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "default"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "default"] | None = None
+    extra_body: dict[str, Any] = {}
 
 
 class Preferred(_Entry):
@@ -81,6 +117,12 @@ class Registry(_Entry):
             for name, provider in self.providers.items()
         }
         return self.model_copy(update={"providers": moved})
+
+    def preferring(self, model: str) -> "Registry":
+        """The same registry with this model first for a plain completion."""
+        others = [name for name in self.completion.models if name != model]
+        completion = self.completion.model_copy(update={"models": (model, *others)})
+        return self.model_copy(update={"completion": completion})
 
     def providers_of(self, models: Iterable[str]) -> set[str]:
         """The providers of these models, by name; unknown models have none."""
@@ -126,11 +168,14 @@ class Registry(_Entry):
 def load_registry(extra: Path | None = None) -> Registry:
     """The built-in registry, with the entries of the TOML file `extra` added or in place of its own.
 
+    A provider with a `preset` has the fields of that built-in provider, except those that it gives itself.
     Raises `ConfigError` that names the file and the first entry that is wrong.
     """
     entries = tomllib.loads(files("chains").joinpath("models.toml").read_text(encoding="utf-8"))
     if extra:
-        for table, rows in _read(extra).items():
+        tables = _read(extra)
+        tables["providers"] = _with_presets(extra, tables.get("providers", {}), entries["providers"])
+        for table, rows in tables.items():
             entries[table] = {**entries.get(table, {}), **rows}
     try:
         return Registry.model_validate(entries)
@@ -140,9 +185,23 @@ def load_registry(extra: Path | None = None) -> Registry:
         raise ConfigError(f"{extra or 'models.toml'}: {where} {first['msg']}".replace(":  ", ": ")) from None
 
 
+def _with_presets(path: Path, providers: Mapping[str, Any], presets: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _with_preset(f"{path}: providers.{name}", fields, presets) for name, fields in providers.items()}
+
+
+def _with_preset(entry: str, fields: Any, presets: Mapping[str, Any]) -> Any:
+    match fields:
+        case {"preset": str(preset), **own} if preset in presets:
+            return {**presets[preset], **own}
+        case {"preset": preset}:
+            raise ConfigError(f"{entry}.preset is {preset!r}, but has to be one of: {', '.join(presets)}.")
+        case _:
+            return fields
+
+
 def _read(path: Path) -> dict[str, dict[str, object]]:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if not all(isinstance(rows, dict) for rows in tables.values()):

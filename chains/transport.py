@@ -7,11 +7,13 @@ provider's words.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+import ssl
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,7 @@ import httpx2
 import orjson
 
 from chains.merging import NotAStreamError
+from chains.registry import Provider
 
 CONNECT_S = 5  # for all else there are the deadlines of the provider's entry
 # A recipe holds up to five; by default there would be a hundred, and an idle one would be closed after 15 seconds.
@@ -33,72 +36,135 @@ class Unanswered(Exception):
 
 
 class Declined(Exception):
-    """An answer of another status than 200, with its headers."""
+    """An answer of a status that is no success, with its headers."""
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(status)
         self.status, self.headers = status, headers
 
 
-def http_client() -> aiohttp.ClientSession:
-    """A client for all providers, of the running loop. Close it."""
-    trusted = httpx2.create_ssl_context()  # the authorities that the SDK trusts, on a machine without any, too
+def trusted_authorities() -> ssl.SSLContext:
+    """The authorities that the SDK trusts, also on a machine without any.
+
+    What the settings refuse, a file of certificates that can't be read, is nothing to fail for where nobody calls.
+    """
+    try:
+        return httpx2.create_ssl_context()
+    except OSError:  # an `SSLError` is one
+        return httpx2.create_ssl_context(trust_env=False)
+
+
+@dataclass(frozen=True)
+class HttpClients:
+    """Clients for all providers: one keeps its connections for further requests, one opens one for each request."""
+
+    keeping: aiohttp.ClientSession
+    single: aiohttp.ClientSession
+
+
+@asynccontextmanager
+async def http_clients() -> AsyncGenerator[HttpClients]:
+    """The clients of the running loop."""
+    trusted, reuse = trusted_authorities(), aiohttp.TraceConfig()
+    reuse.on_connection_reuseconn.append(_note_reuse)
+    kept = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_S, ssl=trusted)
+    closed = aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True, ssl=trusted)
+    async with _client(kept, [reuse]) as keeping, _client(closed, []) as single:
+        yield HttpClients(keeping, single)
+
+
+def _client(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_S, ssl=trusted),
+        connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         auto_decompress=False,
         read_bufsize=LARGEST_READ // 2,  # it stops reading beyond twice as much
         cookie_jar=aiohttp.DummyCookieJar(),  # a cookie would tie all cooks' calls together
+        trace_configs=traces,
     )
+
+
+@dataclass
+class _Request:
+    """What becomes known of a request while it is sent: aiohttp hands this on to the callbacks of a trace."""
+
+    reuses_connection: bool = False
+
+
+async def _note_reuse(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    if isinstance(context.trace_request_ctx, _Request):
+        context.trace_request_ctx.reuses_connection = True
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """Where a provider is called, with its key, and through which proxy, if any."""
 
-    http: aiohttp.ClientSession
-    base_url: str
+    http: HttpClients
+    provider: Provider
     key: str = field(repr=False)
     proxy: str | None = field(repr=False)  # its address may hold a password
 
     async def ask(self, payload: Mapping[str, Any]) -> aiohttp.ClientResponse:
         """The head of a chat completion's streamed answer, to be left with `async with`.
 
+        The fields of the payload's `extra_body` are sent beside the others, as the SDK sends them.
         Raises `Unanswered`, `Declined`, and `NotAStreamError` if it is compressed.
         """
-        url, body = f"{self.base_url}/chat/completions", orjson.dumps(payload)
+        fields = dict(payload)
+        fields.update(fields.pop("extra_body", {}))
         try:
-            response = await self.http.post(
-                url, data=body, headers=self._headers, proxy=self.proxy, allow_redirects=False
-            )
+            response = await self._post(orjson.dumps(fields))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # the last for a key or an address of bad form
             unanswered = Unanswered(type(error).__name__)
         else:
-            if response.status == 200 and response.headers.get("Content-Encoding", IDENTITY).lower() == IDENTITY:
+            if response.status < 300 and response.headers.get("Content-Encoding", IDENTITY).lower() == IDENTITY:
                 # else aiohttp feeds its parser with nothing behind each chunk that is taken: 3 µs a token
                 response.content._low_water = 1  # pyright: ignore[reportPrivateUsage]
                 return response
             response.close()
-            if response.status == 200:
+            if response.status < 300:
                 raise NotAStreamError("a compressed body")
             raise Declined(response.status, response.headers)
         raise unanswered  # not within the `except`: what hindered it may hold the provider's words
 
+    async def _post(self, body: bytes) -> aiohttp.ClientResponse:
+        """The head of the answer. If a connection that was kept turns out to be dead, a fresh one is tried at once.
+
+        aiohttp does so itself, but only for idempotent methods (RFC 9112 §9.3.1).
+        """
+        request = _Request()
+        try:
+            return await self._send(self.http.keeping, body, request)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError) as error:
+            has_begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+            if has_begun or not request.reuses_connection:
+                raise
+        return await self._send(self.http.single, body)
+
+    async def _send(
+        self, client: aiohttp.ClientSession, body: bytes, request: _Request | None = None
+    ) -> aiohttp.ClientResponse:
+        return await client.post(
+            self.provider.url("chat/completions"),
+            data=body,
+            headers=self._headers,
+            proxy=self.proxy,
+            allow_redirects=False,
+            trace_request_ctx=request,
+        )
+
     async def open(self) -> None:
         """Opens a connection, by asking for the list of models. What fails is left for the first call to tell."""
         with suppress(aiohttp.ClientError, OSError, ValueError):
-            url = f"{self.base_url}/models"
-            asked = self.http.get(url, headers=self._headers, proxy=self.proxy, allow_redirects=False)
+            url = self.provider.url("models")
+            asked = self.http.keeping.get(url, headers=self._headers, proxy=self.proxy, allow_redirects=False)
             async with asyncio.timeout(CONNECT_S), asked as told:
                 await _read_off(told)
 
     @cached_property
     def _headers(self) -> dict[str, str]:
-        return {
-            "Authorization": f"Bearer {self.key}",
-            "Content-Type": "application/json",
-            "Accept-Encoding": IDENTITY,
-        }
+        return {"Accept-Encoding": IDENTITY, **self.provider.headers(self.key)}
 
 
 async def drain(response: aiohttp.ClientResponse) -> None:
