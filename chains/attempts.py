@@ -23,7 +23,8 @@ class Attempts(Runnable[Variables, str]):
 
     `with_retry` knows no other model and `with_fallbacks` no second time, and neither goes on behind a first token.
     A provider that says for how long it wants to be spared is asked again, once, if the run's deadline allows; else the
-    next model is whose provider does not rest; where there is none, the same one is after a pause. A call that names
+    next model is whose provider does not rest; where there is none, the same one is after a pause, unless the provider
+    said not to try again. A call that names
     its model, by the configurable field, has that one only.
     """
 
@@ -56,7 +57,8 @@ class Attempts(Runnable[Variables, str]):
             try:
                 return await self._write(turn, input, config)
             except ProviderError as error:
-                if attempt == MOST or not error.passes:
+                turns = turns if error.may_ask_again else _behind(turn, turns)
+                if attempt == MOST or not error.passes or not turns:
                     raise
                 last, wait = turn, self._wait(turn, error, input["ends_at"])
             turn = self._next(last, turns, waits=wait is not None and not has_waited)
@@ -72,7 +74,7 @@ class Attempts(Runnable[Variables, str]):
             return await written.ainvoke(input, config)
         return await self._hedging.ainvoke(written, self._written[other], input, config)
 
-    def _turns(self, config: RunnableConfig | None) -> range:
+    def _turns(self, config: RunnableConfig | None) -> Sequence[int]:
         names_its_model = "model" in (config or {}).get("configurable", {})
         return range(1 if names_its_model else len(self._models))
 
@@ -86,12 +88,16 @@ class Attempts(Runnable[Variables, str]):
         wait = error.retry_after
         return wait if wait is not None and wait + self._models[turn].first_token_s < left else None
 
-    def _next(self, last: int, turns: range, waits: bool) -> int:
+    def _next(self, last: int, turns: Sequence[int], waits: bool) -> int:
         """Whose turn it is: the same one's, if it said when, or if there is no other."""
-        other = None if waits else self._awake(_behind(last, turns))
-        return last if other is None else other
+        if waits and last in turns:
+            return last
+        other = self._awake(_behind(last, turns))
+        if other is None:
+            return last if last in turns else turns[0]
+        return other
 
 
-def _behind(turn: int, turns: range) -> list[int]:
-    """The others, those behind `turn` first."""
-    return [*turns[turn + 1 :], *turns[:turn]]
+def _behind(turn: int, turns: Sequence[int]) -> list[int]:
+    """The others, those after `turn` first."""
+    return [*(other for other in turns if other > turn), *(other for other in turns if other < turn)]

@@ -4,7 +4,7 @@ SizzleError
 ├── ConfigError        the registry, a step's model or a key does not fit; said at the start
 ├── ProviderError      a provider failed, or answered what can't be read: another attempt may come out well
 │   ├── Refused        … and will again, until a setting is changed: the request, the key, the account, the model
-│   ├── Overloaded     … for now, by its own account: 408, 429, 5xx
+│   ├── Overloaded     … for now, by its own account: 408, 409, 429, 5xx
 │   ├── Unreachable    … to be connected to
 │   ├── Stalled        … to write a token in time, whatever keeps its connection alive
 │   ├── Disconnected   … in mid-answer, as its connection did
@@ -32,6 +32,7 @@ class ProviderError(SizzleError):
     """
 
     passes = True  # whether another attempt may come out well
+    may_ask_again = True  # whether that may be one on the same model
     kind = ""  # for the log: what it was called where it came up
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -46,7 +47,7 @@ class Refused(ProviderError):
 
 
 class Overloaded(ProviderError):
-    """The provider has too much to do, or is out of order: 408, 429, 5xx."""
+    """The provider has too much to do, or is out of order: 408, 409, 429, 5xx."""
 
 
 class Unreachable(ProviderError):
