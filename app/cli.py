@@ -64,7 +64,7 @@ def serve(
     import uvicorn
 
     settings = read_settings()
-    settings.choose_models(settings.load_registry())
+    settings.check()
     typer.echo("Starting Sizzle. In a few seconds open the address below.")
     if workers > 1:
         typer.echo(APART, err=True)

@@ -48,6 +48,7 @@ MAX_BODY = 1024 * 1024  # bytes; a chat's whole history may come along
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The server. Raises `ConfigError` if the settings, by default those of the environment, do not fit together."""
     settings = settings or read_settings()
+    settings.check()
     app = FastAPI(title="Sizzle", lifespan=_lifespan(settings), max_body_size=MAX_BODY, docs_url=None, redoc_url=None)
     app.state.about = about(settings)
     app.state.keep_alive_s, app.state.send_timeout_s = settings.keep_alive_s, settings.send_timeout_s
@@ -143,6 +144,7 @@ def _owners(models: Models) -> dict[str, str]:
 @asynccontextmanager
 async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
     """The models that the settings name, with their connections; where one is the stand-in, it runs for as long."""
+    settings.check()
     registry = settings.load_registry()
     chosen, usable = settings.choose_models(registry), settings.usable_providers(registry)
     with ExitStack() as stack:

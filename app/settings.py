@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.cors import SEED_PAGE, origin
+from app.network import check_certificates, is_loopback, proxy_for
 from chains.errors import ConfigError
 from chains.registry import Registry, load_registry
-from chains.schema import Step
+from chains.schema import STEPS, Step
 
 STANDIN = "standin"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+AROUND_KEYS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # what is copied along with a key
 
 
 def _origins(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -27,12 +27,26 @@ def _by_commas(text: object) -> object:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
 
 
+def _clean_key(key: object) -> object:
+    """The key without what was copied along with it. Raises `ValueError` if it can't be sent in a header."""
+    if not isinstance(key, str):
+        return key
+    key = key.strip(AROUND_KEYS)
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("has a character that a key can't have: copy the key again")
+    return key
+
+
+Key = Annotated[SecretStr, BeforeValidator(_clean_key)]
+
+
 class Settings(BaseSettings):
     """Every name is prefixed `SIZZLE_` in the environment, but for the two usual names of keys."""
 
     model_config = SettingsConfigDict(
         env_prefix="SIZZLE_",
         env_file=".env",
+        env_file_encoding="utf-8-sig",  # some editors write a byte order mark
         env_nested_delimiter="__",
         env_ignore_empty=True,
         extra="ignore",
@@ -40,12 +54,14 @@ class Settings(BaseSettings):
         validate_by_name=True,
     )
 
-    fireworks_api_key: SecretStr | None = Field(default=None, validation_alias="FIREWORKS_API_KEY")
-    groq_api_key: SecretStr | None = Field(default=None, validation_alias="GROQ_API_KEY")
-    keys: dict[str, SecretStr] = Field(default={}, description="keys of providers you added, by name")
+    fireworks_api_key: Key | None = Field(default=None, validation_alias="FIREWORKS_API_KEY")
+    groq_api_key: Key | None = Field(default=None, validation_alias="GROQ_API_KEY")
+    keys: dict[str, Key] = Field(default={}, description="keys of other providers of the registry, by name")
+    base_urls: dict[str, HttpUrl] = Field(default={}, description="other addresses of providers, by name")
     fireworks_base_url: HttpUrl | None = None
     groq_base_url: HttpUrl | None = None
     registry: Path | None = Field(default=None, description="a TOML file of providers, models and steps of your own")
+    model: str | None = Field(default=None, description="a model's name, for every step")
     models: dict[Step, str] = Field(
         default={}, description="a model's name, by step, where it is not the first one usable"
     )
@@ -73,37 +89,63 @@ class Settings(BaseSettings):
     def provider_keys(self) -> dict[str, SecretStr]:
         """The key of each provider that has one, by the provider's name."""
         usual = {"fireworks": self.fireworks_api_key, "groq": self.groq_api_key}
-        return self.keys | {name: key for name, key in usual.items() if key}
+        return {name: key for name, key in [*self.keys.items(), *usual.items()] if key}
 
     def provider_proxies(self, registry: Registry) -> dict[str, str]:
-        """The proxy that the environment names for a provider, by the provider's name; none for this machine's own."""
-        proxies, addresses = getproxies(), {name: urlsplit(one.base_url) for name, one in registry.providers.items()}
-        named = {
-            name: proxies.get(url.scheme) or proxies.get("all", "")
-            for name, url in addresses.items()
-            if url.hostname not in LOOPBACK and not proxy_bypass(url.netloc.rpartition("@")[2])
-        }
-        return {name: proxy if "://" in proxy else f"http://{proxy}" for name, proxy in named.items() if proxy}
+        """The proxy that the environment names for a provider that can be called, by the provider's name.
+
+        Raises `ConfigError` if that is none that can be used.
+        """
+        proxies = {name: proxy_for(url) for name, url in self._addresses(registry).items()}
+        return {name: proxy for name, proxy in proxies.items() if proxy}
 
     def load_registry(self) -> Registry:
-        """The registry with the base URLs that the settings name. Raises `ConfigError`."""
-        urls = {"fireworks": self.fireworks_base_url, "groq": self.groq_base_url}
-        return load_registry(self.registry).at({name: str(url).rstrip("/") for name, url in urls.items() if url})
+        """The registry with what the settings say of its providers. Raises `ConfigError`."""
+        registry = load_registry(self.registry)
+        for setting, names in (("KEYS", self.keys), ("BASE_URLS", self.base_urls)):
+            for name in names:
+                if name not in registry.providers:
+                    known = ", ".join(registry.providers)
+                    raise ConfigError(f"SIZZLE_{setting}__{name.upper()}: no such provider; known: {known}.")
+        usual = {"fireworks": self.fireworks_base_url, "groq": self.groq_base_url}
+        urls = [*self.base_urls.items(), *usual.items()]
+        registry = registry.at({name: str(url) for name, url in urls if url})
+        return registry.preferring(self.model) if self.model in registry.models else registry
 
     def choose_models(self, registry: Registry) -> dict[Step, str]:
         """The model's name for each step. Raises `ConfigError`."""
-        return registry.choose(self.usable_providers(registry), self.models)
+        return registry.choose(self.usable_providers(registry), self._named_models())
 
     def usable_providers(self, registry: Registry) -> set[str]:
         """The providers that have a key or need none.
 
-        The stand-in is among them if there is no key at all, or if a step asks for it by name.
+        The stand-in is among them if there is no key at all and not every step has a model of one's own, or if a step
+        asks for it by name.
         """
-        keys = self.provider_keys()
+        keys, named = self.provider_keys(), self._named_models()
         usable = keys.keys() | {name for name, provider in registry.providers.items() if not provider.needs_key}
-        if keys and STANDIN not in registry.providers_of(self.models.values()):
+        if (keys or len(named) == len(STEPS)) and STANDIN not in registry.providers_of(named.values()):
             usable -= {STANDIN}
         return usable
+
+    def check(self) -> None:
+        """Raises `ConfigError` if the settings do not fit together, or the environment bars the way to a provider."""
+        registry = self.load_registry()
+        self.choose_models(registry)
+        self.provider_proxies(registry)
+        if any(
+            url.startswith("https") and not is_loopback(urlsplit(url).hostname or "")
+            for url in self._addresses(registry).values()
+        ):
+            check_certificates()
+
+    def _named_models(self) -> dict[Step, str]:
+        return {**(dict.fromkeys(STEPS, self.model) if self.model else {}), **self.models}
+
+    def _addresses(self, registry: Registry) -> dict[str, str]:
+        """The base URLs of the providers that can be called."""
+        names = self.usable_providers(registry) & registry.providers_of(registry.models)
+        return {name: registry.providers[name].base_url for name in names}
 
 
 def key_setting(provider: str) -> str:
@@ -124,6 +166,8 @@ def read_settings() -> Settings:
         raise ConfigError(f"SIZZLE_{field}: expected SIZZLE_{field}__<NAME>=…, or a JSON object.") from None
     except UnicodeDecodeError:
         raise ConfigError(".env is not UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f".env: {error.strerror}") from None
 
 
 def _variable(loc: Sequence[str | int]) -> str:

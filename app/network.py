@@ -1,0 +1,76 @@
+"""What the environment says about the way to a provider: proxies and certificates."""
+
+import os
+import re
+import ssl
+from ipaddress import ip_address, ip_network
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from chains.errors import ConfigError
+
+
+def proxy_for(address: str) -> str | None:
+    """The proxy that the environment names for an address; none for this machine's own.
+
+    Raises `ConfigError` if that is none that can be used. Its address may hold a password, so it is not repeated.
+    """
+    parts = urlsplit(address)
+    proxies, host = getproxies(), parts.hostname or ""
+    if is_loopback(host) or _is_exempt(parts, proxies.get("no", "")):
+        return None
+    kind = parts.scheme if proxies.get(parts.scheme, "").strip() else "all"
+    proxy = proxies.get(kind, "").strip()
+    if not proxy:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not _is_usable(proxy):
+        raise ConfigError(
+            f"{kind.upper()}_PROXY: expected the address of an HTTP proxy, such as http://127.0.0.1:3128. "
+            f"Other kinds, such as SOCKS, can't be used; NO_PROXY={host} does without."
+        )
+    return proxy
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the name or the IP address is this machine's own."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def check_certificates() -> None:
+    """Raises `ConfigError` if the environment names certificates that can't be read."""
+    file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if file:
+        try:
+            ssl.create_default_context(cafile=file)
+        except OSError:  # an `SSLError` is one
+            raise ConfigError("SSL_CERT_FILE: expected a readable file of certificates in PEM form.") from None
+    elif folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
+        raise ConfigError("SSL_CERT_DIR: expected a folder of certificates, which is not there.")
+
+
+def _is_usable(proxy: str) -> bool:
+    try:
+        parts = urlsplit(proxy)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, or a port that is no number
+        return False
+
+
+def _is_exempt(parts: SplitResult, no_proxy: str) -> bool:
+    """Whether NO_PROXY, or on some systems a setting, names the host: see also `urllib.request.proxy_bypass`."""
+    host = parts.hostname or ""
+    names = [name for name in re.split(r"[,\s]+", no_proxy.lower()) if name]
+    return bool(proxy_bypass(parts.netloc.rpartition("@")[2])) or any(_covers(name, host) for name in names)
+
+
+def _covers(name: str, host: str) -> bool:
+    """Whether a wildcard, such as `*.example.com`, or a range of IP addresses, such as `10.0.0.0/8`, has the host."""
+    try:
+        return ip_address(host) in ip_network(name, strict=False)
+    except ValueError:
+        domain = name.lstrip("*").lstrip(".")
+        return host == domain or host.endswith(f".{domain}") or not domain

@@ -1,0 +1,177 @@
+"""The environment of a real process: what other programs' variables do to `sizzle`, and how keys are read."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.network import proxy_for
+from app.settings import Settings, read_settings
+from chains.errors import ConfigError
+from tests.servers import provider
+from tests.test_cli import FAST, SIZZLE
+
+NOBODY = "http://127.0.0.1:9"
+OF_OTHERS = {
+    "ALL_PROXY": "socks5://127.0.0.1:9",
+    "HTTPS_PROXY": "127.0.0.1:9",
+    "OPENAI_PROXY": "socks5://127.0.0.1:9",
+    "OPENAI_BASE_URL": NOBODY,
+    "OPENAI_API_BASE": NOBODY,
+    "OPENAI_API_KEY": "sk-of-another",
+    "OPENAI_ORG_ID": "org-of-another",
+    "OPENAI_LOG": "debug",
+    "SSL_CERT_FILE": "/gone/certificates.pem",
+    "SSL_CERT_DIR": "/gone",
+    "REQUESTS_CA_BUNDLE": "/gone/bundle.pem",
+    "CURL_CA_BUNDLE": "/gone/bundle.pem",
+    "NO_PROXY": "[::1]:80,10.0.0.0/8, *.example.com",
+}
+
+
+def sizzle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | FAST | environment
+    return subprocess.run([SIZZLE, *arguments], capture_output=True, text=True, timeout=180, env=env)  # noqa: S603
+
+
+@pytest.mark.parametrize("command", [["generate", "beef"], ["race", "--rounds", "1", "--json"], ["models"]])
+def test_variables_of_other_programs_change_nothing(command: list[str]) -> None:
+    done = sizzle(*command, **OF_OTHERS)
+    assert [done.returncode, "Traceback" in done.stderr] == [0, False]
+    assert "of-another" not in done.stdout + done.stderr
+
+
+def test_serve_starts_whatever_other_programs_set() -> None:
+    command, env = [SIZZLE, "serve", "--port", "0"], os.environ | FAST | OF_OTHERS
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)  # noqa: S603
+    assert process.stderr
+    said = ""
+    for line in process.stderr:
+        said += line
+        if found := re.search(r"http://127.0.0.1:\d+", line):
+            assert httpx.get(f"{found[0]}/healthz", trust_env=False, timeout=60).status_code == 200
+            break
+    process.send_signal(signal.SIGTERM)
+    said += process.stderr.read()
+    process.stderr.close()
+    process.wait(60)
+    assert ["http://127.0.0.1" in said, "Traceback" in said] == [True, False]
+
+
+def test_calls_go_where_our_own_settings_say_and_the_key_is_stripped() -> None:
+    with provider() as scripted:
+        done = sizzle(
+            "generate", "beef", GROQ_API_KEY="\ufeff gsk-1 \r\n", SIZZLE_GROQ_BASE_URL=scripted.url, **OF_OTHERS
+        )
+    assert [done.returncode, "Traceback" in done.stderr] == [0, False]
+    assert {call["headers"]["authorization"] for call in scripted.calls} == {"Bearer gsk-1"}
+    assert "of-another" not in str(scripted.calls)
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"SSL_CERT_FILE": "/gone.pem"}, "SSL_CERT_FILE: expected a readable file"),
+        ({"ALL_PROXY": "socks5://user:hush@127.0.0.1:9"}, "ALL_PROXY: expected the address of an HTTP proxy"),
+    ],
+)
+def test_an_obstacle_on_the_way_to_a_provider_is_one_line(environment: dict[str, str], line: str) -> None:
+    done = sizzle("serve", "--port", "0", GROQ_API_KEY="gsk-1", **environment)
+    assert [done.returncode, done.stderr.count("\n")] == [1, 1]
+    assert line in done.stderr
+    assert "hush" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SSL_CERT_FILE", "folder"),
+        ("SSL_CERT_FILE", "folder/text.pem"),
+        ("SSL_CERT_DIR", "gone"),
+        ("HTTPS_PROXY", "socks5h://127.0.0.1:9"),
+        ("HTTPS_PROXY", "http://[::1"),
+        ("HTTPS_PROXY", "127.0.0.1:port"),
+        ("HTTPS_PROXY", "http://"),
+    ],
+)
+def test_certificates_and_proxies_that_cannot_be_used_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "text.pem").write_text("no certificate")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(name, value)
+    Settings().check()  # the stand-in needs neither
+    with pytest.raises(ConfigError, match=f"^{name}: "):
+        Settings(groq_api_key="gsk-1").check()
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "address", "proxy"),
+    [
+        ("", "https://api.groq.com/openai/v1", "http://proxy:3128"),
+        ("api.groq.com", "https://api.groq.com/openai/v1", None),
+        (".groq.com", "https://api.groq.com/openai/v1", None),
+        ("groq.com", "https://api.groq.com/openai/v1", None),
+        ("*.groq.com", "https://api.groq.com/openai/v1", None),
+        ("a.example, *", "https://api.groq.com/openai/v1", None),
+        ("roq.com", "https://api.groq.com/openai/v1", "http://proxy:3128"),
+        ("10.0.0.0/8", "https://10.1.2.3/v1", None),
+        ("10.1.2.3:8443", "https://10.1.2.3:8443/v1", None),
+        ("10.0.0.0/8", "https://11.1.2.3/v1", "http://proxy:3128"),
+        ("", "https://127.0.0.2/v1", None),
+        ("", "https://[::1]:8080/v1", None),
+    ],
+)
+def test_no_proxy_is_read_in_all_its_forms(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, address: str, proxy: str | None
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert proxy_for(address) == proxy
+
+
+@pytest.mark.parametrize("value", ["gsk-1", " gsk-1\n", "\ufeffgsk-1", '"gsk-1"', "\u200bgsk-1\xa0"])
+@pytest.mark.parametrize(("name", "of"), [("GROQ_API_KEY", "groq"), ("SIZZLE_KEYS__TOGETHER", "together")])
+def test_what_was_copied_along_with_a_key_is_removed(
+    monkeypatch: pytest.MonkeyPatch, name: str, of: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert {of: key.get_secret_value() for of, key in read_settings().provider_keys().items()} == {of: "gsk-1"}
+
+
+@pytest.mark.parametrize("name", ["GROQ_API_KEY", "SIZZLE_KEYS__TOGETHER"])
+def test_an_empty_key_is_no_key(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, " \n")
+    assert read_settings().provider_keys() == {}
+
+
+@pytest.mark.parametrize("name", ["GROQ_API_KEY", "SIZZLE_KEYS__TOGETHER"])
+@pytest.mark.parametrize("key", ["gsk\n1", "gsk-é", "gsk…", "gsk\x00-1"])
+def test_a_key_that_no_header_can_hold_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, key: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f'{name}="{key}"\n', encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        read_settings()
+    assert str(raised.value).startswith(f"{name}: has a character")
+    assert "gsk" not in str(raised.value)
+
+
+def test_files_with_a_byte_order_mark_and_windows_line_ends_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both `.env` and the registry."""
+    monkeypatch.chdir(tmp_path)
+    toml = '[providers.mine]\r\npreset = "ollama"\r\nlabel = "Mine"\r\n'
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfGROQ_API_KEY=gsk-1\r\nSIZZLE_REGISTRY=mine.toml\r\n")
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf" + toml.encode())
+    settings = read_settings()
+    assert {name: key.get_secret_value() for name, key in settings.provider_keys().items()} == {"groq": "gsk-1"}
+    assert settings.load_registry().providers["mine"].label == "Mine"
