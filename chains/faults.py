@@ -107,7 +107,7 @@ def _other(status: int) -> str:
         return f"failed ({status}): try again."
     if status >= 400:
         return f"did not accept the request ({status}): {CHECK_FIELDS}"
-    return f"has moved ({status}): {CHECK_ADDRESS}." if status >= 300 else f"wrote nothing ({status}): {CHECK_ADDRESS}."
+    return f"has moved ({status}): {CHECK_ADDRESS}."
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

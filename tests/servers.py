@@ -67,6 +67,8 @@ class Provider:
     calls: list[dict[str, Any]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     url: str = ""
+    most_at_once: int = 0
+    _streams: int = 0
 
     def app(self) -> Starlette:
         return Starlette(routes=[Route("/v1/chat/completions", self._answer, methods=["POST"])])
@@ -74,7 +76,9 @@ class Provider:
     async def _answer(self, request: Request) -> Response:
         body = json.loads(await request.body())
         step = step_of(body["messages"][-1]["content"])
-        self.calls.append({"step": step, "path": request.url.path, "headers": dict(request.headers), "body": body})
+        url = request.url
+        call = {"step": step, "path": url.path, "query": url.query, "headers": dict(request.headers), "body": body}
+        self.calls.append(call)
         script = self._script(step)
         if script and isinstance(script[0], Refuse):
             return Response(script[0].body, script[0].status, media_type="application/json")
@@ -92,6 +96,8 @@ class Provider:
         return script  # type: ignore[return-value]
 
     async def _stream(self, step: str, script: Script) -> AsyncIterator[bytes]:
+        self._streams += 1
+        self.most_at_once = max(self.most_at_once, self._streams)
         try:
             yield chunk({"role": "assistant", "content": ""})
             for move in [*script, *([] if script and isinstance(script[-1], Finish) else [Finish("stop")])]:
@@ -110,6 +116,8 @@ class Provider:
         except asyncio.CancelledError:
             self.closed.append(step)
             raise
+        finally:
+            self._streams -= 1
 
 
 def apart(*texts: str) -> Script:

@@ -189,5 +189,8 @@ def test_the_chain_by_itself_gives_texts_and_failures() -> None:
     with provider({"ingredients": [Refuse(404)]}) as scripted:
         parts = run(cook(scripted.url))
     assert [parts["intro"], len(parts["alternates"])] == ["intro one, intro two.", 2]
-    assert parts["ingredients"] == Failed("Groq does not know the model (404): check the model's id in the registry.")
+    assert parts["ingredients"] == Failed(
+        "Groq does not know the model or the address (404): check the model's id in the registry, "
+        "and check the provider's base URL in the registry or the settings."
+    )
     assert parts["steps"] == Failed("Needs the ingredients, which failed.")

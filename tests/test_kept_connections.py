@@ -1,0 +1,128 @@
+"""A connection that was kept and turns out dead: the request is sent again, and no provider is blamed for it."""
+
+import asyncio
+import socket
+import threading
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from tests.client import read, told
+from tests.conftest import Serve
+from tests.faults import ABORT
+from tests.servers import provider
+
+HEAD_END = b"\r\n\r\n"
+
+
+@dataclass
+class Proxy:
+    """Passes requests on to `upstream`, and drops each that does not come first on its connection."""
+
+    upstream: tuple[str, int]
+    how: str
+    before: bytes = b""
+    fresh_too: bool = False
+    url: str = ""
+    dropped: int = 0
+    passed: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            if not self.fresh_too:
+                await self._pass_on(reader, writer)
+            await _request(reader)
+            self.dropped += 1
+            writer.write(self.before)
+            await writer.drain()
+            if self.how == "RST":
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+                writer.transport.abort()
+        writer.close()
+
+    async def _pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
+        request = await _request(reader)
+        up_reader, up_writer = await asyncio.open_connection(*self.upstream)
+        up_writer.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        self.passed += request.startswith(b"POST")
+        answer = (await up_reader.read()).replace(b"connection: close\r\n", b"")
+        writer.write(answer)
+        await writer.drain()
+        up_writer.close()
+
+    async def aclose(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _request(reader: StreamReader) -> bytes:
+    head = await reader.readuntil(HEAD_END)
+    lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return head + (await reader.readexactly(int(lengths[0])) if lengths else b"")
+
+
+@contextmanager
+def dropping(upstream: str, how: str, before: bytes = b"", fresh_too: bool = False) -> Iterator[Proxy]:
+    """The proxy in a thread of its own, on a port that the system picks, until the block ends."""
+    address = httpx.URL(upstream)
+    assert address.port
+    proxy = Proxy((address.host, address.port), how, before, fresh_too)
+    started, ended = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        listening = await asyncio.start_server(proxy.connected, "127.0.0.1", 0)
+        async with listening:
+            proxy.url = "http://{}:{}/v1".format(*listening.sockets[0].getsockname())
+            started.set()
+            while not ended.is_set():  # noqa: ASYNC110  the event belongs to another thread
+                await asyncio.sleep(0.01)
+            await proxy.aclose()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert started.wait(5)
+        yield proxy
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_a_request_that_a_kept_connection_loses_is_sent_again(serve: Serve, how: str) -> None:
+    """Three recipes are whole at the first attempt of each part, though each reused connection is dropped."""
+    with provider() as scripted, dropping(scripted.url, how) as proxy:
+        url = serve(groq_api_key="k", groq_base_url=proxy.url)
+        runs = [read(url) for _ in range(3)]
+        assert {told(events, "end")[0]["status"] for events in runs} == {"ok"}
+        assert {start["attempt"] for events in runs for start in told(events, "part_start")} == {1}
+        assert httpx.get(f"{url}/healthz").json()["resting"] == {}
+    assert proxy.dropped > 0
+    assert [len(scripted.calls), proxy.passed] == [18, 18]
+
+
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_a_fresh_connection_that_is_dropped_is_a_failure(serve: Serve, how: str) -> None:
+    """The provider is asked as often as there are attempts, and has failed."""
+    with provider() as scripted, dropping(scripted.url, how, fresh_too=True) as proxy:
+        url = serve(groq_api_key="k", groq_base_url=proxy.url)
+        answer = httpx.get(f"{url}/completion", params={"query": "What is a roux?"})
+        assert [answer.status_code, proxy.dropped] == [502, 1]
+        assert "could not be reached" in answer.json()["detail"]
+
+
+def test_an_answer_that_has_begun_is_not_asked_for_again(serve: Serve) -> None:
+    """Half a status line on a reused connection is a failure: the request may have been carried out."""
+    with provider() as scripted, dropping(scripted.url, "FIN", before=b"HTTP/1.1 2") as proxy:
+        url = serve(groq_api_key="k", groq_base_url=proxy.url)
+        statuses = [httpx.get(f"{url}/completion", params={"query": "What is a roux?"}).status_code for _ in range(2)]
+        assert [statuses, proxy.dropped] == [[200, 502], 1]

@@ -1,0 +1,88 @@
+"""When a provider is asked again after it declined: as the official OpenAI SDK for Python does it."""
+
+import math
+
+import httpx2
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from openai import OpenAI
+
+from chains.errors import Overloaded
+from chains.faults import in_our_words
+from chains.transport import Declined
+from tests.client import read, told
+from tests.conftest import Serve
+from tests.faults import GOOD, faults, refusal
+
+SDK = OpenAI(api_key="none")
+SECONDS = st.one_of(
+    st.integers(-5, 300).map(str),
+    st.floats().map(str),
+    st.sampled_from(
+        ["", " 1 ", "1.5", "1e3", "9" * 400, "1" + "0" * 400, "inf", "-inf", "nan", "soon", "1_0", "120.1"]
+    ),
+    st.sampled_from(
+        ["Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT", "Fri, 99 Foo 2100", "2100-01-01"]
+    ),
+    st.text("0123456789.:eE+-_ GMTOct", max_size=12),
+)
+HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "retry-after": SECONDS,
+        "retry-after-ms": SECONDS,
+        "x-should-retry": st.sampled_from(["true", "false", "1", ""]),
+    },
+)
+
+
+@given(st.sampled_from([400, 401, 404, 408, 409, 422, 425, 429, 499, 500, 502, 503, 524, 529, 599]), HEADERS)
+@example(503, {"retry-after": "9" * 400})
+@example(429, {"retry-after-ms": "soon", "retry-after": "2"})
+@example(400, {"x-should-retry": "true", "retry-after": "121"})
+def test_the_same_answers_are_tried_again_as_by_the_sdk(status: int, headers: dict[str, str]) -> None:
+    """Whether the same model may be asked again, and in how many seconds where the answer says so."""
+    failure = in_our_words("Groq", Declined(status, headers), written=False)
+    assert (failure.passes and failure.may_ask_again) == SDK._should_retry(httpx2.Response(status, headers=headers))
+    delay = SDK._parse_retry_after_header(httpx2.Headers(headers))
+    if isinstance(failure, Overloaded) and delay is not None and math.isfinite(delay):
+        assert failure.retry_after == pytest.approx(max(0.0, delay), abs=2)
+    if isinstance(failure, Overloaded) and (delay is None or not math.isfinite(delay)):
+        assert failure.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "calls"),
+    [
+        (503, ["x-should-retry: false"], 1),
+        (429, ["Retry-After: 121"], 1),
+        (429, ["retry-after-ms: 50"], 2),
+        (429, ["Retry-After: 0.05"], 2),
+        (409, [], 2),
+        (400, ["x-should-retry: true"], 2),
+        (400, [], 1),
+    ],
+)
+def test_a_provider_that_is_alone_is_asked_again_if_it_may_be(
+    serve: Serve, status: int, headers: list[str], calls: int
+) -> None:
+    with faults({"intro": [refusal(status, *headers), GOOD]}) as server:
+        url = serve(groq_api_key="k", groq_base_url=server.url("groq"), run_deadline_s=30)
+        events = read(url)
+    assert len(server.of("intro")) == calls
+    assert told(events, "end")[0]["status"] == ("ok" if calls == 2 else "partial")
+
+
+@pytest.mark.parametrize("header", ["x-should-retry: false", "Retry-After: 121"])
+def test_a_provider_that_wants_no_other_try_is_left_for_the_next(serve: Serve, header: str) -> None:
+    """And not asked a third time when that one fails, too."""
+    with faults({"intro": [refusal(503, header)]}) as server:
+        url = serve(
+            groq_api_key="k",
+            groq_base_url=server.url("groq"),
+            fireworks_api_key="k",
+            fireworks_base_url=server.url("fireworks"),
+        )
+        read(url)
+    assert server.asked("intro") == ["fireworks", "groq"]
