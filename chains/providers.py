@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-import aiohttp
 import httpx2
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
