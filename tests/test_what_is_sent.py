@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.settings import Settings
 from chains.errors import ConfigError
 from chains.registry import Provider, load_registry
-from tests.client import ASKED, Told, follow, named, start, statuses, wait_until
+from tests.client import ASKED, Told, cancel, follow, named, start, statuses, wait_until
 from tests.conftest import Serve
 from tests.servers import RECIPES, Gate, Refuse, Script, provider
 from tests.servers import Provider as Scripted
@@ -202,7 +202,7 @@ def test_a_call_that_is_given_up_leaves_its_turn_to_others(one_slot: OneSlot) ->
     url, scripted = one_slot({"proposal": [[Gate()], [json.dumps(RECIPES)]]})
     run = start(url)
     assert wait_until(lambda: len(scripted.calls) == 1, seconds=10)
-    assert httpx.delete(run).is_success
+    assert cancel(run).is_success
     assert statuses(follow(start(url, ASKED | {"seed": 2}))) == ["ok"]
 
 
