@@ -113,6 +113,11 @@ class Connection:
         """Whether the answer is at its end."""
         return getattr(self._cycle, "response_complete", True)
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the server has the answer's status and headers, which some middleware holds back."""
+        return getattr(self._cycle, "response_started", False)
+
     def abort(self) -> None:
         """Breaks it off, at once."""
         if transport := getattr(self._cycle, "transport", None):

@@ -6,13 +6,14 @@ from contextlib import aclosing
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Send
 from typing_extensions import override
 
 from app.disconnect import unless_gone
 from app.event_source import EventSource
+from app.origins import refuse_foreign_pages
 from app.refusals import BadInput
 from chains.completion import astream_completion, check_window
 from chains.errors import PromptTooLong, SizzleError
@@ -26,7 +27,7 @@ DONE = b"data: [DONE]\n\n"
 router = APIRouter()
 
 
-@router.get("/completion", response_class=StreamingResponse)
+@router.get("/completion", response_class=StreamingResponse, dependencies=[Depends(refuse_foreign_pages)])
 async def completion(asked: Annotated[CompletionRequest, Query()], request: Request) -> Response:
     """Streams the answer as plain text, or, where `text/event-stream` is accepted, as `data: {"response": "…"}`."""
     pieces = astream_completion(_model(request.app.state.models.completing, asked), asked)

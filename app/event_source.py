@@ -36,8 +36,10 @@ class EventSource(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncGenerator[bytes], *, keep_alive_s: float, farewell: bytes = b"") -> None:
-        self.status_code, self.background = 200, None
+    def __init__(
+        self, frames: AsyncGenerator[bytes], *, keep_alive_s: float, farewell: bytes = b"", status_code: int = 200
+    ) -> None:
+        self.status_code, self.background = status_code, None
         self.init_headers()
         self._frames, self._keep_alive_s, self._farewell = frames, keep_alive_s, farewell
         self._sent_at, self._is_sending = 0.0, False
@@ -47,12 +49,14 @@ class EventSource(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._loop = receive, asyncio.get_running_loop()
         self._connection: Connection = scope["connection"]
-        self._send = self._connection.send  # for the frames, which concern no middleware
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})  # frees what held the start back
+        # the frames concern no middleware, unless one gathers the whole answer
+        self._send = self._connection.send if self._connection.is_started else send
         async with aclosing(self._frames):
             if scope["method"] != "HEAD":
                 await self._stream()
-        await self._end()
+        await self._end(send)
 
     async def _stream(self) -> None:
         """Has the frames sent, until there are no more or `_stop` is called."""
@@ -101,14 +105,14 @@ class EventSource(Response):
         if not self._why and self._sending.cancel():
             self._why = why
 
-    async def _end(self) -> None:
+    async def _end(self, send: Send) -> None:
         """Tells the server that the answer is at its end, or, where it can't come to one, breaks it off."""
         if self._why is not _Why.CLOSING:
-            return await self._send({"type": "http.response.body"})
+            return await send({"type": "http.response.body"})
         if not self._farewell:
             return await self._connection.aborted()
         try:  # the server sends nothing while the frame before it waits for the reader
             async with asyncio.timeout(FAREWELL_S):
-                await self._send({"type": "http.response.body", "body": self._farewell})
+                await send({"type": "http.response.body", "body": self._farewell})
         except TimeoutError:
             await self._connection.aborted()

@@ -1,10 +1,9 @@
 """The example pages, and the broadcasts that one of them follows over four transports at once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import orjson
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, WebSocket, WebSocketDisconnect
@@ -14,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from app.broadcasts import Broadcast, Broadcasts, End, Piece, TooManyBroadcasts, now_ms
 from app.disconnect import unless_gone
 from app.event_source import EventSource
+from app.origins import is_foreign, refuse_foreign_pages, require_json
 from app.refusals import BadInput
-from app.routes import PAGE_HEADERS, WEB
+from app.routes import WEB
 from app.traffic import Spent, Transport
 from chains.errors import PromptTooLong
 
@@ -30,6 +30,7 @@ UNKNOWN = 4404  # of the range for applications, RFC 6455 §7.4.2
 After = Annotated[int, Query(ge=0)]
 
 router = APIRouter(prefix="/examples", include_in_schema=False)
+guards = [Depends(refuse_foreign_pages), Depends(require_json)]
 
 
 class Question(BaseModel):
@@ -57,10 +58,10 @@ async def example(name: str) -> FileResponse:
 
 
 def _page(name: str) -> FileResponse:
-    return FileResponse(WEB / "examples" / f"{name}.html", headers=PAGE_HEADERS)
+    return FileResponse(WEB / "examples" / f"{name}.html")
 
 
-@router.post("/broadcasts")
+@router.post("/broadcasts", dependencies=guards)
 async def start(asked: Question, request: Request) -> JSONResponse:
     """Has a completion written, once, for all who follow it; it goes on whether or not anybody does."""
     broadcasts: Broadcasts = request.app.state.broadcasts
@@ -121,7 +122,7 @@ async def _events(broadcast: Broadcast, after: int) -> AsyncGenerator[bytes]:
 @router.websocket("/broadcasts/{name}/socket")
 async def socket(name: str, websocket: WebSocket, after: After = 0) -> None:
     """Each piece as a message, then `{"end": …}`, then the socket closes. Another site's pages are refused."""
-    if _foreign(websocket.headers):
+    if is_foreign(websocket.headers, websocket.app.state.origins):  # no CORS stands before a socket
         return await websocket.close(FOREIGN)
     broadcasts: Broadcasts = websocket.app.state.broadcasts
     await websocket.accept()
@@ -140,11 +141,6 @@ async def _send_all(broadcast: Broadcast, websocket: WebSocket, after: int) -> N
             async with asyncio.timeout(websocket.app.state.send_timeout_s):
                 await websocket.send_text(orjson.dumps(message).decode())
     await websocket.close()
-
-
-def _foreign(headers: Mapping[str, str]) -> bool:
-    """A browser names the page's origin, and lets any page open a socket: no CORS stands before it."""
-    return "origin" in headers and urlsplit(headers["origin"]).netloc != headers.get("host")
 
 
 @router.get("/broadcasts/{name}/traffic")

@@ -1,47 +1,139 @@
 """LangServe: the chain and its steps for the playground and `RemoteRunnable`. An adapter without logic of its own.
 
-LangServe is deprecated upstream, so nothing else of Sizzle depends on it.
+LangServe is deprecated upstream, so nothing else of Sizzle depends on it. Its handler does the work; the routes are our
+own, because those of `add_routes` answer bad input with 500, take any type of body, and unpack 64 KB of a path to a
+gigabyte (`config_hashes`).
 """
 
+import base64
+import hashlib
+import json
+import re
 import warnings
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, Response
 from langchain_core.runnables import Runnable, RunnableLambda
-from langserve import add_routes  # pyright: ignore[reportUnknownVariableType]
-from starlette.types import ASGIApp, Receive, Scope, Send
+from langserve import APIHandler  # pyright: ignore[reportMissingTypeStubs]
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.refusals import BadInput
+from app.disconnect import unless_gone
+from app.errors import add_error_handlers
+from app.middleware import PAGE_POLICY
+from app.origins import refuse_foreign_pages, require_json
 from chains.errors import SizzleError
 from chains.markdown import markdown_chain
 from chains.recipe import ChatModel, standalone
 from chains.schema import STEPS, Step
 
+NAMES = ("recipe", *STEPS)
 MAX_BATCH = 20  # inputs of one call
+NO_NESTED_RUNS = {"include_names": list[str]()}  # whose inputs and outputs are prompts and the provider's own words
+INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+router = APIRouter()
 
 
-def add_chain_routes(app: FastAPI, recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel]) -> None:
-    """Adds `/chains/recipe` and `/chains/<step>`, each with its playground, and the index page `/chains`."""
+@router.get("/chains", include_in_schema=False)
+async def index() -> HTMLResponse:
+    links = "".join(f'<li><a href="/chains/{name}/playground/">{name}</a></li>' for name in NAMES)
+    return HTMLResponse(_INDEX.format(links=links))
+
+
+def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel]) -> FastAPI:
+    """The application under `/chains`: `recipe` and each step, each with its playground."""
     # LangServe gives its schema of a configurable field, an enum, the field's default as a string
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
+    app = FastAPI(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None)
+    add_error_handlers(app)
     chains: dict[str, Runnable[Any, str]] = {"recipe": markdown_chain(recipe)}
     chains |= {step: standalone(step, models[step]) for step in STEPS}
     for name, chain in chains.items():
-        add_routes(
-            app,
-            chain.with_config(run_name=name),
-            path=f"/chains/{name}",
-            config_keys=("configurable",),  # of which only `model` exists
-            dependencies=[Depends(_bounded_batch)],
-            disabled_endpoints=["stream_events", "feedback", "public_trace_link"],
-        )
+        # of the keys of a config `configurable` alone is read, and of it `model`
+        handler = APIHandler(chain.with_config(run_name=name), path=f"/{name}", config_keys=("configurable",))
+        app.include_router(_calls(handler), prefix=f"/{name}", tags=[name])
+        app.include_router(_pages(handler), prefix=f"/{name}", tags=[name])
+    return app
 
-    @app.get("/chains", include_in_schema=False)
-    async def index() -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
-        links = "".join(f'<li><a href="/chains/{name}/playground/">{name}</a></li>' for name in chains)
-        return HTMLResponse(_INDEX.format(links=links))
+
+def _calls(handler: Any) -> APIRouter:
+    """The routes that run the chain. Invoke and batch end their work when the client goes away."""
+    routes = APIRouter(dependencies=[Depends(refuse_foreign_pages), Depends(require_json)])
+    stream_events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+
+    @routes.post("/invoke", response_model=handler.InvokeResponse)
+    async def invoke(body: handler.InvokeRequest, request: Request) -> Response:  # pyright: ignore
+        return await unless_gone(request, handler.invoke(await _forwarded(request)))
+
+    @routes.post("/batch", response_model=handler.BatchResponse)
+    async def batch(body: handler.BatchRequest, request: Request) -> Response:  # pyright: ignore
+        if len(body.inputs) > MAX_BATCH:  # pyright: ignore
+            raise HTTPException(413, f"inputs: at most {MAX_BATCH} in one batch.")
+        return await unless_gone(request, handler.batch(await _forwarded(request)))
+
+    @routes.post("/stream", response_class=Response, responses=stream_events)
+    async def stream(body: handler.StreamRequest, request: Request) -> Response:  # pyright: ignore
+        return await handler.stream(await _forwarded(request))
+
+    @routes.post("/stream_log", response_class=Response, responses=stream_events)
+    async def stream_log(body: handler.StreamLogRequest, request: Request) -> Response:  # pyright: ignore
+        return await handler.stream_log(await _forwarded(request, **NO_NESTED_RUNS))
+
+    return routes
+
+
+def _pages(handler: APIHandler) -> APIRouter:
+    """The routes that only tell about the chain: its schemas, and the playground."""
+    routes = APIRouter()
+
+    @routes.get("/input_schema")
+    async def input_schema(request: Request) -> dict[str, Any]:
+        return await handler.input_schema(request)
+
+    @routes.get("/output_schema")
+    async def output_schema(request: Request) -> dict[str, Any]:
+        return await handler.output_schema(request)
+
+    @routes.get("/config_schema")
+    async def config_schema(request: Request) -> dict[str, Any]:
+        return await handler.config_schema(request)
+
+    @routes.get("/playground/{file_path:path}", include_in_schema=False)
+    async def playground(file_path: str, request: Request) -> Response:
+        try:
+            file = await handler.playground(file_path, request)
+        except (OSError, ValueError):  # a folder, a name that is too long, a null byte
+            raise HTTPException(404) from None
+        if file.status_code == 404:
+            raise HTTPException(404)
+        if file.media_type == "text/html":
+            file.headers["Content-Security-Policy"] = _playground_policy(file.body)
+        return file
+
+    return routes
+
+
+async def _forwarded(request: Request, **more: object) -> Request:
+    """The request as LangServe's handler is to read it: with the input and the config, and nothing else of the body."""
+    body: dict[str, Any] = await request.json()  # which FastAPI has read and validated before
+    fields = {name: body[name] for name in ("input", "inputs", "config") if name in body} | more
+    content = json.dumps(fields).encode()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content}
+
+    return Request(request.scope, receive)
+
+
+def _playground_policy(page: bytes) -> str:
+    """The pages' policy, with the playground's one inline script by its hash and its inline styles."""
+    scripts = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
+        for script in INLINE_SCRIPT.findall(page)
+    )
+    return f"{PAGE_POLICY}; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
 class Quiet:
@@ -61,25 +153,13 @@ class Quiet:
                 raise
 
 
-async def _bounded_batch(request: Request) -> None:
-    if not request.url.path.endswith("/batch"):
-        return
-    try:
-        inputs = (await request.json())["inputs"]
-    except (ValueError, TypeError, KeyError):
-        return  # LangServe's own 422 names what is wrong
-    if not isinstance(inputs, list):
-        raise BadInput("inputs", "This is not a list.", f"A list of at most {MAX_BATCH} inputs.")
-    if len(cast(list[object], inputs)) > MAX_BATCH:
-        raise HTTPException(413, f"inputs: at most {MAX_BATCH} in one batch, not {len(cast(list[object], inputs))}.")
-
-
 _INDEX = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sizzle: chains</title>
 <link rel="icon" href="/static/favicon.svg">
 <h1>Sizzle’s chains</h1>
 <p>Each in LangServe’s playground: the whole recipe, and the steps that it is made of.</p>
 <ul>{links}</ul>
-<p><a href="/">The page</a> · <a href="/openapi.json">All routes, as OpenAPI</a></p>
+<p><a href="/">The page</a> · <a href="/docs">All routes</a>
+· <a href="/chains/openapi.json">These routes, as OpenAPI</a></p>
 </html>
 """

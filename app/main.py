@@ -2,37 +2,37 @@
 
 import gc
 import logging
-from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping
+from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from langchain_core.runnables import RunnableLambda
-from starlette.requests import ClientDisconnect
-from starlette.types import Lifespan
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Lifespan, Scope
+from typing_extensions import override
 
-from app import completion_routes, examples, race_routes, routes, run_routes
+from app import completion_routes, examples, langserve_routes, race_routes, routes, run_routes
 from app.broadcasts import Broadcasts
 from app.closing import Closing, ClosingRequests
 from app.cors import ANY, ANY_WARNING, cors
-from app.disconnect import gone
+from app.errors import add_error_handlers
 from app.eventlog import EventLogError
 from app.eventlog.memory import MemoryEventLog
 from app.head import HeadAsGet
-from app.langserve_routes import Quiet, add_chain_routes
+from app.langserve_routes import Quiet, chains_app
+from app.middleware import BodyLimit, SecurityHeaders
 from app.openai_routes import AS_SET, openai_app
-from app.refusals import BadInput, bad_input, failed_call
 from app.routes import WEB
 from app.runs import RunRefusal, Runs
 from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
 from app.stream_headers import StreamHeaders
 from app.traffic import Metered
-from chains.errors import SizzleError
 from chains.pacing import Health
 from chains.providers import ChatModels, ProviderChat
 from chains.recipe import ChatModel, recipe_chain
@@ -49,31 +49,47 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The server. Raises `ConfigError` if the settings, by default those of the environment, do not fit together."""
     settings = settings or read_settings()
     settings.check()
-    app = FastAPI(title="Sizzle", lifespan=_lifespan(settings), max_body_size=MAX_BODY, docs_url=None, redoc_url=None)
+    app = SizzleApp(title="Sizzle", lifespan=_lifespan(settings), docs_url=None, redoc_url=None)
     app.state.about = about(settings)
     app.state.keep_alive_s, app.state.send_timeout_s = settings.keep_alive_s, settings.send_timeout_s
     app.state.closing = Closing()
+    app.state.origins = settings.origins()
     app.include_router(routes.router)
     app.include_router(run_routes.router)
     app.include_router(completion_routes.router)
     app.include_router(examples.router)
+    app.include_router(langserve_routes.router)
     app.state.track = race_routes.Track(is_open=settings.race or not settings.provider_keys())
     app.include_router(race_routes.router)
-    app.mount("/static", StaticFiles(directory=WEB), name="static")
-    app.add_exception_handler(RequestValidationError, bad_input)
-    app.add_exception_handler(BadInput, bad_input)
-    app.add_exception_handler(SizzleError, failed_call)
+    app.mount("/static", Assets(directory=WEB), name="static")
+    add_error_handlers(app)
     app.add_exception_handler(EventLogError, run_routes.refused)
     app.add_exception_handler(RunRefusal, run_routes.refused)
-    app.add_exception_handler(ClientDisconnect, gone)
     app.add_middleware(Quiet)
     app.add_middleware(StreamHeaders)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Metered, prefix="/examples/broadcasts/")
-    # around all, for what limits the body hides the server behind it
-    stack = cors(app.build_middleware_stack(), settings.origins())
-    app.middleware_stack = ClosingRequests(stack, app.state.closing, settings.send_timeout_s)
     return app
+
+
+class SizzleApp(FastAPI):
+    """A FastAPI application whose outermost layers are ours, whatever middleware its user adds."""
+
+    @override
+    def build_middleware_stack(self) -> ASGIApp:
+        limited = BodyLimit(super().build_middleware_stack(), MAX_BODY)
+        secured = SecurityHeaders(cors(limited, self.state.origins))
+        # outermost, because it needs what the server itself gives it
+        return ClosingRequests(Metered(secured, "/examples/broadcasts/"), self.state.closing, self.state.send_timeout_s)
+
+
+class Assets(StaticFiles):
+    """The files of a folder, except its pages: these have routes of their own."""
+
+    @override
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if path.lower().endswith(".html"):
+            raise HTTPException(404)
+        return await super().get_response(path, scope)
 
 
 def served_app() -> FastAPI:
@@ -106,12 +122,29 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
             aclosing(Broadcasts(models.completing)) as app.state.broadcasts,
         ):
             app.state.models = models
-            add_chain_routes(app, models.recipe_on_any, models.choosable)
-            app.mount("/v1", openai_app(models.recipe_on_any, _owners(models), settings.keep_alive_s))
-            with app.state.closing.at_signals(), app.state.closing.telling(app.state.runs.close):
+            faces = {
+                "/chains": chains_app(models.recipe_on_any, models.choosable),
+                "/v1": openai_app(models.recipe_on_any, _owners(models), settings.keep_alive_s),
+            }
+            closing: Closing = app.state.closing
+            with _mounted(app, faces), closing.at_signals(), closing.telling(app.state.runs.close):
                 yield
 
     return lifespan
+
+
+@contextmanager
+def _mounted(app: FastAPI, faces: Mapping[str, FastAPI]) -> Generator[None]:
+    """Within the block the applications are part of `app`."""
+    mounts = [Mount(path, face) for path, face in faces.items()]
+    for face in faces.values():
+        face.state.origins = app.state.origins
+    app.router.routes += mounts
+    try:
+        yield
+    finally:
+        for mount in mounts:
+            app.router.routes.remove(mount)
 
 
 def _runs(settings: Settings, models: "Models") -> Runs:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from langchain_core.callbacks import UsageMetadataCallbackHandler
@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect
 
 from app.disconnect import gone, unless_gone
 from app.event_source import EventSource
+from app.origins import refuse_foreign_pages
 from chains.completion import DEADLINE_S
 from chains.deadline import within
 from chains.errors import ProviderError, SizzleError
@@ -144,7 +145,7 @@ def openai_app(chain: RunnableLambda[Any, Any], owners: Mapping[str, str], keep_
         _require(name, owners)
         return entries[name]
 
-    @app.post("/chat/completions")
+    @app.post("/chat/completions", dependencies=[Depends(refuse_foreign_pages)])
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         _require(body.model, owners)
         answer = Answer(chain, _asked(body), body.model)
@@ -240,6 +241,7 @@ def _api_error(request: Request, error: Exception) -> ApiError:
             names = [str(place) for place in problem["loc"][1:] if isinstance(place, str)] or ["body"]
             return ApiError(400, f"{'.'.join(names)}: {problem['msg']}.", names[0], "invalid_value")
         case HTTPException(status_code=status, detail=detail):
-            return ApiError(status, f"{detail} ({request.method} {request.url.path})", code="unknown_url")
+            code = "unknown_url" if status in (404, 405) else None
+            return ApiError(status, f"{detail} ({request.method} {request.url.path})", code=code)
         case _:
             raise error

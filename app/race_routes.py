@@ -11,8 +11,9 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.event_source import EventSource
+from app.origins import refuse_foreign_changes, require_json
 from app.refusals import BadInput
-from app.routes import PAGE_HEADERS, WEB
+from app.routes import WEB
 from app.settings import STANDIN
 from chains.providers import ProviderChat
 from chains.race import MAX_TOKENS, CallStart, Progress, RaceEnd, RaceStart, Result, RoundEnd, entrants, race
@@ -30,7 +31,7 @@ EVENT_NAMES: dict[type[Progress], str] = {
     RaceEnd: "end",
 }
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(refuse_foreign_changes)])
 
 
 class RaceRequest(BaseModel):
@@ -68,9 +69,6 @@ def _permitted(track: Annotated[Track, Depends(_track)]) -> None:
 
 
 async def _asked(request: Request, models: Annotated[Mapping[str, ProviderChat], Depends(_models)]) -> RaceRequest:
-    # a page elsewhere may send any other type without asking first
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadInput("body", "The body is not of the type application/json.", _EXPECTED["body"])
     try:
         asked = RaceRequest.model_validate_json(await request.body())
     except ValidationError as error:
@@ -93,7 +91,7 @@ async def _alone(track: Annotated[Track, Depends(_track)]) -> AsyncGenerator[Non
 
 @router.get("/race", include_in_schema=False)
 async def page() -> FileResponse:
-    return FileResponse(WEB / "race" / "race.html", headers=PAGE_HEADERS)
+    return FileResponse(WEB / "race" / "race.html")
 
 
 @router.get("/race/entrants")
@@ -107,7 +105,7 @@ async def who(
     return {"entrants": racing, "max_tokens": MAX_TOKENS, "standin": has_standin, "off": off}
 
 
-@router.post("/race", response_class=EventSource, dependencies=[Depends(_permitted)])
+@router.post("/race", response_class=EventSource, dependencies=[Depends(_permitted), Depends(require_json)])
 async def start(
     asked: Annotated[RaceRequest, Depends(_asked)],
     models: Annotated[Mapping[str, ProviderChat], Depends(_models)],

@@ -39,7 +39,7 @@ def _complaint(problem: Mapping[str, Any] | str, known: str) -> dict[str, str]:
     if isinstance(problem, str):  # as LangServe tells of a body that is no JSON
         return {"field": "body", "message": problem, "expected": known}
     names = [place for place in problem["loc"] if isinstance(place, str) and place not in _PLACES]
-    if names[0:1] == ["query"] and len(names) > 1:  # where it stood, and not the field of that name
+    if names[0:1] in (["query"], ["input"], ["inputs"]) and len(names) > 1:  # where it stood, and no field's name
         del names[0]
     field = names[0] if names else "body"
     message = f"{problem['msg'].removeprefix('Value error, ')}."
@@ -56,6 +56,9 @@ _RIGHT = {
     **_described(RunRequest),
     **_described(CompletionRequest),
     "part": f"One of {', '.join(PARTS)}.",
+    "input": "A JSON object with the fields that the chain's input_schema names.",
+    "inputs": "A list of at most 20 JSON objects with the fields that the chain's input_schema names.",
+    "config": 'A JSON object: {"configurable": {"model": "…"}} with a model that config_schema names, or an empty one.',
 }
 _KNOWN = {
     "/generate": f"A JSON object with {', '.join(_described(RecipeRequest))}.",

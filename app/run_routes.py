@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from app.event_source import EventSource
 from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun, plain
+from app.origins import refuse_foreign_changes, require_json
 from app.refusals import BadInput
 from app.runs import KeyReused, Runs, Unavailable, WrongKey
 from app.sse import FAREWELL, RETRY, Wire1, pieces, wire2
@@ -23,7 +24,7 @@ KEY_RULE = "1 to 200 visible ASCII characters, and the same key for the same req
 LAST_ID = "Last-Event-ID"
 RUN_KEY = "Sizzle-Run-Key"
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(refuse_foreign_changes)])
 
 
 # all of these are coroutine functions, for FastAPI calls any other in a thread
@@ -75,13 +76,13 @@ async def _own_run(asked: RecipeRequest, runs: AllRuns) -> AsyncGenerator[UUID]:
         await runs.forget(run_id)
 
 
-@router.post("/generate", response_class=EventSource)
+@router.post("/generate", response_class=EventSource, dependencies=[Depends(require_json)])
 async def generate(run_id: Annotated[UUID, Depends(_own_run)], runs: AllRuns, request: Request) -> EventSource:
     """Streams a recipe as `data: <code>|<text>` events; named events tell how the run goes on."""
     return EventSource(_wire1(runs, run_id), keep_alive_s=request.app.state.keep_alive_s)
 
 
-@router.post("/runs", status_code=201)
+@router.post("/runs", status_code=201, dependencies=[Depends(require_json)])
 async def start(asked: RunRequest, runs: AllRuns, key: Annotated[str | None, Depends(_key)]) -> JSONResponse:
     """Starts writing a recipe, whether or not anybody reads. The same `Idempotency-Key` starts no second one.
 

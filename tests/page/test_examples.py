@@ -13,7 +13,8 @@ from starlette.responses import FileResponse, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.routes import PAGE_HEADERS, WEB
+from app.middleware import PAGE_HEADERS
+from app.routes import WEB
 from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, apart, serving

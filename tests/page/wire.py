@@ -14,7 +14,8 @@ from starlette.routing import Mount
 from starlette.routing import Route as Path
 from starlette.staticfiles import StaticFiles
 
-from app.routes import PAGE_HEADERS, WEB
+from app.middleware import PAGE_HEADERS
+from app.routes import WEB
 from tests.servers import RECIPES, Gate
 
 PARTS = ("alternates", "ingredients", "intro", "nutrition", "sides", "steps")
