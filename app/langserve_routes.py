@@ -128,12 +128,10 @@ async def _forwarded(request: Request, **more: object) -> Request:
 
 
 def _playground_policy(page: bytes) -> str:
-    """The pages' policy, with the playground's one inline script by its hash and its inline styles."""
-    scripts = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
-        for script in INLINE_SCRIPT.findall(page)
-    )
-    return f"{PAGE_POLICY}; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+    """The pages' policy, and what the playground needs besides: its library for forms compiles functions."""
+    digests = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in INLINE_SCRIPT.findall(page)]
+    scripts = " ".join(["'self'", "'unsafe-eval'", *(f"'sha256-{digest}'" for digest in digests)])
+    return f"{PAGE_POLICY}; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
 class Quiet:

@@ -22,6 +22,8 @@ class Gathered:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
         messages: list[Message] = []
 
         async def gather(message: Message) -> None:
@@ -30,6 +32,7 @@ class Gathered:
         await self.app(scope, receive, gather)
         for message in messages:
             await send(message)
+        return None
 
 
 class Marked:

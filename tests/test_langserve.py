@@ -1,5 +1,7 @@
 """LangServe's endpoints and playground, with its own client and in a real browser."""
 
+import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,8 +15,9 @@ from app.main import create_app
 from app.settings import Settings
 from chains.schema import STEPS
 from chains.streaming import CUT_OFF
+from tests.client import wait_until
 from tests.conftest import ServeScripts
-from tests.servers import Finish, Refuse, run, serving
+from tests.servers import Finish, Gate, Refuse, chunk, run, serving
 
 DISH = {"ingredientsOnHand": "beef, onions", "prepTime": 30, "recipe_name": "Beef stew", "ingredients": "- 300 g beef"}
 FIELDS = {
@@ -205,3 +208,72 @@ def test_the_playground_streams_a_recipe(page: Page, sizzle_url: str) -> None:
     page.get_by_role("textbox").first.fill("beef, onions")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_text("## Other ideas")).to_be_visible(timeout=15_000)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["%00", "assets", "index.html/x", "x" * 300, "nothing", "../../../../etc/passwd", "%2e%2e/%2e%2e/api_handler.py"],
+)
+def test_what_is_no_file_of_the_playground_is_a_404(sizzle_url: str, path: str) -> None:
+    answer = httpx.get(f"{sizzle_url}/chains/recipe/playground/{path}")
+    assert (answer.status_code, list(answer.json())) == (404, ["detail"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "c/N4IgLgngDgpiBcIC/invoke",
+        "c/N4Ig/playground/",
+        "c/x/input_schema",
+        "token_feedback",
+        "feedback",
+        "stream_events",
+    ],
+)
+def test_other_routes_of_langserve_are_off(sizzle_url: str, path: str) -> None:
+    """One of them unpacks 64 KB to a gigabyte."""
+    for method in ("GET", "POST"):
+        assert httpx.request(method, f"{sizzle_url}/chains/recipe/{path}").status_code == 404
+
+
+CONFIGS: list[Any] = [None, "N4Ig", 5, ["N4Ig"], [None], {"configurable": None}, {"configurable": {"model": [1]}}]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("endpoint", ["invoke", "batch", "stream", "stream_log"])
+def test_a_config_that_is_none_is_a_422(serve_scripts: ServeScripts, endpoint: str, config: Any) -> None:
+    url, provider = serve_scripts()
+    given = {"inputs": [asked("recipe")]} if endpoint == "batch" else {"input": asked("recipe")}
+    answer = httpx.post(f"{url}/chains/recipe/{endpoint}", json=given | {"config": config})
+    assert (answer.status_code, provider.calls) == (422, [])
+    assert {"field", "message", "expected"} == answer.json()["detail"][0].keys()
+
+
+@pytest.mark.parametrize("bad", [{"prepTime": 30}, [1], "x", None, {}, 5, {"ingredientsOnHand": ["beef", "onions", 5]}])
+def test_a_batch_with_one_bad_input_is_a_422(serve_scripts: ServeScripts, bad: Any) -> None:
+    """Before any call."""
+    url, provider = serve_scripts()
+    answer = httpx.post(f"{url}/chains/recipe/batch", json={"inputs": [asked("recipe"), bad]})
+    assert (answer.status_code, provider.calls) == (422, [])
+    assert answer.json()["detail"][0]["message"]
+
+
+@pytest.mark.parametrize("endpoint", ["invoke", "batch"])
+def test_the_calls_are_closed_when_the_client_leaves(serve_scripts: ServeScripts, endpoint: str) -> None:
+    url, provider = serve_scripts({"sides": ["One", Gate()]})
+    given = {"inputs": [asked("sides")] * 2} if endpoint == "batch" else {"input": asked("sides")}
+    body, count = json.dumps(given), 2 if endpoint == "batch" else 1
+    head = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
+        client.sendall(f"POST /chains/sides/{endpoint} HTTP/1.1\r\n{head}\r\n{body}".encode())
+        assert wait_until(lambda: len(provider.calls) == count, seconds=20)
+    assert wait_until(lambda: provider.closed == ["sides"] * count, seconds=20)
+
+
+def test_stream_log_holds_no_prompt_and_no_word_of_the_providers(serve_scripts: ServeScripts) -> None:
+    """Whatever it is asked to include."""
+    url, _ = serve_scripts({"sides": [chunk({"content": "Bread."}, x_secret="provider word"), Finish("stop")]})
+    given = {"input": asked("sides"), "include_names": ["sides", "ChatOpenAI"], "include_types": ["llm", "prompt"]}
+    answer = httpx.post(f"{url}/chains/sides/stream_log", json=given, timeout=20)
+    assert "Bread." in answer.text
+    assert not any(word in answer.text for word in ("system", "ChatOpenAI", "finish_reason", "provider word", "<prep"))

@@ -427,5 +427,5 @@ def test_a_form_on_another_page_can_not_start_a_race(serve_scripts: ServeScripts
     """Only JSON that says so is taken, which a browser asks the server about before it sends it."""
     url, scripted = serve_scripts(race=True)
     answer = httpx.post(f"{url}/race", content="{}", headers={"Content-Type": "text/plain"})
-    assert answer.status_code == 422
+    assert answer.status_code == 415
     assert scripted.calls == []
