@@ -1,0 +1,131 @@
+"""Our reader against OpenAI's own clients for Python and Node, over the same bytes.
+
+Where a client reads an answer, ours reads the same text. `DIFFERENCES` lists each case in which it reads more, or
+refuses on purpose.
+"""
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import httpx2
+import pytest
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionChunk
+
+from tests.servers import run
+from tests.test_answers import BEEF, BODIES, DONE, STOP, choice, read
+
+NODE = Path(__file__).parent / "node"
+
+STREAMS: dict[str, bytes] = {
+    **{name: body for name, (body, _) in BODIES.items()},
+    "bytes that are not UTF-8": BEEF.replace(b"Beef.", b"Be\xffef.") + choice(**STOP) + DONE,
+    "unknown fields": BEEF.replace(b'"index"', b'"padding": {"a": [1]}, "index"') + choice(**STOP) + DONE,
+    "a field without a colon": b"data\n\n" + BEEF + DONE,
+    "data over several lines": BEEF.replace(b'"choices"', b'\ndata: "choices"') + DONE,
+    "two spaces after the colon": BEEF.replace(b"data: ", b"data:  ") + DONE,
+    "no space after the colon": BEEF.replace(b"data: ", b"data:") + DONE,
+    "mixed line endings": BEEF.replace(b"\n\n", b"\r\n\n") + BEEF.replace(b"\n\n", b"\r\n\r\n") + DONE,
+    "nothing": b"",
+}
+PYTHON_ONLY, THINKING, DOCUMENT, FAILURE = (
+    "Python's client loses the first event after a byte order mark, which WHATWG HTML §9.2.6 removes.",
+    "Thinking is no part of the answer.",
+    "The clients expect a stream; some servers send a whole completion, which is an answer, too.",
+    "The provider reports a failure, which the clients hand on as if it were a chunk.",
+)
+DIFFERENCES: dict[str, str] = {
+    "a byte order mark": PYTHON_ONLY,
+    "a byte order mark after blank lines": PYTHON_ONLY,
+    "a list of parts as content, thinking among them": THINKING,
+    "thinking in tags": THINKING,
+    "thinking whose tags are in pieces": THINKING,
+    "thinking that is recognized by how it begins": THINKING,
+    "thinking that is recognized at its end": THINKING,
+    "thinking of Mistral's": THINKING,
+    "thinking up to the limit": THINKING,
+    "a whole completion": DOCUMENT,
+    "a whole completion without a reason": DOCUMENT,
+    "a document with an error": FAILURE,
+    "a document that is something else": FAILURE,
+    "a page": FAILURE,
+    "OpenRouter's": FAILURE,
+    "a reason that is an error": FAILURE,
+    "an abort": FAILURE,
+    "vLLM's": FAILURE,
+    "FastAPI's": FAILURE,
+    "an error event": FAILURE,
+    "Groq's": FAILURE,
+}
+
+
+async def _each(blocks: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for block in blocks:
+        yield block
+
+
+async def _python(blocks: Sequence[bytes]) -> str | None:
+    """The text that OpenAI's client for Python reads, or None where it fails."""
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_each(blocks))
+
+    text = ""
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
+        client = AsyncOpenAI(api_key="k", base_url="http://x/v1", http_client=http, max_retries=0)
+        stream = await client.chat.completions.create(model="m", messages=[], stream=True)
+        try:
+            async for chunk in cast(AsyncStream[ChatCompletionChunk], stream):
+                text += (chunk.choices[0].delta.content or "") if chunk and chunk.choices else ""
+        except Exception:  # noqa: BLE001  whatever it is, the client reads no more
+            return None
+    return text
+
+
+def _cuts(body: bytes) -> list[list[bytes]]:
+    """The body whole, and byte by byte."""
+    return [[body], [body[place : place + 1] for place in range(len(body))]]
+
+
+async def _all_of_python() -> list[str | None]:
+    return [await _python(blocks) for body in STREAMS.values() for blocks in _cuts(body)]
+
+
+def _all_of_node() -> list[str | None]:
+    cuts = [blocks for body in STREAMS.values() for blocks in _cuts(body)]
+    bodies = [[base64.b64encode(block).decode() for block in blocks] for blocks in cuts]
+    command = ["node", str(NODE / "read-streams.mjs")]
+    result = subprocess.run(command, input=json.dumps(bodies), capture_output=True, text=True, check=True)  # noqa: S603
+    return json.loads(result.stdout)
+
+
+def _ours(blocks: Sequence[bytes]) -> str | None:
+    answer = read(*blocks)
+    return None if answer.failure else answer.text
+
+
+def _unequal(theirs: Sequence[str | None]) -> set[str]:
+    """The bodies of which a client reads another text than ours. Where a client fails, ours may read more."""
+    cuts = [(name, blocks) for name, body in STREAMS.items() for blocks in _cuts(body)]
+    pairs = zip(cuts, theirs, strict=True)
+    return {name for (name, blocks), text in pairs if text is not None and text != _ours(blocks)}
+
+
+def test_python_s_client_reads_no_more_than_ours() -> None:
+    unequal = _unequal(run(_all_of_python()))
+    assert unequal - DIFFERENCES.keys() == set()
+    assert {name for name, reason in DIFFERENCES.items() if reason == PYTHON_ONLY} <= unequal
+
+
+@pytest.mark.skipif(
+    not (NODE / "node_modules").exists() and os.environ.get("CI") != "true",
+    reason="needs `npm install` in tests/node",
+)
+def test_node_s_client_reads_no_more_than_ours() -> None:
+    unequal = _unequal(_all_of_node())
+    assert unequal == {name for name, reason in DIFFERENCES.items() if reason != PYTHON_ONLY}
