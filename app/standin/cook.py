@@ -19,6 +19,7 @@ from app.standin.substitutes import of_the_same_kind, substitutes_for
 from app.standin.wording import Mentions, fill, joined, named_in
 
 _CUTS_IN_A_SENTENCE = 3
+_MOST_IN_A_PAN = 5  # servings
 _LONG = {"en": 830, "ko": 460}  # characters
 
 
@@ -93,7 +94,8 @@ def _intro(order: Order, rng: Random) -> str:
 
 def _serves(plan: Plan, order: Order) -> str:
     values = {"servings": str(plan.servings), "minutes": str(plan.total(order.minutes))}
-    return fill(_said("serves", order.language), lambda slot: values[slot.lstrip("?")])
+    phrase = "batches" if plan.servings > _MOST_IN_A_PAN else "serves"
+    return fill(_said(phrase, order.language), lambda slot: values[slot.lstrip("?")])
 
 
 def _unused(plan: Plan, order: Order) -> str:
@@ -147,7 +149,8 @@ def _steps(order: Order, rng: Random) -> str:
     mentions = Mentions(_lead(plan, told), inside, values, order.language)
     steps = [_prepared(plan, inside, mentions, order.language), *(fill(step, mentions) for step in told)]
     steps = _complete([step for step in steps if step], mentions, order.language)
-    steps[-1:-1] = _served(plan, foods, mentions, order.language)
+    steps[-1:-1] = _served(plan, foods, mentions, order.language, last=False)
+    steps += _served(plan, foods, mentions, order.language, last=True)
     return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
@@ -162,9 +165,11 @@ def _lead(plan: Plan, told: Sequence[str]) -> str | None:
     return plan.lead.id if "lead" in named and plan.lead.id not in named else None
 
 
-def _served(plan: Plan, foods: Sequence[Food], mentions: Mentions, language: Language) -> list[str]:
+def _served(plan: Plan, foods: Sequence[Food], mentions: Mentions, language: Language, *, last: bool) -> list[str]:
     steps: list[str] = []
     for rule, served in plan.alongside:
+        if rule.last != last:
+            continue
         ids = {food.id for food in served}
         words = mentions.say([food for food in foods if food.id in ids])
         if words:

@@ -115,7 +115,8 @@ def _gathered(pieces: Iterable[str], foods_in: Callable[[str, Language], Iterato
             avoided |= _refused(piece)
         else:
             for food in foods_in(piece, language):
-                foods.setdefault(food.id, food)
+                if food.id not in foods or (food.typed and not foods[food.id].typed):
+                    foods[food.id] = food
     return Larder(tuple(food for key, food in foods.items() if key not in avoided), frozenset(avoided))
 
 

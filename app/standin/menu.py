@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from app.standin import amounts
+from app.standin.english import singular
 from app.standin.foods import Food, Larder, agreed
 from app.standin.pantry import Alongside, Language, Words, groups_of, load, pantry, vocabulary
 from app.standin.wording import named
@@ -130,7 +131,8 @@ class Plan:
         return (self.dish.simmer or self.dish.minutes // 2) + self.spare_minutes(minutes)
 
     def total(self, minutes: int) -> int:
-        return self.dish.minutes + self.spare_minutes(minutes)
+        aside = sum(rule.minutes for rule, _ in self.alongside)
+        return max(self.dish.minutes + self.spare_minutes(minutes), aside)
 
     @property
     def notable(self) -> list[Food]:
@@ -150,7 +152,14 @@ class Plan:
             name for name in self.dish.told(self.language).names if "{lead" not in name or lead not in name.lower()
         ]
         titles = (named(name, self.lead, self.notable, self.language) for name in names)
-        return [title for title in titles if title is not None]
+        titles = [title for title in titles if title is not None]
+        return [title for title in titles if not _repeats(title)] or titles[:1]
+
+
+def _repeats(title: str) -> bool:
+    """Tomato Pasta with Tomatoes."""
+    words = [singular(word) for word in title.lower().split() if len(word) > 3 or not word.isascii()]
+    return len(set(words)) < len(words)
 
 
 class Scored(NamedTuple):
@@ -223,7 +232,7 @@ def _batch(foods: Sequence[Food], terms: Terms) -> tuple[float, int]:
         if food.known and food.kind in _WEIGHTY
     )
     factor = min(8.0, max(0.5, max(filter(None, ratios), default=1.0)))
-    return (1.0, 2) if 0.7 < factor < 1.5 else (factor, max(1, round(2 * factor)))
+    return (1.0, 2) if 0.7 < factor < 1.5 else (factor, max(1, round(2 * factor**0.8)))
 
 
 def _measured(food: Food, dish: Dish, factor: float, language: Language) -> Food:
@@ -233,8 +242,10 @@ def _measured(food: Food, dish: Dish, factor: float, language: Language) -> Food
     usual = dish.amounts[food.id].said(language) if food.id in dish.amounts else food.amount
     if food.kind in _WEIGHTY:
         factor = max(1.0, factor)
-    elif matches(food, ("seasoning", "sauces", "aroma", "fat")):
-        factor **= 0.85  # more food needs less than as much more seasoning
+    elif food.kind == "fat":
+        factor **= 0.6  # the pan grows less than what is in it
+    elif matches(food, ("seasoning", "sauces", "aroma")):
+        factor **= 0.85
     amount = amounts.scaled(usual, factor)
     return replace(food, amount=amount, name=agreed(food.name, amount, food.known) if language == "en" else food.name)
 
@@ -344,32 +355,38 @@ def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> bool:
 def propose(
     larder: Larder, language: Language, terms: Terms, wishes: frozenset[str], rng: Random
 ) -> list[tuple[Plan, str]]:
-    """Three plans of different forms with a name for each."""
+    """Three plans, of different forms where that does not leave out too much, with a name for each."""
     picked: list[tuple[Plan, str]] = []
     wide = with_basket(larder, language)
-    for stock, in_time, varied in ((larder, True, True), (wide, True, True), (wide, True, False), (wide, False, False)):
-        jittered = sorted(
-            plans(stock, language, terms),
-            key=lambda entry: entry.score + 1.8 * rng.random() + 5.0 * (entry.plan.key in wishes),
-            reverse=True,
-        )
-        for score, made in jittered:
-            if len(picked) == 3:
-                return picked
-            fits = score > -50 or not in_time
-            others = [each for each, _ in picked]
-            new = _is_new(made, others, larder) if varied else made.key not in {other.key for other in others}
-            if fits and new and (names := made.names()):
-                picked.append((made, rng.choice(names)))
+    for stock, in_time, same_lead in (
+        (larder, True, False),
+        (wide, True, False),
+        (wide, True, True),
+        (wide, False, True),
+    ):
+        options = [
+            entry._replace(score=entry.score + 1.8 * rng.random() + 5.0 * (entry.plan.key in wishes))
+            for entry in plans(stock, language, terms)
+            if entry.score > -50 or not in_time
+        ]
+        while len(picked) < 3 and (
+            fresh := _fresh(options, [made for made, _ in picked], frozenset() if same_lead else wide.spare)
+        ):
+            best = max(fresh, key=lambda entry: entry.score - 4.0 * _forms(entry.plan, picked))
+            picked.append((best.plan, rng.choice(best.plan.names())))
     return picked
 
 
-def _is_new(made: Plan, picked: Sequence[Plan], larder: Larder) -> bool:
-    """Another form of dish, and not around the same thing again if that is from the cupboard."""
-    same_form = any(made.dish.form == other.dish.form for other in picked)
-    from_cupboard = made.lead.id not in {food.id for food in larder.foods}
-    same_lead = from_cupboard and any(made.lead.id == other.lead.id for other in picked)
-    return not same_form and not same_lead
+def _forms(made: Plan, picked: Sequence[tuple[Plan, str]]) -> int:
+    return sum(made.dish.form == other.dish.form for other, _ in picked)
+
+
+def _fresh(options: Iterable[Scored], picked: Sequence[Plan], spare: frozenset[str]) -> list[Scored]:
+    """Those of another dish, which are not around the same thing again if that is one of the spare ones."""
+    keys = {made.key for made in picked}
+    leads = {made.lead.id for made in picked} & spare
+    fresh = (entry for entry in options if entry.plan.key not in keys and entry.plan.lead.id not in leads)
+    return [entry for entry in fresh if entry.plan.names()]
 
 
 def find(name: str, larder: Larder, language: Language, terms: Terms) -> Plan:

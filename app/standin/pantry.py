@@ -71,6 +71,7 @@ class Alongside(BaseModel):
     of: tuple[str, ...]
     minutes: int
     step: Words
+    last: bool = False
 
 
 class Vocabulary(BaseModel):
