@@ -7,6 +7,7 @@ stands in [brackets] is left out when one of its slots is empty; outside of brac
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+from app.standin.amounts import HANGUL
 from app.standin.english import listed, title
 from app.standin.foods import Food
 from app.standin.korean import Noun
@@ -31,7 +32,7 @@ def _filled_sentence(sentence: str, resolve: Resolve) -> str:
         return ""
     whole = _OPTIONAL.sub(lambda part: part[1] if _has_all(part[1], resolve) else "", sentence)
     text = _SLOT.sub(lambda slot: format(Noun(resolve(slot[1])), slot[2] or ""), whole)
-    return text[:1].upper() + text[1:]
+    return text if HANGUL.search(text) else text[:1].upper() + text[1:]
 
 
 def _has_all(part: str, resolve: Resolve) -> bool:
