@@ -190,7 +190,7 @@ def test_the_chain_by_itself_gives_texts_and_failures() -> None:
         parts = run(cook(scripted.url))
     assert [parts["intro"], len(parts["alternates"])] == ["intro one, intro two.", 2]
     assert parts["ingredients"] == Failed(
-        "Groq does not know the model or the address (404): check the model's id in the registry, "
-        "and check the provider's base URL in the registry or the settings."
+        "Groq does not know the model or the address (404): check the model's id in the registry and the "
+        "provider's base URL."
     )
     assert parts["steps"] == Failed("Needs the ingredients, which failed.")
