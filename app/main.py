@@ -16,7 +16,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Scope
 from typing_extensions import override
 
-from app import completion_routes, examples, langserve_routes, race_routes, routes, run_routes
+from app import completion_routes, examples, langserve_routes, openai_errors, race_routes, routes, run_routes
 from app.broadcasts import Broadcasts
 from app.closing import Closing, ClosingRequests
 from app.cors import ANY, ANY_WARNING, cors
@@ -59,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(completion_routes.router)
     app.include_router(examples.router)
     app.include_router(langserve_routes.router)
+    app.include_router(openai_errors.outside)
     app.state.track = race_routes.Track(is_open=settings.race or not settings.provider_keys())
     app.include_router(race_routes.router)
     app.mount("/static", Assets(directory=WEB), name="static")

@@ -4,7 +4,7 @@ The source of the shapes is OpenAI's API reference ("Chat", "Streaming", "Errors
 """
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,17 +16,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.runnables import RunnableConfig, RunnableLambda
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from typing_extensions import override
 
+from app.chat_tasks import query_in, task_answer
+from app.conversation import PlainReply, request_of
 from app.disconnect import gone, unless_gone
 from app.event_source import EventSource
+from app.openai_errors import ApiError, in_openais_form
+from app.openai_requests import ChatRequest
 from app.origins import refuse_foreign_pages
-from chains.completion import DEADLINE_S
+from chains.completion import DEADLINE_S, until
 from chains.deadline import within
 from chains.errors import ProviderError, SizzleError
-from chains.free_text import request_in
 from chains.markdown import MarkdownWriter
 from chains.schema import PartEnd, RecipeRequest
 from chains.streaming import astream_fragments
@@ -38,72 +42,59 @@ HOW_TO_ASK = (
 )
 
 
-class TextPart(BaseModel):
-    type: Literal["text"]
-    text: str
-
-
-class Message(BaseModel):
-    role: str
-    content: str | list[TextPart] | None = None
-
-    @property
-    def text(self) -> str:
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content or [])
-
-
-class StreamOptions(BaseModel):
-    include_usage: bool = False
-
-
-class ChatRequest(BaseModel):
-    """What is read of a request; parameters of sampling are the steps' own, and a client's make no difference."""
+@dataclass
+class Answer:
+    """A chat completion: its text while it is written, then why it ended and what it took."""
 
     model: str
-    messages: list[Message] = Field(min_length=1)
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: Literal[1] | None = None
-    tools: list[object] | None = Field(default=None, max_length=0)
+    stop: Sequence[str] = ()
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}", init=False)
+    created: int = field(default_factory=lambda: int(time.time()), init=False)
+    finish_reason: Literal["stop", "length", "content_filter"] = field(default="stop", init=False)
+
+    async def pieces(self) -> AsyncGenerator[str]:
+        """The text up to the first of the `stop` sequences."""
+        async with aclosing(self._written()) as written:
+            async for text in until(self.stop, written) if self.stop else written:
+                yield text
+
+    def _written(self) -> AsyncGenerator[str]:
+        raise NotImplementedError
 
     @property
-    def wants_usage(self) -> bool:
-        return self.stream_options is not None and self.stream_options.include_usage
+    def usage(self) -> dict[str, int]:
+        return {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
-
-@dataclass(eq=False)
-class ApiError(Exception):
-    """An answer in OpenAI's form for errors."""
-
-    status: int
-    message: str
-    param: str | None = None
-    code: str | None = None
-
-    @property
-    def body(self) -> dict[str, Any]:
-        kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+    def head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
 
 @dataclass
-class Answer:
-    """One recipe as a chat completion: its text while it is written, then why it ended and what it took."""
+class PlainAnswer(Answer):
+    """A text that no model writes."""
+
+    text: str = ""
+
+    @override
+    async def _written(self) -> AsyncGenerator[str]:
+        yield self.text
+
+
+@dataclass(kw_only=True)
+class RecipeAnswer(Answer):
+    """A recipe as Markdown in reading order."""
 
     chain: RunnableLambda[Any, Any]
-    asked: RecipeRequest
-    model: str
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
-    created: int = field(default_factory=lambda: int(time.time()))
-    finish_reason: Literal["stop", "length", "content_filter"] = "stop"
+    request: RecipeRequest
     _counted: UsageMetadataCallbackHandler = field(default_factory=lambda: _inline(UsageMetadataCallbackHandler()))
 
-    async def pieces(self) -> AsyncGenerator[str]:
-        """Markdown in reading order. Raises `ProviderError` at the end if there is no recipe."""
-        writer, failure = MarkdownWriter(self.asked.language), None
+    @override
+    async def _written(self) -> AsyncGenerator[str]:
+        """Raises `ProviderError` at the end if there is no recipe."""
+        writer, failure = MarkdownWriter(self.request.language), None
         chosen = {} if self.model == AS_SET else {"model": self.model}
         config: RunnableConfig = {"callbacks": [self._counted], "configurable": chosen}
-        written = astream_fragments(self.chain, self.asked, config)
+        written = astream_fragments(self.chain, self.request, config)
         async with aclosing(within(DEADLINE_S, written)) as updates:
             async for update in updates:
                 match update:
@@ -121,14 +112,12 @@ class Answer:
             raise ProviderError(failure)
 
     @property
+    @override
     def usage(self) -> dict[str, int]:
         """The tokens of all calls together, as the providers count them."""
         counted = self._counted.usage_metadata.values()
         prompt, completion = (sum(usage[kind] for usage in counted) for kind in ("input_tokens", "output_tokens"))
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-
-    def head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
 
 def openai_app(chain: RunnableLambda[Any, Any], owners: Mapping[str, str], keep_alive_s: float) -> FastAPI:
@@ -137,26 +126,29 @@ def openai_app(chain: RunnableLambda[Any, Any], owners: Mapping[str, str], keep_
     entries = {name: _model_entry(name, owner) for name, owner in owners.items()}
 
     @app.get("/models")
+    @app.get("/models/", include_in_schema=False)
     async def list_models() -> dict[str, object]:
         return {"object": "list", "data": list(entries.values())}
 
-    @app.get("/models/{name}")
+    @app.get("/models/{name:path}")  # a model's id may hold slashes
     async def model(name: str) -> dict[str, object]:
+        name = name if name in owners else name.removesuffix("/")
         _require(name, owners)
         return entries[name]
 
     @app.post("/chat/completions", dependencies=[Depends(refuse_foreign_pages)])
+    @app.post("/chat/completions/", dependencies=[Depends(refuse_foreign_pages)], include_in_schema=False)
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         _require(body.model, owners)
-        answer = Answer(chain, _asked(body), body.model)
+        answer = _answer(chain, body)
         if not body.stream:
             return JSONResponse(await unless_gone(request, _whole(answer)))
         pieces = answer.pieces()
-        first = await unless_gone(request, anext(pieces))
+        first = await unless_gone(request, anext(pieces, ""))
         return EventSource(_chunks(answer, first, pieces, body.wants_usage), keep_alive_s=keep_alive_s)
 
     for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
-        app.add_exception_handler(error, _in_openais_form)
+        app.add_exception_handler(error, in_openais_form)
     app.add_exception_handler(ClientDisconnect, gone)
     return app
 
@@ -176,18 +168,31 @@ def _require(model: str, known: Mapping[str, str]) -> None:
         raise ApiError(404, message, "model", "model_not_found")
 
 
-def _asked(body: ChatRequest) -> RecipeRequest:
-    said = [message.text for message in body.messages if message.role == "user"]
-    if not said:
+def _answer(chain: RunnableLambda[Any, Any], body: ChatRequest) -> Answer:
+    """A recipe, or a text that no model needs to write. Raises `ApiError` if the request asks for neither."""
+    if refusal := body.refusal():
+        raise ApiError(400, f"{refusal[0]}: {refusal[1]}.", refusal[0], "unsupported_parameter")
+    texts = body.texts("user")
+    if not texts:
         raise ApiError(400, f"There is no message of the role 'user'. {HOW_TO_ASK}", "messages", "invalid_value")
+    if (text := task_answer("\n".join(body.texts("system", "developer")), texts)) is not None:
+        return PlainAnswer(body.model, text=text)
     try:
-        return request_in(said[-1])
+        request = request_of([query_in(text) for text in texts])
+    except PlainReply as reply:
+        return PlainAnswer(body.model, text=reply.text)
     except ValidationError as error:
-        problem = error.errors()[0]
-        name = str(problem["loc"][0])
-        field = {"ingredientsOnHand": "ingredients", "prepTime": "time"}.get(name, name)
-        wrong = problem["msg"].removeprefix("Value error, ")
-        raise ApiError(400, f"{field}: {wrong}. {HOW_TO_ASK}", "messages", "invalid_value") from None
+        raise _unreadable(error) from None
+    seed = None if body.seed is None else body.seed % 2**53
+    return RecipeAnswer(body.model, body.stop or (), chain=chain, request=request.model_copy(update={"seed": seed}))
+
+
+def _unreadable(error: ValidationError) -> ApiError:
+    problem = error.errors()[0]
+    name = str(problem["loc"][0])
+    field = {"ingredientsOnHand": "ingredients", "prepTime": "time"}.get(name, name)
+    wrong = problem["msg"].removeprefix("Value error, ")
+    return ApiError(400, f"{field}: {wrong}. {HOW_TO_ASK}", "messages", "invalid_value")
 
 
 async def _whole(answer: Answer) -> dict[str, Any]:
@@ -223,25 +228,3 @@ async def _chunks(answer: Answer, first: str, rest: AsyncGenerator[str], wants_u
 
 def _event(fields: Mapping[str, Any]) -> bytes:
     return b"data: %b\n\n" % orjson.dumps(fields)
-
-
-async def _in_openais_form(request: Request, error: Exception) -> JSONResponse:
-    told = _api_error(request, error)
-    return JSONResponse(told.body, told.status, error.headers if isinstance(error, HTTPException) else None)
-
-
-def _api_error(request: Request, error: Exception) -> ApiError:
-    match error:
-        case ApiError():
-            return error
-        case SizzleError():
-            return ApiError(502, str(error))
-        case RequestValidationError():
-            problem = error.errors()[0]
-            names = [str(place) for place in problem["loc"][1:] if isinstance(place, str)] or ["body"]
-            return ApiError(400, f"{'.'.join(names)}: {problem['msg']}.", names[0], "invalid_value")
-        case HTTPException(status_code=status, detail=detail):
-            code = "unknown_url" if status in (404, 405) else None
-            return ApiError(status, f"{detail} ({request.method} {request.url.path})", code=code)
-        case _:
-            raise error

@@ -1,0 +1,88 @@
+"""Requests for chat completions: what is read of them, and what is refused because no answer could honor it.
+
+The source of the fields is OpenAI's API reference ("Create chat completion"). Parameters of sampling and bookkeeping,
+and the limits of tokens, are accepted and make no difference: each step has its own.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+MARKDOWN_ONLY = "the answer is Markdown; leave response_format out or set its type to text"
+NO_TOOLS = "there can be at most 0, because none is called here; leave them out or set tool_choice to none"
+
+
+class Message(BaseModel):
+    """A message of any client: what is not text in its content is not read."""
+
+    role: str
+    content: Any = None
+
+    @property
+    def text(self) -> str:
+        content = cast(object, self.content)
+        parts = cast(list[object], content) if isinstance(content, list) else [content]
+        return "\n".join(text for part in parts if (text := _text(part)))
+
+
+def _text(part: object) -> str:
+    if isinstance(part, dict):  # `text` in chat completions, `input_text` in responses
+        fields = cast(dict[str, object], part)
+        part = fields.get("text") if fields.get("type") in ("text", "input_text", None) else None
+    return part if isinstance(part, str) else ""
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool | None = None
+
+
+class ChatRequest(BaseModel):
+    """What is read of a request. Fields that it doesn't name make no difference."""
+
+    model: str
+    messages: list[Message] = Field(min_length=1)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)] | None = Field(
+        default=None, max_length=4
+    )
+    seed: int | None = None
+    n: Literal[1] | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    tool_choice: Any = None
+    function_call: Any = None
+    response_format: Any = None
+    logprobs: Literal[False] | None = None
+    top_logprobs: Literal[0] | None = None
+    modalities: list[Literal["text"]] | None = None
+    audio: None = None
+
+    @property
+    def wants_usage(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    def texts(self, *roles: str) -> Sequence[str]:
+        """The texts of all messages of the roles, in order."""
+        return [message.text for message in self.messages if message.role in roles]
+
+    def refusal(self) -> tuple[str, str] | None:
+        """The first parameter that can't be honored, and why."""
+        for name, choice in (("tools", self.tool_choice), ("functions", self.function_call)):
+            if getattr(self, name) and choice != "none":
+                return name, NO_TOOLS
+        for name in ("tool_choice", "function_call"):
+            if getattr(self, name) not in (None, "none", "auto"):
+                return name, NO_TOOLS
+        if self.response_format is not None and _kind(self.response_format) != "text":
+            return "response_format", MARKDOWN_ONLY
+        return None
+
+
+def _kind(response_format: object) -> object:
+    return cast(dict[str, object], response_format).get("type") if isinstance(response_format, dict) else None

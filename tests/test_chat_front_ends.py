@@ -1,0 +1,331 @@
+"""Chat front ends on `/v1`: what they send beside a recipe's ingredients, and what they are answered."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from tests.client import ask
+from tests.conftest import ServeScripts
+
+RECIPE = "## Steps"
+FIRST = "chicken, rice; 45 minutes"
+HISTORY = f"<chat_history>\nUSER: {FIRST}\n\nASSISTANT: # Chicken rice\n</chat_history>"
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def chat(url: str, *messages: Any, **more: Any) -> httpx.Response:
+    return ask("POST", f"{url}/v1/chat/completions", json={"model": "sizzle", "messages": messages, **more})
+
+
+def content(answer: httpx.Response) -> str:
+    assert answer.status_code == 200, answer.text
+    (choice,) = answer.json()["choices"]
+    assert choice["finish_reason"] == "stop"
+    return choice["message"]["content"]
+
+
+def prompt(provider: Any) -> str:
+    """What the first call was asked."""
+    return provider.calls[0]["body"]["messages"][-1]["content"]
+
+
+def task(words: str, output: str) -> str:
+    rules = "### Guidelines:\n- Be concise.\n### Output:\nJSON format:"
+    return f"### Task:\n{words}\n{rules} {output}\n### Chat History:\n{HISTORY}"
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [user([{"type": "text", "text": "what is this?"}, IMAGE])],
+        [user([IMAGE])],
+        [{"role": "developer", "content": "Be brief."}],
+        [{"role": "user", "name": "Kim", "content": "tofu"}],
+        [{"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function", "function": {}}]}],
+        [{"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "found"}]}],
+        [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "audio": {"id": "1"}}],
+        [{"role": "narrator", "content": {"odd": [1, None]}}],
+        [user([{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, 7, None, "tofu"])],
+    ],
+)
+def test_anything_in_the_history_is_tolerated(serve_scripts: ServeScripts, history: list[Any]) -> None:
+    """Only the last user message counts, and of it the text."""
+    url, provider = serve_scripts()
+    last = user(
+        [IMAGE, {"type": "text", "text": "beef, onions;"}, {"type": "file"}, {"type": "text", "text": "30 minutes"}]
+    )
+    assert RECIPE in content(chat(url, *history, last))
+    assert "<ingredients_on_hand>\nbeef, onions\n</ingredients_on_hand>" in prompt(provider)
+
+
+def test_a_message_of_only_an_image_is_refused(serve_scripts: ServeScripts) -> None:
+    url, provider = serve_scripts()
+    answer = chat(url, user([IMAGE]))
+    assert [answer.status_code, answer.json()["error"]["param"], provider.calls] == [400, "messages", []]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "kind"),
+    [
+        (task("Generate a short title with an emoji for the chat.", '{ "title": "your title" }'), "title", str),
+        (task("Generate broad tags for the chat history.", '{ "tags": ["tag1", "tag2"] }'), "tags", list),
+        (task("Suggest follow-up questions.", '{ "follow_ups": ["Question 1?", "Question 2?"] }'), "follow_ups", list),
+        (task("Decide whether search queries are needed.", '{\n  "queries": ["query1"]\n}'), "queries", list),
+        (task("Describe an image.", '{\n    "prompt": "A description."\n}'), "prompt", str),
+        (task("You are an autocompletion system.", '{ "text": "<your_completion>" }'), "text", str),
+        (task("Name the moods of the chat.", '{{ "moods": ["one"] }}'), "moods", list),
+    ],
+)
+def test_a_task_of_open_webui_gets_its_json_without_a_call(
+    serve_scripts: ServeScripts, text: str, key: str, kind: type
+) -> None:
+    url, provider = serve_scripts()
+    answer = content(chat(url, user(text), max_tokens=1000))
+    assert [type(value) for value in json.loads(answer).values()] == [kind]
+    assert list(json.loads(answer)) == [key]
+    assert provider.calls == []
+
+
+def test_a_title_names_the_food(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts()
+    title = task("Generate a short title for the chat.", '{ "title": "your title" }')
+    assert json.loads(content(chat(url, user(title)))) == {"title": "🍳 Chicken, rice"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "answer"),
+    [
+        (  # LibreChat
+            [user(f"Provide a title of 5 words for the conversation. Only the title.\n\nUser: {FIRST}\nAI: Yes")],
+            "Chicken, rice",
+        ),
+        (  # LibreChat, with the language
+            [user(f"Analyze this conversation and provide:\n1. Its language\n2. A title\n\nUser: {FIRST}\nAI: ok")],
+            "Chicken, rice",
+        ),
+        (  # Continue and others, after the conversation
+            [user(FIRST), user("Reply with a title for the chat that is 3-4 words in length.")],
+            "Chicken, rice",
+        ),
+        (  # LobeChat and others, in the system prompt
+            [
+                {"role": "system", "content": "You summarize a conversation as a title of 10 words."},
+                user(f"user: {FIRST}"),
+            ],
+            "Chicken, rice",
+        ),
+        ([{"role": "system", "content": "请将用户的会话总结为 10 个字以内的标题"}, user(FIRST)], "Chicken, rice"),
+        ([user(FIRST), user("Based on the chat history, give this conversation a name.")], "Chicken, rice"),
+        ([user("Reflect the speaker's mood by choosing a fitting emoji.\n\nMessage: ```beef```")], "🍳"),
+        (
+            [user(FIRST), user("Summarize the discussion briefly in 200 words.")],
+            "The user asked for a recipe with chicken, rice.",
+        ),
+        (
+            [{"role": "system", "content": 'Available Tools: []\nReturn { "tool_calls": [] }'}, user("Query: beef")],
+            '{"tool_calls": []}',
+        ),
+    ],
+)
+def test_tasks_of_other_front_ends_are_answered_in_plain_text(
+    serve_scripts: ServeScripts, messages: list[Any], answer: str
+) -> None:
+    url, provider = serve_scripts()
+    assert content(chat(url, *messages)) == answer
+    assert provider.calls == []
+
+
+def test_an_ordinary_system_prompt_is_no_task(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts()
+    system = "You are a chef. Give each recipe a title. Keep the conversation friendly and use one emoji."
+    assert RECIPE in content(chat(url, {"role": "system", "content": system}, user(FIRST)))
+
+
+def test_the_query_in_found_documents_counts(serve_scripts: ServeScripts) -> None:
+    """A front end may wrap the message into documents that it found."""
+    url, provider = serve_scripts()
+    found = "### Task:\nAnswer with the context.\n<context>\n<source>wine</source>\n</context>\n\n"
+    for wrapped in (f"{found}{FIRST}", f"{found}<user_query>\n{FIRST}\n</user_query>"):
+        assert RECIPE in content(chat(url, user(wrapped)))
+    prompts = [call["body"]["messages"][-1]["content"] for call in provider.calls if call["step"] == "proposal"]
+    assert ["\nchicken, rice\n" in each for each in prompts] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "text", ["hello", "Thanks!", "Hi there, how are you?", "what can you do?", "안녕하세요", "test"]
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_small_talk_is_answered_with_how_to_ask(serve_scripts: ServeScripts, text: str, stream: bool) -> None:
+    url, provider = serve_scripts()
+    answer = chat(url, user(text), stream=stream).text
+    assert ["30 minutes" in answer or "30분" in answer, RECIPE in answer, provider.calls] == [True, False, []]
+
+
+@pytest.mark.parametrize("text", ["pho", "durian", "Hello! I have kohlrabi.", "ox", "gkdlfj", "무"])
+def test_food_that_nobody_knows_is_still_tried(serve_scripts: ServeScripts, text: str) -> None:
+    url, _ = serve_scripts()
+    assert RECIPE in content(chat(url, user(text))).replace("만드는 법", "Steps")
+
+
+@pytest.mark.parametrize(
+    ("change", "ingredients", "minutes", "rule"),
+    [
+        ("make it vegetarian please", "chicken, rice, vegetarian", 45, "vegetarian"),
+        ("Could you make that gluten-free, please?", "chicken, rice, gluten-free", 45, "gluten"),
+        ("without onions", "chicken, rice, without onions", 45, "onions"),
+        ("in 20 minutes", "chicken, rice", 20, ""),
+        ("for 4 people", "chicken, rice, for 4 people", 45, ""),
+        ("add mushrooms", "chicken, rice, mushrooms", 45, ""),
+        ("use tofu instead of chicken", "chicken, rice, tofu, without chicken", 45, "chicken"),
+        ("make it spicier", "chicken, rice", 45, "spicier"),
+        ("something else please", "chicken, rice", 45, ""),
+        ("beef, onions; 15 minutes", "beef, onions", 15, ""),
+        ("make this: beef, onions", "make this: beef, onions", 30, ""),
+    ],
+)
+def test_a_change_is_read_together_with_the_request_before(
+    serve_scripts: ServeScripts, change: str, ingredients: str, minutes: int, rule: str
+) -> None:
+    url, provider = serve_scripts()
+    history = [user("hello"), user(FIRST), {"role": "assistant", "content": "# Chicken rice"}]
+    assert RECIPE in content(chat(url, *history, user(change)))
+    assert f"<ingredients_on_hand>\n{ingredients}\n</ingredients_on_hand>" in prompt(provider)
+    assert f"<prep_time_minutes>{minutes}</prep_time_minutes>" in prompt(provider)
+    assert rule in prompt(provider)
+
+
+def test_changes_add_up(serve_scripts: ServeScripts) -> None:
+    url, provider = serve_scripts()
+    content(
+        chat(url, user(FIRST), user("make it vegan"), user("thanks!"), user("in 20 minutes"), user("다시 해 주세요"))
+    )
+    assert "\nchicken, rice, vegan\n" in prompt(provider)
+    assert "<prep_time_minutes>20</prep_time_minutes>" in prompt(provider)
+
+
+@pytest.mark.parametrize("texts", [["make it vegetarian"], [FIRST, "How long does it keep in the fridge?"]])
+def test_what_no_recipe_can_answer_is_said_plainly(serve_scripts: ServeScripts, texts: list[str]) -> None:
+    url, provider = serve_scripts()
+    answer = content(chat(url, *map(user, texts)))
+    assert ["one recipe for each message" in answer, provider.calls] == [True, []]
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"n": 2}, "n"),
+    ({"tools": [{"type": "function"}]}, "tools"),
+    ({"functions": [{"name": "f"}]}, "functions"),
+    ({"tool_choice": "required"}, "tool_choice"),
+    ({"response_format": {"type": "json_object"}}, "response_format"),
+    ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}, "response_format"),
+    ({"response_format": "json"}, "response_format"),
+    ({"logprobs": True}, "logprobs"),
+    ({"top_logprobs": 2}, "top_logprobs"),
+    ({"modalities": ["text", "audio"]}, "modalities"),
+    ({"audio": {"voice": "alloy", "format": "wav"}}, "audio"),
+    ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+    ({"stop": 7}, "stop"),
+]
+
+
+@pytest.mark.parametrize(("more", "param"), REFUSED)
+def test_what_cannot_be_honored_is_refused_in_one_sentence(
+    serve_scripts: ServeScripts, more: dict[str, Any], param: str
+) -> None:
+    url, provider = serve_scripts()
+    answer = chat(url, user(FIRST), **more)
+    error = answer.json()["error"]
+    assert [answer.status_code, error["type"], error["param"]] == [400, "invalid_request_error", param]
+    assert [error["message"].count("."), "\n" in error["message"]] in ([1, False], [2, False])
+    assert provider.calls == []
+
+
+ACCEPTED: list[dict[str, Any]] = [
+    {"tools": [{"type": "function"}], "tool_choice": "none"},
+    {"tools": [], "functions": [], "tool_choice": "auto"},
+    {"response_format": {"type": "text"}, "modalities": ["text"], "logprobs": False, "top_logprobs": 0, "n": 1},
+    {"temperature": 2, "top_p": 0.1, "presence_penalty": 1, "frequency_penalty": 1, "logit_bias": {"50256": -100}},
+    {"max_tokens": 5, "max_completion_tokens": 5, "reasoning_effort": "high", "verbosity": "low"},
+    {"prediction": {"type": "content", "content": "x"}, "store": True, "metadata": {"a": "b"}, "user": "u"},
+    {"stream_options": None, "stop": None, "seed": None, "audio": None, "service_tier": "auto", "unknown": 1},
+    {"stop": "\n\nnever there"},
+]
+
+
+@pytest.mark.parametrize("more", ACCEPTED)
+def test_what_makes_no_difference_is_accepted(serve_scripts: ServeScripts, more: dict[str, Any]) -> None:
+    url, _ = serve_scripts()
+    assert RECIPE in content(chat(url, user(FIRST), **more))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_answer_ends_before_a_stop_sequence(serve_scripts: ServeScripts, stream: bool) -> None:
+    url, _ = serve_scripts()
+    with OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, timeout=20) as client:
+        messages: Any = [user(FIRST)]
+        if stream:
+            chunks = list(
+                client.chat.completions.create(model="sizzle", messages=messages, stream=True, stop=["## St"])
+            )
+            text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+            assert chunks[-1].choices[0].finish_reason == "stop"
+        else:
+            whole = client.chat.completions.create(model="sizzle", messages=messages, stop="## St")
+            text = whole.choices[0].message.content or ""
+    assert ["## Ingredients" in text, "## St" in text] == [True, False]
+
+
+def test_a_seed_repeats_the_pick(sizzle_url: str) -> None:
+    titles = {content(chat(sizzle_url, user(FIRST), seed=-7)).splitlines()[0] for _ in range(3)}
+    assert len(titles) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v1/responses", 404),
+        ("POST", "/v1/completions", 404),
+        ("POST", "/v1/embeddings", 404),
+        ("GET", "/v1/", 404),
+        ("GET", "/v1/chat/completions", 405),
+        ("DELETE", "/v1/models/sizzle", 405),
+        ("POST", "/chat/completions", 404),
+        ("GET", "/models", 404),
+        ("POST", "/responses", 404),
+    ],
+)
+def test_a_wrong_address_is_answered_with_the_right_one(sizzle_url: str, method: str, path: str, status: int) -> None:
+    answer = ask(method, sizzle_url + path, **({"json": {}} if method == "POST" else {}))
+    error = answer.json()["error"]
+    assert [answer.status_code, error["code"], error["type"]] == [status, "unknown_url", "invalid_request_error"]
+    assert "POST /v1/chat/completions" in error["message"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "a%2Fb", "accounts%2Ffireworks%2Fmodels%2Fx", "gpt-5"])
+def test_a_model_that_is_not_there_is_named(sizzle_url: str, name: str) -> None:
+    answer = ask("GET", f"{sizzle_url}/v1/models/{name}")
+    error = answer.json()["error"]
+    assert [answer.status_code, error["code"], error["param"]] == [404, "model_not_found", "model"]
+    assert name.replace("%2F", "/") in error["message"]
+
+
+def test_a_model_whose_name_has_slashes_is_found(serve_scripts: ServeScripts, tmp_path: Any) -> None:
+    registry = tmp_path / "registry.toml"
+    model = '[models."mine/small"]\nprovider = "groq"\nid = "small"\ncontext_window = 8192\nmax_output = 1024\n'
+    registry.write_text(model, encoding="utf-8")
+    url, _ = serve_scripts(registry=registry)
+    with OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, timeout=20) as client:
+        assert client.models.retrieve("mine/small").id == "mine/small"
+    assert ask("GET", f"{url}/v1/models/mine%2Fsmall/").json()["id"] == "mine/small"
+
+
+def test_a_trailing_slash_is_no_other_address(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts()
+    answer = ask("POST", f"{url}/v1/chat/completions/", json={"model": "sizzle", "messages": [user(FIRST)]})
+    assert [answer.status_code, ask("GET", f"{url}/v1/models/").json()["object"]] == [200, "list"]
