@@ -63,6 +63,7 @@ class Call:
     headers: dict[str, str]
     prompt: str
     asked: float
+    on_kept_connection: bool = False
     closed: float | None = None
 
 
@@ -191,6 +192,7 @@ class FaultServer:
         self.origin = ""
         self._scripts = scripts
         self._open: dict[asyncio.Task[Any], StreamWriter] = {}
+        self._used: set[StreamWriter] = set()
 
     def play(self, scripts: Mapping[str, Sequence[Answer]]) -> None:
         """Begins anew with these scripts."""
@@ -218,7 +220,10 @@ class FaultServer:
         try:
             while True:
                 call = await self._next_call(reader, writer)
-                for move in self._answer(call.step):
+                answer = self._answer(call.step)
+                if call.on_kept_connection and isinstance(answer[0], Reset | HangUp):
+                    self.calls.remove(call)  # it is sent again on a fresh connection: that one fails
+                for move in answer:
                     await _play(move, call, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             if call:
@@ -240,15 +245,18 @@ class FaultServer:
 
     async def _next_call(self, reader: StreamReader, writer: StreamWriter) -> Call:
         """Raises `IncompleteReadError` when the caller hangs up instead."""
+        had_request = writer in self._used
+        self._used.add(writer)
         while True:
             line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().rstrip().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
             if line.startswith("POST"):
                 break
             await _send(whole('{"object": "list", "data": []}', "application/json"), writer)
+            had_request = True
         asked = json.loads(await reader.readexactly(int(headers["content-length"])))
         prompt = asked["messages"][-1]["content"]
-        call = Call(line.split("/")[1], step_of(prompt), asked["model"], headers, prompt, time.monotonic())
+        call = Call(line.split("/")[1], step_of(prompt), asked["model"], headers, prompt, time.monotonic(), had_request)
         self.calls.append(call)
         return call
 
