@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import islice
 from random import Random
 
-from app.standin import menu
+from app.standin import avoidance, menu
 from app.standin.asking import Wanted
 from app.standin.foods import Food
 from app.standin.korean import Noun
@@ -18,6 +18,7 @@ from app.standin.reading import Order, Step, language_of, read
 from app.standin.substitutes import of_the_same_kind, substitutes_for
 from app.standin.wording import Mentions, fill, joined, named_in
 
+_SENTENCE_END = re.compile(r"(?<=[.!?]) +")
 _CUTS_IN_A_SENTENCE = 3
 _MOST_IN_A_PAN = 5  # servings
 _LONG = {"en": 830, "ko": 460}  # characters
@@ -27,7 +28,27 @@ _LONG = {"en": 830, "ko": 460}  # characters
 def reply(system: str, human: str, seed: int = 0) -> str:
     order = read(system, human)
     rng = Random(f"{seed}|{order.step}|{order.typed}|{order.minutes}|{order.recipe_name}")  # noqa: S311 - picks phrases
-    return _WRITERS[order.step](order, rng) if order.step else _answer(order, rng)
+    text = _WRITERS[order.step](order, rng) if order.step else _answer(order, rng)
+    return _checked(text, order)
+
+
+def _checked(text: str, order: Order) -> str:
+    """The finished text without the lines and sentences that name what is avoided, and with what must be said of it."""
+    avoided = order.larder.avoidance
+    if order.step == "proposal" or not (avoided.groups or avoided.unsure):
+        return text
+    if not avoided.allows(text):
+        lines = [" ".join(avoided.kept(_SENTENCE_END.split(line))) for line in text.split("\n")]
+        text = "\n".join(lines).strip() or _said("no_dish", order.language)
+    notes = [text] if order.step not in ("intro", None) else [text, *_notes(order)]
+    return " ".join(notes) if order.step else "\n\n".join(notes)
+
+
+def _notes(order: Order) -> Iterator[str]:
+    if order.leaves_out:
+        yield avoidance.said("left_out", order.language)
+    if diets := order.larder.avoidance.unsure:
+        yield avoidance.said("unsure", order.language).format(diets=", ".join(diets))
 
 
 def passed_on(brought: str, system: str, question: str) -> str:
@@ -43,8 +64,18 @@ def _said(phrase: str, language: Language) -> str:
     return vocabulary().phrases[phrase].said(language)
 
 
-def _plan(order: Order) -> Plan:
+def _plan(order: Order) -> Plan | None:
     return menu.find(order.recipe_name, order.larder, order.language, _terms(order))
+
+
+def _about_plan(write: Callable[[Plan, Order, Random], str]) -> Callable[[Order, Random], str]:
+    """A writer of a part that needs a dish; it says so where no dish keeps to what is avoided."""
+
+    def written(order: Order, rng: Random) -> str:
+        plan = _plan(order)
+        return write(plan, order, rng) if plan else _said("no_dish", order.language)
+
+    return written
 
 
 def _terms(order: Order) -> Terms:
@@ -65,7 +96,8 @@ def _proposal(order: Order, rng: Random) -> str:
 
 def _hook(plan: Plan, order: Order, rng: Random) -> str:
     hooks = [fill(hook, _about(plan, order)) for hook in plan.dish.told(order.language).hooks]
-    return rng.choice([hook for hook in hooks if hook])
+    kept = order.larder.avoidance.kept(hook for hook in hooks if hook)
+    return rng.choice(kept) if kept else _serves(plan, order)
 
 
 def _about(plan: Plan, order: Order) -> Callable[[str], str]:
@@ -81,14 +113,13 @@ def _about(plan: Plan, order: Order) -> Callable[[str], str]:
     return lambda slot: values[slot.lstrip("?")]
 
 
-def _ingredients(order: Order, rng: Random) -> str:
-    return "\n".join(f"- {food.phrase}" for food in _plan(order).foods)
+def _ingredients(plan: Plan, order: Order, rng: Random) -> str:
+    return "\n".join(f"- {food.phrase}" for food in plan.foods)
 
 
-def _intro(order: Order, rng: Random) -> str:
-    plan = _plan(order)
+def _intro(plan: Plan, order: Order, rng: Random) -> str:
     story = [rng.choice(variants) for variants in plan.dish.told(order.language).story][:3]
-    filled = (fill(template, _about(plan, order)) for template in story)
+    filled = order.larder.avoidance.kept(fill(template, _about(plan, order)) for template in story)
     return " ".join(filter(None, (*filled, _serves(plan, order), _unused(plan, order))))
 
 
@@ -126,11 +157,16 @@ def _note(food: Food, language: Language) -> str:
     return f"- {name}: {unknown[:1].upper() + unknown[1:]}"
 
 
-def _sides(order: Order, rng: Random) -> str:
-    plan = _plan(order)
-    sides = [words.said(order.language) for words in vocabulary().sides[plan.dish.sides]]
+def _sides(plan: Plan, order: Order, rng: Random) -> str:
+    sides = _allowed_sides(plan.dish.sides, order)
     rng.shuffle(sides)
+    if len(sides) < 3:
+        sides += [side for side in _allowed_sides("plain", order) if side not in sides][: 3 - len(sides)]
     return "\n".join(f"- {side}" for side in sorted(sides, key=lambda side: _repeats(side, plan))[:3])
+
+
+def _allowed_sides(sort: str, order: Order) -> list[str]:
+    return order.larder.avoidance.kept(words.said(order.language) for words in vocabulary().sides[sort])
 
 
 def _repeats(side: str, plan: Plan) -> bool:
@@ -139,8 +175,7 @@ def _repeats(side: str, plan: Plan) -> bool:
     return any(food.name.lower() in dish or food.one.lower() in dish for food in plan.foods)
 
 
-def _steps(order: Order, rng: Random) -> str:
-    plan = _plan(order)
+def _steps(plan: Plan, order: Order, rng: Random) -> str:
     foods = _with_roles(order.needed, plan) if order.needed else plan.foods
     told = plan.dish.told(order.language).steps
     aside = {food.id for food in plan.extras}
@@ -277,7 +312,8 @@ def _whole(order: Order, rng: Random) -> str:
     ideas = [(plan, f"{name}: {_hook(plan, order, rng)}", name) for plan, name in picked]
     ideas += [(plan, f"{name}.", name) for plan, name in picked]
     texts = (f"{idea}\n\n{_told(plan, name, order, rng)}" for plan, idea, name in ideas)
-    return min(texts, key=lambda text: max(len(text), _LONG[order.language]))
+    nothing = _said("no_dish", order.language)
+    return min(texts, key=lambda text: max(len(text), _LONG[order.language]), default=nothing)
 
 
 def _told(plan: Plan, name: str, order: Order, rng: Random) -> str:
@@ -285,14 +321,14 @@ def _told(plan: Plan, name: str, order: Order, rng: Random) -> str:
     needs = joined([food.phrase for food in plan.foods], order.language)
     titled = replace(order, recipe_name=name, needed=tuple(replace(food, amount="") for food in plan.foods))
     needed, method = _said("needs", order.language), _said("method", order.language)
-    return f"{needed} {needs}.\n\n{method}\n{_steps(titled, rng)}"
+    return f"{needed} {needs}.\n\n{method}\n{_steps(plan, titled, rng)}"
 
 
 _WRITERS: dict[Step, Callable[[Order, Random], str]] = {
     "proposal": _proposal,
-    "ingredients": _ingredients,
-    "intro": _intro,
+    "ingredients": _about_plan(_ingredients),
+    "intro": _about_plan(_intro),
     "nutrition": _nutrition,
-    "sides": _sides,
-    "steps": _steps,
+    "sides": _about_plan(_sides),
+    "steps": _about_plan(_steps),
 }

@@ -7,6 +7,7 @@ from functools import cache
 
 from app.standin import amounts
 from app.standin.amounts import HANGUL, Quantity
+from app.standin.avoidance import NOTHING, Avoidance, avoided_ids
 from app.standin.english import plural, singular
 from app.standin.pantry import Diet, Ingredient, Language, ids_by_name, normal, pantry, vocabulary
 from app.standin.spelling import corrected
@@ -89,9 +90,16 @@ class Larder:
     foods: tuple[Food, ...]
     avoided: frozenset[str] = frozenset()
     spare: frozenset[str] = frozenset()
+    avoidance: Avoidance = NOTHING
 
     def allows(self, key: str) -> bool:
         return key not in self.avoided
+
+    def without(self, avoidance: Avoidance) -> "Larder":
+        """The larder without what is avoided, whatever it is called."""
+        avoided = self.avoided | avoided_ids(avoidance)
+        foods = tuple(food for food in self.foods if food.id not in avoided and avoidance.allows(food.name))
+        return Larder(foods, avoided, self.spare, avoidance)
 
 
 def larder(typed: str, language: Language) -> Larder:

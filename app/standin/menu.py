@@ -11,11 +11,13 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from app.standin import amounts
+from app.standin.avoidance import Avoidance
 from app.standin.english import singular
 from app.standin.foods import Food, Larder, agreed
 from app.standin.pantry import Alongside, Language, Words, groups_of, load, pantry, vocabulary
 from app.standin.wording import named
 
+_SLOT = re.compile(r"\{[^{}]*\}")
 _MOST_BESIDE = 7
 _MOST_LINES = 14
 _NOTABLE = ("veg", "protein", "potato", "kimchi", "cheese", "fruit", "avocado")
@@ -315,13 +317,25 @@ def with_basket(larder: Larder, language: Language) -> Larder:
     """The larder and what most kitchens have."""
     have = {food.id for food in larder.foods}
     spare = [key for key in vocabulary().basket if key not in have and larder.allows(key)]
+    if larder.avoidance.groups:
+        spare += [key for key in vocabulary().plain_basket if key not in have and larder.allows(key)]
     basket = (cupboard_food(key, language) for key in spare)
-    return Larder((*larder.foods, *basket), larder.avoided, frozenset(spare))
+    return replace(larder, foods=(*larder.foods, *basket), spare=frozenset(spare))
 
 
 @lru_cache(maxsize=64)  # the steps of one recipe all ask for the same
 def _made(larder: Larder, language: Language, terms: Terms) -> tuple[Plan, ...]:
-    return tuple(made for key in dishes() if (made := plan(key, larder, language, terms)) is not None)
+    made = (plan(key, larder, language, terms) for key in dishes())
+    return tuple(each for each in made if each is not None and _is_allowed(each, larder.avoidance))
+
+
+def _is_allowed(made: Plan, avoidance: Avoidance) -> bool:
+    """Whether neither its foods nor its steps name what is avoided, and it has a name that does not, either."""
+    if not avoidance.groups:
+        return True
+    steps = (_SLOT.sub(" ", step) for step in made.dish.told(made.language).steps)
+    names = (food.name for food in made.foods)
+    return all(map(avoidance.allows, (*names, *steps))) and bool(avoidance.kept(made.names()))
 
 
 def _score(made: Plan, foods: Sequence[Food], minutes: int) -> float:
@@ -373,7 +387,7 @@ def propose(
             fresh := _fresh(options, [made for made, _ in picked], frozenset() if same_lead else wide.spare)
         ):
             best = max(fresh, key=lambda entry: entry.score - 4.0 * _forms(entry.plan, picked))
-            picked.append((best.plan, rng.choice(best.plan.names())))
+            picked.append((best.plan, rng.choice(larder.avoidance.kept(best.plan.names()))))
     return picked
 
 
@@ -389,8 +403,10 @@ def _fresh(options: Iterable[Scored], picked: Sequence[Plan], spare: frozenset[s
     return [entry for entry in fresh if entry.plan.names()]
 
 
-def find(name: str, larder: Larder, language: Language, terms: Terms) -> Plan:
-    """The plan that goes by this name; for a name that isn't ours, the one whose name comes nearest."""
+def find(name: str, larder: Larder, language: Language, terms: Terms) -> Plan | None:
+    """The plan that goes by this name; for a name that isn't ours, the one whose name comes nearest.
+
+    There is none where no dish keeps to what is avoided."""
     wide = with_basket(larder, language)
     wanted = _plain(name)
     for stock in (larder, wide):
@@ -398,7 +414,7 @@ def find(name: str, larder: Larder, language: Language, terms: Terms) -> Plan:
             if wanted in map(_plain, made.names()):
                 return made
     everything = (*_made(larder, language, terms), *_made(wide, language, terms))
-    return max(everything, key=lambda made: _likeness(wanted, made))
+    return max(everything, key=lambda made: _likeness(wanted, made), default=None)
 
 
 def _likeness(wanted: str, made: Plan) -> float:

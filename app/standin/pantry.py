@@ -98,6 +98,7 @@ class Vocabulary(BaseModel):
     groups: dict[str, tuple[str, ...]]
     rank: tuple[str, ...]
     basket: tuple[str, ...]
+    plain_basket: tuple[str, ...]
     unknown: dict[str, Words]
     phrases: dict[str, Words]
     sides: dict[str, tuple[Words, ...]]

@@ -6,8 +6,10 @@ from html import unescape
 from typing import Literal
 
 from app.standin.asking import Wanted, minutes_in, to_replace
+from app.standin.avoidance import Avoidance, avoidance, is_meat
 from app.standin.foods import HANGUL, Food, Larder, larder, mentioned, needed
-from app.standin.pantry import Language, vocabulary
+from app.standin.pantry import Language, pantry, vocabulary
+from chains.restrictions import Restrictions, restrictions_in
 
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
 
@@ -35,6 +37,7 @@ class Order:
     recipe_name: str = ""
     needed: tuple[Food, ...] = ()
     replaced: tuple[Wanted, ...] = ()
+    leaves_out: bool = False
 
 
 def read(system: str, human: str) -> Order:
@@ -42,18 +45,40 @@ def read(system: str, human: str) -> Order:
     if "<ingredients_on_hand>" not in human:
         return _question(human, language)
     typed = _tagged(human, "ingredients_on_hand")
+    said = restrictions_in(typed)
+    typed_foods = larder(said.rest, language)
+    kept = typed_foods.without(_avoidance(said, _tagged(human, "diet"), _tagged(human, "avoid"), typed_foods))
+    listed = needed(_tagged(human, "ingredients_needed"), language)
     minutes = re.search(r"\d+", _tagged(human, "prep_time_minutes"))
     servings = re.search(r"\d{1,2}", _tagged(human, "servings"))
     return Order(
         step=_step(re.sub(r"<(\w+)>.*?</\1>", " ", human, flags=re.DOTALL)),
         language=language,
         typed=typed,
-        larder=_gentle(typed, larder(typed, language)),
+        larder=_gentle(typed, kept),
         minutes=_bounded(int(minutes[0][:5]) if minutes else None),
         servings=max(1, int(servings[0])) if servings else 2,
         recipe_name=" ".join(_tagged(human, "recipe_name").split()),
-        needed=tuple(needed(_tagged(human, "ingredients_needed"), language)),
+        needed=tuple(food for food in listed if kept.avoidance.allows(food.name)),
+        leaves_out=len(kept.foods) < len(typed_foods.foods),
     )
+
+
+def _avoidance(said: Restrictions, diet: str, avoid: str, on_hand: Larder) -> Avoidance:
+    """What the free text says, and the two tags, which may hold words of people's own, too."""
+    named = [restrictions_in(tag) for tag in (diet, avoid)]
+    diets = [name for each in (said, *named) for name in each.diets]
+    foods = [name for each in (said, *named) for name in each.avoided]
+    foods += [pantry()[key].names.en for key in sorted(on_hand.avoided)]
+    diets += [name for name in _items(named[0].rest) if name not in diets]
+    foods += _items(named[1].rest)
+    has_meat = any(is_meat(food.name) for food in on_hand.foods)
+    return avoidance(tuple(dict.fromkeys(diets)), tuple(dict.fromkeys(foods)), has_meat)
+
+
+def _items(text: str) -> list[str]:
+    items = re.split(r"[,;/&\n.]|\b(?:and|or)\b|(?<=[가-힣])(?:이랑|랑|하고|과|와)\s|\s(?:및|그리고)\s", text)
+    return [item.strip().lower() for item in items if item.strip()]
 
 
 def _gentle(typed: str, larder: Larder) -> Larder:
@@ -67,7 +92,9 @@ def _gentle(typed: str, larder: Larder) -> Larder:
 
 def _question(text: str, language: Language) -> Order:
     """Whoever asks for the list or the steps of a dish in words of his own gets the whole recipe."""
-    named = mentioned(text, language)
+    said = restrictions_in(text)
+    mentions = mentioned(said.rest, language)
+    named = mentions.without(_avoidance(said, "", "", mentions))
     replaced = to_replace(text, language)
     step = _step(text) if named.foods and not replaced else None
     return Order(
@@ -76,6 +103,8 @@ def _question(text: str, language: Language) -> Order:
         typed=text,
         larder=named,
         minutes=_bounded(minutes_in(text)),
+        servings=min(said.servings or 2, 20),
+        leaves_out=len(named.foods) < len(mentions.foods),
         replaced=tuple(replaced),
     )
 

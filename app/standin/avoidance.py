@@ -1,0 +1,127 @@
+"""What must not be in any part of a recipe: what it is called, what contains it, and whether a text names it."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from pydantic import BaseModel, ConfigDict
+
+from app.standin.pantry import Language, Words, ids_by_name, normal, pantry
+
+
+class Avoided(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    names: tuple[str, ...]
+    words: tuple[str, ...]
+    fine: tuple[str, ...] = ()
+
+
+class DietRule(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    avoided: tuple[str, ...]
+    unsure: bool = False
+
+
+class Rules(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    avoided: dict[str, Avoided]
+    diets: dict[str, DietRule]
+    phrases: dict[str, Words]
+
+
+@dataclass(frozen=True)
+class Avoidance:
+    """Groups of words with the phrases that don't count, and the diets that the rules don't cover."""
+
+    groups: frozenset[tuple[frozenset[str], frozenset[str]]] = frozenset()
+    unsure: tuple[str, ...] = ()
+
+    def allows(self, text: str) -> bool:
+        """Whether the text names nothing that is avoided."""
+        return not any(_names(text, words, fine) for words, fine in self.groups)
+
+    def kept(self, texts: Iterable[str]) -> list[str]:
+        return [text for text in texts if self.allows(text)]
+
+
+NOTHING = Avoidance()
+
+
+@cache
+def rules() -> Rules:
+    return Rules.model_validate(
+        tomllib.loads(files("app.standin").joinpath("data", "avoidance.toml").read_text("utf-8"))
+    )
+
+
+@lru_cache(maxsize=256)
+def avoidance(diets: tuple[str, ...], foods: tuple[str, ...], has_meat: bool = False) -> Avoidance:
+    """From the diets and foods that a cook names; `has_meat` matters to who keeps meat and milk apart."""
+    groups: list[tuple[frozenset[str], frozenset[str]]] = []
+    unsure: list[str] = []
+    for diet in diets:
+        rule = rules().diets.get(diet)
+        groups += [_group(key) for key in (rule.avoided if rule else ())]
+        if diet == "kosher":
+            groups.append(_group("milk") if has_meat else _group("meat"))
+        if rule is None:
+            groups += _of_food(diet)
+        if rule is None or rule.unsure:
+            unsure.append(diet)
+    for food in foods:
+        groups += _of_food(food)
+    return Avoidance(frozenset(groups), tuple(unsure))
+
+
+def is_meat(name: str) -> bool:
+    return _names(name, *_group("meat"))
+
+
+def avoided_ids(avoided: Avoidance) -> frozenset[str]:
+    """The pantry's ingredients that are avoided, by their names."""
+    return frozenset(key for key, each in pantry().items() if not avoided.allows(f"{each.names.en}, {each.names.ko}"))
+
+
+def said(phrase: str, language: Language) -> str:
+    return rules().phrases[phrase].said(language)
+
+
+def _group(key: str) -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(rules().avoided[key].words), frozenset(rules().avoided[key].fine)
+
+
+def _of_food(food: str) -> list[tuple[frozenset[str], frozenset[str]]]:
+    """The groups that go by this name, what the pantry knows by it, and the word itself."""
+    name = normal(food.replace("-", " "))
+    last = name.split()[-1] if name else ""
+    groups = [_group(key) for key, each in rules().avoided.items() if {name, last} & set(map(normal, each.names))]
+    known = pantry().get(ids_by_name().get(name, ids_by_name().get(last, "")))
+    words = {*known.names, *(also for also in known.also if last in normal(also))} if known else set[str]()
+    return [*groups, (frozenset({name, *words} - {""}), frozenset())]
+
+
+def _names(text: str, words: frozenset[str], fine: frozenset[str]) -> bool:
+    return bool(_pattern(words).search(_pattern(fine).sub(" ", text) if fine else text))
+
+
+@lru_cache(maxsize=1024)
+def _pattern(words: frozenset[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(_word, sorted(words, key=len, reverse=True))) or r"(?!)", re.IGNORECASE)
+
+
+def _word(word: str) -> str:
+    """English words match whole and in the plural; Korean ones inside a word, but not those of one syllable."""
+    if re.fullmatch(r"[가-힣]", word):
+        return rf"(?<![가-힣]){word}(?=(?:은|는|이|가|을|를|과|와|도|만|으로|로|랑|이랑)?(?![가-힣]))"
+    if re.search(r"[가-힣]", word):
+        return re.escape(word).replace(r"\ ", r"\s?")
+    stem, ending = (word[:-1], "(?:y|ies)") if re.search(r"[^aeiou]y$", word) else (word, "(?:s|es)?")
+    if word.endswith("f") or word.endswith("leaf"):
+        ending = "(?:s|es)?"
+    return rf"(?<![^\W_]){re.escape(stem)}{ending}(?![^\W_])".replace(r"\ ", "[ -]")
