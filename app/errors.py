@@ -1,7 +1,4 @@
-"""Errors as JSON: the one place where an HTTP status becomes an answer.
-
-A page for people instead of JSON belongs into `http_error`.
-"""
+"""Errors as JSON, and a page for people who try an address: the one place where an HTTP status becomes an answer."""
 
 from dataclasses import asdict
 from http import HTTPStatus
@@ -14,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 
 from app.disconnect import gone
+from app.pages import missing_page, wants_page
 from app.refusals import BadInput, bad_input, failed_call
 from chains.errors import SizzleError
 
@@ -42,6 +40,8 @@ async def http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         return _wrong_method(request)
     is_unexplained = error.detail == HTTPStatus.NOT_FOUND.phrase
+    if is_unexplained and wants_page(request):
+        return missing_page(request)
     return JSONResponse({"detail": NO_ROUTE if is_unexplained else error.detail}, error.status_code, error.headers)
 
 

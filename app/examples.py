@@ -14,8 +14,8 @@ from app.broadcasts import Broadcast, Broadcasts, End, Piece, TooManyBroadcasts,
 from app.disconnect import unless_gone
 from app.event_source import EventSource
 from app.origins import is_foreign, refuse_foreign_pages, require_json
+from app.pages import WEB
 from app.refusals import BadInput
-from app.routes import WEB
 from app.traffic import Spent, Transport
 from chains.errors import PromptTooLong
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import FileResponse, Response
 from langchain_core.runnables import Runnable, RunnableLambda
 from langserve import APIHandler  # pyright: ignore[reportMissingTypeStubs]
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,12 +23,12 @@ from app.disconnect import unless_gone
 from app.errors import add_error_handlers
 from app.middleware import PAGE_POLICY
 from app.origins import refuse_foreign_pages, require_json
+from app.pages import WEB
 from chains.errors import SizzleError
 from chains.markdown import markdown_chain
 from chains.recipe import ChatModel, standalone
 from chains.schema import STEPS, Step
 
-NAMES = ("recipe", *STEPS)
 MAX_BATCH = 20  # inputs of one call
 NO_NESTED_RUNS = {"include_names": list[str]()}  # whose inputs and outputs are prompts and the provider's own words
 INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
@@ -37,9 +37,8 @@ router = APIRouter()
 
 
 @router.get("/chains", include_in_schema=False)
-async def index() -> HTMLResponse:
-    links = "".join(f'<li><a href="/chains/{name}/playground/">{name}</a></li>' for name in NAMES)
-    return HTMLResponse(_INDEX.format(links=links))
+async def index() -> FileResponse:
+    return FileResponse(WEB / "chains.html")
 
 
 def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel]) -> FastAPI:
@@ -149,15 +148,3 @@ class Quiet:
         except RuntimeError as error:  # which Starlette makes of one that comes when the answer has begun
             if not isinstance(error.__cause__, SizzleError):
                 raise
-
-
-_INDEX = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sizzle: chains</title>
-<link rel="icon" href="/static/favicon.svg">
-<h1>Sizzle’s chains</h1>
-<p>Each in LangServe’s playground: the whole recipe, and the steps that it is made of.</p>
-<ul>{links}</ul>
-<p><a href="/">The page</a> · <a href="/docs">All routes</a>
-· <a href="/chains/openapi.json">These routes, as OpenAPI</a></p>
-</html>
-"""

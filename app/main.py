@@ -27,7 +27,7 @@ from app.head import HeadAsGet
 from app.langserve_routes import Quiet, chains_app
 from app.middleware import BodyLimit, SecurityHeaders
 from app.openai_routes import AS_SET, openai_app
-from app.routes import WEB
+from app.pages import WEB
 from app.runs import RunRefusal, Runs
 from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.event_source import EventSource
 from app.origins import refuse_foreign_changes, require_json
+from app.pages import WEB
 from app.refusals import BadInput
-from app.routes import WEB
 from app.settings import STANDIN
 from chains.providers import ProviderChat
 from chains.race import MAX_TOKENS, CallStart, Progress, RaceEnd, RaceStart, Result, RoundEnd, entrants, race

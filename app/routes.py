@@ -1,13 +1,10 @@
 """The routes of the page."""
 
-from importlib.resources import files
-from pathlib import Path
-
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-WEB = Path(str(files("app") / "web"))
+from app.pages import WEB
 
 router = APIRouter()
 

@@ -15,7 +15,7 @@ from starlette.routing import Route as Path
 from starlette.staticfiles import StaticFiles
 
 from app.middleware import PAGE_HEADERS
-from app.routes import WEB
+from app.pages import WEB
 from tests.servers import RECIPES, Gate
 
 PARTS = ("alternates", "ingredients", "intro", "nutrition", "sides", "steps")

@@ -1,0 +1,47 @@
+"""The pages' files, and the page for people where there is nothing at an address."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import get_args
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from chains.schema import Language
+
+WEB = Path(str(files("app") / "web"))
+WORDS: dict[Language, dict[str, str]] = {
+    "en": {
+        "title": "There is nothing here",
+        "text": "The address may have been mistyped, or what it led to is gone.",
+        "link": "Cook something instead",
+    },
+    "ko": {
+        "title": "여기에는 아무것도 없어요",
+        "text": "주소를 잘못 적었거나, 있던 것이 사라졌을 수 있어요.",
+        "link": "레시피 만들러 가기",
+    },
+}
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks for an address that somebody typed or followed a link to."""
+    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+
+
+def missing_page(request: Request) -> HTMLResponse:
+    """404 in the browser's language."""
+    language = _language(request)
+    template = (WEB / "missing.html").read_text("utf-8")
+    content = template.format(language=language, **WORDS[language])
+    return HTMLResponse(content, 404, {"Vary": "Accept, Accept-Language"})
+
+
+def _language(request: Request) -> Language:
+    """The first of our languages that the browser names; browsers put the one they like best first."""
+    for tag in request.headers.get("accept-language", "").split(","):
+        primary = tag.partition(";")[0].strip().partition("-")[0].lower()
+        for language in get_args(Language):
+            if primary == language:
+                return language
+    return "en"
