@@ -157,8 +157,7 @@ class ProviderChat(ChatOpenAI):
         answer, failure, sent_at = self._reader(kwargs.get("max_tokens")), None, monotonic()
         try:
             async with self._asked(payload) as patience:
-                while not answer.is_over and (block := await patience.body.readany()):
-                    patience.is_reading = False
+                while not answer.is_over and (block := await patience.read()):
                     pieces, broken = answer.feed(block)
                     for piece in pieces:
                         yield piece

@@ -5,16 +5,20 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
+from aiohttp.base_protocol import BaseProtocol
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from chains.deadline import LARGEST_BLOCK, Patience
 from tests.client import Event, follow, read, start, told, written
 from tests.conftest import Serve, ServeScripts
 from tests.servers import RECIPES, Finish, Gate, Script, chunk, default_script, serving
+from tests.servers import run as run_async
 
 CANARY = "sk-canary-7f3a9"
 QUESTION = {"query": "What goes with beef?"}
@@ -236,3 +240,31 @@ def test_a_part_beyond_its_limit_is_cut_off_there(serve_scripts: ServeScripts) -
     state = httpx.get(run).json()["parts"]["intro"]
     assert [state["state"], state["finish_reason"]] == ["cut_off", "length"]
     assert 10_000 < len(texts["intro"]) < 50_000
+
+
+@pytest.mark.parametrize("event", [b"data: {}\n\n", b": x\n\n", b'data: {"choices": []}\n\n'])
+def test_others_have_their_turn_while_a_flood_is_read(event: bytes) -> None:
+    """However much one read brings, it is decoded block by block."""
+
+    async def longest_wait() -> tuple[int, int]:
+        body = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**20, loop=asyncio.get_running_loop())
+        body.feed_data(event * (2**20 // len(event)))
+        body.feed_eof()
+        turns, largest = 0, 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        with Patience(body, asyncio.get_running_loop().time() + 60) as patience:
+            while block := await patience.read():
+                largest = max(largest, len(block))
+        counting.cancel()
+        return turns, largest
+
+    turns, largest = run_async(longest_wait())
+    assert largest == LARGEST_BLOCK
+    assert turns >= 2**20 // LARGEST_BLOCK - 2
