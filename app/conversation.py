@@ -158,7 +158,11 @@ def _names_food(text: str) -> bool:
     try:
         return bool(rest) and bool(request_in(rest).ingredients_on_hand)
     except ValidationError as error:
-        return all(problem["loc"][0] != "ingredientsOnHand" for problem in error.errors())
+        return not any(_is_empty(problem["input"]) for problem in error.errors())  # what is no food is refused later
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, str) and not any(character.isalpha() for character in value)
 
 
 def _changed(request: RecipeRequest, change: _Change) -> RecipeRequest:

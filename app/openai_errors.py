@@ -54,7 +54,9 @@ def _api_error(request: Request, error: Exception) -> ApiError:
             is_unknown = status in (404, 405)
             hint = f" {HINT}" if is_unknown else ""
             code = "unknown_url" if is_unknown else None
-            return ApiError(status, f"{detail} ({request.method} {request.url.path}).{hint}", code=code)
+            return ApiError(
+                status, f"{detail.removesuffix('.')} ({request.method} {request.url.path}).{hint}", code=code
+            )
         case _:
             raise error
 

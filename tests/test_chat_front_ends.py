@@ -217,6 +217,15 @@ def test_what_no_recipe_can_answer_is_said_plainly(serve_scripts: ServeScripts, 
     assert ["one recipe for each message" in answer, provider.calls] == [True, []]
 
 
+@pytest.mark.parametrize("texts", [["bleach, ammonia"], ["락스"], [FIRST, "my cat; 20 minutes"], [FIRST, "add bleach"]])
+def test_what_is_not_food_is_refused_with_the_reason(serve_scripts: ServeScripts, texts: list[str]) -> None:
+    """Also as a change of an earlier request; nothing is sent to a provider."""
+    url, provider = serve_scripts()
+    answer = chat(url, *map(user, texts))
+    assert [answer.status_code, answer.json()["error"]["param"], provider.calls] == [400, "messages", []]
+    assert "ingredients: '" in answer.json()["error"]["message"]
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"n": 2}, "n"),
     ({"tools": [{"type": "function"}]}, "tools"),
