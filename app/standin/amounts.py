@@ -12,7 +12,7 @@ from app.standin.pantry import Language, vocabulary
 
 HANGUL = re.compile(r"[가-힣]")
 MEASURES = frozenset({"g", "kg", "ml", "l", "tbsp", "tsp", "oz", "lb"})
-_GRAMS = {"g": 1.0, "kg": 1000.0, "ml": 1.0, "l": 1000.0, "oz": 28.0, "lb": 454.0}
+_GRAMS = {"g": 1.0, "kg": 1000.0, "ml": 1.0, "l": 1000.0, "oz": 28.0, "lb": 454.0, "geun": 600.0}
 _LEADING = re.compile(r"(\d+(?: \d+/\d+|/\d+|\.\d+)?)( ?)(.*)")
 _FRACTIONS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"}
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 from itertools import islice
 from random import Random
 
-from app.standin import avoidance, menu
+from app.standin import avoidance, choice, menu
+from app.standin.amounts import HANGUL
 from app.standin.asking import Wanted
 from app.standin.foods import Food
 from app.standin.korean import Noun
@@ -65,7 +66,7 @@ def _said(phrase: str, language: Language) -> str:
 
 
 def _plan(order: Order) -> Plan | None:
-    return menu.find(order.recipe_name, order.larder, order.language, _terms(order))
+    return choice.find(order.recipe_name, order.larder, order.language, _terms(order))
 
 
 def _about_plan(write: Callable[[Plan, Order, Random], str]) -> Callable[[Order, Random], str]:
@@ -85,11 +86,18 @@ def _terms(order: Order) -> Terms:
 def _wishes(order: Order) -> frozenset[str]:
     """The dishes that the words of the cook wish for: soup, 볶음밥."""
     words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", order.typed.lower())
-    return frozenset(key for word in words for key in vocabulary().wishes.get(word, ()))
+    wishes = vocabulary().wishes.items()
+    return frozenset(
+        key
+        for word in words
+        for wish, keys in wishes
+        if word == wish or (HANGUL.search(wish) and word.endswith(wish))
+        for key in keys
+    )
 
 
 def _proposal(order: Order, rng: Random) -> str:
-    picked = menu.propose(order.larder, order.language, _terms(order), _wishes(order), rng)
+    picked = choice.propose(order.larder, order.language, _terms(order), _wishes(order), rng)
     recipes = [{"name": name, "intro": _hook(plan, order, rng)} for plan, name in picked]
     return json.dumps(recipes, ensure_ascii=False, indent=1)
 
@@ -308,7 +316,7 @@ def _substitutes(wanted: Wanted, language: Language) -> str:
 
 def _whole(order: Order, rng: Random) -> str:
     """A recipe in one text: of three dishes the first that is told in few words, else the shortest."""
-    picked = menu.propose(order.larder, order.language, _terms(order), _wishes(order), rng)
+    picked = choice.propose(order.larder, order.language, _terms(order), _wishes(order), rng)
     ideas = [(plan, f"{name}: {_hook(plan, order, rng)}", name) for plan, name in picked]
     ideas += [(plan, f"{name}.", name) for plan, name in picked]
     texts = (f"{idea}\n\n{_told(plan, name, order, rng)}" for plan, idea, name in ideas)

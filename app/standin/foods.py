@@ -73,6 +73,11 @@ class Food:
         return f"{self.amount} {of}{self.name}".strip()
 
     @property
+    def later(self) -> str:
+        """What it is called once it is ready: the uncooked rice is rice."""
+        return self.known.done.said(self.language) if self.known and self.known.done else self.name
+
+    @property
     def one(self) -> str:
         """The name as it stands before another noun: onion soup."""
         return singular(self.name) if self.language == "en" else self.name
@@ -279,9 +284,23 @@ def _id_of(span: str, ids: Mapping[str, str]) -> str | None:
         return ids.get(name)
     if bare(name) in ids:
         return ids[bare(name)]
+    name = _in_a_dish(name)
+    if name in ids:
+        return ids[name]
     # Korean joins its nouns: 국산두부 is 두부. One syllable is too little to go by.
     ends = (name[at:] for at in range(1, len(name) - 1) if " " not in name)
     return next((ids[end] for end in ends if end in ids), None)
+
+
+def _in_a_dish(word: str) -> str:
+    """The food in a dish's name: 애호박전 is made of 애호박."""
+    dish = next((dish for dish in _dish_words() if word.endswith(dish) and len(word) > len(dish) + 1), "")
+    return word.removesuffix(dish)
+
+
+@cache
+def _dish_words() -> list[str]:
+    return sorted((word for word in vocabulary().wishes if HANGUL.search(word)), key=len, reverse=True)
 
 
 def _unknown(words: list[str], quantity: Quantity, language: Language) -> Iterator[Food]:
@@ -335,7 +354,7 @@ def _named(surface: str, known: Ingredient, amount: str, language: Language) -> 
     if in_korean != (language == "ko") or re.search(_TINNED, surface) or normal(surface) in known.foreign:
         surface = known.names.said(language)
     if language == "ko":
-        return _without_particle(surface)
+        return _without_particle(surface, known)
     return agreed(surface.lower(), amount, known)
 
 
@@ -351,10 +370,12 @@ def agreed(name: str, amount: str, known: Ingredient | None) -> str:
     return plural(name) if known.is_counted or in_plural else name
 
 
-def _without_particle(surface: str) -> str:
-    if normal(surface) in ids_by_name():
-        return surface
-    return bare(surface) if normal(bare(surface)) in ids_by_name() else surface
+def _without_particle(surface: str, known: Ingredient) -> str:
+    """The food itself, not the particle after it nor the dish that is made of it."""
+    plain = next((word for word in (surface, bare(surface), _in_a_dish(bare(surface))) if word in ids_by_name()), None)
+    if plain is not None:
+        return plain
+    return known.names.ko if _in_a_dish(bare(surface)) != bare(surface) else surface
 
 
 def bare(word: str) -> str:

@@ -27,7 +27,7 @@ class Words(NamedTuple):
 
 class Ingredient(BaseModel):
     """An ingredient; `amount` is for two servings, `cut` names an entry of `words.toml`, `foreign` are its
-    names in other languages."""
+    names in other languages, `done` its name once it is ready, `minutes` the least time that it takes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,6 +40,8 @@ class Ingredient(BaseModel):
     allergens: tuple[str, ...] = ()
     diet: Diet = "vegan"
     cut: str | None = None
+    done: Words | None = None
+    minutes: int = 0
 
     @property
     def is_counted(self) -> bool:

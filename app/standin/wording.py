@@ -95,7 +95,7 @@ class Mentions:
 
     def prepare(self, foods: Sequence[Food]) -> str:
         """Names foods that are only got ready."""
-        old = [food.name for food in foods if food.id in self._mentioned]
+        old = [food.later for food in foods if food.id in self._mentioned]
         new = [food.phrase for food in foods if food.id not in self._mentioned]
         self._mentioned |= {food.id for food in foods}
         if old and self._language == "en":

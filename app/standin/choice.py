@@ -1,0 +1,128 @@
+"""The choice: how well each dish suits a larder, which three are proposed, and which one a name means."""
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from functools import lru_cache
+from random import Random
+from typing import NamedTuple
+
+from app.standin.avoidance import Avoidance
+from app.standin.foods import Food, Larder
+from app.standin.menu import STAPLES, Plan, Terms, dishes, plan, rank, with_basket
+from app.standin.pantry import Language
+
+_SLOT = re.compile(r"\{[^{}]*\}")
+
+
+class Scored(NamedTuple):
+    score: float
+    plan: Plan
+
+
+def plans(larder: Larder, language: Language, terms: Terms) -> list[Scored]:
+    """Every dish that can be made, the most fitting first."""
+    scored = [Scored(_score(made, larder.foods, terms.minutes), made) for made in _made(larder, language, terms)]
+    return sorted(scored, key=lambda entry: (-entry.score, entry.plan.key))
+
+
+@lru_cache(maxsize=64)  # the steps of one recipe all ask for the same
+def _made(larder: Larder, language: Language, terms: Terms) -> tuple[Plan, ...]:
+    made = (plan(key, larder, language, terms) for key in dishes())
+    return tuple(each for each in made if each is not None and _is_allowed(each, larder.avoidance))
+
+
+def _is_allowed(made: Plan, avoidance: Avoidance) -> bool:
+    """Whether neither its foods nor its steps name what is avoided, and it has a name that does not, either."""
+    if not avoidance.groups:
+        return True
+    steps = (_SLOT.sub(" ", step) for step in made.dish.told(made.language).steps)
+    names = (food.name for food in made.foods)
+    return all(map(avoidance.allows, (*names, *steps))) and bool(avoidance.kept(made.names()))
+
+
+def _score(made: Plan, foods: Sequence[Food], minutes: int) -> float:
+    on_hand = {food.id for food in foods}
+    used = {food.id for food in (made.lead, *made.beside, *made.cupboard)} & on_hand
+    served = {food.id for food in made.extras}
+    score = 2.0 * len(used) + 1.5 * len(served) + 1.5 * (len(made.dish.needs) - 1) + made.dish.likes
+    score -= 2.5 * _ignores_a_staple(made, foods) + _idle(made, minutes)
+    important = min(foods, key=rank)
+    if important.id not in used:
+        score -= 4.0
+    elif important.id == made.lead.id:
+        score += 1.0
+    if made.dish.minutes > minutes:
+        score -= 100.0 + made.dish.minutes
+    return score
+
+
+def _idle(made: Plan, minutes: int) -> float:
+    """A quarter of an hour's dish is not what somebody with an afternoon asks for."""
+    return min(3.0, max(0, min(minutes, 120) - 1.6 * made.total(minutes)) / 25)
+
+
+def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> bool:
+    """Whether it wants rice from the cupboard, say, while there are noodles on hand."""
+    used = {food.id for food in made.foods}
+    unused = any(food.kind in STAPLES and food.id not in used for food in foods)
+    return unused and any(food.kind in STAPLES for food in made.cupboard)
+
+
+def propose(
+    larder: Larder, language: Language, terms: Terms, wishes: frozenset[str], rng: Random
+) -> list[tuple[Plan, str]]:
+    """Three plans, of different forms where that does not leave out too much, with a name for each."""
+    picked: list[tuple[Plan, str]] = []
+    wide = with_basket(larder, language)
+    for stock, in_time, same_lead in (
+        (larder, True, False),
+        (wide, True, False),
+        (wide, True, True),
+        (wide, False, True),
+    ):
+        options = [
+            entry._replace(score=entry.score + 1.8 * rng.random() + 5.0 * (entry.plan.key in wishes))
+            for entry in plans(stock, language, terms)
+            if entry.score > -50 or not in_time
+        ]
+        while len(picked) < 3 and (
+            fresh := _fresh(options, [made for made, _ in picked], frozenset() if same_lead else wide.spare)
+        ):
+            best = max(fresh, key=lambda entry: entry.score - 4.0 * _forms(entry.plan, picked))
+            picked.append((best.plan, rng.choice(larder.avoidance.kept(best.plan.names()))))
+    return picked
+
+
+def _forms(made: Plan, picked: Sequence[tuple[Plan, str]]) -> int:
+    return sum(made.dish.form == other.dish.form for other, _ in picked)
+
+
+def _fresh(options: Iterable[Scored], picked: Sequence[Plan], spare: frozenset[str]) -> list[Scored]:
+    """Those of another dish, which are not around the same thing again if that is one of the spare ones."""
+    keys = {made.key for made in picked}
+    leads = {made.lead.id for made in picked} & spare
+    fresh = (entry for entry in options if entry.plan.key not in keys and entry.plan.lead.id not in leads)
+    return [entry for entry in fresh if entry.plan.names()]
+
+
+def find(name: str, larder: Larder, language: Language, terms: Terms) -> Plan | None:
+    """The plan that goes by this name; for a name that isn't ours, the one whose name comes nearest.
+
+    There is none where no dish keeps to what is avoided."""
+    wide = with_basket(larder, language)
+    wanted = _plain(name)
+    for stock in (larder, wide):
+        for _, made in plans(stock, language, terms) if stock.foods else ():
+            if wanted in map(_plain, made.names()):
+                return made
+    everything = (*_made(larder, language, terms), *_made(wide, language, terms))
+    return max(everything, key=lambda made: _likeness(wanted, made), default=None)
+
+
+def _likeness(wanted: str, made: Plan) -> float:
+    return max((SequenceMatcher(None, wanted, _plain(title)).ratio() for title in made.names()), default=0.0)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", " ", name.casefold()).strip()
