@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.eventlog import EVENT_NAMES, RunEnd, RunEvent, RunStart, to_json
-from chains.markdown import HEADINGS, MarkdownWriter
+from chains.markdown import HEADINGS, NOTICE, MarkdownWriter
 from chains.registry import Registry
 from chains.schema import Fragment, Language, Part, PartEnd, PartStart, Proposal, Step, Update
 
@@ -71,7 +71,7 @@ class LivePanels:
     """The six panels on a terminal, filling at the same time."""
 
     def __init__(self, language: Language) -> None:
-        self._headings = HEADINGS[language]
+        self._headings, self._notice = HEADINGS[language], NOTICE[language]
         self._title = Text("Proposing three recipes …", style="dim")
         self._texts = {part: Text() for part in self._headings}
         self._states: dict[Part, tuple[str, str]] = dict.fromkeys(self._headings, ("waiting", "dim"))
@@ -83,6 +83,7 @@ class LivePanels:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        self._live.console.print(Text(self._notice, style="dim"))
 
     def show(self, event: RunEvent) -> None:
         match event:

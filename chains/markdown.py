@@ -35,6 +35,14 @@ ONCE_MORE: dict[Language, str] = {
 }
 
 
+NOTICE: dict[Language, str] = {
+    "en": "Written by a machine, which can be wrong: check every ingredient for allergens, and that meat, fish and "
+    "eggs are cooked through.",
+    "ko": "기계가 쓴 레시피라 틀릴 수 있어요. 재료마다 알레르기 성분을 확인하고, "
+    "고기와 생선, 달걀은 속까지 익혀 드세요.",
+}
+
+
 def markdown_chain(chain: RunnableLambda[Any, Any]) -> Runnable[RecipeRequest, str]:
     """The recipe chain with its result as one Markdown text, streamed in reading order."""
 
@@ -60,6 +68,7 @@ class MarkdownWriter:
 
     def __init__(self, language: Language = "en") -> None:
         self._headings, self._once_more = HEADINGS[language], ONCE_MORE[language]
+        self._notice = NOTICE[language]
         self._held: dict[Part, str] = dict.fromkeys(self._headings, "")
         self._waiting = list(self._headings)
         self._ended: set[Part] = set()
@@ -108,4 +117,7 @@ class MarkdownWriter:
         return text
 
     def _heading(self) -> str:
-        return f"\n## {self._headings[self._waiting[0]]}\n\n" if self._waiting else ""
+        """The next part's heading, or the notice after the last part of a recipe."""
+        if self._waiting:
+            return f"\n## {self._headings[self._waiting[0]]}\n\n"
+        return f"\n> {self._notice}\n" if self._title else ""

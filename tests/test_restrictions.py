@@ -145,3 +145,13 @@ for piece in sys.argv[1:]:
 def test_the_time_to_read_a_text_grows_with_its_length(pieces: list[str]) -> None:
     """A pattern of quadratic time would need an hour for texts of this length, which is 30 times what is accepted."""
     subprocess.run([sys.executable, "-c", LOOPS, *pieces], check=True, timeout=300)  # noqa: S603  our own words
+
+
+@pytest.mark.parametrize(
+    ("language", "notice"), [("en", "check every ingredient for allergens"), ("ko", "알레르기 성분을 확인")]
+)
+def test_a_recipe_ends_with_what_to_check(serve_scripts: ServeScripts, language: str, notice: str) -> None:
+    url, _ = serve_scripts({})
+    asked = {"input": {"ingredientsOnHand": "beef", "language": language}}
+    markdown = httpx.post(f"{url}/chains/recipe/invoke", json=asked).json()["output"]
+    assert notice in markdown.splitlines()[-1]

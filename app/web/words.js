@@ -43,6 +43,8 @@ const en = {
   reason_long: ({ n }) => `Keep it within 2,000 characters; this is ${whole(n)}.`,
   reason_letters: "Name the ingredients in words.",
   reason_running: "A recipe is being written. Stop ends it.",
+  notice:
+    "Written by a machine, which can be wrong: check every ingredient for allergens, and that meat, fish and eggs are cooked through.",
   standin:
     "A rule-based stand-in is answering, not a language model. For real models, set FIREWORKS_API_KEY or GROQ_API_KEY and start Sizzle again.",
   for_developers: "For developers",
@@ -155,6 +157,7 @@ const ko = {
   reason_long: ({ n }) => `2,000자까지 쓸 수 있어요. 지금은 ${whole(n)}자입니다.`,
   reason_letters: "재료 이름을 글자로 적어 주세요.",
   reason_running: "레시피를 쓰는 중이에요. ‘멈추기’로 끝낼 수 있어요.",
+  notice: "기계가 쓴 레시피라 틀릴 수 있어요. 재료마다 알레르기 성분을 확인하고, 고기와 생선, 달걀은 속까지 익혀 드세요.",
   standin:
     "지금은 언어 모델이 아니라 규칙 기반 대역이 답하고 있어요. 실제 모델을 쓰려면 FIREWORKS_API_KEY 또는 GROQ_API_KEY를 설정하고 Sizzle을 다시 시작하세요.",
   for_developers: "개발자용",
