@@ -7,12 +7,13 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Send
 from typing_extensions import override
 
 from app.disconnect import unless_gone
 from app.event_source import EventSource
+from app.openapi import errors
 from app.origins import refuse_foreign_pages
 from app.refusals import BadInput
 from chains.completion import astream_completion, check_window
@@ -27,7 +28,12 @@ DONE = b"data: [DONE]\n\n"
 router = APIRouter()
 
 
-@router.get("/completion", response_class=StreamingResponse, dependencies=[Depends(refuse_foreign_pages)])
+@router.get(
+    "/completion",
+    response_class=PlainTextResponse,
+    dependencies=[Depends(refuse_foreign_pages)],
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}} | errors(403, 502),
+)
 async def completion(asked: Annotated[CompletionRequest, Query()], request: Request) -> Response:
     """Streams the answer as plain text, or, where `text/event-stream` is accepted, as `data: {"response": "…"}`."""
     pieces = astream_completion(_model(request.app.state.models.completing, asked), asked)

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.disconnect import unless_gone
 from app.errors import add_error_handlers
 from app.middleware import PAGE_POLICY
+from app.openapi import DocumentedApp, errors
 from app.origins import refuse_foreign_pages, require_json
 from app.pages import WEB
 from chains.errors import SizzleError
@@ -45,7 +46,7 @@ def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel
     """The application under `/chains`: `recipe` and each step, each with its playground."""
     # LangServe gives its schema of a configurable field, an enum, the field's default as a string
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
-    app = FastAPI(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None)
+    app = DocumentedApp(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None)
     add_error_handlers(app)
     chains: dict[str, Runnable[Any, str]] = {"recipe": markdown_chain(recipe)}
     chains |= {step: standalone(step, models[step]) for step in STEPS}
@@ -59,7 +60,8 @@ def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel
 
 def _calls(handler: Any) -> APIRouter:
     """The routes that run the chain. Invoke and batch end their work when the client goes away."""
-    routes = APIRouter(dependencies=[Depends(refuse_foreign_pages), Depends(require_json)])
+    guards = [Depends(refuse_foreign_pages), Depends(require_json)]
+    routes = APIRouter(dependencies=guards, responses=errors(400, 403, 413, 415, 502))
     stream_events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
     @routes.post("/invoke", response_model=handler.InvokeResponse)

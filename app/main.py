@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Collection, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
@@ -27,6 +28,7 @@ from app.head import HeadAsGet
 from app.langserve_routes import Quiet, chains_app
 from app.middleware import BodyLimit, SecurityHeaders
 from app.openai_routes import AS_SET, openai_app
+from app.openapi import DocumentedApp
 from app.pages import WEB
 from app.runs import RunRefusal, Runs
 from app.settings import STANDIN, Settings, read_settings
@@ -49,7 +51,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The server. Raises `ConfigError` if the settings, by default those of the environment, do not fit together."""
     settings = settings or read_settings()
     settings.check()
-    app = SizzleApp(title="Sizzle", lifespan=_lifespan(settings), docs_url=None, redoc_url=None)
+    app = SizzleApp(
+        title="Sizzle", version=version("sizzle"), lifespan=_lifespan(settings), docs_url=None, redoc_url=None
+    )
     app.state.about = about(settings)
     app.state.keep_alive_s, app.state.send_timeout_s = settings.keep_alive_s, settings.send_timeout_s
     app.state.closing = Closing()
@@ -72,7 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-class SizzleApp(FastAPI):
+class SizzleApp(DocumentedApp):
     """A FastAPI application whose outermost layers are ours, whatever middleware its user adds."""
 
     @override

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.event_source import EventSource
+from app.openapi import content, errors
 from app.origins import refuse_foreign_changes, require_json
 from app.pages import WEB
 from app.refusals import BadInput
@@ -53,6 +54,12 @@ class Track:
     def __init__(self, is_open: bool) -> None:
         self.is_open = is_open
         self.lock = asyncio.Lock()
+
+
+EVENTS = {
+    "description": f"Server-sent events, the data of each one line of JSON: {', '.join(EVENT_NAMES.values())}.",
+    "content": content("RaceEvent", "text/event-stream"),
+}
 
 
 def _track(request: Request) -> Track:
@@ -105,7 +112,13 @@ async def who(
     return {"entrants": racing, "max_tokens": MAX_TOKENS, "standin": has_standin, "off": off}
 
 
-@router.post("/race", response_class=EventSource, dependencies=[Depends(_permitted), Depends(require_json)])
+@router.post(
+    "/race",
+    response_class=EventSource,
+    dependencies=[Depends(_permitted), Depends(require_json)],
+    responses={200: EVENTS} | errors(400, 403, 409, 413, 415, 422),
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": RaceRequest.model_json_schema()}}}},
+)
 async def start(
     asked: Annotated[RaceRequest, Depends(_asked)],
     models: Annotated[Mapping[str, ProviderChat], Depends(_models)],

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
+from app.openapi import events_schema
 from app.pages import WEB
 
 router = APIRouter()
@@ -14,6 +15,17 @@ router = APIRouter()
 async def page(request: Request) -> FileResponse:
     warmed = BackgroundTask(request.app.state.models.warmth.keep)  # while the cook is still typing
     return FileResponse(WEB / "index.html", background=warmed)
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs() -> FileResponse:
+    return FileResponse(WEB / "docs" / "docs.html")
+
+
+@router.get("/schema/events.json")
+async def events() -> dict[str, object]:
+    """The JSON Schema of the events of a run."""
+    return events_schema()
 
 
 @router.get("/healthz")

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from app.event_source import EventSource
 from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun, plain
+from app.openapi import LOCATION, Responses, content, errors, object_of
 from app.origins import refuse_foreign_changes, require_json
 from app.refusals import BadInput
 from app.runs import KeyReused, Runs, Unavailable, WrongKey
@@ -23,6 +24,25 @@ KEY = "Idempotency-Key"
 KEY_RULE = "1 to 200 visible ASCII characters, and the same key for the same request only."
 LAST_ID = "Last-Event-ID"
 RUN_KEY = "Sizzle-Run-Key"
+WIRE_1 = {
+    "description": "Server-sent events: `data: <code>|<text>`, and named events with JSON after the code.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+WIRE_2: Responses = {
+    200: {
+        "description": "Server-sent events; the data of each is one line of JSON, by the event's name.",
+        "content": content("Event", "text/event-stream"),
+    },
+    204: {"description": "`Last-Event-ID` is the run's last event: nothing will come."},
+}
+STARTED = {
+    "headers": LOCATION | {RUN_KEY: {"description": "The right to change the run.", "schema": {"type": "string"}}},
+    "content": {"application/json": {"schema": object_of(run_id="string", key="string")}},
+}
+REWRITTEN = {
+    "headers": LOCATION,
+    "content": {"application/json": {"schema": object_of(run_id="string", part="string", attempt="integer")}},
+}
 
 router = APIRouter(dependencies=[Depends(refuse_foreign_changes)])
 
@@ -76,13 +96,23 @@ async def _own_run(asked: RecipeRequest, runs: AllRuns) -> AsyncGenerator[UUID]:
         await runs.forget(run_id)
 
 
-@router.post("/generate", response_class=EventSource, dependencies=[Depends(require_json)])
+@router.post(
+    "/generate",
+    response_class=EventSource,
+    dependencies=[Depends(require_json)],
+    responses={200: WIRE_1} | errors(400, 403, 413, 415, 503),
+)
 async def generate(run_id: Annotated[UUID, Depends(_own_run)], runs: AllRuns, request: Request) -> EventSource:
     """Streams a recipe as `data: <code>|<text>` events; named events tell how the run goes on."""
     return EventSource(_wire1(runs, run_id), keep_alive_s=request.app.state.keep_alive_s)
 
 
-@router.post("/runs", status_code=201, dependencies=[Depends(require_json)])
+@router.post(
+    "/runs",
+    status_code=201,
+    dependencies=[Depends(require_json)],
+    responses={201: STARTED} | errors(400, 403, 413, 415, 503),
+)
 async def start(asked: RunRequest, runs: AllRuns, key: Annotated[str | None, Depends(_key)]) -> JSONResponse:
     """Starts writing a recipe, whether or not anybody reads. The same `Idempotency-Key` starts no second one.
 
@@ -96,20 +126,20 @@ async def start(asked: RunRequest, runs: AllRuns, key: Annotated[str | None, Dep
     return JSONResponse({"run_id": str(run_id), "key": own}, 201, {"Location": f"/runs/{run_id}", RUN_KEY: own})
 
 
-@router.get("/runs/{run_id}")
+@router.get("/runs/{run_id}", responses={200: {"content": content("RunState")}} | errors(404, 410))
 async def state(run_id: RunId, runs: AllRuns) -> Response:
     """What the run has come to so far."""
     return Response(orjson.dumps(await runs.state(run_id), default=plain), media_type="application/json")
 
 
-@router.delete("/runs/{run_id}", status_code=204)
+@router.delete("/runs/{run_id}", status_code=204, responses=errors(403, 404, 410))
 async def cancel(run_id: OwnRunId, runs: AllRuns) -> None:
     """Ends the run and closes its calls to the providers. What was written stays. Needs the run's key."""
     await runs.cancel(run_id)
 
 
 @router.head("/runs/{run_id}/events", include_in_schema=False)
-@router.get("/runs/{run_id}/events", response_class=EventSource)
+@router.get("/runs/{run_id}/events", response_class=EventSource, responses=WIRE_2 | errors(404, 410))
 async def events(
     run_id: RunId, runs: AllRuns, request: Request, last: Annotated[EventId | None, Depends(_last)]
 ) -> Response:
@@ -120,7 +150,9 @@ async def events(
     return EventSource(frames, keep_alive_s=request.app.state.keep_alive_s, farewell=FAREWELL)
 
 
-@router.post("/runs/{run_id}/parts/{part}", status_code=202)
+@router.post(
+    "/runs/{run_id}/parts/{part}", status_code=202, responses={202: REWRITTEN} | errors(403, 404, 409, 410, 503)
+)
 async def rewrite(run_id: OwnRunId, part: Part, runs: AllRuns) -> JSONResponse:
     """Has a part, and what is made from it, written again. Needs the run's key."""
     attempt = await runs.rewrite(run_id, part)

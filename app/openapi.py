@@ -1,0 +1,149 @@
+"""The OpenAPI document: FastAPI's, completed by what it can't derive, which are events, states and errors.
+
+The document has the events of a stream as the schema of its media type, as OpenAI's does: each event's data is one.
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, get_args
+
+from fastapi import FastAPI
+from pydantic import TypeAdapter
+from typing_extensions import override
+
+from app.eventlog import EVENT_NAMES
+from app.run_state import RunState
+from chains.race import Progress
+from chains.schema import RunRequest
+
+COMPONENT = "#/components/schemas/{model}"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+RACE_EVENTS: tuple[type, ...] = get_args(Progress)
+AT_MS = {"type": "integer", "minimum": 0, "description": "Milliseconds since the run began."}
+REFUSAL = {
+    "title": "Refusal",
+    "description": "What went wrong, in words for people.",
+    "type": "object",
+    "properties": {"detail": {"type": "string"}},
+    "required": ["detail"],
+}
+PROBLEM = {
+    "type": "object",
+    "properties": {
+        "field": {"type": "string", "description": "The field or header that is wrong, or body."},
+        "message": {"type": "string", "description": "What is wrong with it."},
+        "expected": {"type": "string", "description": "What is right."},
+    },
+    "required": ["field", "message", "expected"],
+}
+BAD_INPUT = {
+    "title": "BadInput",
+    "description": "Each field that is wrong.",
+    "type": "object",
+    "properties": {"detail": {"type": "array", "items": PROBLEM, "minItems": 1}},
+    "required": ["detail"],
+}
+RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+LOCATION = {"Location": {"description": "The address of what was begun.", "schema": {"type": "string"}}}
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def errors(*statuses: int) -> Responses:
+    """The answers with these statuses, for the `responses` of a route."""
+    return {status: _error(status) for status in statuses}
+
+
+def _error(status: int) -> dict[str, Any]:
+    names_fields = status in (400, 422)
+    described = {
+        "description": HTTPStatus(status).phrase,
+        "content": content("BadInput" if names_fields else "Refusal"),
+    }
+    return described | ({"headers": RETRY_AFTER} if status == 503 else {})
+
+
+def content(model: str, media_type: str = "application/json") -> dict[str, Any]:
+    """The content of a body that a component describes."""
+    return {media_type: {"schema": {"$ref": COMPONENT.format(model=model)}}}
+
+
+def object_of(**types: str) -> dict[str, Any]:
+    """The schema of an object with these fields."""
+    return {
+        "type": "object",
+        "properties": {name: {"type": kind} for name, kind in types.items()},
+        "required": [*types],
+    }
+
+
+def events_schema() -> dict[str, Any]:
+    """The JSON Schema of what stands in the `data` of a run's events, each under its event's name."""
+    definitions = _definitions("#/$defs/{model}")
+    names = {name: {"$ref": f"#/$defs/{kind.__name__}"} for kind, name in EVENT_NAMES.items()}
+    return {
+        "$schema": DIALECT,
+        "title": "Events of a run",
+        "description": "An object with one property: the event's name, and under it the event's data.",
+        "type": "object",
+        "properties": names,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+def _definitions(template: str) -> dict[str, Any]:
+    kinds = [*EVENT_NAMES, *RACE_EVENTS, RunState, RunRequest]
+    inputs = [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in kinds]
+    definitions: dict[str, Any] = TypeAdapter.json_schemas(inputs, ref_template=template)[1]["$defs"]  # pyright: ignore
+    for kind in EVENT_NAMES:
+        definitions[kind.__name__]["properties"]["at_ms"] = AT_MS
+        definitions[kind.__name__]["required"].append("at_ms")
+    for name in ("RunStart", "RunState"):  # which also hold the requests of `POST /generate`, without a `recipe`
+        definitions[name]["properties"]["request"] = {"$ref": template.format(model="RunRequest")}
+    return _with_nullable_seed(definitions)
+
+
+def _with_nullable_seed(schemas: dict[str, Any]) -> dict[str, Any]:
+    """The schemas with the seed as it is: theirs has no null, because LangServe's playground knows none."""
+    for schema in schemas.values():
+        seed = schema.get("properties", {}).get("seed")
+        if seed and "type" in seed:
+            seed["anyOf"] = [{"type": seed.pop("type"), "minimum": seed.pop("minimum", 0)}, {"type": "null"}]
+    return schemas
+
+
+def _components() -> dict[str, Any]:
+    events = {"Event": _any_of("Event", EVENT_NAMES), "RaceEvent": _any_of("RaceEvent", RACE_EVENTS)}
+    return _definitions(COMPONENT) | events | {"Refusal": REFUSAL, "BadInput": BAD_INPUT}
+
+
+def _any_of(title: str, kinds: Iterable[type]) -> dict[str, Any]:
+    return {"title": title, "anyOf": [{"$ref": COMPONENT.format(model=kind.__name__)} for kind in kinds]}
+
+
+class DocumentedApp(FastAPI):
+    """An application whose OpenAPI document says what is really sent."""
+
+    @override
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            document = super().openapi()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(_components() | _with_nullable_seed(schemas))
+            schemas.pop("ValidationError", None)
+            _correct_stream_types(document["paths"])
+            schemas["HTTPValidationError"] = BAD_INPUT  # the name by which FastAPI refers to a 422
+        assert self.openapi_schema  # noqa: S101  FastAPI keeps it
+        return self.openapi_schema
+
+
+def _correct_stream_types(paths: dict[str, dict[str, Any]]) -> None:
+    """Drops the type string that FastAPI gives to every answer that is not JSON, also beside a reference."""
+    operations = [operation for methods in paths.values() for operation in methods.values()]
+    for response in [response for operation in operations for response in operation["responses"].values()]:
+        for media in response.get("content", {}).values():
+            if "$ref" in media.get("schema", {}):
+                media["schema"].pop("type", None)

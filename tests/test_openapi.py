@@ -1,0 +1,119 @@
+"""The OpenAPI documents, the JSON Schema of the events, and /docs: what they say is what is sent."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from jsonschema import Draft202012Validator
+from playwright.sync_api import Page, expect
+
+from app.main import create_app
+from app.settings import Settings
+from tests.client import ASKED, ask, follow, start
+from tests.conftest import ServeScripts
+from tests.servers import Refuse, serving
+
+RUN = {"recipe": {"name": "Pepper Steak"}, **ASKED}
+
+
+@pytest.fixture(scope="module")
+def fast_url() -> Iterator[str]:
+    with serving(create_app(Settings(standin_ttft_ms=0, standin_tokens_per_s=0))) as url:
+        yield url
+
+
+def document(url: str) -> dict[str, Any]:
+    answer = ask("GET", f"{url}/openapi.json")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def validator(url: str, name: str) -> Draft202012Validator:
+    """What holds bodies against a component of the document."""
+    return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": document(url)["components"]})
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from [value] if key == "$ref" else references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_the_document_has_our_routes_and_none_of_langserves(fast_url: str) -> None:
+    paths = document(fast_url)["paths"]
+    own = {"/generate", "/runs", "/runs/{run_id}", "/runs/{run_id}/events", "/runs/{run_id}/parts/{part}"}
+    assert own | {"/completion", "/race", "/healthz", "/schema/events.json"} <= paths.keys()
+    assert not [path for path in paths if path.startswith(("/chains", "/v1", "/static"))]
+
+
+@pytest.mark.parametrize("path", ["", "/chains", "/v1"])
+def test_every_reference_of_a_document_leads_somewhere(fast_url: str, path: str) -> None:
+    made = document(f"{fast_url}{path}")
+    names = {f"#/components/schemas/{name}" for name in made["components"]["schemas"]}
+    assert set(references(made)) <= names
+    assert set(references(made["paths"]))
+
+
+def test_streams_headers_and_refusals_are_described(fast_url: str) -> None:
+    paths = document(fast_url)["paths"]
+    events = paths["/runs/{run_id}/events"]["get"]
+    assert events["responses"]["200"]["content"] == {
+        "text/event-stream": {"schema": {"$ref": "#/components/schemas/Event"}}
+    }
+    assert {parameter["name"].lower() for parameter in events["parameters"]} == {"run_id", "last-event-id"}
+    begun = paths["/runs"]["post"]
+    assert {"Location", "Sizzle-Run-Key"} == begun["responses"]["201"]["headers"].keys()
+    assert "Retry-After" in begun["responses"]["503"]["headers"]
+    assert "idempotency-key" in {parameter["name"].lower() for parameter in begun["parameters"]}
+    assert {"404", "409", "410", "422", "503"} <= paths["/runs/{run_id}/parts/{part}"]["post"]["responses"].keys()
+    assert {"413", "415", "422", "503"} <= paths["/generate"]["post"]["responses"].keys()
+    assert {"422", "502"} <= paths["/completion"]["get"]["responses"].keys()
+
+
+def test_bad_input_and_refusals_have_the_form_that_is_described(fast_url: str) -> None:
+    bad, refusal = validator(fast_url, "HTTPValidationError"), validator(fast_url, "Refusal")
+    bad.validate(ask("POST", f"{fast_url}/runs", json={}).json())
+    bad.validate(
+        ask("POST", f"{fast_url}/generate", content=b"\xff", headers={"content-type": "application/json"}).json()
+    )
+    bad.validate(ask("POST", f"{fast_url}/chains/recipe/batch", json={"inputs": [5]}).json())
+    refusal.validate(ask("GET", f"{fast_url}/runs/x").json())
+    with pytest.raises(Exception, match="is not of type"):
+        refusal.validate(ask("POST", f"{fast_url}/runs", json={}).json())
+
+
+@pytest.mark.parametrize("asked", [ASKED, RUN])
+@pytest.mark.parametrize("scripts", [{}, {"sides": [Refuse(401)]}, {"proposal": [Refuse(401)]}])
+def test_every_event_and_state_is_as_the_schema_says(
+    serve_scripts: ServeScripts, scripts: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    url, _ = serve_scripts(scripts)
+    schema = ask("GET", f"{url}/schema/events.json").json()
+    Draft202012Validator.check_schema(schema)
+    events, component = Draft202012Validator(schema), validator(url, "Event")
+    run = start(url, asked)
+    for event in follow(run):
+        events.validate({event.name: event.fields})
+        component.validate(event.fields)
+    validator(url, "RunState").validate(ask("GET", run).json())
+    assert not events.is_valid({"end": {"status": "ok"}})
+
+
+def test_docs_show_every_route_and_load_nothing_from_elsewhere(page: Page, fast_url: str) -> None:
+    asked_for: list[str] = []
+    problems: list[str] = []
+    page.on("request", lambda request: asked_for.append(request.url))
+    page.on("console", lambda message: problems.append(message.text))
+    page.goto(f"{fast_url}/docs")
+    expect(page.get_by_role("heading", name="POST /runs", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="PartEnd", exact=True)).to_be_visible()
+    assert page.get_by_role("heading", level=2).count() > len(document(fast_url)["paths"])
+    assert all(url.startswith(fast_url) for url in asked_for)
+    assert problems == []
+    violations = Axe().run(page).response["violations"]
+    assert [violation["id"] for violation in violations] == [], json.dumps(violations)[:2000]
