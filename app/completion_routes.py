@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from app.disconnect import unless_gone
 from app.event_source import EventSource
-from app.openapi import errors
+from app.openapi import errors, events_of
 from app.origins import refuse_foreign_pages
 from app.refusals import BadInput
 from chains.completion import astream_completion, check_window
@@ -32,7 +32,7 @@ router = APIRouter()
     "/completion",
     response_class=PlainTextResponse,
     dependencies=[Depends(refuse_foreign_pages)],
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}} | errors(403, 502),
+    responses={200: {"content": events_of()}} | errors(403, 502),
 )
 async def completion(asked: Annotated[CompletionRequest, Query()], request: Request) -> Response:
     """Streams the answer as plain text, or, where `text/event-stream` is accepted, as `data: {"response": "…"}`."""

@@ -1,6 +1,6 @@
 """The OpenAPI document: FastAPI's, completed by what it can't derive, which are events, states and errors.
 
-The document has the events of a stream as the schema of its media type, as OpenAI's does: each event's data is one.
+The schema of a stream's media type is that of one event, as it is in OpenAPI 3.2.
 """
 
 from collections.abc import Iterable
@@ -63,9 +63,18 @@ def _error(status: int) -> dict[str, Any]:
     return described | ({"headers": RETRY_AFTER} if status == 503 else {})
 
 
-def content(model: str, media_type: str = "application/json") -> dict[str, Any]:
-    """The content of a body that a component describes."""
-    return {media_type: {"schema": {"$ref": COMPONENT.format(model=model)}}}
+def content(model: str) -> dict[str, Any]:
+    """The content of a JSON body that a component describes."""
+    return {"application/json": {"schema": {"$ref": COMPONENT.format(model=model)}}}
+
+
+def events_of(model: str | None = None) -> dict[str, Any]:
+    """The content of a stream of events, whose data is text, or JSON that a component describes."""
+    data: dict[str, Any] = {"type": "string"}
+    if model:
+        data |= {"contentMediaType": "application/json", "contentSchema": {"$ref": COMPONENT.format(model=model)}}
+    fields = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data, "retry": {"type": "integer"}}
+    return {"text/event-stream": {"schema": {"type": "object", "properties": fields}}}
 
 
 def object_of(**types: str) -> dict[str, Any]:
@@ -134,16 +143,6 @@ class DocumentedApp(FastAPI):
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(_components() | _with_nullable_seed(schemas))
             schemas.pop("ValidationError", None)
-            _correct_stream_types(document["paths"])
             schemas["HTTPValidationError"] = BAD_INPUT  # the name by which FastAPI refers to a 422
         assert self.openapi_schema  # noqa: S101  FastAPI keeps it
         return self.openapi_schema
-
-
-def _correct_stream_types(paths: dict[str, dict[str, Any]]) -> None:
-    """Drops the type string that FastAPI gives to every answer that is not JSON, also beside a reference."""
-    operations = [operation for methods in paths.values() for operation in methods.values()]
-    for response in [response for operation in operations for response in operation["responses"].values()]:
-        for media in response.get("content", {}).values():
-            if "$ref" in media.get("schema", {}):
-                media["schema"].pop("type", None)

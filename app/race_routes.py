@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.event_source import EventSource
-from app.openapi import content, errors
+from app.openapi import errors, events_of
 from app.origins import refuse_foreign_changes, require_json
 from app.pages import WEB
 from app.refusals import BadInput
@@ -58,7 +58,7 @@ class Track:
 
 EVENTS = {
     "description": f"Server-sent events, the data of each one line of JSON: {', '.join(EVENT_NAMES.values())}.",
-    "content": content("RaceEvent", "text/event-stream"),
+    "content": events_of("RaceEvent"),
 }
 
 

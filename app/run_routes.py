@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from app.event_source import EventSource
 from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun, plain
-from app.openapi import LOCATION, Responses, content, errors, object_of
+from app.openapi import LOCATION, Responses, content, errors, events_of, object_of
 from app.origins import refuse_foreign_changes, require_json
 from app.refusals import BadInput
 from app.runs import KeyReused, Runs, Unavailable, WrongKey
@@ -26,12 +26,12 @@ LAST_ID = "Last-Event-ID"
 RUN_KEY = "Sizzle-Run-Key"
 WIRE_1 = {
     "description": "Server-sent events: `data: <code>|<text>`, and named events with JSON after the code.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": events_of(),
 }
 WIRE_2: Responses = {
     200: {
         "description": "Server-sent events; the data of each is one line of JSON, by the event's name.",
-        "content": content("Event", "text/event-stream"),
+        "content": events_of("Event"),
     },
     204: {"description": "`Last-Event-ID` is the run's last event: nothing will come."},
 }
