@@ -118,7 +118,8 @@ class AnswerReader:
             self.has_output = False
         if visible:
             shown.append(visible)
-            self._see(visible)
+            if not self.has_output:
+                self._see(visible)
 
     def _see(self, text: str) -> None:
         self.has_output = self.has_output or bool(text.strip())

@@ -89,11 +89,17 @@ class PieceDecoder:
         failure = None
         try:
             for event in events:
+                try:
+                    pieces.append(_read_text(event).choices[0].delta.content)
+                    continue
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    pass
+                # not within the `except`: an exception raised there has the provider's words in its context
                 if event.startswith(DONE):
                     self.has_ended = True
                     break
-                if (piece := _piece(event)) is not None:
-                    pieces.append(piece)
+                if (chunk := _chunk(event)) is not None:
+                    pieces.append(chunk)
         except (ValueError, StreamFailure) as error:
             failure = error
         except (AttributeError, TypeError, LookupError, RecursionError):
@@ -101,12 +107,8 @@ class PieceDecoder:
         return [*merged(pieces)] if len(pieces) > 1 else pieces, failure
 
 
-def _piece(event: bytes) -> Piece | None:
-    try:
-        return _read_text(event).choices[0].delta.content
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    # not within the `except`: an exception raised there has the provider's words in its context
+def _chunk(event: bytes) -> Chunk | None:
+    """The event as a chunk, or None for another value. Raises `StreamFailure` if it reports one, and `ValueError`."""
     chunk = _loads(event)
     if not isinstance(chunk, dict):
         return None
