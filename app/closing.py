@@ -83,21 +83,21 @@ class Connection:
         self.closing = closing
         self._cycle: Any = getattr(receive, "__self__", None)  # Uvicorn's request and answer
         self._loop = asyncio.get_running_loop()
-        self._blocked_since: float | None = None
+        self.sent_at, self.is_sending = self._loop.time(), False  # when the last send began, and whether it goes on
         self._timer: asyncio.TimerHandle | None = None
         self.send: Send = self._timed_send
 
     async def _timed_send(self, message: Message) -> None:
-        self._blocked_since = self._loop.time()
+        self.sent_at, self.is_sending = self._loop.time(), True
         if not self._timer:
             self._check()
         await self._server_send(message)
-        self._blocked_since = None
+        self.is_sending = False
 
     def _check(self) -> None:
         """Looks for a send that blocks. One timer serves all sends, because a timer for each would cost more."""
         now = self._loop.time()
-        since = self._blocked_since or now
+        since = self.sent_at if self.is_sending else now
         if now - since >= self._send_timeout_s:
             self.abort()
         else:

@@ -42,7 +42,6 @@ class EventSource(Response):
         self.status_code, self.background = status_code, None
         self.init_headers()
         self._frames, self._keep_alive_s, self._farewell = frames, keep_alive_s, farewell
-        self._sent_at, self._is_sending = 0.0, False
         self._why: _Why | None = None
 
     @override
@@ -60,7 +59,6 @@ class EventSource(Response):
 
     async def _stream(self) -> None:
         """Has the frames sent, until there are no more or `_stop` is called."""
-        self._sent_at = self._loop.time()
         self._sending = asyncio.create_task(self._say_all())
         listening = asyncio.create_task(self._listen())
         try:
@@ -79,9 +77,7 @@ class EventSource(Response):
             await self._say(frame)
 
     async def _say(self, words: bytes) -> None:
-        self._sent_at, self._is_sending = self._loop.time(), True
         await self._send({"type": "http.response.body", "body": words, "more_body": True})
-        self._is_sending = False
 
     async def _listen(self) -> None:
         """Waits until the reader goes away, and comments on a silence."""
@@ -95,7 +91,7 @@ class EventSource(Response):
                     await self._say(COMMENT)
 
     def _quiet_since(self) -> float:
-        return self._loop.time() if self._is_sending else self._sent_at
+        return self._loop.time() if self._connection.is_sending else self._connection.sent_at
 
     def _close(self) -> None:
         self._stop(_Why.CLOSING)
