@@ -12,10 +12,14 @@ from uuid import uuid4
 from app.traffic import Spent, Traffic, Transport, spent
 from chains.completion import astream_completion, check_window
 from chains.errors import SizzleError
+from chains.messages import Message
 from chains.providers import ProviderChat
-from chains.schema import CompletionRequest
+from chains.schema import CompletionRequest, Language
 
 logger = logging.getLogger(__name__)
+
+OUR_SIDE = Message("Something went wrong on our side: try again.")
+STOPPED = Message("The server was stopped.")
 
 
 class TooManyBroadcasts(Exception):
@@ -97,16 +101,19 @@ class Broadcasts:
         self._kept: dict[str, Broadcast] = {}
         self._writing: set[asyncio.Task[End]] = set()
 
-    def start(self, query: str) -> str:
-        """Starts writing, whether or not anybody reads. Raises `PromptTooLong` and `TooManyBroadcasts`."""
+    def start(self, query: str, language: Language = "en") -> str:
+        """Starts writing, whether or not anybody reads; a failure is said in `language`.
+
+        Raises `PromptTooLong` and `TooManyBroadcasts`.
+        """
         asked = CompletionRequest(query=query)
         check_window(self._model, asked)
         if len(self._kept) >= self._limit:
             raise TooManyBroadcasts
         name, broadcast = uuid4().hex, Broadcast()
         self._kept[name] = broadcast
-        writing = asyncio.create_task(self._write(broadcast, asked), name=f"broadcast {name}")
-        writing.add_done_callback(lambda _: self._end(name, writing))
+        writing = asyncio.create_task(self._write(broadcast, asked, language), name=f"broadcast {name}")
+        writing.add_done_callback(lambda _: self._end(name, writing, language))
         self._writing.add(writing)
         return name
 
@@ -123,23 +130,24 @@ class Broadcasts:
             task.cancel()
         await asyncio.gather(*writing, return_exceptions=True)
 
-    async def _write(self, broadcast: Broadcast, asked: CompletionRequest) -> End:
+    async def _write(self, broadcast: Broadcast, asked: CompletionRequest, language: Language) -> End:
         try:
             async with asyncio.timeout(self._deadline_s), aclosing(astream_completion(self._model, asked)) as pieces:
                 async for text in pieces:
                     broadcast.append(text)
         except TimeoutError:
-            return End("failed", f"The answer took longer than {self._deadline_s:g} seconds: try again.")
+            late = Message("The answer took longer than {seconds:g} seconds: try again.", seconds=self._deadline_s)
+            return End("failed", late.in_language(language))
         except SizzleError as error:
-            return End("failed", str(error))
+            return End("failed", error.message_in(language))
         except Exception:  # the last place that can tell the readers
             logger.exception("a broadcast failed")
-            return End("failed", "Something went wrong on our side: try again.")
+            return End("failed", OUR_SIDE.in_language(language))
         return End("ok")
 
-    def _end(self, name: str, writing: asyncio.Task[End]) -> None:
+    def _end(self, name: str, writing: asyncio.Task[End], language: Language) -> None:
         self._writing.discard(writing)
-        stopped = End("failed", "The server was stopped.")
+        stopped = End("failed", STOPPED.in_language(language))
         self._kept[name].close(stopped if writing.cancelled() else writing.result())
         asyncio.get_running_loop().call_later(self.kept_s, self._kept.pop, name)
 

@@ -13,17 +13,20 @@ from typing_extensions import override
 
 from app.disconnect import unless_gone
 from app.event_source import EventSource
+from app.languages import language_of
 from app.openapi import errors, events_of
 from app.origins import refuse_foreign_pages
 from app.refusals import BadInput
 from chains.completion import astream_completion, check_window
 from chains.errors import PromptTooLong, SizzleError
+from chains.messages import Message
 from chains.providers import ProviderChat
-from chains.schema import CompletionRequest
+from chains.schema import CompletionRequest, Language
 
 HEADERS = {"X-Content-Type-Options": "nosniff"}
 LAST_WORDS_S = 0.3  # a browser drops what it has not read when the connection breaks
 DONE = b"data: [DONE]\n\n"
+SHORTER = Message("A shorter question, fewer max_tokens or a larger model.")
 
 router = APIRouter()
 
@@ -37,10 +40,11 @@ router = APIRouter()
 async def completion(asked: Annotated[CompletionRequest, Query()], request: Request) -> Response:
     """Streams the answer as plain text, or, where `text/event-stream` is accepted, as `data: {"response": "…"}`."""
     pieces = astream_completion(_model(request.app.state.models.completing, asked), asked)
+    language = language_of(request)
     if "text/event-stream" in request.headers.get("accept", ""):
-        return EventSource(_events(pieces), keep_alive_s=request.app.state.keep_alive_s)
+        return EventSource(_events(pieces, language), keep_alive_s=request.app.state.keep_alive_s)
     first = await unless_gone(request, anext(pieces, ""))  # so that what fails at once is a 502
-    return PlainTextStream(_rest(first, pieces))
+    return PlainTextStream(_rest(first, pieces), language)
 
 
 @router.head("/completion", include_in_schema=False)
@@ -55,9 +59,10 @@ async def completion_head(asked: Annotated[CompletionRequest, Query()], request:
 class PlainTextStream(StreamingResponse):
     """Text that says at its end if it was broken off, and then lacks the last chunk, so as not to pass for whole."""
 
-    def __init__(self, pieces: AsyncGenerator[str]) -> None:
+    def __init__(self, pieces: AsyncGenerator[str], language: Language) -> None:
         super().__init__(pieces, media_type="text/plain", headers=HEADERS)
         self._pieces = pieces
+        self._language: Language = language
 
     @override
     async def stream_response(self, send: Send) -> None:
@@ -65,7 +70,7 @@ class PlainTextStream(StreamingResponse):
             async with aclosing(self._pieces):
                 await super().stream_response(send)
         except SizzleError as error:
-            last_words = f"\n\n[{error}]".encode()
+            last_words = f"\n\n[{error.message_in(self._language)}]".encode()
             await send({"type": "http.response.body", "body": last_words, "more_body": True})
             await asyncio.sleep(LAST_WORDS_S)
 
@@ -77,14 +82,14 @@ async def _rest(first: str, pieces: AsyncGenerator[str]) -> AsyncGenerator[str]:
             yield text
 
 
-async def _events(pieces: AsyncGenerator[str]) -> AsyncGenerator[bytes]:
+async def _events(pieces: AsyncGenerator[str], language: Language) -> AsyncGenerator[bytes]:
     """Always ends in `[DONE]`, even behind an error: an `EventSource` that is not told so would ask again."""
     try:
         async with aclosing(pieces):
             async for text in pieces:
                 yield _event({"response": text})
     except SizzleError as error:
-        yield _event({"error": str(error)})
+        yield _event({"error": error.message_in(language)})
     yield DONE
 
 
@@ -96,12 +101,14 @@ def _model(models: Mapping[str, ProviderChat], asked: CompletionRequest) -> Prov
     """The model that is asked for, or the first. Raises `BadInput` if there is none, or the answer can't fit it."""
     name = asked.model or next(iter(models))
     if name not in models:
-        raise BadInput("model", f"There is no model {name!r} with a key.", f"One of {', '.join(models)}.")
+        unknown = Message("There is no model {name!r} with a key.", name=name)
+        raise BadInput("model", unknown, Message("One of {names}.", names=", ".join(models)))
     model = models[name]
     if asked.max_tokens and asked.max_tokens > model.max_output:
-        raise BadInput("max_tokens", f"{name} can't write as many tokens.", f"From 1 to {model.max_output:,}.")
+        short = Message("{name} can't write as many tokens.", name=name)
+        raise BadInput("max_tokens", short, Message("From 1 to {most:,}.", most=model.max_output))
     try:
         check_window(model, asked)
     except PromptTooLong as error:
-        raise BadInput("query", str(error), "A shorter question, fewer max_tokens or a larger model.") from None
+        raise BadInput("query", error.message, SHORTER) from None
     return model

@@ -1,6 +1,5 @@
 """Errors as JSON, and a page for people who try an address: the one place where an HTTP status becomes an answer."""
 
-from dataclasses import asdict
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -11,15 +10,18 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 
 from app.disconnect import gone
+from app.languages import language_of
 from app.pages import missing_page, wants_page
-from app.refusals import BadInput, bad_input, failed_call
+from app.refusals import BadInput, Refusal, bad_input, failed_call, told
 from chains.errors import SizzleError
+from chains.messages import Message
+from chains.translations import KOREAN_STATUS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-OUR_SIDE = "Something went wrong on our side: try again."
-NO_ROUTE = "There is nothing at this address. /docs lists the routes."
+OUR_SIDE = Message("Something went wrong on our side: try again.")
+NO_ROUTE = Message("There is nothing at this address. /docs lists the routes.")
 FASTAPIS_UNREADABLE = "There was an error parsing the body"  # too deep, not UTF-8, too long a number
-UNREADABLE = BadInput("body", "This is not JSON that can be read.", "A JSON object in UTF-8.")
+UNREADABLE = BadInput("body", Message("This is not JSON that can be read."), Message("A JSON object in UTF-8."))
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -36,25 +38,27 @@ async def http_error(request: Request, error: Exception) -> Response:
     """The error as JSON; 405 lists all methods that the address knows, and OPTIONS is answered with that list."""
     assert isinstance(error, HTTPException)  # noqa: S101  registered for nothing else
     if (error.status_code, error.detail) == (400, FASTAPIS_UNREADABLE):
-        return JSONResponse({"detail": [asdict(UNREADABLE)]}, 400)
+        return JSONResponse({"detail": [UNREADABLE.in_language(language_of(request))]}, 400)
     if error.status_code == 405:
         return _wrong_method(request)
-    is_unexplained = error.detail == HTTPStatus.NOT_FOUND.phrase
-    if is_unexplained and wants_page(request):
-        return missing_page(request)
-    return JSONResponse({"detail": NO_ROUTE if is_unexplained else error.detail}, error.status_code, error.headers)
+    if isinstance(error, Refusal):
+        return told(request, error.status_code, error.message, error.headers)
+    if error.detail == HTTPStatus.NOT_FOUND.phrase:
+        return missing_page(request) if wants_page(request) else told(request, 404, NO_ROUTE, error.headers)
+    korean = KOREAN_STATUS.get(error.status_code) if language_of(request) == "ko" else None
+    return JSONResponse({"detail": korean or error.detail}, error.status_code, error.headers)
 
 
 def _wrong_method(request: Request) -> Response:
     allowed = ", ".join(_allowed_methods(request))
     if request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": allowed})
-    return JSONResponse({"detail": f"This address answers {allowed}."}, 405, {"Allow": allowed})
+    return told(request, 405, Message("This address answers {methods}.", methods=allowed), {"Allow": allowed})
 
 
-async def our_fault(_: Request, error: Exception) -> JSONResponse:
+async def our_fault(request: Request, error: Exception) -> JSONResponse:
     """500 without the error's own words. Starlette raises the error again afterwards, for the server's log."""
-    return JSONResponse({"detail": OUR_SIDE}, 500)
+    return told(request, 500, OUR_SIDE)
 
 
 def _allowed_methods(request: Request) -> list[str]:

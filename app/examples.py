@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from typing import Annotated
+from typing import Annotated, LiteralString
 
 import orjson
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, WebSocket, WebSocketDisconnect
@@ -13,16 +13,18 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from app.broadcasts import Broadcast, Broadcasts, End, Piece, TooManyBroadcasts, now_ms
 from app.disconnect import unless_gone
 from app.event_source import EventSource
+from app.languages import language_of
 from app.origins import is_foreign, refuse_foreign_pages, require_json
 from app.pages import WEB
-from app.refusals import BadInput
+from app.refusals import BadInput, Refusal
 from app.traffic import Spent, Transport
 from chains.errors import PromptTooLong
+from chains.messages import Message
 
 PAGES = ("fetch", "eventsource", "comparison", "transports")
 LONG_POLL_S = 20
-GONE = "There is no such broadcast, or it ended more than a minute ago."
-FULL = "This server follows as many answers as it can: try again in a minute."
+GONE: LiteralString = "There is no such broadcast, or it ended more than a minute ago."
+FULL: LiteralString = "This server follows as many answers as it can: try again in a minute."
 NO_STORE = {"Cache-Control": "no-store"}
 FOREIGN = 1008  # "policy violation", RFC 6455 §7.4.1; before the handshake it is a 403
 UNKNOWN = 4404  # of the range for applications, RFC 6455 §7.4.2
@@ -66,18 +68,18 @@ async def start(asked: Question, request: Request) -> JSONResponse:
     """Has a completion written, once, for all who follow it; it goes on whether or not anybody does."""
     broadcasts: Broadcasts = request.app.state.broadcasts
     try:
-        name = broadcasts.start(asked.query)
+        name = broadcasts.start(asked.query, language_of(request))
     except PromptTooLong as error:
-        raise BadInput("query", str(error), "A shorter question.") from None
+        raise BadInput("query", error.message, Message("A shorter question.")) from None
     except TooManyBroadcasts:
-        raise HTTPException(503, FULL, {"Retry-After": f"{broadcasts.kept_s:.0f}"}) from None
+        raise Refusal(503, FULL, {"Retry-After": f"{broadcasts.kept_s:.0f}"}) from None
     return JSONResponse({"id": name}, 201, {"Location": f"/examples/broadcasts/{name}"})
 
 
 async def _broadcast(name: str, request: Request) -> Broadcast:
     broadcasts: Broadcasts = request.app.state.broadcasts
     if name not in broadcasts:
-        raise HTTPException(404, GONE)
+        raise Refusal(404, GONE)
     return broadcasts[name]
 
 

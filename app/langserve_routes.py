@@ -25,6 +25,7 @@ from app.middleware import PAGE_POLICY
 from app.openapi import DocumentedApp, errors
 from app.origins import refuse_foreign_pages, require_json
 from app.pages import WEB
+from app.refusals import Refusal
 from chains.errors import SizzleError
 from chains.markdown import markdown_chain
 from chains.recipe import ChatModel, standalone
@@ -71,7 +72,7 @@ def _calls(handler: Any) -> APIRouter:
     @routes.post("/batch", response_model=handler.BatchResponse)
     async def batch(body: handler.BatchRequest, request: Request) -> Response:  # pyright: ignore
         if len(body.inputs) > MAX_BATCH:  # pyright: ignore
-            raise HTTPException(413, f"inputs: at most {MAX_BATCH} in one batch.")
+            raise Refusal(413, "inputs: at most {most} in one batch.", most=MAX_BATCH)
         return await unless_gone(request, handler.batch(await _forwarded(request)))
 
     @routes.post("/stream", response_class=Response, responses=stream_events)

@@ -5,14 +5,16 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from time import perf_counter
+from typing import LiteralString
 
 from app.eventlog import EventLog, LogFull, RunEnd, RunStatus
-from chains.schema import Part, PartEnd, Status, Update
+from chains.messages import Message
+from chains.schema import Language, Part, PartEnd, Status, Update
 
 logger = logging.getLogger(__name__)
 
-TOO_LONG = "The recipe grew longer than may be: try again."
-OUR_SIDE = "Something went wrong on our side: try again."
+TOO_LONG: LiteralString = "The recipe grew longer than may be: try again."
+OUR_SIDE: LiteralString = "Something went wrong on our side: try again."
 PROPOSED: Part = "alternates"  # this part fails exactly when the proposal fails
 
 
@@ -20,15 +22,16 @@ class LiveRun:
     """Writes updates to the run's log. When nothing is left to write, it writes the run's end, exactly once.
 
     `parts` are all of the run's, `ends` those that had ended before, `spent_ms` what that has taken. `gone` is called
-    when the end is written.
+    when the end is written. What failed is said in `language`.
     """
 
     def __init__(
         self, run_id: str, log: EventLog, parts: Sequence[Part], gone: Callable[[], object],
-        ends: Mapping[Part, Status] | None = None, spent_ms: int = 0,
+        ends: Mapping[Part, Status] | None = None, spent_ms: int = 0, language: Language = "en",
     ) -> None:  # fmt: skip
         self._run_id, self._log, self._parts, self._gone = run_id, log, parts, gone
         self._ends = dict(ends or {})
+        self._language: Language = language
         self._began = perf_counter() - spent_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
@@ -86,13 +89,13 @@ class LiveRun:
                         self._ends[update.part] = update.status
                         self.under_way.discard(update.part)
         except LogFull:
-            self._fail(TOO_LONG)
+            self._fail(Message(TOO_LONG))
         except Exception:  # the last place that can tell the reader
             logger.exception("run %s failed", self._run_id)
-            self._fail(OUR_SIDE)
+            self._fail(Message(OUR_SIDE))
 
-    def _fail(self, message: str) -> None:
-        self._message = message
+    def _fail(self, message: Message) -> None:
+        self._message = message.in_language(self._language)
         self._stop()
 
     def _stop(self) -> None:

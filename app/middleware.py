@@ -3,9 +3,10 @@
 Pure ASGI. A stream's frames pass none of it, because `EventSource` sends them by the connection itself.
 """
 
-from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.refusals import Refusal
 
 PAGE_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 SECURITY_HEADERS = {
@@ -38,7 +39,7 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Refuses a body of more than `limit` bytes with an `HTTPException`, raised where the body is read.
+    """Refuses a body of more than `limit` bytes with a `Refusal`, raised where the body is read.
 
     So each application answers in its own form. FastAPI's `max_body_size` answers in plain text.
     """
@@ -67,7 +68,7 @@ class _LimitedRequest:
             if self._received <= self._limit:
                 return message
         if not self._is_answered:
-            raise HTTPException(413, f"The body is too large: at most {self._limit:,} bytes are read.")
+            raise Refusal(413, "The body is too large: at most {most:,} bytes are read.", most=self._limit)
         while (message := await self._receive())["type"] != "http.disconnect":
             pass  # the rest of the body is dropped
         return message

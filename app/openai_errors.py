@@ -2,17 +2,21 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from app.languages import language_of
+from app.refusals import Refusal
 from chains.errors import SizzleError
+from chains.messages import Message, validation_message
+from chains.translations import KOREAN_STATUS, Language
 
-HINT = "There are POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>."
-BASE_URL_HINT = "The base URL for OpenAI's clients ends in /v1: ask /v1{path}."
+HINT = Message("There are POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>.")
+BASE_URL_HINT: LiteralString = "The base URL for OpenAI's clients ends in /v1: ask /v1{path}."
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 outside = APIRouter(include_in_schema=False)  # the addresses of a client whose base URL lacks /v1
@@ -23,20 +27,20 @@ class ApiError(Exception):
     """An answer in OpenAI's form for errors."""
 
     status: int
-    message: str
+    message: Message
     param: str | None = None
     code: str | None = None
 
-    @property
-    def body(self) -> dict[str, Any]:
+    def body(self, language: Language) -> dict[str, Any]:
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+        message = self.message.in_language(language)
+        return {"error": {"message": message, "type": kind, "param": self.param, "code": self.code}}
 
 
 async def in_openais_form(request: Request, error: Exception) -> JSONResponse:
     api_error = _api_error(request, error)
     headers = error.headers if isinstance(error, HTTPException) else None
-    return JSONResponse(api_error.body, api_error.status, headers)
+    return JSONResponse(api_error.body(language_of(request)), api_error.status, headers)
 
 
 def _api_error(request: Request, error: Exception) -> ApiError:
@@ -44,27 +48,37 @@ def _api_error(request: Request, error: Exception) -> ApiError:
         case ApiError():
             return error
         case SizzleError():
-            return ApiError(502, str(error))
+            return ApiError(502, error.message)
         case RequestValidationError():
             problem = error.errors()[0]
             names = [str(place) for place in problem["loc"][1:] if isinstance(place, str)] or ["body"]
-            wrong = problem["msg"].removeprefix("Value error, ").removesuffix(".")
-            return ApiError(400, f"{'.'.join(names)}: {wrong}.", names[0], "invalid_value")
+            wrong = validation_message(problem, language_of(request)).removesuffix(".")
+            message = Message("{field}: {wrong}.", field=".".join(names), wrong=wrong)
+            return ApiError(400, message, names[0], "invalid_value")
         case HTTPException(status_code=status, detail=detail):
-            is_unknown = status in (404, 405)
-            hint = f" {HINT}" if is_unknown else ""
-            code = "unknown_url" if is_unknown else None
-            return ApiError(
-                status, f"{detail.removesuffix('.')} ({request.method} {request.url.path}).{hint}", code=code
+            language, is_unknown = language_of(request), status in (404, 405)
+            if isinstance(error, Refusal):
+                detail = error.message.in_language(language)
+            elif language == "ko":
+                detail = KOREAN_STATUS.get(status, detail)
+            message = Message(
+                "{wrong} ({method} {path}).{hint}",
+                wrong=detail.removesuffix("."),
+                method=request.method,
+                path=request.url.path,
+                hint=f" {HINT.in_language(language)}" if is_unknown else "",
             )
+            return ApiError(status, message, code="unknown_url" if is_unknown else None)
         case _:
             raise error
 
 
-def _hint_at(path: str) -> Callable[[], Awaitable[JSONResponse]]:
-    async def hint() -> JSONResponse:
-        error = ApiError(404, f"{BASE_URL_HINT.format(path=path)} {HINT}", code="unknown_url")
-        return JSONResponse(error.body, error.status)
+def _hint_at(path: str) -> Callable[[Request], Awaitable[JSONResponse]]:
+    async def hint(request: Request) -> JSONResponse:
+        language = language_of(request)
+        address = Message(BASE_URL_HINT, path=path).in_language(language)
+        message = Message("{message}", message=f"{address} {HINT.in_language(language)}")
+        return JSONResponse(ApiError(404, message, code="unknown_url").body(language), 404)
 
     return hint
 

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-MARKDOWN_ONLY = "the answer is Markdown; leave response_format out or set its type to text"
-NO_TOOLS = "there can be at most 0, because none is called here; leave them out or set tool_choice to none"
+from chains.messages import Message
+
+MARKDOWN_ONLY = Message("the answer is Markdown; leave response_format out or set its type to text")
+NO_TOOLS = Message("there can be at most 0, because none is called here; leave them out or set tool_choice to none")
 
 
-class Message(BaseModel):
+class ChatMessage(BaseModel):
     """A message of any client: what is not text in its content is not read."""
 
     role: str
@@ -45,7 +47,7 @@ class ChatRequest(BaseModel):
     """What is read of a request. Fields that it doesn't name make no difference."""
 
     model: str
-    messages: list[Message] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)] | None = Field(
@@ -71,7 +73,7 @@ class ChatRequest(BaseModel):
         """The texts of all messages of the roles, in order."""
         return [message.text for message in self.messages if message.role in roles]
 
-    def refusal(self) -> tuple[str, str] | None:
+    def refusal(self) -> tuple[str, Message] | None:
         """The first parameter that can't be honored, and why."""
         for name, choice in (("tools", self.tool_choice), ("functions", self.function_call)):
             if getattr(self, name) and choice != "none":

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 from uuid import uuid4
 
 import orjson
@@ -31,15 +31,19 @@ from app.origins import refuse_foreign_pages
 from chains.completion import DEADLINE_S, until
 from chains.deadline import within
 from chains.errors import ProviderError, SizzleError
+from chains.free_text import language_in
 from chains.markdown import MarkdownWriter
-from chains.schema import PartEnd, RecipeRequest
+from chains.messages import Message, validation_message
+from chains.schema import Language, PartEnd, RecipeRequest
 from chains.streaming import astream_fragments
 
 AS_SET = "sizzle"  # the model of that name: each step's as the settings chose it
 DONE = b"data: [DONE]\n\n"
-HOW_TO_ASK = (
+HOW_TO_ASK: LiteralString = (
     "Name the ingredients on hand and the time in the last user message, for example: beef, onions; 30 minutes."
 )
+NO_USER: LiteralString = "There is no message of the role 'user'. " + HOW_TO_ASK
+NO_RECIPE: LiteralString = "{field}: {wrong}. " + HOW_TO_ASK
 
 
 @dataclass
@@ -109,7 +113,7 @@ class RecipeAnswer(Answer):
                 if text := writer.write(update):
                     yield text
         if failure:
-            raise ProviderError(failure)
+            raise ProviderError("{message}", message=failure)
 
     @property
     @override
@@ -140,12 +144,15 @@ def openai_app(chain: RunnableLambda[Any, Any], owners: Mapping[str, str], keep_
     @app.post("/chat/completions/", dependencies=[Depends(refuse_foreign_pages)], include_in_schema=False)
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         _require(body.model, owners)
-        answer = _answer(chain, body)
+        request.state.language = language_in("".join(body.texts("user")[-1:]))
+        answer = _answer(chain, body, request.state.language)
         if not body.stream:
             return JSONResponse(await unless_gone(request, _whole(answer)))
         pieces = answer.pieces()
         first = await unless_gone(request, anext(pieces, ""))
-        return EventSource(_chunks(answer, first, pieces, body.wants_usage), keep_alive_s=keep_alive_s)
+        return EventSource(
+            _chunks(answer, first, pieces, body.wants_usage, request.state.language), keep_alive_s=keep_alive_s
+        )
 
     for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
         app.add_exception_handler(error, in_openais_form)
@@ -164,17 +171,19 @@ def _inline(counter: UsageMetadataCallbackHandler) -> UsageMetadataCallbackHandl
 
 def _require(model: str, known: Mapping[str, str]) -> None:
     if model not in known:
-        message = f"There is no model {model!r} here; there are: {', '.join(known)}."
+        message = Message("There is no model {name!r} here; there are: {names}.", name=model, names=", ".join(known))
         raise ApiError(404, message, "model", "model_not_found")
 
 
-def _answer(chain: RunnableLambda[Any, Any], body: ChatRequest) -> Answer:
+def _answer(chain: RunnableLambda[Any, Any], body: ChatRequest, language: Language) -> Answer:
     """A recipe, or a text that no model needs to write. Raises `ApiError` if the request asks for neither."""
     if refusal := body.refusal():
-        raise ApiError(400, f"{refusal[0]}: {refusal[1]}.", refusal[0], "unsupported_parameter")
+        name, reason = refusal
+        wrong = reason.in_language(language)
+        raise ApiError(400, Message("{field}: {wrong}.", field=name, wrong=wrong), name, "unsupported_parameter")
     texts = body.texts("user")
     if not texts:
-        raise ApiError(400, f"There is no message of the role 'user'. {HOW_TO_ASK}", "messages", "invalid_value")
+        raise ApiError(400, Message(NO_USER), "messages", "invalid_value")
     if (text := task_answer("\n".join(body.texts("system", "developer")), texts)) is not None:
         return PlainAnswer(body.model, text=text)
     try:
@@ -182,17 +191,17 @@ def _answer(chain: RunnableLambda[Any, Any], body: ChatRequest) -> Answer:
     except PlainReply as reply:
         return PlainAnswer(body.model, text=reply.text)
     except ValidationError as error:
-        raise _unreadable(error) from None
+        raise _unreadable(error, language) from None
     seed = None if body.seed is None else body.seed % 2**53
     return RecipeAnswer(body.model, body.stop or (), chain=chain, request=request.model_copy(update={"seed": seed}))
 
 
-def _unreadable(error: ValidationError) -> ApiError:
+def _unreadable(error: ValidationError, language: Language) -> ApiError:
     problem = error.errors()[0]
     name = str(problem["loc"][0])
     field = {"ingredientsOnHand": "ingredients", "prepTime": "time"}.get(name, name)
-    wrong = problem["msg"].removeprefix("Value error, ")
-    return ApiError(400, f"{field}: {wrong}. {HOW_TO_ASK}", "messages", "invalid_value")
+    message = Message(NO_RECIPE, field=field, wrong=validation_message(problem, language))
+    return ApiError(400, message, "messages", "invalid_value")
 
 
 async def _whole(answer: Answer) -> dict[str, Any]:
@@ -203,7 +212,9 @@ async def _whole(answer: Answer) -> dict[str, Any]:
     return {**answer.head("chat.completion"), "choices": [choice], "usage": answer.usage}
 
 
-async def _chunks(answer: Answer, first: str, rest: AsyncGenerator[str], wants_usage: bool) -> AsyncGenerator[bytes]:
+async def _chunks(
+    answer: Answer, first: str, rest: AsyncGenerator[str], wants_usage: bool, language: Language
+) -> AsyncGenerator[bytes]:
     """The role, the content piece by piece, why it ended, and the usage; behind an error there is no `[DONE]`."""
     head = answer.head("chat.completion.chunk") | ({"usage": None} if wants_usage else {})
 
@@ -218,7 +229,7 @@ async def _chunks(answer: Answer, first: str, rest: AsyncGenerator[str], wants_u
             async for text in rest:
                 yield chunk({"content": text})
         except SizzleError as error:
-            yield _event(ApiError(502, str(error)).body)
+            yield _event(ApiError(502, error.message).body(language))
             return
         yield chunk({}, answer.finish_reason)
         if wants_usage:

@@ -1,16 +1,19 @@
 """Which requests of browsers are let in: another site's page may not start work here, with or without a preflight."""
 
 from collections.abc import Collection, Mapping
+from typing import LiteralString
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException, Request
+from fastapi import Request
+
+from app.refusals import Refusal
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-FOREIGN = (
+FOREIGN: LiteralString = (
     "A page of another site sent this, and only the pages of this server may. "
     "SIZZLE_CORS_ORIGINS names further origins that may."
 )
-NOT_JSON = "The body is not of the type application/json."
+NOT_JSON: LiteralString = "The body is not of the type application/json."
 
 
 def is_foreign(headers: Mapping[str, str], allowed: Collection[str]) -> bool:
@@ -36,7 +39,7 @@ def _host(origin: str) -> str | None:
 async def refuse_foreign_pages(request: Request) -> None:
     """For routes that start work: 403 if a page of another site sent the request."""
     if is_foreign(request.headers, request.app.state.origins):
-        raise HTTPException(403, FOREIGN)
+        raise Refusal(403, FOREIGN)
 
 
 async def refuse_foreign_changes(request: Request) -> None:
@@ -49,4 +52,4 @@ async def require_json(request: Request) -> None:
     """415 for a body of another type: a page elsewhere may send any other without asking first."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise HTTPException(415, NOT_JSON)
+        raise Refusal(415, NOT_JSON)

@@ -3,27 +3,30 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, LiteralString
 
 import orjson
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.event_source import EventSource
+from app.languages import language_of
 from app.openapi import errors, events_of
 from app.origins import refuse_foreign_changes, require_json
 from app.pages import WEB
-from app.refusals import BadInput
+from app.refusals import BadInput, Refusal, described
 from app.settings import STANDIN
+from chains.messages import Message, validation_message
 from chains.providers import ProviderChat
 from chains.race import MAX_TOKENS, CallStart, Progress, RaceEnd, RaceStart, Result, RoundEnd, entrants, race
+from chains.schema import Language
 
-OFF = (
+OFF: LiteralString = (
     "The race is off here, because it makes calls that a provider charges for. "
     "Set SIZZLE_RACE=true and start Sizzle again, or run `sizzle race` in a terminal."
 )
-BUSY = "Another race is under way, and two would slow each other down. Try again when it has ended."
+BUSY: LiteralString = "Another race is under way, and two would slow each other down. Try again when it has ended."
 EVENT_NAMES: dict[type[Progress], str] = {
     RaceStart: "start",
     CallStart: "call",
@@ -72,26 +75,28 @@ def _models(request: Request) -> Mapping[str, ProviderChat]:
 
 def _permitted(track: Annotated[Track, Depends(_track)]) -> None:
     if not track.is_open:
-        raise HTTPException(403, OFF)
+        raise Refusal(403, OFF)
 
 
 async def _asked(request: Request, models: Annotated[Mapping[str, ProviderChat], Depends(_models)]) -> RaceRequest:
     try:
         asked = RaceRequest.model_validate_json(await request.body())
     except ValidationError as error:
-        problem = error.errors(include_context=False)[0]
+        problem = error.errors()[0]
         field = str(problem["loc"][0]) if problem["loc"] else "body"
-        raise BadInput(field, f"{problem['msg']}.", _EXPECTED.get(field, _EXPECTED["body"])) from None
+        wrong = Message("{message}", message=f"{validation_message(problem, language_of(request))}.")
+        raise BadInput(field, wrong, _EXPECTED.get(field, _EXPECTED["body"])) from None
     for name in asked.models or ():
         if name not in models:
-            raise BadInput("models", f"There is no model {name!r} with a key.", f"Some of {', '.join(models)}.")
+            unknown = Message("There is no model {name!r} with a key.", name=name)
+            raise BadInput("models", unknown, Message("Some of {names}.", names=", ".join(models)))
     return asked
 
 
 async def _alone(track: Annotated[Track, Depends(_track)]) -> AsyncGenerator[None]:
     """Holds the track until the answer has ended, or its reader has gone."""
     if track.lock.locked():
-        raise HTTPException(409, BUSY)
+        raise Refusal(409, BUSY)
     async with track.lock:
         yield
 
@@ -103,12 +108,14 @@ async def page() -> FileResponse:
 
 @router.get("/race/entrants")
 async def who(
-    track: Annotated[Track, Depends(_track)], models: Annotated[Mapping[str, ProviderChat], Depends(_models)]
+    request: Request,
+    track: Annotated[Track, Depends(_track)],
+    models: Annotated[Mapping[str, ProviderChat], Depends(_models)],
 ) -> dict[str, object]:
     """The models that would be measured and how, whether the stand-in is among them, and what forbids a race."""
     racing = entrants(models)
     has_standin = any(entrant.provider == STANDIN for entrant in racing)
-    off = None if track.is_open else OFF
+    off = None if track.is_open else Message(OFF).in_language(language_of(request))
     return {"entrants": racing, "max_tokens": MAX_TOKENS, "standin": has_standin, "off": off}
 
 
@@ -127,14 +134,14 @@ async def start(
 ) -> EventSource:
     """Measures the models, and streams each call, round and result; `end`, always last, has the ranking."""
     racing = {name: models[name] for name in asked.models or models}
-    return EventSource(_events(racing, asked.rounds), keep_alive_s=request.app.state.keep_alive_s)
+    return EventSource(_events(racing, asked.rounds, language_of(request)), keep_alive_s=request.app.state.keep_alive_s)
 
 
-async def _events(racing: Mapping[str, ProviderChat], rounds: int) -> AsyncGenerator[bytes]:
-    async with aclosing(race(racing, rounds)) as told:
+async def _events(racing: Mapping[str, ProviderChat], rounds: int, language: Language) -> AsyncGenerator[bytes]:
+    async with aclosing(race(racing, rounds, language=language)) as told:
         async for progress in told:
             yield b"event: %b\ndata: %b\n\n" % (EVENT_NAMES[type(progress)].encode(), orjson.dumps(progress))
 
 
-_EXPECTED = {name: field.description or "" for name, field in RaceRequest.model_fields.items()}
-_EXPECTED["body"] = f"A JSON object with {', '.join(RaceRequest.model_fields)}, or an empty one."
+_EXPECTED = described(RaceRequest)
+_EXPECTED["body"] = Message("A JSON object with {fields}, or an empty one.", fields=", ".join(RaceRequest.model_fields))

@@ -6,22 +6,24 @@ from typing import Annotated
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Depends, Header, HTTPException, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from app.event_source import EventSource
 from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun, plain
 from app.openapi import LOCATION, Responses, content, errors, events_of, object_of
 from app.origins import refuse_foreign_changes, require_json
-from app.refusals import BadInput
-from app.runs import KeyReused, Runs, Unavailable, WrongKey
+from app.refusals import BadInput, told
+from app.runs import KeyReused, RunRefusal, Runs, Unavailable, WrongKey
 from app.sse import FAREWELL, RETRY, Wire1, pieces, wire2
+from chains.messages import Message
 from chains.schema import Part, RecipeRequest, RunRequest
 
-UNKNOWN = "There is no such run: it may have been lost when the server was started anew."
-EXPIRED = "This run ended a while ago and is no longer kept: ask for the recipe again."
+UNKNOWN = Message("There is no such run: it may have been lost when the server was started anew.")
+EXPIRED = Message("This run ended a while ago and is no longer kept: ask for the recipe again.")
 KEY = "Idempotency-Key"
-KEY_RULE = "1 to 200 visible ASCII characters, and the same key for the same request only."
+KEY_RULE = Message("1 to 200 visible ASCII characters, and the same key for the same request only.")
+ID_RULE = Message("The id of an event of this run, as it was sent.")
 LAST_ID = "Last-Event-ID"
 RUN_KEY = "Sizzle-Run-Key"
 WIRE_1 = {
@@ -63,7 +65,7 @@ async def _run_id(run_id: str) -> UUID:
 async def _key(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
     key = idempotency_key
     if key is not None and not (1 <= len(key) <= 200 and all("!" <= character <= "~" for character in key)):
-        raise BadInput(KEY, "This is no key.", KEY_RULE)
+        raise BadInput(KEY, Message("This is no key."), KEY_RULE)
     return key
 
 
@@ -71,7 +73,7 @@ async def _last(last_event_id: Annotated[str | None, Header()] = None) -> EventI
     try:
         return EventId.parse(last_event_id) if last_event_id else None  # an EventSource may send an empty one
     except ValueError:
-        raise BadInput(LAST_ID, "This is no event's id.", "The id of an event of this run, as it was sent.") from None
+        raise BadInput(LAST_ID, Message("This is no event's id."), ID_RULE) from None
 
 
 AllRuns = Annotated[Runs, Depends(_runs)]
@@ -121,7 +123,7 @@ async def start(asked: RunRequest, runs: AllRuns, key: Annotated[str | None, Dep
     try:
         run_id = await runs.start(asked, key)
     except KeyReused as error:
-        raise BadInput(KEY, str(error), KEY_RULE) from None
+        raise BadInput(KEY, error.message, KEY_RULE) from None
     own = runs.key_of(run_id)
     return JSONResponse({"run_id": str(run_id), "key": own}, 201, {"Location": f"/runs/{run_id}", RUN_KEY: own})
 
@@ -160,20 +162,21 @@ async def rewrite(run_id: OwnRunId, part: Part, runs: AllRuns) -> JSONResponse:
     return JSONResponse(told, 202, {"Location": f"/runs/{run_id}"})
 
 
-async def refused(_: Request, error: Exception) -> Response:
+async def refused(request: Request, error: Exception) -> Response:
     """What a run refuses, or that it is not there, in words for people."""
     match error:
         case UnknownRun():
-            refusal = HTTPException(404, UNKNOWN)
+            return told(request, 404, UNKNOWN)
         case ExpiredRun():
-            refusal = HTTPException(410, EXPIRED)
-        case WrongKey():
-            refusal = HTTPException(403, str(error))
-        case Unavailable(retry_after=seconds):
-            refusal = HTTPException(503, str(error), {"Retry-After": str(seconds)})
+            return told(request, 410, EXPIRED)
+        case WrongKey(message=message):
+            return told(request, 403, message)
+        case Unavailable(message=message, retry_after=seconds):
+            return told(request, 503, message, {"Retry-After": str(seconds)})
+        case RunRefusal(message=message):
+            return told(request, 409, message)
         case _:
-            refusal = HTTPException(409, str(error))
-    return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
+            raise error
 
 
 async def _wire1(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.eventlog import Logged, RunEnd, RunStart, RunStatus
+from chains.messages import Message
 from chains.schema import Fragment, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest, RunRequest, Status
 
-STOPPED = "The run was stopped before the end."
+STOPPED = Message("The run was stopped before the end.")
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ class RunState:
         for part, held in self.parts.items():
             if held.state == "writing":
                 self._restore(part)
-                held.state, held.message = "cut_off", STOPPED
+                held.state, held.message = "cut_off", STOPPED.in_language(self.request.language)
 
     def _restore(self, part: Part) -> None:
         self.parts[part].text = self._former.pop(part, "") or self.parts[part].text

@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from functools import partial
 from secrets import token_bytes
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 from langchain_core.runnables import RunnableLambda
@@ -25,10 +25,12 @@ from langchain_core.runnables import RunnableLambda
 from app.eventlog import EventId, EventLog, ExpiredRun, LogFull, Logged, RunEnd, RunStart, UnknownRun
 from app.live_run import PROPOSED, LiveRun
 from app.run_state import PartState, RunState, state_of
+from chains.errors import SizzleError
 from chains.schema import (
     DEPENDANTS,
     PARTS,
     Draft,
+    Language,
     Part,
     Proposal,
     Recipe,
@@ -40,22 +42,21 @@ from chains.schema import (
 from chains.streaming import astream_fragments
 
 NO_DISH = (Recipe("", ""),)  # for a part that needs none: it keeps the chain from proposing any
-OTHERS_RUN = {
-    "en": "Only the browser or program that began this recipe can stop it or have parts written again.",
-    "ko": "이 레시피를 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요.",
-}
+OTHERS_RUN: LiteralString = (
+    "Only the browser or program that began this recipe can stop it or have parts written again."
+)
 MADE_FROM_DISH: tuple[Part, ...] = ("ingredients", "intro", "sides", "steps")
 
 
-class RunRefusal(Exception):
+class RunRefusal(SizzleError):
     """What can't be done with a run; the message is for people."""
 
 
 class Unavailable(RunRefusal):
     """No run can be begun now; in `retry_after` seconds it may be otherwise."""
 
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
+    def __init__(self, template: LiteralString, retry_after: int) -> None:
+        super().__init__(template)
         self.retry_after = retry_after
 
 
@@ -102,7 +103,7 @@ class Runs:
 
     async def _start(self, run_id: UUID, request: RecipeRequest) -> UUID:
         parts, asked = _to_write(request)
-        run = self._admit(run_id, parts)
+        run = self._admit(run_id, request.language, parts)
         try:
             await self._log.begin(str(run_id), RunStart(str(run_id), request, parts))
         except LogFull:
@@ -124,7 +125,7 @@ class Runs:
             parts = _written_with(state, part)
             self._check_open()
             if run and (busy := run.under_way.intersection(parts)):
-                raise NotNow(f"Still being written: {', '.join(sorted(busy))}.")
+                raise NotNow("Still being written: {parts}.", parts=", ".join(sorted(busy)))
             draft = _draft(state, part, parts)
             run = run or await self._reopened(run_id, state)
             updates = astream_fragments(self._chain, draft)
@@ -183,12 +184,11 @@ class Runs:
         return hmac.new(self._key_secret, run_id.bytes, "sha256").hexdigest()
 
     async def check_key(self, run_id: UUID, key: str) -> None:
-        """Raises `WrongKey` if this is not the run's key."""
+        """Raises `WrongKey` if this is not the key of the run, which is there."""
         if hmac.compare_digest(key.encode(), self.key_of(run_id).encode()):
             return
-        first, *_ = await self._log.read(str(run_id))
-        assert isinstance(first.event, RunStart)  # noqa: S101  each log begins with it
-        raise WrongKey(OTHERS_RUN[first.event.request.language])
+        await self._log.read(str(run_id))
+        raise WrongKey(OTHERS_RUN)
 
     async def forget(self, run_id: UUID) -> None:
         """Cancels the run and drops its log, as soon as its last event is written."""
@@ -213,14 +213,15 @@ class Runs:
         await self._log.aclose()
 
     def _admit(
-        self, run_id: UUID, parts: tuple[Part, ...], ends: Mapping[Part, Status] | None = None, spent_ms: int = 0
-    ) -> LiveRun:
+        self, run_id: UUID, language: Language, parts: tuple[Part, ...],
+        ends: Mapping[Part, Status] | None = None, spent_ms: int = 0,
+    ) -> LiveRun:  # fmt: skip
         """A run that has its place among those that go on. Raises `Unavailable`."""
         self._check_open()
         if len(self._live) >= self._limit:
             raise _full()
         gone = partial(self._live.pop, run_id, None)
-        run = self._live[run_id] = LiveRun(str(run_id), self._log, parts, gone, ends, spent_ms)
+        run = self._live[run_id] = LiveRun(str(run_id), self._log, parts, gone, ends, spent_ms, language)
         return run
 
     def _check_open(self) -> None:
@@ -228,7 +229,7 @@ class Runs:
             raise Unavailable("The server is being stopped: try again in a few seconds.", retry_after=2)
 
     async def _reopened(self, run_id: UUID, state: RunState) -> LiveRun:
-        run = self._admit(run_id, tuple(state.parts), state.ends(), state.total_ms or 0)
+        run = self._admit(run_id, state.request.language, tuple(state.parts), state.ends(), state.total_ms or 0)
         try:
             await self._log.reopen(str(run_id))
         except BaseException:
@@ -274,7 +275,7 @@ def _written_with(state: RunState, part: Part) -> set[Part]:
 def _draft(state: RunState, part: Part, parts: Collection[Part]) -> Draft:
     """What the run holds but for these parts. Raises `NotNow` where that is not enough to write `part`."""
     if part in MADE_FROM_DISH and not state.recipes:
-        raise NotNow(f"There is no dish yet: have the {PROPOSED} written again instead.")
+        raise NotNow("There is no dish yet: have the {part} written again instead.", part=PROPOSED)
     if part == "steps" and not _is_whole_enough(state.parts["ingredients"]):
         raise NotNow("The steps are made from the ingredients: have the ingredients written again instead.")
     texts: dict[Part, str] = {kept: held.text for kept, held in state.parts.items() if kept not in parts}

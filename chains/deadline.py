@@ -26,7 +26,7 @@ async def within(seconds: float, items: AsyncGenerator[T]) -> AsyncGenerator[T]:
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise ProviderError(f"This took longer than {seconds:g} seconds: try again.") from None
+                raise ProviderError("This took longer than {seconds:g} seconds: try again.", seconds=seconds) from None
             yield item
 
 

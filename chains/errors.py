@@ -1,4 +1,4 @@
-"""What can go wrong between a request and its recipe. Every message is ours and written for people.
+"""What can go wrong between a request and its recipe. Every message is ours, written for people, in each language.
 
 SizzleError
 ├── ConfigError        the registry, a step's model or a key does not fit; said at the start
@@ -16,13 +16,31 @@ SizzleError
 └── InputFailed        what this part is made from has failed
 """
 
+from typing import LiteralString
+
+from chains.messages import Message
+from chains.translations import Language
+
 
 class SizzleError(Exception):
-    """The base of all errors whose message may be shown to whoever asked."""
+    """The base of all errors whose message may be shown to whoever asked.
+
+    `template` is an English template of `str.format` for `values`; `chains.translations` has its Korean form.
+    """
+
+    def __init__(self, template: LiteralString, **values: object) -> None:
+        self.message = Message(template, **values)
+        super().__init__(str(self.message))
+
+    def message_in(self, language: Language) -> str:
+        return self.message.in_language(language)
 
 
 class ConfigError(SizzleError):
-    """The registry, a step's model or a key does not fit."""
+    """The registry, a step's model or a key does not fit. Whoever starts the program reads it, in English."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("{message}", message=message)
 
 
 class ProviderError(SizzleError):
@@ -35,8 +53,8 @@ class ProviderError(SizzleError):
     may_ask_again = True  # whether that may be one on the same model
     kind = ""  # for the log: what it was called where it came up
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, template: LiteralString, *, retry_after: float | None = None, **values: object) -> None:
+        super().__init__(template, **values)
         self.retry_after = retry_after
 
 

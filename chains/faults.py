@@ -75,15 +75,18 @@ def in_our_words(label: str, error: Exception, written: bool) -> ProviderError:
         case StreamFailure(status=int(status)):
             return _refused(label, status, {})
         case TimeoutError():
-            return Stalled(f"{label} {'fell silent' if written else 'did not answer in time'}: try again.")
+            if written:
+                return Stalled("{label} fell silent: try again.", label=label)
+            return Stalled("{label} did not answer in time: try again.", label=label)
         case Unanswered():
             return Unreachable(
-                f"{label} could not be reached: check the network, the base URL, the proxy and the API key's form."
+                "{label} could not be reached: check the network, the base URL, the proxy and the API key's form.",
+                label=label,
             )
         case aiohttp.ClientError() | OSError():
-            return Disconnected(f"{label} broke the connection off: try again.")
+            return Disconnected("{label} broke the connection off: try again.", label=label)
         case _:
-            return Unreadable(f"{label} failed or sent what can't be read: try again.")
+            return Unreadable("{label} failed or sent what can't be read: try again.", label=label)
 
 
 def kind(error: Exception) -> str:
@@ -100,10 +103,9 @@ def kind(error: Exception) -> str:
 def _refused(label: str, status: int, headers: Mapping[str, str]) -> ProviderError:
     delay_s = retry_after(headers)
     template = _MESSAGES.get(status, _FAILED if status >= 500 else _NOT_ACCEPTED if status >= 400 else _MOVED)
-    message = template.format(label=label, status=status)
     if not (status in (408, 409, 429) or status >= 500 or headers.get("x-should-retry") == "true"):
-        return Refused(message)
-    failure = Overloaded(message, delay_s)
+        return Refused(template, label=label, status=status)
+    failure = Overloaded(template, label=label, status=status, retry_after=delay_s)
     is_too_long = delay_s is not None and delay_s > LONGEST_RETRY_AFTER_S
     failure.may_ask_again = not is_too_long and headers.get("x-should-retry") != "false"
     return failure

@@ -2,7 +2,7 @@
 
 import re
 
-from chains.schema import RecipeRequest
+from chains.schema import Language, RecipeRequest
 
 LONGEST = 2_100  # characters; in what is longer, and so refused, no time is looked for
 
@@ -35,7 +35,7 @@ def request_in(text: str) -> RecipeRequest:
     Of several times the one at the end counts, else the one at the beginning, else the last. Raises pydantic's
     `ValidationError`.
     """
-    asked: dict[str, object] = {"language": "ko" if re.search(r"[가-힣]", text) else "en"}
+    asked: dict[str, object] = {"language": language_in(text)}
     text = text.strip(_AROUND)
     if len(text) <= LONGEST and (times := list(_TIME.finditer(text))):
         ending, leading = times[-1].end() == len(text), times[0].start() == 0
@@ -43,6 +43,11 @@ def request_in(text: str) -> RecipeRequest:
         asked["prepTime"] = _minutes(time)
         text = f"{text[: time.start()].rstrip(_AROUND)}, {text[time.end() :].lstrip(_AROUND)}"
     return RecipeRequest.model_validate({**asked, "ingredientsOnHand": text.strip(_AROUND)})
+
+
+def language_in(text: str) -> Language:
+    """Korean if there is any Hangul in the text."""
+    return "ko" if re.search(r"[가-힣]", text) else "en"
 
 
 def _minutes(time: re.Match[str]) -> int:

@@ -57,7 +57,9 @@ class StepPrompt(ChatPromptTemplate):
 
 def _material(name: str, value: object) -> object:
     if isinstance(value, Failed):
-        raise InputFailed(f"Needs the {'ingredients' if name == 'ingredients' else 'recipe'}, which failed.")
+        if name == "ingredients":
+            raise InputFailed("Needs the ingredients, which failed.")
+        raise InputFailed("Needs the recipe, which failed.")
     return escape(valid(value), quote=False) if isinstance(value, str) else value
 
 

@@ -203,10 +203,14 @@ class ProviderChat(ChatOpenAI):
         if answer.has_output:
             return Truncated(BROKEN_OFF)
         if answer.reason == "length":
-            return Refused(f"{self.label} used up its limit before it wrote a word: raise the step's max_tokens.")
+            return Refused(
+                "{label} used up its limit before it wrote a word: raise the step's max_tokens.", label=self.label
+            )
         if answer.reason == "content_filter" or answer.has_refused:
-            return Refused(f"{self.label}'s content filter let no word through: change the ingredients' wording.")
-        return EmptyAnswer(f"{self.label} ended its answer without a word: try again.")
+            return Refused(
+                "{label}'s content filter let no word through: change the ingredients' wording.", label=self.label
+            )
+        return EmptyAnswer("{label} ended its answer without a word: try again.", label=self.label)
 
     def _told(self, error: Exception, written: bool) -> ProviderError:
         if isinstance(error, ProviderError):
@@ -229,8 +233,12 @@ class ProviderChat(ChatOpenAI):
         answer = max_tokens or self.max_tokens or 0
         if prompt + answer > self.context_window:
             raise PromptTooLong(
-                f"The prompt is about {prompt:,} tokens long and the answer may take {answer:,}, "
-                f"but {self.name_in_registry} holds {self.context_window:,}: use a larger model."
+                "The prompt is about {prompt:,} tokens long and the answer may take {answer:,}, "
+                "but {model} holds {window:,}: use a larger model.",
+                prompt=prompt,
+                answer=answer,
+                model=self.name_in_registry,
+                window=self.context_window,
             )
 
 

@@ -19,9 +19,10 @@ from langchain_core.messages.ai import UsageMetadata
 
 from chains.errors import ProviderError
 from chains.finish_reasons import finish_reason_in
+from chains.messages import Message
 from chains.providers import ProviderChat
 from chains.recipe import why
-from chains.schema import Failed
+from chains.schema import Failed, Language
 from chains.streaming import CUT_OFF
 
 # What Sizzle is for, in a few words: a prompt so short costs no model time to read.
@@ -108,11 +109,11 @@ Progress = RaceStart | CallStart | RoundEnd | Result | RaceEnd
 
 
 async def race(
-    models: Mapping[str, ProviderChat], rounds: int = 3, deadline_s: float = DEADLINE_S
+    models: Mapping[str, ProviderChat], rounds: int = 3, deadline_s: float = DEADLINE_S, language: Language = "en"
 ) -> AsyncGenerator[Progress]:
     """Measures the models, and tells of each call. Close it (`contextlib.aclosing`) to close the call under way.
 
-    A model that fails, or whose call takes longer than `deadline_s` seconds, is out.
+    A model that fails, or whose call takes longer than `deadline_s` seconds, is out, for a reason in `language`.
     """
     yield RaceStart(entrants(models), rounds)
     measured: dict[str, list[Figures]] = {name: [] for name in models}
@@ -120,7 +121,7 @@ async def race(
     for number in range(rounds + 1):
         for name in [name for name in models if name not in results]:
             yield CallStart(name, number)
-            answered = await _asked(models[name], deadline_s)
+            answered = await _asked(models[name], deadline_s, language)
             if isinstance(answered, Figures) and number:
                 measured[name].append(answered)
                 yield RoundEnd(name, number, answered, _best(measured[name]), _median(measured[name]))
@@ -135,14 +136,19 @@ def entrants(models: Mapping[str, ProviderChat]) -> tuple[Entrant, ...]:
     return tuple(Entrant(name, (model.metadata or {})["provider"], model.label) for name, model in models.items())
 
 
-async def _asked(model: ProviderChat, deadline_s: float) -> Figures | Failed:
+async def _asked(model: ProviderChat, deadline_s: float, language: Language) -> Figures | Failed:
     try:
         async with asyncio.timeout(deadline_s):
             return await _measured(model)
     except TimeoutError:
-        return Failed(f"{model.label} took longer than {deadline_s:g} seconds for one answer: try again.")
+        late = Message(
+            "{label} took longer than {seconds:g} seconds for one answer: try again.",
+            label=model.label,
+            seconds=deadline_s,
+        )
+        return Failed(late.in_language(language))
     except Exception as error:  # noqa: BLE001  it fails alone
-        return Failed(why(error))
+        return Failed(why(error).message_in(language))
 
 
 async def _measured(model: ProviderChat) -> Figures:

@@ -11,7 +11,7 @@ request ─┬─ nutrition
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler
@@ -46,7 +46,7 @@ ChatModel = Runnable[LanguageModelInput, AIMessage]
 LANGUAGE_NAMES = {"en": "English", "ko": "Korean (한국어)"}
 PROPOSALS = 2  # a list of fewer than two usable recipes is asked for once more
 DEADLINE_S = 120
-TOO_LATE = "There was no time left to write this: try again."
+TOO_LATE: LiteralString = "There was no time left to write this: try again."
 
 
 def recipe_chain(
@@ -123,7 +123,7 @@ def part(name: Part, written: Runnable[Variables, Any]) -> Runnable[Variables, A
             async with asyncio.timeout_at(inputs["ends_at"]):
                 return await written.ainvoke(inputs, config)
         except Exception as error:  # noqa: BLE001  whatever it is, the siblings go on
-            return Failed(why(error), cut_off=isinstance(error, Truncated))
+            return Failed(why(error).message_in(inputs["language"]), cut_off=isinstance(error, Truncated))
 
     return RunnableLambda(write, name=name)
 
@@ -168,7 +168,7 @@ class Proposing(Attempts):
             async with asyncio.timeout_at(input["ends_at"]):
                 return await super().ainvoke(input, config)
         except Exception as error:  # noqa: BLE001  like a part, it fails alone
-            reason = why(error)
+            reason = why(error).message_in(input["language"])
             return ""
         finally:
             shortlist.close(reason)
@@ -231,14 +231,14 @@ async def alternates(inputs: AsyncIterator[Variables]) -> AsyncIterator[list[Rec
             yield [recipe]
 
 
-def why(error: Exception) -> str:
-    """The reason in words for people; what is no fault of a provider or of the input goes to the log."""
+def why(error: Exception) -> SizzleError:
+    """The error in words for people; what is no fault of a provider or of the input goes to the log."""
     if isinstance(error, SizzleError):
-        return str(error)
+        return error
     if isinstance(error, TimeoutError):
-        return TOO_LATE
+        return SizzleError(TOO_LATE)
     logger.error("a step failed", exc_info=error)
-    return "Something went wrong on our side: try again."
+    return SizzleError("Something went wrong on our side: try again.")
 
 
 def written_parts(results: dict[str, Any]) -> dict[Part, Any]:

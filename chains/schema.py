@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Literal, LiteralString, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -15,10 +15,11 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from chains.messages import Message
 from chains.not_food import is_instruction, not_food_in
 from chains.restrictions import restrictions_in
+from chains.translations import Language
 
-Language = Literal["en", "ko"]
 Part = Literal["alternates", "ingredients", "intro", "nutrition", "sides", "steps"]
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
 Status = Literal["ok", "cut_off", "failed"]
@@ -47,7 +48,7 @@ def _has_a_word(text: str) -> str:
 def _is_food(text: str) -> str:
     """Raises ValueError with the reason for what must not be cooked."""
     if found := not_food_in(restrictions_in(text).rest):
-        raise ValueError(found.message.format(food=found.food))
+        raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
     if is_instruction(text):
         raise ValueError("name at least one ingredient: this is an instruction and no food")
     return text
@@ -55,7 +56,7 @@ def _is_food(text: str) -> str:
 
 def _for_at_most_20(text: str) -> str:
     if (restrictions_in(text).servings or 0) > MAX_SERVINGS:
-        raise ValueError(f"a recipe is for at most {MAX_SERVINGS} people")
+        raise ValueError(Message("a recipe is for at most {most} people", most=MAX_SERVINGS))
     return text
 
 

@@ -192,7 +192,7 @@ class Shortlist:
             if recipe and recipe != picked:
                 yield recipe
         if not self.is_enough:
-            raise ProposalError(self._reason)
+            raise ProposalError("{message}", message=self._reason)
 
     def proposal(self) -> Proposal:
         """The recipes so far and the picked one, which is among them once `pick` has returned it."""

@@ -5,18 +5,20 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, LiteralString, cast
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.schema import StreamEvent
 
 from chains.finish_reasons import FinishReason, finish_reason_in
+from chains.messages import Message
 from chains.schema import (
     PARTS,
     Draft,
     Failed,
     Fragment,
+    Language,
     Part,
     PartEnd,
     PartStart,
@@ -28,12 +30,12 @@ from chains.schema import (
 )
 from chains.shortlist import Shortlist
 
-CUT_OFF: dict[FinishReason | None, str] = {
+CUT_OFF: dict[FinishReason | None, LiteralString] = {
     "length": "Cut off at the limit of tokens set for it.",
     "content_filter": "Cut off by the provider's content filter.",
 }
-NO_REASON = "The provider did not say why its answer ended."
-BROKEN_OFF = "The provider broke off before the end."
+NO_REASON: LiteralString = "The provider did not say why its answer ended."
+BROKEN_OFF: LiteralString = "The provider broke off before the end."
 
 
 async def astream_fragments(
@@ -75,6 +77,7 @@ class _Reader:
 
     def __init__(self, draft: Draft) -> None:
         self._attempts, self._former = Counter(draft.attempts), draft.former
+        self._language: Language = draft.request.language
         self._calls: dict[str, _Call] = {}  # by LangChain's id of the run
         self._tries: dict[Part, list[_Call]] = {}  # the attempts at each part
         self._ended: set[Part] = set()
@@ -159,7 +162,7 @@ class _Reader:
                 *_kept(part, calls, self._former.get(part, "")),
                 PartEnd(part, "cut_off" if output.cut_off else "failed", message=output.message),
             ]
-        return [_written(part, calls[-1])]
+        return [_written(part, calls[-1], self._language)]
 
 
 def _text(chunk: AIMessage) -> str:
@@ -180,11 +183,12 @@ def _kept(part: Part, calls: Sequence[_Call], former: str) -> list[Update]:
     return [Fragment(part, longest)] if longest else []
 
 
-def _written(part: Part, call: _Call) -> PartEnd:
+def _written(part: Part, call: _Call, language: Language) -> PartEnd:
     """How a part ended that has text: `ok` only if the provider said that it had come to its end."""
     now, first, reason = perf_counter(), call.first or call.asked, call.finish_reason
     rate = round((call.tokens - 1) / (now - first), 1) if call.tokens and now > first else None
     ttft_ms = round((first - call.asked) * 1000)
     if reason not in CUT_OFF or part == "alternates":  # whose recipes are whole, whatever follows them
-        return PartEnd(part, "ok", reason, ttft_ms, call.tokens, rate, None if reason else NO_REASON)
-    return PartEnd(part, "cut_off", reason, ttft_ms, call.tokens, rate, CUT_OFF[reason])
+        note = None if reason else Message(NO_REASON).in_language(language)
+        return PartEnd(part, "ok", reason, ttft_ms, call.tokens, rate, note)
+    return PartEnd(part, "cut_off", reason, ttft_ms, call.tokens, rate, Message(CUT_OFF[reason]).in_language(language))

@@ -1,0 +1,46 @@
+"""Messages for people, in each language: English templates, whose Korean forms are in `chains.translations`."""
+
+from collections.abc import Mapping
+from typing import Any, LiteralString
+
+from chains.translations import KOREAN, KOREAN_VALIDATION, NOT_VALID, Language
+
+CUSTOM_PREFIX = "Value error, "  # which pydantic puts before the words of our own validators
+
+
+class Message:
+    """A sentence: an English template of `str.format`, and the values of its fields.
+
+    The template is a literal, so that a test finds each one in the source and holds it against the catalogue.
+    """
+
+    def __init__(self, template: LiteralString, **values: object) -> None:
+        self.template = template
+        self.values = values
+
+    def __str__(self) -> str:
+        return self.in_language("en")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and (self.template, self.values) == (other.template, other.values)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def in_language(self, language: Language) -> str:
+        """The sentence in this language, or in English if the catalogue lacks it."""
+        template = KOREAN.get(self.template, self.template) if language == "ko" else self.template
+        return template.format(**self.values)
+
+
+def validation_message(problem: Mapping[str, Any], language: Language = "en") -> str:
+    """What is wrong, without a full stop, from one of the `errors()` of a pydantic `ValidationError`."""
+    if language == "en":
+        return problem["msg"].removeprefix(CUSTOM_PREFIX)
+    context: dict[str, Any] = problem.get("ctx", {})
+    match context.get("error"):
+        case ValueError(args=[Message() as message]):
+            return message.in_language(language)
+        case ValueError(args=[str(template)]):
+            return KOREAN.get(template, NOT_VALID)
+        case _:
+            return KOREAN_VALIDATION.get(problem["type"], NOT_VALID).format(**context)

@@ -1,0 +1,361 @@
+"""The Korean forms of every message that people can see, by its English template; the fields are the same."""
+
+from typing import Literal
+
+Language = Literal["en", "ko"]
+
+# Words between 이(가) and the like depend on the sound before them, which a field's value decides: so none follows one.
+KOREAN: dict[str, str] = {
+    ("{message}"): ("{message}"),
+    ("{label} fell silent: try again."): ("{label}: 답이 도중에 멎었어요. 다시 시도해 주세요."),
+    ("{label} did not answer in time: try again."): ("{label}: 제때 답이 오지 않았어요. 다시 시도해 주세요."),
+    ("{label} broke the connection off: try again."): ("{label}: 연결이 끊겼어요. 다시 시도해 주세요."),
+    ("{label} failed or sent what can't be read: try again."): (
+        "{label}: 오류가 났거나 읽을 수 없는 답이 왔어요. 다시 시도해 주세요."
+    ),
+    ("{label} used up its limit before it wrote a word: raise the step's max_tokens."): (
+        "{label}: 한 글자도 쓰기 전에 토큰 한도에 닿았어요. 이 단계의 max_tokens를 늘려 주세요."
+    ),
+    ("{label}'s content filter let no word through: change the ingredients' wording."): (
+        "{label}: 콘텐츠 필터가 답을 모두 막았어요. 재료를 다른 말로 적어 주세요."
+    ),
+    ("{label} ended its answer without a word: try again."): ("{label}: 빈 답이 왔어요. 다시 시도해 주세요."),
+    ("{label} took longer than {seconds:g} seconds for one answer: try again."): (
+        "{label}: 답 하나에 {seconds:g}초 넘게 걸렸어요. 다시 시도해 주세요."
+    ),
+    ("Cut off at the limit of tokens set for it."): ("정해 둔 토큰 한도에서 끊겼어요."),
+    ("Cut off by the provider's content filter."): ("제공자의 콘텐츠 필터가 답을 끊었어요."),
+    ("The provider did not say why its answer ended."): ("제공자가 답이 왜 끝났는지 알려 주지 않았어요."),
+    ("The provider broke off before the end."): ("제공자의 답이 끝나기 전에 끊겼어요."),
+    ("There was no time left to write this: try again."): ("이 부분을 쓸 시간이 남지 않았어요. 다시 시도해 주세요."),
+    ("Something went wrong on our side: try again."): ("저희 쪽에서 문제가 생겼어요. 다시 시도해 주세요."),
+    ("The model did not propose two recipes that can be read: try again."): (
+        "모델이 읽을 수 있는 레시피를 두 가지 이상 제안하지 않았어요. 다시 시도해 주세요."
+    ),
+    ("Needs the ingredients, which failed."): ("재료를 쓰지 못해서 이 부분도 쓸 수 없었어요."),
+    ("Needs the recipe, which failed."): ("요리를 정하지 못해서 이 부분도 쓸 수 없었어요."),
+    (
+        "The prompt is about {prompt:,} tokens long and the answer may take {answer:,}, "
+        "but {model} holds {window:,}: use a larger model."
+    ): (
+        "프롬프트가 약 {prompt:,}토큰이고 답에 {answer:,}토큰까지 쓰일 수 있는데, {model} 모델에는 {window:,}토큰까지만 "
+        "들어가요. 더 큰 모델을 써 주세요."
+    ),
+    ("This took longer than {seconds:g} seconds: try again."): ("{seconds:g}초 넘게 걸렸어요. 다시 시도해 주세요."),
+    ("The answer took longer than {seconds:g} seconds: try again."): (
+        "답에 {seconds:g}초 넘게 걸렸어요. 다시 시도해 주세요."
+    ),
+    ("The recipe grew longer than may be: try again."): ("레시피가 너무 길어졌어요. 다시 시도해 주세요."),
+    ("The run was stopped before the end."): ("끝나기 전에 멈췄어요."),
+    ("The server was stopped."): ("서버가 멈췄어요."),
+    ("There is no such run: it may have been lost when the server was started anew."): (
+        "그런 실행이 없어요. 서버가 다시 시작되면서 없어졌을 수 있어요."
+    ),
+    ("This run ended a while ago and is no longer kept: ask for the recipe again."): (
+        "오래전에 끝나서 더는 보관하지 않는 실행이에요. 레시피를 다시 요청해 주세요."
+    ),
+    ("The kitchen is full: as many recipes as can be are being written."): (
+        "주방이 꽉 찼어요. 동시에 쓸 수 있는 만큼 레시피를 쓰고 있어요."
+    ),
+    ("The server is being stopped: try again in a few seconds."): (
+        "서버가 멈추는 중이에요. 몇 초 뒤에 다시 시도해 주세요."
+    ),
+    ("The run is being stopped: try again in a moment."): ("실행이 멈추는 중이에요. 잠시 뒤에 다시 시도해 주세요."),
+    ("Still being written: {parts}."): ("아직 쓰고 있어요: {parts}."),
+    ("There is no dish yet: have the {part} written again instead."): (
+        "아직 요리가 정해지지 않았어요. 대신 {part} 부분을 다시 쓰게 해 주세요."
+    ),
+    ("The steps are made from the ingredients: have the ingredients written again instead."): (
+        "만드는 법은 재료를 바탕으로 써요. 대신 재료를 다시 쓰게 해 주세요."
+    ),
+    ("The dish of this run was chosen by its cook: there are no other ideas."): (
+        "이 실행의 요리는 직접 고른 것이라 다른 아이디어가 없어요."
+    ),
+    ("Only the browser or program that began this recipe can stop it or have parts written again."): (
+        "이 레시피를 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요."
+    ),
+    ("This key was sent with another request before."): ("이 키는 전에 다른 요청과 함께 왔어요."),
+    ("This is no key."): ("키가 아니에요."),
+    ("1 to 200 visible ASCII characters, and the same key for the same request only."): (
+        "눈에 보이는 ASCII 문자 1~200자. 같은 키는 같은 요청에만 쓸 수 있어요."
+    ),
+    ("This is no event's id."): ("이벤트의 id가 아니에요."),
+    ("The id of an event of this run, as it was sent."): ("이 실행에서 받은 이벤트의 id 그대로."),
+    ("A JSON object with {fields}."): ("{fields} 필드가 있는 JSON 객체."),
+    ("A JSON object with {fields}, or an empty one."): ("{fields} 필드가 있는 JSON 객체, 또는 빈 객체."),
+    ("One of {names}."): ("다음 중 하나: {names}."),
+    ("Some of {names}."): ("다음 중에서: {names}."),
+    ("There is no model {name!r} with a key."): ("{name!r}: 키가 있는 그런 모델이 없어요."),
+    ("There is no model {name!r} here; there are: {names}."): ("{name!r}: 그런 모델이 없어요. 있는 모델: {names}."),
+    ("{name} can't write as many tokens."): ("{name}: 그만큼 많은 토큰은 쓸 수 없어요."),
+    ("From 1 to {most:,}."): ("1에서 {most:,}까지."),
+    ("A shorter question."): ("더 짧은 질문."),
+    ("A shorter question, fewer max_tokens or a larger model."): ("더 짧은 질문, 더 작은 max_tokens, 또는 더 큰 모델."),
+    ("The body is not of the type application/json."): ("본문의 형식이 application/json이 아니에요."),
+    ("{field}: {wrong}."): ("{field}: {wrong}."),
+    (
+        "There is no message of the role 'user'. Name the ingredients on hand and the "
+        "time in the last user message, for example: beef, onions; 30 minutes."
+    ): (
+        "역할이 'user'인 메시지가 없어요. 마지막 user 메시지에 가진 재료와 시간을 적어 주세요. 예: 소고기, 양파; 30분."
+    ),
+    (
+        "{field}: {wrong}. Name the ingredients on hand and the time in the last user "
+        "message, for example: beef, onions; 30 minutes."
+    ): ("{field}: {wrong}. 마지막 user 메시지에 가진 재료와 시간을 적어 주세요. 예: 소고기, 양파; 30분."),
+    ("name at least one ingredient in letters"): ("재료를 하나 이상 글자로 적어 주세요"),
+    ("name at least one ingredient: this is an instruction and no food"): (
+        "재료를 하나 이상 적어 주세요. 이것은 음식이 아니라 지시예요"
+    ),
+    (
+        "'{food}' is not food but a chemical that can kill. Leave it out, and call a "
+        "poison centre if anybody has swallowed some"
+    ): (
+        "'{food}': 음식이 아니라 목숨을 앗을 수 있는 화학 물질이에요. 빼 주세요. 누가 삼켰다면 119나 중독 상담 센터에 전화하세요"
+    ),
+    ("'{food}' is not food: swallowing it injures or poisons. Leave it out"): (
+        "'{food}': 음식이 아니에요. 삼키면 다치거나 중독될 수 있으니 빼 주세요"
+    ),
+    ("'{food}' is poisonous and can kill, cooked too. Leave it out"): (
+        "'{food}': 독이 있어서 익혀도 목숨을 앗을 수 있어요. 빼 주세요"
+    ),
+    ("'{food}' means spoiled food, which makes people ill even when cooked. Throw it away"): (
+        "'{food}': 상한 음식은 익혀도 탈이 나요. 버려 주세요"
+    ),
+    ("'{food}': this kitchen cooks no pets and no animals that people do not eat. Name another ingredient"): (
+        "'{food}': 반려동물이나 사람이 먹지 않는 동물은 요리하지 않아요. 다른 재료를 적어 주세요"
+    ),
+    ("'{food}': people are no food. Name another ingredient"): (
+        "'{food}': 사람은 음식이 아니에요. 다른 재료를 적어 주세요"
+    ),
+    ("'{food}' is a medicine or a drug, not an ingredient. Leave it out"): (
+        "'{food}': 재료가 아니라 약이나 마약이에요. 빼 주세요"
+    ),
+    ("a recipe is for at most {most} people"): ("레시피는 {most}인분까지예요"),
+    (
+        "What is in the kitchen, in English or Korean: up to 2,000 characters with at "
+        "least one word, for example: beef flank, onions, peppers."
+    ): ("부엌에 있는 재료를 영어나 한국어로: 낱말이 하나 이상 있는 2,000자까지의 글. 예: 소고기, 양파, 파프리카."),
+    (
+        "A diet that every part has to keep, or several, with commas between: up to 300 "
+        "characters, for example: vegan, halal."
+    ): ("모든 부분이 지켜야 할 식단, 여럿이면 쉼표로 나눠서: 300자까지. 예: 비건, 할랄."),
+    ("Foods that no part may use, with commas between: up to 300 characters, such as peanuts, milk."): (
+        "어느 부분에도 쓰면 안 되는 식품, 쉼표로 나눠서: 300자까지. 예: 땅콩, 우유."
+    ),
+    ("For how many people the amounts are: a whole number, 1 to 20."): ("몇 인분인지: 1~20의 정수."),
+    ("How long cooking may take: a whole number of minutes, 5 to 240."): ("조리에 쓸 수 있는 시간: 5~240의 정수(분)."),
+    ("The recipe's language: en for English or ko for Korean."): ("레시피의 언어: 영어는 en, 한국어는 ko."),
+    ("A whole number from 0 to 2^53 that repeats the pick, or nothing for chance."): (
+        "같은 요리를 다시 고르게 하는 0~2^53의 정수. 없으면 무작위."
+    ),
+    ("For example: Pepper steak."): ("예: 제육볶음."),
+    ("A sentence about it, or nothing."): ("요리를 설명하는 한 문장. 없어도 돼요."),
+    (
+        "The dish to be written, with a name of 1 to 200 characters and an intro of at "
+        "most 1,000, or nothing for three proposals."
+    ): ("쓸 요리: 1~200자의 이름과 1,000자까지의 소개. 없으면 세 가지를 제안해요."),
+    ("With amounts, one to a line."): ("분량과 함께 한 줄에 하나씩."),
+    ("The question: 1 to 20,000 characters."): ("질문: 1~20,000자."),
+    ("The name of a model that has a key, as `sizzle models` lists them, or nothing."): (
+        "키가 있는 모델의 이름(`sizzle models`에 나오는 대로). 없어도 돼요."
+    ),
+    ("The most tokens to be written: from 1 to what the model can write."): (
+        "쓸 토큰의 최댓값: 1부터 모델이 쓸 수 있는 만큼."
+    ),
+    ("A marker to stop before: 1 to 100 characters, at most 8 markers."): ("그 앞에서 멈출 표시: 1~100자, 8개까지."),
+    ("How often each model is measured: a whole number from 1 to 20."): ("모델마다 재는 횟수: 1~20의 정수."),
+    ("The names of models that have a key, or nothing for all of them."): ("키가 있는 모델들의 이름. 없으면 모두."),
+    (
+        "The race is off here, because it makes calls that a provider charges for. Set "
+        "SIZZLE_RACE=true and start Sizzle again, or run `sizzle race` in a terminal."
+    ): (
+        "속도 비교는 제공자가 요금을 매기는 호출을 하므로 꺼져 있어요. SIZZLE_RACE=true로 설정하고 Sizzle을 다시 시작하거나, "
+        "터미널에서 `sizzle race`를 실행해 주세요."
+    ),
+    ("Another race is under way, and two would slow each other down. Try again when it has ended."): (
+        "다른 속도 비교가 진행 중이에요. 둘이 함께 하면 서로 느려지니, 끝난 뒤에 다시 시도해 주세요."
+    ),
+    ("There is no such broadcast, or it ended more than a minute ago."): (
+        "그런 방송이 없거나, 끝난 지 1분이 넘었어요."
+    ),
+    ("This server follows as many answers as it can: try again in a minute."): (
+        "서버가 동시에 맡을 수 있는 답이 꽉 찼어요. 1분 뒤에 다시 시도해 주세요."
+    ),
+    ("{label} did not accept the key (401): check the provider's API key in the settings."): (
+        "{label}: API 키가 거절됐어요(401). 설정에서 이 제공자의 API 키를 확인해 주세요."
+    ),
+    ("{label} asks for payment (402): check the account's credit."): (
+        "{label}: 결제가 필요해요(402). 계정의 잔액을 확인해 주세요."
+    ),
+    ("{label} did not allow the request (403): check what the API key may do."): (
+        "{label}: 요청이 허용되지 않았어요(403). API 키의 권한을 확인해 주세요."
+    ),
+    ("{label} found the request too large (413): lower the step's max_tokens or use another model."): (
+        "{label}: 요청이 너무 커요(413). 이 단계의 max_tokens를 줄이거나 다른 모델을 써 주세요."
+    ),
+    ("{label} may not answer for legal reasons (451): use another provider."): (
+        "{label}: 법적인 이유로 답할 수 없어요(451). 다른 제공자를 써 주세요."
+    ),
+    ("{label} took too long (408): try again."): ("{label}: 시간이 너무 오래 걸렸어요(408). 다시 시도해 주세요."),
+    ("{label} has had too many requests (429): wait a minute, or use another provider."): (
+        "{label}: 요청이 너무 많았어요(429). 1분쯤 기다리거나 다른 제공자를 써 주세요."
+    ),
+    ("{label} failed ({status}): try again."): ("{label}: 오류가 났어요({status}). 다시 시도해 주세요."),
+    ("{label} could not be reached: check the network, the base URL, the proxy and the API key's form."): (
+        "{label}: 연결할 수 없어요. 네트워크, 기본 URL, 프록시, API 키의 형식을 확인해 주세요."
+    ),
+    ("A JSON object in UTF-8."): ("UTF-8로 된 JSON 객체."),
+    ("A JSON object with the fields that the chain's input_schema names."): (
+        "체인의 input_schema에 있는 필드로 된 JSON 객체."
+    ),
+    ('A JSON object: {{"configurable": {{"model": "…"}}}} with a model that config_schema names, or an empty one.'): (
+        'JSON 객체: config_schema에 있는 모델로 {{"configurable": {{"model": "…"}}}}, 또는 빈 객체.'
+    ),
+    ("A list of at most 20 JSON objects with the fields that the chain's input_schema names."): (
+        "체인의 input_schema에 있는 필드로 된 JSON 객체가 20개까지인 목록."
+    ),
+    (
+        "A page of another site sent this, and only the pages of this server may. "
+        "SIZZLE_CORS_ORIGINS names further origins that may."
+    ): (
+        "다른 사이트의 페이지가 보냈는데, 이 서버의 페이지만 보낼 수 있어요. 더 허용할 출처는 SIZZLE_CORS_ORIGINS에 적어 주세요."
+    ),
+    ("The body is too large: at most {most:,} bytes are read."): ("본문이 너무 커요. {most:,}바이트까지 읽어요."),
+    ("There is nothing at this address. /docs lists the routes."): (
+        "이 주소에는 아무것도 없어요. 경로는 /docs에 있어요."
+    ),
+    ("This address answers {methods}."): ("이 주소에서 쓸 수 있는 메서드: {methods}."),
+    ("This is not JSON that can be read."): ("읽을 수 있는 JSON이 아니에요."),
+    ("inputs: at most {most} in one batch."): ("inputs: 한 번에 {most}개까지예요."),
+    ("Something on the way to {label} asks for a login ({status}): check the network and the proxy."): (
+        "{label}: 가는 길에 로그인이 필요해요({status}). 네트워크와 프록시를 확인해 주세요."
+    ),
+    ("The base URL for OpenAI's clients ends in /v1: ask /v1{path}."): (
+        "OpenAI 클라이언트의 기본 URL은 /v1로 끝나요. /v1{path}에 요청해 주세요."
+    ),
+    ("The request to {label} was closed on its way (499): check the proxy, or use another provider."): (
+        "{label}: 요청이 가는 길에 끊겼어요(499). 프록시를 확인하거나 다른 제공자를 써 주세요."
+    ),
+    ("There are POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>."): (
+        "쓸 수 있는 주소: POST /v1/chat/completions, GET /v1/models, GET /v1/models/<id>."
+    ),
+    ("the answer is Markdown; leave response_format out or set its type to text"): (
+        "답은 마크다운이에요. response_format을 빼거나 종류를 text로 해 주세요"
+    ),
+    ("there can be at most 0, because none is called here; leave them out or set tool_choice to none"): (
+        "여기서는 아무 도구도 부르지 않으니 0개까지예요. 빼거나 tool_choice를 none으로 해 주세요"
+    ),
+    (
+        "{label} could not be reached by the service in front of it ({status}): try again later, or check its base URL."
+    ): ("{label}: 앞단의 서비스가 연결하지 못했어요({status}). 나중에 다시 시도하거나 기본 URL을 확인해 주세요."),
+    (
+        "{label} did not accept the request ({status}): check the entries of the model "
+        "and its provider in the registry; limit_field, stream_usage, reasoning_effort "
+        "and extra_body say what is sent."
+    ): (
+        "{label}: 요청이 거절됐어요({status}). 레지스트리에서 이 모델과 제공자의 설정을 확인해 주세요. limit_field, "
+        "stream_usage, reasoning_effort, extra_body에 따라 보내는 내용이 달라져요."
+    ),
+    (
+        "{label} does not know the model or the address ({status}): check the model's id "
+        "in the registry and the provider's base URL."
+    ): (
+        "{label}: 모델이나 주소를 찾을 수 없어요({status}). 레지스트리에서 모델의 id를, 그리고 제공자의 기본 URL을 확인해 주세요."
+    ),
+    ("{label} has moved ({status}): check its base URL."): (
+        "{label}: 주소가 바뀌었어요({status}). 기본 URL을 확인해 주세요."
+    ),
+    ("{label} has too much to do ({status}): try again later, or use another provider."): (
+        "{label}: 할 일이 너무 많아요({status}). 나중에 다시 시도하거나 다른 제공자를 써 주세요."
+    ),
+    ("{label} takes no such request at this address ({status}): check the provider's base URL."): (
+        "{label}: 이 주소에서는 그런 요청을 받지 않아요({status}). 제공자의 기본 URL을 확인해 주세요."
+    ),
+    ("{wrong} ({method} {path}).{hint}"): ("{wrong} ({method} {path}).{hint}"),
+}
+
+# HTTP's statuses, which Starlette names in English (RFC 9110 §15)
+KOREAN_STATUS: dict[int, str] = {
+    400: "잘못된 요청이에요.",
+    401: "인증이 필요해요.",
+    403: "허용되지 않아요.",
+    404: "찾을 수 없어요.",
+    405: "이 주소에서는 쓸 수 없는 메서드예요.",
+    406: "원하는 형식으로 답할 수 없어요.",
+    408: "요청을 기다리는 시간이 지났어요.",
+    411: "본문의 길이가 필요해요.",
+    413: "본문이 너무 커요.",
+    414: "주소가 너무 길어요.",
+    415: "이 본문의 형식은 읽을 수 없어요.",
+    422: "요청의 내용이 맞지 않아요.",
+    426: "다른 프로토콜이 필요해요.",
+    429: "요청이 너무 많아요.",
+    431: "헤더가 너무 커요.",
+    500: "저희 쪽에서 문제가 생겼어요. 다시 시도해 주세요.",
+    501: "지원하지 않아요.",
+    502: "제공자 쪽에서 문제가 생겼어요. 다시 시도해 주세요.",
+    503: "지금은 응답할 수 없어요. 잠시 뒤에 다시 시도해 주세요.",
+    504: "제공자의 답이 제때 오지 않았어요. 다시 시도해 주세요.",
+}
+
+NOT_VALID = "올바른 값이 아니에요"
+
+# https://docs.pydantic.dev/latest/errors/validation_errors/, for what a body of JSON, a query or a header can hold
+KOREAN_VALIDATION: dict[str, str] = {
+    "json_invalid": "올바른 JSON이 아니에요",
+    "json_type": "JSON은 문자열이어야 해요",
+    "recursion_loop": "값이 자기 자신을 담고 있어요",
+    "recursion_depth_exceeded": "값이 너무 깊이 겹쳐 있어요",
+    "missing": "필수 항목이에요",
+    "extra_forbidden": "없는 항목이에요",
+    "invalid_key": "키는 문자열이어야 해요",
+    "model_type": "JSON 객체여야 해요",
+    "model_attributes_type": "JSON 객체여야 해요",
+    "dataclass_type": "JSON 객체여야 해요",
+    "dict_type": "JSON 객체여야 해요",
+    "none_required": "null이어야 해요",
+    "greater_than": "{gt}보다 커야 해요",
+    "greater_than_equal": "{ge} 이상이어야 해요",
+    "less_than": "{lt}보다 작아야 해요",
+    "less_than_equal": "{le} 이하여야 해요",
+    "multiple_of": "{multiple_of}의 배수여야 해요",
+    "finite_number": "유한한 수여야 해요",
+    "too_short": "{min_length}개 이상이어야 하는데 {actual_length}개예요",
+    "too_long": "{max_length}개까지인데 {actual_length}개예요",
+    "iterable_type": "목록이어야 해요",
+    "string_type": "문자열이어야 해요",
+    "string_unicode": "올바른 유니코드 문자열이어야 해요",
+    "string_too_short": "{min_length}자 이상이어야 해요",
+    "string_too_long": "{max_length}자 이하여야 해요",
+    "string_pattern_mismatch": "'{pattern}' 형식에 맞아야 해요",
+    "string_not_ascii": "ASCII 문자만 쓸 수 있어요",
+    "enum": "다음 중 하나여야 해요: {expected}",
+    "literal_error": "다음 중 하나여야 해요: {expected}",
+    "list_type": "목록이어야 해요",
+    "tuple_type": "목록이어야 해요",
+    "set_type": "목록이어야 해요",
+    "frozen_set_type": "목록이어야 해요",
+    "bool_type": "참이나 거짓이어야 해요",
+    "bool_parsing": "참이나 거짓이어야 해요",
+    "int_type": "정수여야 해요",
+    "int_parsing": "정수여야 해요",
+    "int_parsing_size": "수가 너무 길어요",
+    "int_from_float": "소수점 아래가 없는 정수여야 해요",
+    "float_type": "수여야 해요",
+    "float_parsing": "수여야 해요",
+    "bytes_type": "문자열이어야 해요",
+    "bytes_too_short": "{min_length}바이트 이상이어야 해요",
+    "bytes_too_long": "{max_length}바이트 이하여야 해요",
+    "bytes_invalid_encoding": "{encoding}으로 읽을 수 없어요",
+    "union_tag_invalid": "'{tag}': {discriminator}의 값으로 쓸 수 없어요",
+    "union_tag_not_found": "{discriminator} 항목이 필요해요",
+    "url_type": "URL이어야 해요",
+    "url_parsing": "올바른 URL이 아니에요",
+    "url_syntax_violation": "올바른 URL이 아니에요",
+    "url_too_long": "URL은 {max_length}자 이하여야 해요",
+    "url_scheme": "URL은 다음 중 하나로 시작해야 해요: {expected_schemes}",
+    "uuid_type": "UUID여야 해요",
+    "uuid_parsing": "올바른 UUID가 아니에요",
+    "uuid_version": "버전 {expected_version}의 UUID여야 해요",
+}

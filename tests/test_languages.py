@@ -1,0 +1,170 @@
+"""What people are told is in the language that they asked for."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.client import read, told
+from tests.conftest import ServeScripts
+from tests.servers import Finish, Gate, Refuse, Script
+
+KOREAN = {"ingredientsOnHand": "소고기, 양파", "language": "ko"}
+ACCEPTS_KOREAN = {"Accept-Language": "ko-KR,ko;q=0.9,en;q=0.8"}
+
+
+def is_korean(message: str) -> bool:
+    return bool(re.search("[가-힣]", message)) and not re.search(r"\b(the|is|try|should|valid)\b", message)
+
+
+def finished(url: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The state of a run when it has ended."""
+    run_id = httpx.post(f"{url}/runs", json=request).json()["run_id"]
+    with httpx.stream("GET", f"{url}/runs/{run_id}/events") as events:
+        assert b"event: end" in b"".join(events.iter_raw())
+    return httpx.get(f"{url}/runs/{run_id}", headers={"Accept-Language": "en"}).json()
+
+
+def test_the_failures_of_a_run_are_in_its_language(serve_scripts: ServeScripts) -> None:
+    """In the events of both wires and in the run's state, whoever looks."""
+    scripts: dict[str, Script | list[Script]] = {
+        "ingredients": [Refuse(401)],
+        "intro": ["Half", Finish("length")],
+        "nutrition": ["Half", Finish("content_filter")],
+        "sides": [Finish("stop")],
+    }
+    url, _ = serve_scripts(scripts)
+    parts = finished(url, KOREAN)["parts"]
+    assert (
+        parts["ingredients"]["message"]
+        == "Groq: API 키가 거절됐어요(401). 설정에서 이 제공자의 API 키를 확인해 주세요."
+    )
+    assert parts["steps"]["message"] == "재료를 쓰지 못해서 이 부분도 쓸 수 없었어요."
+    assert parts["intro"]["message"] == "정해 둔 토큰 한도에서 끊겼어요."
+    assert parts["nutrition"]["message"] == "제공자의 콘텐츠 필터가 답을 끊었어요."
+    assert parts["sides"]["message"] == "Groq: 빈 답이 왔어요. 다시 시도해 주세요."
+    errors = [error["message"] for error in told(read(url, KOREAN), "error")]
+    assert len(errors) == 3
+    assert all(map(is_korean, errors))
+
+
+def test_a_run_that_fails_as_a_whole_says_so_in_its_language(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts({"proposal": ["I would rather not."], "nutrition": [Refuse(404)]})
+    parts = finished(url, KOREAN)["parts"]
+    assert all(is_korean(part["message"]) for part in parts.values())
+    english = finished(url, {**KOREAN, "language": "en"})["parts"]
+    assert not any(re.search("[가-힣]", part["message"]) for part in english.values())
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "korean"),
+    [
+        ({"ingredientsOnHand": "1", "language": "ko"}, {}, True),
+        ({"ingredientsOnHand": "1", "language": "ko"}, {"Accept-Language": "en"}, True),
+        ({"ingredientsOnHand": "1", "language": "en"}, ACCEPTS_KOREAN, False),
+        ({"ingredientsOnHand": "1", "language": "fr"}, ACCEPTS_KOREAN, True),
+        ({"ingredientsOnHand": "1", "language": ["ko"]}, {}, False),
+        ({"ingredientsOnHand": "1"}, ACCEPTS_KOREAN, True),
+        ({"ingredientsOnHand": "1"}, {"Accept-Language": "en-US, ko;q=0.5"}, False),
+        ({"ingredientsOnHand": "1"}, {"Accept-Language": "fr, ko;q=0.5, en;q=0.1"}, True),
+        ({"ingredientsOnHand": "1"}, {"Accept-Language": "ko;q=0, *"}, False),
+        ({"ingredientsOnHand": "1"}, {"Accept-Language": "ko;q=much"}, False),
+        ({"ingredientsOnHand": "12345", "prepTime": 1, "seed": -1, "much": 1, "language": "ko"}, {}, True),
+        ({"ingredientsOnHand": 5, "prepTime": "soon", "seed": 1.5, "language": "ko"}, {}, True),
+        ([], ACCEPTS_KOREAN, True),
+    ],
+)
+@pytest.mark.parametrize("path", ["/generate", "/runs"])
+def test_a_422_is_in_the_language_of_the_request(
+    sizzle_url: str, path: str, body: Any, headers: dict[str, str], korean: bool
+) -> None:
+    """That of the body, otherwise that of the browser, otherwise English: what is wrong, and what is right."""
+    answer = httpx.post(f"{sizzle_url}{path}", json=body, headers=headers)
+    assert answer.status_code == 422
+    for problem in answer.json()["detail"]:
+        assert is_korean(problem["message"]) is korean
+        # for a field that does not exist, nothing but the names of those that do is right
+        assert is_korean(problem["expected"]) is korean
+
+
+def test_a_body_that_is_no_json_is_refused_in_the_browsers_language(sizzle_url: str) -> None:
+    headers = {**ACCEPTS_KOREAN, "Content-Type": "application/json"}
+    assert is_korean(httpx.post(f"{sizzle_url}/runs", content=b'"\xff"', headers=headers).json()["detail"])
+    for body in (b"{", b"", b"null"):
+        problems = httpx.post(f"{sizzle_url}/runs", content=body, headers=headers).json()["detail"]
+        assert [is_korean(problem["message"]) for problem in problems] == [True] * len(problems)
+        assert problems
+
+
+NOWHERE = "/runs/00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "options"),
+    [
+        ("GET", NOWHERE, 404, {}),
+        ("DELETE", NOWHERE, 404, {}),
+        ("GET", f"{NOWHERE}/events", 404, {}),
+        ("POST", f"{NOWHERE}/parts/intro", 404, {}),
+        ("POST", f"{NOWHERE}/parts/dessert", 422, {}),
+        ("GET", f"{NOWHERE}/events", 422, {"headers": {"Last-Event-ID": "x"}}),
+        ("POST", "/runs", 422, {"json": {"ingredientsOnHand": "beef"}, "headers": {"Idempotency-Key": "a b"}}),
+        ("GET", "/nowhere", 404, {}),
+        ("PUT", "/runs", 405, {}),
+        ("GET", "/completion", 422, {}),
+        ("GET", "/completion?query=a&model=none", 422, {}),
+        ("GET", "/completion?query=a&max_tokens=999999", 422, {}),
+        ("GET", "/completion?query=a&stop=", 422, {}),
+        ("POST", "/race", 422, {"content": b"{}"}),
+        ("POST", "/race", 422, {"json": {"rounds": 99}}),
+        ("POST", "/race", 422, {"json": {"models": ["none"]}}),
+        ("POST", "/race", 422, {"json": {"models": []}}),
+        ("POST", "/examples/broadcasts", 422, {"json": {"query": ""}}),
+        ("GET", "/examples/broadcasts/none", 404, {}),
+    ],
+)
+def test_a_refusal_is_in_the_browsers_language(
+    sizzle_url: str, method: str, path: str, status: int, options: dict[str, Any]
+) -> None:
+    """Where the body does not name one."""
+
+    def refused(headers: dict[str, str]) -> list[str]:
+        sent = {**options, "headers": {**options.get("headers", {}), **headers}}
+        answer = httpx.request(method, f"{sizzle_url}{path}", **sent)
+        assert answer.status_code == status
+        detail = answer.json()["detail"]
+        return [detail] if isinstance(detail, str) else [problem["message"] for problem in detail]
+
+    assert all(map(is_korean, refused(ACCEPTS_KOREAN)))
+    assert not any(re.search("[가-힣]", message) for message in refused({}))
+
+
+def test_too_many_runs_are_refused_in_the_language_of_the_body(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts({"proposal": [Gate()]}, max_runs=1)
+    httpx.post(f"{url}/runs", json=KOREAN)
+    for path in ("/runs", "/generate"):
+        answer = httpx.post(f"{url}{path}", json=KOREAN)
+        assert answer.status_code == 503
+        assert is_korean(answer.json()["detail"])
+
+
+def test_a_completion_that_fails_says_so_in_the_browsers_language(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts({"completion": [Refuse(402)]})
+    whole = httpx.get(f"{url}/completion?query=hi", headers=ACCEPTS_KOREAN)
+    assert is_korean(whole.json()["detail"])
+    stream = httpx.get(f"{url}/completion?query=hi", headers={**ACCEPTS_KOREAN, "Accept": "text/event-stream"})
+    assert "결제가 필요해요(402)" in stream.text
+
+
+def test_a_chat_in_korean_is_refused_in_korean(serve_scripts: ServeScripts) -> None:
+    """The language is that of what the user wrote."""
+    url, _ = serve_scripts({"proposal": [Refuse(401)], "nutrition": [Refuse(401)]})
+
+    def message(text: str) -> str:
+        body = {"model": "sizzle", "messages": [{"role": "user", "content": text}]}
+        return httpx.post(f"{url}/v1/chat/completions", json=body).json()["error"]["message"]
+
+    assert is_korean(message("소고기, 양파"))
+    assert is_korean(message("소고기, 양파; 999분"))
+    assert not re.search("[가-힣]", message("beef, onions; 999 minutes"))

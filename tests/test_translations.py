@@ -1,0 +1,196 @@
+"""Every message that people can see has a Korean form with the same fields."""
+
+import ast
+import importlib
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+from types import ModuleType
+from typing import Literal, get_args
+
+import pydantic_core.core_schema
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from chains import faults
+from chains.errors import ConfigError, SizzleError
+from chains.messages import validation_message
+from chains.translations import KOREAN, KOREAN_VALIDATION
+
+ROOT = Path(__file__).parent.parent
+SOURCES = [
+    path
+    for package in ("app", "chains")
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if "standin" not in path.parts and path.name != "__main__.py"
+]
+# what a request can't hold: values of Python that have no form in JSON, and arguments of functions
+NOT_OF_A_REQUEST = re.compile(
+    "no_such|needs_python|frozen_(field|instance|dict)|get_attribute|dataclass_exact|named_tuple|default_factory|"
+    "iteration|ordered_dict|counter|mapping|deque|hashable|value_error|assertion|sentinel|ellipsis|date|time|"
+    "is_instance|is_subclass|callable|argument|decimal|fraction|complex"
+)
+
+
+def module_of(path: Path) -> ModuleType:
+    return importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+def message_classes() -> set[str]:
+    """The names of all that takes a template, but for those whose messages nobody but the server's owner reads."""
+    for path in SOURCES:
+        module_of(path)
+    errors = [SizzleError]
+    for error in errors:
+        errors += error.__subclasses__()
+    return {"Message", "Refusal"} | {error.__name__ for error in errors if error is not ConfigError}
+
+
+def templates_in(node: ast.expr, module: ModuleType) -> Iterator[str]:
+    """The templates that an argument can stand for. Raises where it can't be told."""
+    match node:
+        case ast.Constant(value=str(template)):
+            yield template
+        case ast.IfExp(body=one, orelse=other):
+            yield from templates_in(one, module)
+            yield from templates_in(other, module)
+        case ast.Name(id=name) if isinstance(found := getattr(module, name, None), str):
+            yield found
+        case ast.Subscript(value=ast.Name(id=name)):
+            yield from getattr(module, name).values()
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[_, default]):
+            yield from getattr(module, name).values()
+            yield from templates_in(default, module)
+        case ast.Call(func=ast.Name(id="Message")):
+            return  # found by itself
+        case ast.Call(func=ast.Name(id="cast")) if re.search("description|found.message", ast.unparse(node)):
+            return  # see `descriptions` and `reasons`
+        case _:
+            raise AssertionError(f"{module.__name__}:{node.lineno}: which template is this? {ast.unparse(node)}")
+
+
+def calls() -> Iterator[tuple[ModuleType, ast.Call]]:
+    names = message_classes()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+                yield module_of(path), node
+
+
+def handed_on(call: ast.Call) -> bool:
+    """Whether the template is a parameter of the function around it, whose callers are looked at themselves."""
+    return isinstance(call.args[0], ast.Name) and call.args[0].id == "template"
+
+
+def templates() -> set[str]:
+    found = set[str]()
+    for module, call in calls():
+        first = 1 if isinstance(call.func, ast.Name) and call.func.id == "Refusal" else 0
+        if not handed_on(call):
+            found.update(templates_in(call.args[first], module))
+    return found
+
+
+def descriptions() -> set[str]:
+    """What the fields of requests are said to be."""
+    modules = [module_of(path) for path in SOURCES]
+    models = {one for module in modules for one in vars(module).values() if isinstance(one, type)}
+    return {
+        field.description
+        for model in models
+        if issubclass(model, BaseModel)
+        and model.__module__.startswith(("app.", "chains.schema"))
+        and model.__name__ != "Settings"
+        for field in model.model_fields.values()
+        if field.description
+    }
+
+
+def sentences_of_validators() -> set[str]:
+    """What our own validators of requests say."""
+    return {
+        template
+        for path in SOURCES
+        if path.name.endswith(("schema.py", "routes.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "ValueError" and call.args
+        for template in templates_in(call.args[0], module_of(path))
+    }
+
+
+def reasons() -> set[str]:
+    """Why something is not cooked."""
+    kinds = tomllib.loads((ROOT / "chains" / "data" / "not_food.toml").read_text())
+    return {kind["message"] for kind in kinds.values() if "message" in kind}
+
+
+def statuses() -> set[str]:
+    """What is said of each HTTP status of a provider."""
+    by_module = vars(faults).values()
+    found = [text for value in by_module for text in (value.values() if isinstance(value, dict) else [value])]
+    return {text for text in found if isinstance(text, str) and "{label}" in text}
+
+
+def fields(template: str) -> set[tuple[str, str, str]]:
+    """The fields with their formats."""
+    return {(name, form or "", how or "") for _, name, form, how in Formatter().parse(template) if name}
+
+
+def test_every_template_in_the_source_has_a_korean_form() -> None:
+    """None is missing, and none is left over."""
+    needed = templates() | descriptions() | sentences_of_validators() | reasons() | {""}
+    needed |= statuses()
+    assert len(needed) > 60
+    assert needed - KOREAN.keys() == {""}
+    assert KOREAN.keys() - needed == set()
+
+
+@pytest.mark.parametrize("template", KOREAN)
+def test_a_korean_form_has_the_fields_of_the_english_one(template: str) -> None:
+    assert fields(KOREAN[template]) == fields(template)
+    assert re.search("[가-힣]", KOREAN[template]) or not re.search("[A-Za-z]", re.sub(r"\{.*?\}", "", template))
+
+
+def test_what_pydantic_can_say_of_a_request_has_a_korean_form() -> None:
+    kinds = get_args(pydantic_core.core_schema.ErrorType)
+    missing = [kind for kind in kinds if kind not in KOREAN_VALIDATION and not NOT_OF_A_REQUEST.search(kind)]
+    assert missing == []
+    assert KOREAN_VALIDATION.keys() - set(kinds) == set()
+
+
+class Everything(BaseModel):
+    whole: int = Field(ge=1, le=5)
+    text: str = Field(min_length=3, max_length=5, pattern="^[a-z]+$")
+    one_of: Literal["a", "b"]
+    several: list[int] = Field(min_length=1, max_length=2)
+    flag: bool
+    number: float = Field(gt=0, lt=1, multiple_of=0.25, allow_inf_nan=False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        "[]",
+        "{",
+        '{"whole": 0, "text": "a", "one_of": "c", "several": [], "flag": "perhaps", "number": 0}',
+        '{"whole": 6, "text": "abcdef", "one_of": 1, "several": [1, 2, 3], "flag": 3, "number": 1}',
+        '{"whole": 1.5, "text": "ABC", "one_of": null, "several": "x", "flag": null, "number": "x"}',
+        '{"whole": "x", "text": 1, "one_of": [], "several": ["x"], "flag": [], "number": 0.3}',
+        '{"whole": null, "text": "\\ud800", "one_of": {}, "several": {}, "flag": {}, "number": NaN}',
+    ],
+)
+def test_what_pydantic_says_is_said_in_korean_with_its_figures(body: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Everything.model_validate_json(body)
+    for problem in refusal.value.errors():
+        korean = validation_message(problem, "ko")
+        assert re.search("[가-힣]", korean)
+        assert not re.search("Input|should|valid", korean)
+        if problem["type"] != "json_invalid":
+            figures = re.findall(r"[0-9]+", validation_message(problem))
+            assert [figure for figure in figures if figure not in korean] == []
