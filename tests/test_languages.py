@@ -107,7 +107,7 @@ NOWHERE = "/runs/00000000-0000-4000-8000-000000000000"
         ("DELETE", NOWHERE, 404, {}),
         ("GET", f"{NOWHERE}/events", 404, {}),
         ("POST", f"{NOWHERE}/parts/intro", 404, {}),
-        ("POST", f"{NOWHERE}/parts/dessert", 422, {}),
+        ("POST", f"{NOWHERE}/parts/dessert", 404, {}),
         ("GET", f"{NOWHERE}/events", 422, {"headers": {"Last-Event-ID": "x"}}),
         ("POST", "/runs", 422, {"json": {"ingredientsOnHand": "beef"}, "headers": {"Idempotency-Key": "a b"}}),
         ("GET", "/nowhere", 404, {}),

@@ -274,10 +274,11 @@ OTHERS_RUN = {
 def test_only_the_key_of_a_run_stops_or_rewrites_it(
     serve_scripts: ServeScripts, key: str | None, language: str
 ) -> None:
-    """Without it, or with another, it is a 403 in the run's language, and the run goes on."""
+    """Without it, or with another, it is a 403 in the caller's language, and the run goes on."""
     url, _ = serve_scripts({"nutrition": [Gate()]})
     address = start(url, {**ASKED, "language": language})
-    headers = [] if key is None else [(b"sizzle-run-key", key.encode())]
+    headers = [(b"accept-language", language.encode())]
+    headers += [] if key is None else [(b"sizzle-run-key", key.encode())]
     for method, place in (("DELETE", address), ("POST", f"{address}/parts/intro")):
         answer = ask(method, place, headers=headers)
         assert [answer.status_code, answer.json()] == [403, {"detail": OTHERS_RUN[language]}]
