@@ -90,8 +90,7 @@ def test_a_422_is_in_the_language_of_the_request(
 
 def test_a_body_that_is_no_json_is_refused_in_the_browsers_language(sizzle_url: str) -> None:
     headers = {**ACCEPTS_KOREAN, "Content-Type": "application/json"}
-    assert is_korean(httpx.post(f"{sizzle_url}/runs", content=b'"\xff"', headers=headers).json()["detail"])
-    for body in (b"{", b"", b"null"):
+    for body in (b"{", b"", b"null", b'"\xff"'):
         problems = httpx.post(f"{sizzle_url}/runs", content=body, headers=headers).json()["detail"]
         assert [is_korean(problem["message"]) for problem in problems] == [True] * len(problems)
         assert problems
@@ -116,7 +115,7 @@ NOWHERE = "/runs/00000000-0000-4000-8000-000000000000"
         ("GET", "/completion?query=a&model=none", 422, {}),
         ("GET", "/completion?query=a&max_tokens=999999", 422, {}),
         ("GET", "/completion?query=a&stop=", 422, {}),
-        ("POST", "/race", 422, {"content": b"{}"}),
+        ("POST", "/race", 415, {"content": b"{}"}),
         ("POST", "/race", 422, {"json": {"rounds": 99}}),
         ("POST", "/race", 422, {"json": {"models": ["none"]}}),
         ("POST", "/race", 422, {"json": {"models": []}}),
