@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +16,8 @@ from pydantic import ValidationError
 
 from app.settings import STANDIN, Settings, key_setting, read_settings
 from chains.errors import ConfigError
-from chains.schema import RecipeRequest
+from chains.messages import validation_message
+from chains.schema import DEFAULT_SERVINGS, RecipeRequest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +45,9 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on
 
 def main() -> None:
     """The console script: settings that do not fit end it with one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character loses that one alone
     try:
         cli()
     except ConfigError as error:
@@ -65,6 +71,7 @@ def serve(
 
     settings = read_settings()
     settings.check()
+    _check_address(host, port)
     typer.echo("Starting Sizzle. In a few seconds open the address below.")
     if workers > 1:
         typer.echo(APART, err=True)
@@ -86,13 +93,19 @@ def generate(
     ],
     minutes: Annotated[int, typer.Option(help="How long cooking may take, 5 to 240 minutes.")] = 30,
     lang: Annotated[str, typer.Option(help="The recipe's language: en or ko.")] = "en",
+    diet: Annotated[str, typer.Option(help="Diets to keep, for example: vegan, halal.")] = "",
+    avoid: Annotated[str, typer.Option(help="What must not be in it, for example: peanuts, shellfish.")] = "",
+    servings: Annotated[int, typer.Option(help="For how many people, 1 to 20.")] = DEFAULT_SERVINGS,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**53, help="A whole number that repeats the pick of the dish.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print each event as a line of JSON.")] = False,
 ) -> None:
     """Writes one recipe to the terminal, without a server."""
-    request = _checked_request(ingredients, minutes, lang, seed)
+    request = _checked_request(
+        {"ingredientsOnHand": ingredients, "prepTime": minutes, "language": lang, "seed": seed}
+        | {"diet": diet, "avoid": avoid, "servings": servings}
+    )
     settings = read_settings()
     from app.terminal import JsonLines, LivePanels, PlainText
 
@@ -168,16 +181,24 @@ def standin(
     run(host, port, ttft_ms, tokens_per_s, seed)
 
 
-def _checked_request(ingredients: str, minutes: int, lang: str, seed: int | None) -> RecipeRequest:
+def _check_address(host: str, port: int) -> None:
+    """Ends the command in one line if nothing can listen there."""
     try:
-        return RecipeRequest.model_validate(
-            {"ingredientsOnHand": ingredients, "prepTime": minutes, "language": lang, "seed": seed}
-        )
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        sys.exit(f"sizzle: {host}, port {port}: {error.strerror}. Choose another one with --host and --port.")
+
+
+def _checked_request(fields: Mapping[str, object]) -> RecipeRequest:
+    try:
+        return RecipeRequest.model_validate(fields)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = {"prepTime": "--minutes", "ingredientsOnHand": "INGREDIENTS", "language": "--lang"}
+        field = str(problem["loc"][0])
+        options = {"prepTime": "--minutes", "ingredientsOnHand": "INGREDIENTS", "language": "--lang"}
+        language = "ko" if fields["language"] == "ko" else "en"
         raise typer.BadParameter(
-            problem["msg"].removeprefix("Value error, "), param_hint=option.get(str(problem["loc"][0]))
+            validation_message(problem, language), param_hint=options.get(field, f"--{field}")
         ) from None
 
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Protocol, Self
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.containers import Lines
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
@@ -25,6 +26,24 @@ class Screen(Protocol):
     def show(self, event: RunEvent) -> None: ...
 
 
+# characters that change the terminal or the order in which text is read: C0, C1, bidirectional controls
+_CONTROLS = {*range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+_REMOVED = dict.fromkeys(_CONTROLS - {ord("\t"), ord("\n")})
+_ESCAPED = {code: f"\\u{code:04x}" for code in _CONTROLS}
+
+STATES: dict[Language, dict[str, str]] = {
+    "en": {"waiting": "waiting", "writing": "writing", "ok": "done", "cut_off": "cut off", "failed": "failed"},
+    "ko": {"waiting": "대기 중", "writing": "쓰는 중", "ok": "완료", "cut_off": "끊김", "failed": "실패"},
+}
+PROPOSING: dict[Language, str] = {"en": "Proposing three recipes …", "ko": "레시피 세 가지를 제안하는 중 …"}
+STYLES = {"waiting": "dim", "writing": "yellow", "ok": "green", "cut_off": "yellow", "failed": "red"}
+
+
+def printable(text: str) -> str:
+    """The text without control characters: a model's text must not write to a clipboard or clear the screen."""
+    return text.translate(_REMOVED)
+
+
 class JsonLines:
     """Each event as `{"event": name, …}` on a line of its own."""
 
@@ -35,7 +54,7 @@ class JsonLines:
         pass
 
     def show(self, event: RunEvent) -> None:
-        fields = to_json(event).decode()
+        fields = to_json(event).decode().translate(_ESCAPED)  # in JSON they stand in strings only
         print(f'{{"event":"{EVENT_NAMES[type(event)]}",{fields[1:]}', flush=True)
 
 
@@ -64,18 +83,22 @@ class PlainText:
                 self._write(update)
 
     def _write(self, update: Update) -> None:
-        print(self._writer.write(update), end="", flush=True)
+        print(printable(self._writer.write(update)), end="", flush=True)
 
 
 class LivePanels:
-    """The six panels on a terminal, filling at the same time."""
+    """The six panels on a terminal, filling at the same time.
+
+    On a low terminal each panel shows its last lines while it is written; the whole recipe is printed at the end.
+    """
 
     def __init__(self, language: Language) -> None:
-        self._headings, self._notice = HEADINGS[language], NOTICE[language]
-        self._title = Text("Proposing three recipes …", style="dim")
-        self._texts = {part: Text() for part in self._headings}
-        self._states: dict[Part, tuple[str, str]] = dict.fromkeys(self._headings, ("waiting", "dim"))
-        self._live = Live(get_renderable=self._panels, refresh_per_second=12, vertical_overflow="crop")
+        self._headings, self._notice, self._words = HEADINGS[language], NOTICE[language], STATES[language]
+        self._title = Text(PROPOSING[language], style="dim")
+        self._texts: dict[Part, Text] = {part: Text() for part in self._headings}
+        self._states = dict.fromkeys(self._headings, (self._words["waiting"], STYLES["waiting"]))
+        self._console = Console()
+        self._live = Live(console=self._console, get_renderable=self._last_lines, refresh_per_second=12, transient=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -83,20 +106,20 @@ class LivePanels:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
-        self._live.console.print(Text(self._notice, style="dim"))
+        self._console.print(self._panels(self._texts), Text(self._notice, style="dim"))
 
     def show(self, event: RunEvent) -> None:
         match event:
             case Proposal(recipes, picked):
-                dish = recipes[picked]
-                self._title = Text.assemble((dish.name, "bold"), "\n", (dish.intro, "italic"))
+                name, intro = printable(recipes[picked].name), printable(recipes[picked].intro)
+                self._title = Text.assemble((name, "bold"), "\n", (intro, "italic"))
             case PartStart(part):
                 self._texts[part] = Text()  # what an earlier attempt wrote is to be discarded
-                self._states[part] = ("writing", "yellow")
+                self._states[part] = self._words["writing"], STYLES["writing"]
             case Fragment(part, text):
-                self._texts[part].append(text)
+                self._texts[part].append(printable(text))
             case PartEnd(part, status, message=message):
-                self._states[part] = _state(status, message)
+                self._states[part] = (status != "ok" and message) or self._words[status], STYLES[status]
                 if part == "alternates" and status == "failed":
                     self._title = Text(message or "", style="red")
             case RunEnd(message=str(message)):
@@ -104,21 +127,27 @@ class LivePanels:
             case _:
                 pass
 
-    def _panels(self) -> RenderableType:
-        return Group(self._title, *(self._panel(part, heading) for part, heading in self._headings.items()))
+    def _last_lines(self) -> RenderableType:
+        console = self._console
+        width, borders = console.width - 4, 2 * len(self._texts)
+        rows = console.height - borders - len(self._title.wrap(console, console.width)) - 1
+        lines: dict[Part, Lines] = {part: text.wrap(console, width) for part, text in self._texts.items()}
+        share = max(1, rows // len(lines))
+        spare = rows - sum(min(len(each), share) for each in lines.values())
+        most = share if sum(map(len, lines.values())) > rows else share + max(spare, 0)
+        return self._panels({part: Text("\n").join(each[-most:]) for part, each in lines.items()})
 
-    def _panel(self, part: Part, heading: str) -> Panel:
+    def _panels(self, texts: Mapping[Part, Text]) -> RenderableType:
+        return Group(
+            self._title, *(self._panel(part, heading, texts[part]) for part, heading in self._headings.items())
+        )
+
+    def _panel(self, part: Part, heading: str, text: Text) -> Panel:
         state, style = self._states[part]
         return Panel(
-            self._texts[part], title=heading, subtitle=state, title_align="left", subtitle_align="right",
+            text, title=heading, subtitle=state, title_align="left", subtitle_align="right",
             border_style=style, box=box.ROUNDED,
         )  # fmt: skip
-
-
-def _state(status: str, message: str | None) -> tuple[str, str]:
-    if status == "ok":
-        return "done", "green"
-    return message or status, "red" if status == "failed" else "yellow"
 
 
 def registry_table(
@@ -126,21 +155,21 @@ def registry_table(
 ) -> Table:
     """The models of the registry with their windows and outputs in tokens, keys, and the steps that they write.
 
-    `resting` has the seconds for which a provider rests that failed too often.
+    It has two lines for each model, so that a narrow terminal holds it. `resting` has the seconds for which a provider rests
+    that failed too often.
     """
-    table = Table(box=box.SIMPLE)
-    for heading in ("Model", "Id"):
-        table.add_column(heading, no_wrap=True, overflow="fold")
-    for heading in ("Provider", "Key", "Steps"):
-        table.add_column(heading)
-    for heading in ("Window", "Output"):
-        table.add_column(heading, justify="right")
+    table = Table("Model\nId", "Provider\nKey", "Steps", box=box.SIMPLE)
+    table.columns[0].overflow, table.columns[0].min_width = "fold", 18
+    table.add_column("Window\nOutput", justify="right", no_wrap=True)
     for name, model in registry.models.items():
         provider = registry.providers[model.provider]
         key = "not needed" if not provider.needs_key else "set" if model.provider in with_key else "missing"
         steps = ", ".join(step for step, writer in chosen.items() if writer == name)
         rests = f", rests for {resting[model.provider]:.0f} s" if model.provider in resting else ""
         table.add_row(
-            name, model.id, provider.label + rests, key, steps, f"{model.context_window:,}", f"{model.max_output:,}"
+            Text(printable(f"{name}\n{model.id}")),
+            Text(printable(f"{provider.label}{rests}\n{key}")),
+            steps,
+            f"{model.context_window:,}\n{model.max_output:,}",
         )
     return table

@@ -180,8 +180,8 @@ def test_a_wrong_setting_is_one_line(command: list[str]) -> None:
 def test_models_shows_the_registry() -> None:
     """Every model with window, output, whether its key is set, and the steps that it writes."""
     said = sizzle("models", GROQ_API_KEY="sk-secret").stdout
-    assert re.search(r"groq-gpt-oss-20b +openai/gpt-oss-20b .* set .* proposal, ingredients .* 131,072 .* 65,536", said)
-    assert re.search(r"fireworks-glm-flash .* missing ", said)
+    assert re.search(r"groq-gpt-oss-20b +Groq +proposal, ingredients +131,072\s+openai/gpt-oss-20b +set +65,536", said)
+    assert re.search(r"fireworks-glm-flash .*\n.* missing ", said)
     assert "sk-secret" not in said
 
 

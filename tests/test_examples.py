@@ -99,7 +99,7 @@ def serve_broadcasts() -> Iterator[Callable[..., tuple[str, Provider]]]:
             app.include_router(examples.router)
             app.add_middleware(Metered, prefix="/examples/broadcasts/")
             app.add_middleware(ClosingRequests, closing=Closing(), send_timeout_s=30)
-            app.state.keep_alive_s, app.state.send_timeout_s = 15, 30
+            app.state.keep_alive_s, app.state.send_timeout_s, app.state.origins = 15, 30, ()
             return stack.enter_context(serving(app)), scripted
 
         yield serve

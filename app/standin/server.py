@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,10 +199,27 @@ def _url(host: str, sock: socket.socket) -> str:
 
 
 def _server(app: Starlette) -> _Server:
-    # no log_config: uvicorn's would take the place of that of the server around it
+    # neither log_config nor access_log: both would change the logging of the server around it
     # an idle connection is kept for longer than Sizzle keeps it, so as not to be closed just when it is used again
     keep_s = 75
-    return _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=keep_s))
+    return _Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_keep_alive=keep_s))
+
+
+@contextmanager
+def _unlogged(thread: threading.Thread) -> Generator[None]:
+    """Keeps what Uvicorn says of this thread's server out of the process's log, which is about another one."""
+
+    def is_of_another(record: logging.LogRecord) -> bool:
+        return record.thread != thread.ident or record.levelno >= logging.WARNING
+
+    loggers = [logging.getLogger(f"uvicorn.{name}") for name in ("error", "access")]
+    for uvicorns in loggers:
+        uvicorns.addFilter(is_of_another)
+    try:
+        yield
+    finally:
+        for uvicorns in loggers:
+            uvicorns.removeFilter(is_of_another)
 
 
 @contextmanager
@@ -213,9 +230,10 @@ def serving(
 
     Raises `OSError` when the port is taken. On exit open streams are cut off.
     """
-    with _bind(host, port) as sock:
+    with _bind(host, port) as sock, ExitStack() as stack:
         server = _server(standin_app(ttft_ms=ttft_ms, tokens_per_s=tokens_per_s, seed=seed))
         thread = threading.Thread(target=server.run, args=([sock],), name="stand-in", daemon=True)
+        stack.enter_context(_unlogged(thread))
         thread.start()
         server.ready.wait()
         if not server.started:
