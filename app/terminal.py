@@ -155,8 +155,8 @@ def registry_table(
 ) -> Table:
     """The models of the registry with their windows and outputs in tokens, keys, and the steps that they write.
 
-    It has two lines for each model, so that a narrow terminal holds it. `resting` has the seconds for which a provider rests
-    that failed too often.
+    It has two lines for each model, so that a narrow terminal holds it. `resting` has the seconds for which a provider
+    rests that failed too often.
     """
     table = Table("Model\nId", "Provider\nKey", "Steps", box=box.SIMPLE)
     table.columns[0].overflow, table.columns[0].min_width = "fold", 18
