@@ -22,8 +22,7 @@ Json = Mapping[str, Any]
 AnswerPiece = str | AIMessageChunk
 
 AFTER_END_S = 3.0  # for the usage and `[DONE]`, which follow the reason; or for text, after which it was no end
-CHARACTERS_PER_TOKEN, SPARE_CHARACTERS = 64, 4096  # beyond this a provider ignores the limit of tokens
-MOST_CHARACTERS = 2 * 1024 * 1024
+MOST_CHARACTERS = 8 * 1024 * 1024  # far more than any limit of tokens allows for
 MOST_TOKENS = 2**53
 RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  # all text before it was thinking
 
@@ -31,18 +30,18 @@ RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  #
 class AnswerReader:
     """Reads the body of one answer, in blocks of any size, without any I/O.
 
-    `next_token_s` is how many seconds each piece of progress may take. An answer longer than
-    `max_tokens` tokens can be is cut off there, with the reason `length`. With `starts_with_thinking` its text is held
-    up to a closing tag.
+    `next_token_s` is how many seconds each piece of progress may take. A text of more than
+    `MOST_CHARACTERS` is cut off there, with the reason `length`. With `starts_with_thinking` the text is held up to a
+    closing tag.
     """
 
-    def __init__(self, next_token_s: float, max_tokens: int, *, starts_with_thinking: bool = False) -> None:
+    def __init__(self, next_token_s: float, *, starts_with_thinking: bool = False) -> None:
         self.reason: FinishReason | None = None
         self.has_output = self.has_refused = False
         self._next_token_s = next_token_s
         self._decoder = PieceDecoder()
         self._thinking = ThinkingFilter(starts_inside=starts_with_thinking)
-        self._characters_left = min(max_tokens * CHARACTERS_PER_TOKEN + SPARE_CHARACTERS, MOST_CHARACTERS)
+        self._characters_left = MOST_CHARACTERS
         self._has_progress = self._ends_with_text = self._is_at_limit = self._is_whole = self._has_failed = False
         self._usage: UsageMetadata | None = None
 

@@ -170,7 +170,7 @@ def test_what_came_together_is_one_chunk() -> None:
 @pytest.mark.parametrize("half", [b"\\ud83d", b"\xed\xa0\xbd"])
 def test_half_an_emoji_becomes_question_marks(half: bytes) -> None:
     """Whether JSON escapes it or not; the text around it stays."""
-    answer = AnswerReader(1, 100)
+    answer = AnswerReader(1)
     [text], failure = answer.feed(b'data: {"choices": [{"delta": {"content": "Hot' + half + b'!"}}]}\n\n')
     assert failure is None
     assert isinstance(text, str)
