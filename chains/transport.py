@@ -26,7 +26,7 @@ from chains.registry import Provider
 CONNECT_S = 5  # for all else there are the deadlines of the provider's entry
 # A recipe holds up to five; by default there would be a hundred, and an idle one would be closed after 15 seconds.
 CONNECTIONS, IDLE_S = 5000, 60
-LARGEST_READ = 16 * 1024  # bytes, some 80 tokens, that one read brings at most, but for an event at its end
+LARGEST_READ = 16 * 1024  # bytes, about 80 tokens; a single read of the socket can bring more
 IDENTITY = "identity"  # no compression: a small body could become a huge one
 DRAIN_S = 0.1  # to wait for a body's end behind its last event
 
@@ -78,7 +78,7 @@ def _client(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) 
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         auto_decompress=False,
-        read_bufsize=LARGEST_READ // 2,  # it stops reading beyond twice as much
+        read_bufsize=LARGEST_READ // 2,  # aiohttp pauses reading beyond twice as much
         cookie_jar=aiohttp.DummyCookieJar(),  # a cookie would tie all cooks' calls together
         trace_configs=traces,
     )
