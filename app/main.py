@@ -38,12 +38,15 @@ from app.traffic import Metered
 from chains.pacing import Health
 from chains.providers import ChatModels, ProviderChat
 from chains.recipe import ChatModel, recipe_chain
+from chains.registry import Registry
 from chains.schema import Part, Step
 from chains.transport import Warmth, http_clients
 
 logger = logging.getLogger(__name__)
 
-NO_MODEL = "The rule-based stand-in answers, not a language model: set GROQ_API_KEY or FIREWORKS_API_KEY."
+NO_MODEL = "The rule-based stand-in answers, not a language model"
+SOME_BY_STANDIN = "The rule-based stand-in, not a language model, writes {steps}"
+SET_A_KEY = ": set GROQ_API_KEY or FIREWORKS_API_KEY."
 MAX_BODY = 1024 * 1024  # bytes; a chat's whole history may come along
 
 
@@ -110,10 +113,11 @@ def served_app() -> FastAPI:
 
 
 def about(settings: Settings) -> dict[str, object]:
-    """Which model writes each step, and whether the rule-based stand-in is among them."""
+    """Which model writes each step, and which steps the rule-based stand-in writes."""
     registry = settings.load_registry()
     chosen = settings.choose_models(registry)
-    return {"standin": STANDIN in registry.providers_of(chosen.values()), "models": chosen}
+    steps = _standin_steps(registry, chosen)
+    return {"standin": bool(steps), "standin_steps": steps, "models": chosen}
 
 
 def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
@@ -186,13 +190,26 @@ async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
     registry = settings.load_registry()
     chosen, usable = settings.choose_models(registry), settings.usable_providers(registry)
     with ExitStack() as stack:
-        if STANDIN in registry.providers_of(chosen.values()):
-            logger.warning(NO_MODEL)
+        if warning := _standin_warning(registry, chosen, has_key=bool(settings.provider_keys())):
+            logger.warning(warning)
         if STANDIN in usable:
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
         keys, proxies = settings.provider_keys(), settings.provider_proxies(registry)
         async with http_clients() as http:
             yield _models(ChatModels(registry, chosen, keys, http, proxies), usable, settings)
+
+
+def _standin_steps(registry: Registry, chosen: Mapping[Step, str]) -> list[Step]:
+    return [step for step, name in chosen.items() if registry.models[name].provider == STANDIN]
+
+
+def _standin_warning(registry: Registry, chosen: Mapping[Step, str], *, has_key: bool) -> str | None:
+    """What the stand-in writes, if anything, and what to set for a model instead."""
+    steps = _standin_steps(registry, chosen)
+    if not steps:
+        return None
+    written = NO_MODEL if len(steps) == len(chosen) else SOME_BY_STANDIN.format(steps=", ".join(steps))
+    return written + ("." if has_key else SET_A_KEY)
 
 
 def _models(made: ChatModels, usable: Collection[str], settings: Settings) -> Models:

@@ -119,14 +119,16 @@ class Settings(BaseSettings):
     def usable_providers(self, registry: Registry) -> set[str]:
         """The providers that have a key or need none.
 
-        The stand-in is among them if there is no key at all and not every step has a model of one's own, or if a step
-        asks for it by name.
+        The stand-in is among them if a step asks for it by name, or if there is no key at all and a step has no other
+        model.
         """
         keys, named = self.provider_keys(), self._named_models()
-        usable = keys.keys() | {name for name, provider in registry.providers.items() if not provider.needs_key}
-        if (keys or len(named) == len(STEPS)) and STANDIN not in registry.providers_of(named.values()):
-            usable -= {STANDIN}
-        return usable
+        keyless = {name for name, provider in registry.providers.items() if not provider.needs_key}
+        usable = (keys.keys() | keyless) - {STANDIN}
+        unnamed = [registry.steps[step].models for step in STEPS if step not in named]
+        is_needed = not keys and not all(registry.providers_of(models) & usable for models in unnamed)
+        is_named = STANDIN in registry.providers_of(named.values())
+        return usable | {STANDIN} if is_needed or is_named else usable
 
     def check(self) -> None:
         """Raises `ConfigError` if the settings do not fit together, or the environment bars the way to a provider."""

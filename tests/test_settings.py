@@ -8,8 +8,8 @@ from app.main import create_app
 from app.settings import Settings, read_settings
 from chains.errors import ConfigError
 from chains.registry import load_registry
-from tests.client import ASKED, read, told
-from tests.conftest import ServeScripts
+from tests.client import ASKED, ask, read, told
+from tests.conftest import Serve, ServeScripts
 from tests.servers import Provider, provider, serving
 
 FOR_ANY_REQUEST = {"accept", "accept-encoding", "connection"}
@@ -100,6 +100,45 @@ def test_a_provider_of_ones_own_is_an_entry_in_a_file(serve_scripts: ServeScript
     assert keys_sent(mine) == {"Bearer none" if key else "Bearer sk-mine"}
     assert mine.calls[0]["body"]["max_completion_tokens"] == 90
     assert "reasoning_effort" not in mine.calls[0]["body"]
+
+
+STANDIN_WARNING = "The rule-based stand-in, not a language model, writes sides: set GROQ_API_KEY or FIREWORKS_API_KEY."
+
+
+@pytest.mark.parametrize("left_to_standin", [None, "sides"])
+def test_the_standin_starts_only_for_the_steps_that_have_no_other_model(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture, left_to_standin: str | None
+) -> None:
+    """A server that needs no key writes all steps of its own registry without the stand-in."""
+    steps = [step for step in (*FAST, *LARGE) if step != left_to_standin]
+    tables = "".join(
+        f'[steps.{step}]\nmodels = ["tiny", "stand-in"]\nmax_tokens = 90\ntemperature = 0\n' for step in steps
+    )
+    registry = tmp_path / "mine.toml"
+    with provider() as mine:
+        registry.write_text(OWN.format(url=mine.url, key="needs_key = false", window=8192) + tables)
+        url = serve(registry=registry, standin_ttft_ms=1, standin_tokens_per_s=0)
+        health, models = ask("GET", f"{url}/healthz").json(), ask("GET", f"{url}/v1/models").json()["data"]
+        assert told(read(url), "end")[0]["status"] == "ok"
+        assert models_asked(mine) == dict.fromkeys(steps, "tiny-1")
+    expected = [left_to_standin] if left_to_standin else []
+    assert [health["standin"], health["standin_steps"]] == [bool(expected), expected]
+    assert [model["id"] for model in models if "stand-in" in model["id"]] == ["stand-in"] * len(expected)
+    warnings = [record.getMessage() for record in caplog.records if "stand-in" in record.getMessage().lower()]
+    assert [warning for warning in warnings if "not a language model" in warning and "writes" in warning] == (
+        [STANDIN_WARNING] if expected else []
+    )
+    assert any("stand-in" in warning for warning in warnings) is bool(expected)
+
+
+def test_a_standin_that_a_setting_names_asks_for_no_key(
+    serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, _ = serve_scripts(models={"sides": "stand-in"})
+    assert ask("GET", f"{url}/healthz").json()["standin_steps"] == ["sides"]
+    assert "The rule-based stand-in, not a language model, writes sides." in [
+        record.getMessage() for record in caplog.records
+    ]
 
 
 def test_a_prompt_that_cannot_fit_is_refused_with_the_numbers(serve_scripts: ServeScripts, tmp_path: Path) -> None:

@@ -196,7 +196,10 @@ function choose(language) {
 
 async function confess() {
   const health = await fetch("/healthz").then((response) => response.json()).catch(() => ({}));
-  document.getElementById("standin").hidden = health.standin !== true;
+  const notice = document.getElementById("standin");
+  notice.hidden = health.standin !== true;
+  if (notice.hidden || health.standin_steps.length === Object.keys(health.models).length) return;
+  say(notice, "standin_some");
 }
 
 function sends(event) {

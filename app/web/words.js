@@ -47,6 +47,8 @@ const en = {
     "Written by a machine, which can be wrong: check every ingredient for allergens, and that meat, fish and eggs are cooked through.",
   standin:
     "A rule-based stand-in is answering, not a language model. For real models, set FIREWORKS_API_KEY or GROQ_API_KEY and start Sizzle again.",
+  standin_some:
+    "A rule-based stand-in, not a language model, writes some parts. For real models, name one for each step or set FIREWORKS_API_KEY or GROQ_API_KEY, and start Sizzle again.",
   for_developers: "For developers",
   examples: "Examples",
   playgrounds: "Playgrounds",
@@ -160,6 +162,8 @@ const ko = {
   notice: "기계가 쓴 레시피라 틀릴 수 있어요. 재료마다 알레르기 성분을 확인하고, 고기와 생선, 달걀은 속까지 익혀 드세요.",
   standin:
     "지금은 언어 모델이 아니라 규칙 기반 대역이 답하고 있어요. 실제 모델을 쓰려면 FIREWORKS_API_KEY 또는 GROQ_API_KEY를 설정하고 Sizzle을 다시 시작하세요.",
+  standin_some:
+    "일부는 언어 모델이 아니라 규칙 기반 대역이 쓰고 있어요. 실제 모델을 쓰려면 단계마다 모델을 정하거나 FIREWORKS_API_KEY 또는 GROQ_API_KEY를 설정하고 Sizzle을 다시 시작하세요.",
   for_developers: "개발자용",
   examples: "예제",
   playgrounds: "플레이그라운드",

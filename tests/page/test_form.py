@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from starlette.responses import JSONResponse
 
+from tests.conftest import ServeScripts
 from tests.page.conftest import Cooks
 from tests.page.wire import (
     BEGUN,
@@ -273,6 +274,12 @@ def test_the_standin_says_what_it_is(kitchen: Page, cooks: Cooks) -> None:
     expect(line).to_contain_text("FIREWORKS_API_KEY or GROQ_API_KEY")
     cooks(WHOLE)
     expect(line).to_be_hidden()
+
+
+def test_the_page_says_where_the_standin_writes_some_parts(page: Page, serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts(models={"sides": "stand-in"})
+    page.goto(url)
+    expect(page.locator("#standin")).to_have_text(re.compile("^A rule-based stand-in, .* writes some parts"))
 
 
 @pytest.mark.parametrize(
