@@ -211,7 +211,11 @@ def _entrants(settings: Settings, wanted: Sequence[str]) -> list[str]:
             raise typer.BadParameter(f"no model {name!r}; known: {', '.join(registry.models)}", param_hint="MODEL")
         if name not in usable:
             provider = registry.models[name].provider
-            missing = "answers only where a step has no other model" if provider == STANDIN else f"needs {key_setting(provider)}"
+            missing = (
+                "answers only where a step has no other model"
+                if provider == STANDIN
+                else f"needs {key_setting(provider)}"
+            )
             raise typer.BadParameter(f"{name} {missing}", param_hint="MODEL")
     return list(dict.fromkeys(wanted)) or usable
 

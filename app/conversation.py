@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from chains.free_text import request_in
+from chains.free_text import language_in, request_in
 from chains.restrictions import restrictions_in
 from chains.schema import RecipeRequest
 
@@ -25,6 +25,10 @@ GREETING_KO = (
 ONE_RECIPE = (
     "I write one recipe for each message and can't answer questions about it. Name the ingredients and the time, or "
     "say what to change, for example: “make it vegetarian”, “without onions”, “in 20 minutes”."
+)
+ONE_RECIPE_KO = (
+    "메시지 하나에 레시피 하나를 써 드리고, 레시피에 대한 질문에는 답하지 못해요. 재료와 시간을 적거나, "
+    "바꿀 것을 적어 주세요. 예: “채식으로”, “양파 빼고”, “20분 안에”."
 )
 
 _SMALL_TALK_WORDS = """
@@ -108,10 +112,10 @@ def request_of(texts: Sequence[str]) -> RecipeRequest:
     """
     text = texts[-1]
     if is_small_talk(text):
-        raise PlainReply(GREETING_KO if re.search(r"[가-힣]", text) else GREETING)
+        raise PlainReply(GREETING_KO if language_in(text) == "ko" else GREETING)
     earlier = [each for each in texts[:-1] if not is_small_talk(each)]
     if earlier and _QUESTION.match(text.strip()):
-        raise PlainReply(ONE_RECIPE)
+        raise _no_question(text)
     if (change := _change(text)) is None:
         return request_in(_HELLO.sub("", text))
     if not earlier:
@@ -123,8 +127,12 @@ def _first_request(change: _Change) -> RecipeRequest:
     """The recipe for a change of nothing, if it names food: with beef and onions."""
     words = change.words or change.wish
     if not _names_food(words):
-        raise PlainReply(ONE_RECIPE)
+        raise _no_question(words)
     return request_in(words)
+
+
+def _no_question(text: str) -> PlainReply:
+    return PlainReply(ONE_RECIPE_KO if language_in(text) == "ko" else ONE_RECIPE)
 
 
 def is_small_talk(text: str) -> bool:

@@ -50,7 +50,7 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 
 def _wrong_method(request: Request) -> Response:
-    allowed = ", ".join(_allowed_methods(request))
+    allowed = ", ".join(allowed_methods(request))
     if request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": allowed})
     return told(request, 405, Message("This address answers {methods}.", methods=allowed), {"Allow": allowed})
@@ -61,7 +61,8 @@ async def our_fault(request: Request, error: Exception) -> JSONResponse:
     return told(request, 500, OUR_SIDE)
 
 
-def _allowed_methods(request: Request) -> list[str]:
+def allowed_methods(request: Request) -> list[str]:
+    """All methods that the address knows."""
     routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
     scopes = {method: {**request.scope, "method": method} for method in METHODS}
     found = [

@@ -2,14 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, LiteralString
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from app.errors import allowed_methods
 from app.languages import language_of
+from app.openapi import Responses
 from app.refusals import Refusal
 from chains.errors import SizzleError
 from chains.messages import Message, validation_message
@@ -18,6 +21,23 @@ from chains.translations import KOREAN_STATUS, Language
 HINT = Message("There are POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>.")
 BASE_URL_HINT: LiteralString = "The base URL for OpenAI's clients ends in /v1: ask /v1{path}."
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "message": {"type": "string", "description": "What went wrong, in words for people."},
+                "type": {"enum": ["invalid_request_error", "server_error"]},
+                "param": {"type": ["string", "null"], "description": "The parameter that is wrong."},
+                "code": {"type": ["string", "null"]},
+            },
+            "required": ["message", "type", "param", "code"],
+        }
+    },
+    "required": ["error"],
+}
 
 outside = APIRouter(include_in_schema=False)  # the addresses of a client whose base URL lacks /v1
 
@@ -37,9 +57,13 @@ class ApiError(Exception):
         return {"error": {"message": message, "type": kind, "param": self.param, "code": self.code}}
 
 
-async def in_openais_form(request: Request, error: Exception) -> JSONResponse:
-    api_error = _api_error(request, error)
+async def in_openais_form(request: Request, error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        headers = {"Allow": ", ".join(allowed_methods(request))}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
+    api_error = _api_error(request, error)
     return JSONResponse(api_error.body(language_of(request)), api_error.status, headers)
 
 
@@ -71,6 +95,12 @@ def _api_error(request: Request, error: Exception) -> ApiError:
             return ApiError(status, message, code="unknown_url" if is_unknown else None)
         case _:
             raise error
+
+
+def api_errors(*statuses: int) -> Responses:
+    """The answers with these statuses, for the `responses` of a route."""
+    content = {"application/json": {"schema": ERROR}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def _hint_at(path: str) -> Callable[[Request], Awaitable[JSONResponse]]:

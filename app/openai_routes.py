@@ -3,11 +3,12 @@
 The source of the shapes is OpenAI's API reference ("Chat", "Streaming", "Errors").
 """
 
+import re
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal, LiteralString
+from typing import Any, Literal, LiteralString, Protocol
 from uuid import uuid4
 
 import orjson
@@ -19,14 +20,15 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from typing_extensions import override
 
 from app.chat_tasks import query_in, task_answer
 from app.conversation import PlainReply, request_of
 from app.disconnect import gone, unless_gone
 from app.event_source import EventSource
-from app.openai_errors import ApiError, in_openais_form
+from app.languages import language_of
+from app.openai_errors import ApiError, api_errors, in_openais_form
 from app.openai_requests import ChatRequest
+from app.openapi import AppWithout422
 from app.origins import refuse_foreign_pages
 from chains.completion import DEADLINE_S, until
 from chains.deadline import within
@@ -37,6 +39,8 @@ from chains.messages import Message, validation_message
 from chains.schema import Language, PartEnd, RecipeRequest
 from chains.streaming import astream_fragments
 
+FinishReason = Literal["stop", "length", "content_filter"]
+
 AS_SET = "sizzle"  # the model of that name: each step's as the settings chose it
 DONE = b"data: [DONE]\n\n"
 HOW_TO_ASK: LiteralString = (
@@ -45,55 +49,78 @@ HOW_TO_ASK: LiteralString = (
 NO_USER: LiteralString = "There is no message of the role 'user'. " + HOW_TO_ASK
 NO_RECIPE: LiteralString = "{field}: {wrong}. " + HOW_TO_ASK
 
+COMPLETION = {
+    "description": "A chat completion, or with `stream` its chunks as server-sent events, then `[DONE]`.",
+    "content": {
+        kind: {"schema": {"type": "object", "properties": {"object": {"const": name}}}}
+        for kind, name in (("application/json", "chat.completion"), ("text/event-stream", "chat.completion.chunk"))
+    },
+}
+WORDS: dict[Language, dict[str, str]] = {
+    "en": {"ingredientsOnHand": "ingredients", "prepTime": "time"},
+    "ko": {"ingredientsOnHand": "재료", "prepTime": "시간", "servings": "인분", "diet": "식단", "avoid": "빼는 재료"},
+}
 
-@dataclass
+
+class Text(Protocol):
+    """What a chat completion says while it is written, then why it ended and what it took."""
+
+    @property
+    def finish_reason(self) -> FinishReason: ...
+
+    @property
+    def usage(self) -> dict[str, int]: ...
+
+    def pieces(self) -> AsyncGenerator[str]: ...
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A chat completion: its text while it is written, then why it ended and what it took."""
+    """A chat completion: its text up to the first of the `stop` sequences."""
 
     model: str
+    text: Text
     stop: Sequence[str] = ()
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}", init=False)
     created: int = field(default_factory=lambda: int(time.time()), init=False)
-    finish_reason: Literal["stop", "length", "content_filter"] = field(default="stop", init=False)
 
     async def pieces(self) -> AsyncGenerator[str]:
-        """The text up to the first of the `stop` sequences."""
-        async with aclosing(self._written()) as written:
-            async for text in until(self.stop, written) if self.stop else written:
+        async with aclosing(self.text.pieces()) as pieces:
+            async for text in until(self.stop, pieces) if self.stop else pieces:
                 yield text
-
-    def _written(self) -> AsyncGenerator[str]:
-        raise NotImplementedError
-
-    @property
-    def usage(self) -> dict[str, int]:
-        return {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
     def head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
 
-@dataclass
-class PlainAnswer(Answer):
+@dataclass(frozen=True)
+class PlainText:
     """A text that no model writes."""
 
-    text: str = ""
+    text: str
+    finish_reason: FinishReason = "stop"
 
-    @override
-    async def _written(self) -> AsyncGenerator[str]:
+    @property
+    def usage(self) -> dict[str, int]:
+        return {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+    async def pieces(self) -> AsyncGenerator[str]:
         yield self.text
 
 
-@dataclass(kw_only=True)
-class RecipeAnswer(Answer):
-    """A recipe as Markdown in reading order."""
+@dataclass
+class RecipeText:
+    """A recipe as Markdown in reading order, written by `model`."""
 
     chain: RunnableLambda[Any, Any]
+    model: str
     request: RecipeRequest
-    _counted: UsageMetadataCallbackHandler = field(default_factory=lambda: _inline(UsageMetadataCallbackHandler()))
+    finish_reason: FinishReason = field(default="stop", init=False)
+    _counted: UsageMetadataCallbackHandler = field(
+        default_factory=lambda: _inline(UsageMetadataCallbackHandler()), init=False
+    )
 
-    @override
-    async def _written(self) -> AsyncGenerator[str]:
+    async def pieces(self) -> AsyncGenerator[str]:
         """Raises `ProviderError` at the end if there is no recipe."""
         writer, failure = MarkdownWriter(self.request.language), None
         chosen = {} if self.model == AS_SET else {"model": self.model}
@@ -116,7 +143,6 @@ class RecipeAnswer(Answer):
             raise ProviderError("{message}", message=failure)
 
     @property
-    @override
     def usage(self) -> dict[str, int]:
         """The tokens of all calls together, as the providers count them."""
         counted = self._counted.usage_metadata.values()
@@ -126,7 +152,7 @@ class RecipeAnswer(Answer):
 
 def openai_app(chain: RunnableLambda[Any, Any], owners: Mapping[str, str], keep_alive_s: float) -> FastAPI:
     """The routes under `/v1`. `owners` says of each model, and of `AS_SET`, whose it is."""
-    app = FastAPI(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
+    app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
     entries = {name: _model_entry(name, owner) for name, owner in owners.items()}
 
     @app.get("/models")
@@ -134,25 +160,29 @@ def openai_app(chain: RunnableLambda[Any, Any], owners: Mapping[str, str], keep_
     async def list_models() -> dict[str, object]:
         return {"object": "list", "data": list(entries.values())}
 
-    @app.get("/models/{name:path}")  # a model's id may hold slashes
+    @app.get("/models/{name:path}", responses=api_errors(404))  # a model's id may hold slashes
     async def model(name: str) -> dict[str, object]:
         name = name if name in owners else name.removesuffix("/")
         _require(name, owners)
         return entries[name]
 
-    @app.post("/chat/completions", dependencies=[Depends(refuse_foreign_pages)])
+    @app.post(
+        "/chat/completions",
+        dependencies=[Depends(refuse_foreign_pages)],
+        responses={200: COMPLETION} | api_errors(400, 403, 404, 413, 502),
+    )
     @app.post("/chat/completions/", dependencies=[Depends(refuse_foreign_pages)], include_in_schema=False)
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         _require(body.model, owners)
-        request.state.language = language_in("".join(body.texts("user")[-1:]))
-        answer = _answer(chain, body, request.state.language)
+        if re.search(r"[^\W\d_]", text := "".join(body.texts("user")[-1:])):
+            request.state.language = language_in(text)
+        language = language_of(request)
+        answer = _answer(chain, body, language)
         if not body.stream:
             return JSONResponse(await unless_gone(request, _whole(answer)))
         pieces = answer.pieces()
         first = await unless_gone(request, anext(pieces, ""))
-        return EventSource(
-            _chunks(answer, first, pieces, body.wants_usage, request.state.language), keep_alive_s=keep_alive_s
-        )
+        return EventSource(_chunks(answer, first, pieces, body.wants_usage, language), keep_alive_s=keep_alive_s)
 
     for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
         app.add_exception_handler(error, in_openais_form)
@@ -185,21 +215,22 @@ def _answer(chain: RunnableLambda[Any, Any], body: ChatRequest, language: Langua
     if not texts:
         raise ApiError(400, Message(NO_USER), "messages", "invalid_value")
     if (text := task_answer("\n".join(body.texts("system", "developer")), texts)) is not None:
-        return PlainAnswer(body.model, text=text)
+        return Answer(body.model, PlainText(text))
     try:
         request = request_of([query_in(text) for text in texts])
     except PlainReply as reply:
-        return PlainAnswer(body.model, text=reply.text)
+        return Answer(body.model, PlainText(reply.text))
     except ValidationError as error:
         raise _unreadable(error, language) from None
     seed = None if body.seed is None else body.seed % 2**53
-    return RecipeAnswer(body.model, body.stop or (), chain=chain, request=request.model_copy(update={"seed": seed}))
+    recipe = RecipeText(chain, body.model, request.model_copy(update={"seed": seed}))
+    return Answer(body.model, recipe, body.stop or ())
 
 
 def _unreadable(error: ValidationError, language: Language) -> ApiError:
     problem = error.errors()[0]
     name = str(problem["loc"][0])
-    field = {"ingredientsOnHand": "ingredients", "prepTime": "time"}.get(name, name)
+    field = WORDS[language].get(name, name)
     message = Message(NO_RECIPE, field=field, wrong=validation_message(problem, language))
     return ApiError(400, message, "messages", "invalid_value")
 
@@ -208,8 +239,8 @@ async def _whole(answer: Answer) -> dict[str, Any]:
     async with aclosing(answer.pieces()) as pieces:
         text = "".join([piece async for piece in pieces])
     message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}
-    return {**answer.head("chat.completion"), "choices": [choice], "usage": answer.usage}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.text.finish_reason}
+    return {**answer.head("chat.completion"), "choices": [choice], "usage": answer.text.usage}
 
 
 async def _chunks(
@@ -231,9 +262,9 @@ async def _chunks(
         except SizzleError as error:
             yield _event(ApiError(502, error.message).body(language))
             return
-        yield chunk({}, answer.finish_reason)
+        yield chunk({}, answer.text.finish_reason)
         if wants_usage:
-            yield _event({**head, "choices": [], "usage": answer.usage})
+            yield _event({**head, "choices": [], "usage": answer.text.usage})
         yield DONE
 
 

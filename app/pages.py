@@ -2,11 +2,11 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import get_args
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from app.languages import language_of
 from chains.schema import Language
 
 WEB = Path(str(files("app") / "web"))
@@ -31,17 +31,7 @@ def wants_page(request: Request) -> bool:
 
 def missing_page(request: Request) -> HTMLResponse:
     """404 in the browser's language."""
-    language = _language(request)
+    language = language_of(request)
     template = (WEB / "missing.html").read_text("utf-8")
     content = template.format(language=language, **WORDS[language])
     return HTMLResponse(content, 404, {"Vary": "Accept, Accept-Language"})
-
-
-def _language(request: Request) -> Language:
-    """The first of our languages that the browser names; browsers put the one they like best first."""
-    for tag in request.headers.get("accept-language", "").split(","):
-        primary = tag.partition(";")[0].strip().partition("-")[0].lower()
-        for language in get_args(Language):
-            if primary == language:
-                return language
-    return "en"

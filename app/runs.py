@@ -26,6 +26,7 @@ from app.eventlog import EventId, EventLog, ExpiredRun, LogFull, Logged, RunEnd,
 from app.live_run import PROPOSED, LiveRun
 from app.run_state import PartState, RunState, state_of
 from chains.errors import SizzleError
+from chains.markdown import titles_of
 from chains.schema import (
     DEPENDANTS,
     PARTS,
@@ -125,7 +126,7 @@ class Runs:
             parts = _written_with(state, part)
             self._check_open()
             if run and (busy := run.under_way.intersection(parts)):
-                raise NotNow("Still being written: {parts}.", parts=", ".join(sorted(busy)))
+                raise NotNow("Still being written: {parts}.", parts=titles_of(part for part in PARTS if part in busy))
             draft = _draft(state, part, parts)
             run = run or await self._reopened(run_id, state)
             updates = astream_fragments(self._chain, draft)
@@ -275,7 +276,7 @@ def _written_with(state: RunState, part: Part) -> set[Part]:
 def _draft(state: RunState, part: Part, parts: Collection[Part]) -> Draft:
     """What the run holds but for these parts. Raises `NotNow` where that is not enough to write `part`."""
     if part in MADE_FROM_DISH and not state.recipes:
-        raise NotNow("There is no dish yet: have the {part} written again instead.", part=PROPOSED)
+        raise NotNow("There is no dish yet: have “{part}” written again instead.", part=titles_of([PROPOSED]))
     if part == "steps" and not _is_whole_enough(state.parts["ingredients"]):
         raise NotNow("The steps are made from the ingredients: have the ingredients written again instead.")
     texts: dict[Part, str] = {kept: held.text for kept, held in state.parts.items() if kept not in parts}

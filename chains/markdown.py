@@ -1,6 +1,6 @@
 """A recipe as one text: Markdown in reading order, streamed as far as it can be read."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -41,6 +41,12 @@ NOTICE: dict[Language, str] = {
     "ko": "기계가 쓴 레시피라 틀릴 수 있어요. 재료마다 알레르기 성분을 확인하고, "
     "고기와 생선, 달걀은 속까지 익혀 드세요.",
 }
+
+
+def titles_of(parts: Iterable[Part]) -> dict[Language, str]:
+    """The titles of these parts in each language, with commas between."""
+    named = list(parts)
+    return {language: ", ".join(titles[part] for part in named) for language, titles in HEADINGS.items()}
 
 
 def markdown_chain(chain: RunnableLambda[Any, Any]) -> Runnable[RecipeRequest, str]:

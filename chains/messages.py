@@ -1,7 +1,7 @@
 """Messages for people, in each language: English templates, whose Korean forms are in `chains.translations`."""
 
 from collections.abc import Mapping
-from typing import Any, LiteralString
+from typing import Any, LiteralString, cast
 
 from chains.translations import KOREAN, KOREAN_VALIDATION, NOT_VALID, Language
 
@@ -11,8 +11,11 @@ CUSTOM_PREFIX = "Value error, "  # which pydantic puts before the words of our o
 class Message:
     """A sentence: an English template of `str.format`, and the values of its fields.
 
-    The template is a literal, so that a test finds each one in the source and holds it against the catalogue.
+    The template is a literal, so that a test finds each one in the source and holds it against the catalogue. A value
+    that depends on the language is a mapping from each language to its text.
     """
+
+    __slots__ = ("template", "values")
 
     def __init__(self, template: LiteralString, **values: object) -> None:
         self.template = template
@@ -24,12 +27,17 @@ class Message:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Message) and (self.template, self.values) == (other.template, other.values)
 
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
+    def __hash__(self) -> int:
+        return hash(self.template)  # without the values, which need not be hashable
 
     def in_language(self, language: Language) -> str:
         """The sentence in this language, or in English if the catalogue lacks it."""
         template = KOREAN.get(self.template, self.template) if language == "ko" else self.template
-        return template.format(**self.values)
+        return template.format(**{name: _said(value, language) for name, value in self.values.items()})
+
+
+def _said(value: object, language: Language) -> object:
+    return cast(Mapping[Language, str], value)[language] if isinstance(value, Mapping) else value
 
 
 def validation_message(problem: Mapping[str, Any], language: Language = "en") -> str:

@@ -62,8 +62,8 @@ KOREAN: dict[str, str] = {
     ),
     ("The run is being stopped: try again in a moment."): ("실행이 멈추는 중이에요. 잠시 뒤에 다시 시도해 주세요."),
     ("Still being written: {parts}."): ("아직 쓰고 있어요: {parts}."),
-    ("There is no dish yet: have the {part} written again instead."): (
-        "아직 요리가 정해지지 않았어요. 대신 {part} 부분을 다시 쓰게 해 주세요."
+    ("There is no dish yet: have “{part}” written again instead."): (
+        "아직 요리가 정해지지 않았어요. 대신 ‘{part}’ 부분을 다시 쓰게 해 주세요."
     ),
     ("The steps are made from the ingredients: have the ingredients written again instead."): (
         "만드는 법은 재료를 바탕으로 써요. 대신 재료를 다시 쓰게 해 주세요."

@@ -1,6 +1,7 @@
 """Chat front ends on `/v1`: what they send beside a recipe's ingredients, and what they are answered."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -223,7 +224,7 @@ def test_what_is_not_food_is_refused_with_the_reason(serve_scripts: ServeScripts
     url, provider = serve_scripts()
     answer = chat(url, *map(user, texts))
     assert [answer.status_code, answer.json()["error"]["param"], provider.calls] == [400, "messages", []]
-    assert "ingredients: '" in answer.json()["error"]["message"]
+    assert re.match("(?:재료|ingredients): '", answer.json()["error"]["message"])
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

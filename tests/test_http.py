@@ -60,6 +60,18 @@ def test_options_and_405_name_all_methods(sizzle_url: str, path: str, allowed: s
     assert wrong.json() == {"detail": f"This address answers {allowed}."}
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/v1/models", "GET, HEAD"), ("/v1/models/a/b", "GET, HEAD"), ("/v1/chat/completions", "POST")],
+)
+def test_options_and_405_name_all_methods_to_openais_clients(sizzle_url: str, path: str, allowed: str) -> None:
+    options, wrong = ask("OPTIONS", f"{sizzle_url}{path}"), ask("PATCH", f"{sizzle_url}{path}")
+    assert (options.status_code, options.headers["allow"], options.content) == (204, allowed, b"")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, allowed)
+    assert wrong.json()["error"]["code"] == "unknown_url"
+    assert ask("OPTIONS", f"{sizzle_url}/v1/nothing").status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/static/nothing", "/chains/nothing", "/chains/recipe/nothing", "/%00"])
 def test_what_is_not_there_is_a_404_in_json(sizzle_url: str, path: str) -> None:
     answer = ask("GET", f"{sizzle_url}{path}")

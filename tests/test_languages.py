@@ -116,6 +116,11 @@ NOWHERE = "/runs/00000000-0000-4000-8000-000000000000"
         ("GET", "/completion?query=a&max_tokens=999999", 422, {}),
         ("GET", "/completion?query=a&stop=", 422, {}),
         ("POST", "/race", 415, {"content": b"{}"}),
+        ("POST", "/runs", 415, {"content": b"{}"}),
+        ("POST", "/runs", 413, {"content": b" " * 1_100_000, "headers": {"Content-Type": "application/json"}}),
+        ("POST", "/runs", 403, {"json": {}, "headers": {"Origin": "https://other.example"}}),
+        ("POST", "/chains/recipe/invoke", 415, {"content": b"{}"}),
+        ("GET", "/completion?query=a", 403, {"headers": {"Sec-Fetch-Site": "cross-site"}}),
         ("POST", "/race", 422, {"json": {"rounds": 99}}),
         ("POST", "/race", 422, {"json": {"models": ["none"]}}),
         ("POST", "/race", 422, {"json": {"models": []}}),
@@ -165,5 +170,22 @@ def test_a_chat_in_korean_is_refused_in_korean(serve_scripts: ServeScripts) -> N
         return httpx.post(f"{url}/v1/chat/completions", json=body).json()["error"]["message"]
 
     assert is_korean(message("소고기, 양파"))
+    assert "시간: " in message("소고기, 양파; 999분")
     assert is_korean(message("소고기, 양파; 999분"))
     assert not re.search("[가-힣]", message("beef, onions; 999 minutes"))
+
+
+def test_what_no_recipe_can_answer_is_said_in_the_language_of_the_question(serve_scripts: ServeScripts) -> None:
+    """Text without letters has no language; the client's header decides."""
+    url, provider = serve_scripts()
+
+    def answer(*texts: str) -> Any:
+        body = {"model": "sizzle", "messages": [{"role": "user", "content": text} for text in texts]}
+        return httpx.post(f"{url}/v1/chat/completions", json=body, headers=ACCEPTS_KOREAN).json()
+
+    for texts in (["채식으로 바꿔줘"], ["소고기, 양파", "왜 이렇게 짜요?"], ["안녕하세요"]):
+        assert is_korean(answer(*texts)["choices"][0]["message"]["content"])
+    for texts in (["make it vegetarian"], ["beef", "How long does it keep?"], ["hello"]):
+        assert not re.search("[가-힣]", answer(*texts)["choices"][0]["message"]["content"])
+    assert is_korean(answer("👋")["error"]["message"])
+    assert provider.calls == []

@@ -116,3 +116,23 @@ def test_docs_show_every_route_and_load_nothing_from_elsewhere(page: Page, fast_
     assert problems == []
     violations = Axe().run(page).response["violations"]
     assert [violation["id"] for violation in violations] == [], json.dumps(violations)[:2000]
+
+
+OPENAI_REFUSALS = [
+    (400, {"json": {"model": "sizzle"}}),
+    (403, {"json": {"model": "sizzle"}, "headers": {"Origin": "https://other.example"}}),
+    (404, {"json": {"model": "none", "messages": [{"role": "user", "content": "beef"}]}}),
+    (413, {"content": b" " * 1_100_000}),
+]
+
+
+@pytest.mark.parametrize(("status", "request_"), OPENAI_REFUSALS)
+def test_openais_face_documents_the_errors_that_it_sends(fast_url: str, status: int, request_: dict[str, Any]) -> None:
+    """In OpenAI's form; FastAPI's 422 is never sent and not in the document."""
+    made = document(f"{fast_url}/v1")
+    responses = made["paths"]["/chat/completions"]["post"]["responses"]
+    assert responses.keys() == {"200", "400", "403", "404", "413", "502"}
+    assert "HTTPValidationError" not in made["components"]["schemas"]
+    answer = ask("POST", f"{fast_url}/v1/chat/completions", **request_)
+    assert answer.status_code == status
+    Draft202012Validator(responses[str(status)]["content"]["application/json"]["schema"]).validate(answer.json())

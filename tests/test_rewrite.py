@@ -1,6 +1,7 @@
 """Parts that are written again, and dishes that were chosen."""
 
 import asyncio
+import re
 
 import httpx
 
@@ -122,7 +123,9 @@ def test_a_part_under_way_is_not_written_twice(serve_scripts: ServeScripts) -> N
     for part in ("steps", "ingredients", "sides", "alternates"):
         answer = rewrite(address, part)
         assert answer.status_code == 409
-        assert "Still being written" in answer.json()["detail"]
+        assert re.fullmatch(r"Still being written: (?:Ingredients|Steps|On the side|, )+\.", answer.json()["detail"])
+    korean = ask("POST", f"{address}/parts/steps", headers={"Sizzle-Run-Key": address.key, "Accept-Language": "ko"})
+    assert korean.json()["detail"] == "아직 쓰고 있어요: 만드는 법."
 
 
 def test_a_part_is_rewritten_once_at_a_time(serve_scripts: ServeScripts) -> None:
@@ -152,7 +155,7 @@ def test_a_part_whose_input_is_missing_names_what_to_write_instead(serve_scripts
     assert statuses(follow(address)) == ["failed"]
     for part in ("intro", "sides", "ingredients", "steps"):
         answer = rewrite(address, part)
-        assert [answer.status_code, "alternates" in answer.json()["detail"]] == [409, True]
+        assert [answer.status_code, "“Other ideas”" in answer.json()["detail"]] == [409, True]
 
 
 def test_steps_are_not_made_from_half_a_list(serve_scripts: ServeScripts) -> None:
