@@ -106,6 +106,7 @@ def served_app() -> FastAPI:
     Others come more rarely, for most garbage is gone without them: a run that has ended is in few cycles.
     """
     app = create_app()
+    RecipeRequest(ingredients_on_hand="rice", prep_time=30)  # compiles patterns for which the first cook would wait
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
