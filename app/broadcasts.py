@@ -13,8 +13,8 @@ from app.traffic import Spent, Traffic, Transport, spent
 from chains.completion import astream_completion, check_window
 from chains.errors import SizzleError
 from chains.messages import Message
-from chains.providers import ProviderChat
-from chains.schema import CompletionRequest, Language
+from chains.models.chat import ProviderChat
+from chains.recipe.request import CompletionRequest, Language
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Broadcasts:
     def start(self, query: str, language: Language = "en") -> str:
         """Starts writing, whether or not anybody reads; a failure is said in `language`.
 
-        Raises `PromptTooLong` and `TooManyBroadcasts`.
+        Raises `PromptTooLongError` and `TooManyBroadcasts`.
         """
         asked = CompletionRequest(query=query)
         check_window(self._model, asked)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pydantic import ValidationError
 
 from app.conversation import is_small_talk
-from chains.free_text import request_in
+from chains.recipe.free_text import request_in
 
 _START, _END = 1500, 600  # characters of a prompt in which its instruction is looked for
 _HANGUL = re.compile(r"[가-힣]")

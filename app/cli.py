@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from app.settings import STANDIN, Settings, key_setting, read_settings
 from chains.errors import ConfigError
 from chains.messages import validation_message
-from chains.schema import DEFAULT_SERVINGS, RecipeRequest
+from chains.recipe.request import DEFAULT_SERVINGS, RecipeRequest
 
 if TYPE_CHECKING:
     from rich.console import Console

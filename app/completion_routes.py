@@ -18,10 +18,10 @@ from app.openapi import errors, events_of
 from app.origins import refuse_foreign_pages
 from app.refusals import BadInput
 from chains.completion import astream_completion, check_window
-from chains.errors import PromptTooLong, SizzleError
+from chains.errors import PromptTooLongError, SizzleError
 from chains.messages import Message
-from chains.providers import ProviderChat
-from chains.schema import CompletionRequest, Language
+from chains.models.chat import ProviderChat
+from chains.recipe.request import CompletionRequest, Language
 
 HEADERS = {"X-Content-Type-Options": "nosniff"}
 LAST_WORDS_S = 0.3  # a browser drops what it has not read when the connection breaks
@@ -109,6 +109,6 @@ def _model(models: Mapping[str, ProviderChat], asked: CompletionRequest) -> Prov
         raise BadInput("max_tokens", short, Message("From 1 to {most:,}.", most=model.max_output))
     try:
         check_window(model, asked)
-    except PromptTooLong as error:
+    except PromptTooLongError as error:
         raise BadInput("query", error.message, SHORTER) from None
     return model

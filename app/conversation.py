@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from chains.free_text import language_in, request_in
-from chains.restrictions import restrictions_in
-from chains.schema import RecipeRequest
+from chains.recipe.free_text import language_in, request_in
+from chains.recipe.request import RecipeRequest
+from chains.recipe.restrictions import restrictions_in
 
 MAX_CHANGE = 300  # characters
 MAX_WISH = 6  # words, such as: a bit more spicy

@@ -18,7 +18,7 @@ from app.origins import is_foreign, refuse_foreign_pages, require_json
 from app.pages import WEB
 from app.refusals import BadInput, Refusal
 from app.traffic import Spent, Transport
-from chains.errors import PromptTooLong
+from chains.errors import PromptTooLongError
 from chains.messages import Message
 
 PAGES = ("fetch", "eventsource", "comparison", "transports")
@@ -69,7 +69,7 @@ async def start(asked: Question, request: Request) -> JSONResponse:
     broadcasts: Broadcasts = request.app.state.broadcasts
     try:
         name = broadcasts.start(asked.query, language_of(request))
-    except PromptTooLong as error:
+    except PromptTooLongError as error:
         raise BadInput("query", error.message, Message("A shorter question.")) from None
     except TooManyBroadcasts:
         raise Refusal(503, FULL, {"Retry-After": f"{broadcasts.kept_s:.0f}"}) from None

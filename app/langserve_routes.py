@@ -27,9 +27,9 @@ from app.origins import refuse_foreign_pages, require_json
 from app.pages import WEB
 from app.refusals import Refusal
 from chains.errors import SizzleError
-from chains.markdown import markdown_chain
-from chains.recipe import ChatModel, standalone
-from chains.schema import STEPS, Step
+from chains.recipe.chain import ChatModel, standalone
+from chains.recipe.markdown import markdown_chain
+from chains.recipe.request import STEPS, Step
 
 MAX_BATCH = 20  # inputs of one call
 NO_NESTED_RUNS = {"include_names": list[str]()}  # whose inputs and outputs are prompts and the provider's own words

@@ -9,7 +9,7 @@ from typing import LiteralString
 
 from app.eventlog import EventLog, LogFull, RunEnd, RunStatus
 from chains.messages import Message
-from chains.schema import Language, Part, PartEnd, Status, Update
+from chains.recipe.request import Language, Part, PartEnd, Status, Update
 
 logger = logging.getLogger(__name__)
 

@@ -35,12 +35,12 @@ from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
 from app.stream_headers import StreamHeaders
 from app.traffic import Metered
-from chains.pacing import Health
-from chains.providers import ChatModels, ProviderChat
-from chains.recipe import ChatModel, recipe_chain
-from chains.registry import Registry
-from chains.schema import Part, Step
-from chains.transport import Warmth, http_clients
+from chains.models.chat import ChatModels, ProviderChat
+from chains.models.health import Health
+from chains.models.registry import Registry
+from chains.models.transport import ConnectionWarmer, http_clients
+from chains.recipe.chain import ChatModel, recipe_chain
+from chains.recipe.request import Part, RecipeRequest, Step
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def served_app() -> FastAPI:
     Others come more rarely, for most garbage is gone without them: a run that has ended is in few cycles.
     """
     app = create_app()
-    RecipeRequest(ingredients_on_hand="rice", prep_time=30)  # compiles patterns for which the first cook would wait
+    RecipeRequest(ingredientsOnHand="rice")  # compiles patterns, so that no request waits for that
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
@@ -175,7 +175,7 @@ class Models:
     recipe: RunnableLambda[Any, dict[Part, Any]]
     recipe_on_any: RunnableLambda[Any, dict[Part, Any]]
     health: Mapping[str, Health]
-    warmth: Warmth
+    warmth: ConnectionWarmer
 
 
 def _owners(models: Models) -> dict[str, str]:
@@ -228,7 +228,7 @@ def _models(made: ChatModels, usable: Collection[str], settings: Settings) -> Mo
         recipe=recipe(chosen),
         recipe_on_any=recipe(choosable),
         health=made.health,
-        warmth=Warmth(made.endpoints()),
+        warmth=ConnectionWarmer(made.endpoints()),
     )
 
 

@@ -31,13 +31,13 @@ from app.openai_requests import ChatRequest
 from app.openapi import AppWithout422
 from app.origins import refuse_foreign_pages
 from chains.completion import DEADLINE_S, until
-from chains.deadline import within
 from chains.errors import ProviderError, SizzleError
-from chains.free_text import language_in
-from chains.markdown import MarkdownWriter
 from chains.messages import Message, validation_message
-from chains.schema import Language, PartEnd, RecipeRequest
-from chains.streaming import astream_fragments
+from chains.models.timeouts import timeout_stream
+from chains.parts.stream import astream_fragments
+from chains.recipe.free_text import language_in
+from chains.recipe.markdown import MarkdownWriter
+from chains.recipe.request import Language, PartEnd, RecipeRequest
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
@@ -126,7 +126,7 @@ class RecipeText:
         chosen = {} if self.model == AS_SET else {"model": self.model}
         config: RunnableConfig = {"callbacks": [self._counted], "configurable": chosen}
         written = astream_fragments(self.chain, self.request, config)
-        async with aclosing(within(DEADLINE_S, written)) as updates:
+        async with aclosing(timeout_stream(DEADLINE_S, written)) as updates:
             async for update in updates:
                 match update:
                     case PartEnd("alternates", "failed", message=message):

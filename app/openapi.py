@@ -14,7 +14,7 @@ from typing_extensions import override
 from app.eventlog import EVENT_NAMES
 from app.run_state import RunState
 from chains.race import Progress
-from chains.schema import RunRequest
+from chains.recipe.request import RunRequest
 
 COMPONENT = "#/components/schemas/{model}"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from app.languages import language_of
-from chains.schema import Language
+from chains.recipe.request import Language
 
 WEB = Path(str(files("app") / "web"))
 WORDS: dict[Language, dict[str, str]] = {

@@ -18,9 +18,9 @@ from app.pages import WEB
 from app.refusals import BadInput, Refusal, described
 from app.settings import STANDIN
 from chains.messages import Message, validation_message
-from chains.providers import ProviderChat
+from chains.models.chat import ProviderChat
 from chains.race import MAX_TOKENS, CallStart, Progress, RaceEnd, RaceStart, Result, RoundEnd, entrants, race
-from chains.schema import Language
+from chains.recipe.request import Language
 
 OFF: LiteralString = (
     "The race is off here, because it makes calls that a provider charges for. "

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from app.languages import language_of
 from chains.errors import SizzleError
 from chains.messages import Message, validation_message
-from chains.schema import PARTS, CompletionRequest, Language, RecipeRequest, RunRequest, StepsRequest
+from chains.recipe.request import PARTS, CompletionRequest, Language, RecipeRequest, RunRequest, StepsRequest
 
 
 class Refusal(HTTPException):

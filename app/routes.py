@@ -35,5 +35,5 @@ async def health(request: Request) -> dict[str, object]:
     `resting` has the seconds for which providers rest that failed too often.
     """
     state = request.app.state
-    rests = {name: round(health.rests_for, 1) for name, health in state.models.health.items() if health.rests_for}
+    rests = {name: round(health.open_for_s, 1) for name, health in state.models.health.items() if health.open_for_s}
     return {"status": "ok", **state.about, "resting": rests}

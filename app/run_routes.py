@@ -17,7 +17,7 @@ from app.refusals import BadInput, told
 from app.runs import KeyReused, RunRefusal, Runs, Unavailable, WrongKey
 from app.sse import FAREWELL, RETRY, Wire1, pieces, wire2
 from chains.messages import Message
-from chains.schema import Part, RecipeRequest, RunRequest
+from chains.recipe.request import Part, RecipeRequest, RunRequest
 
 UNKNOWN = Message("There is no such run: it may have been lost when the server was started anew.")
 EXPIRED = Message("This run ended a while ago and is no longer kept: ask for the recipe again.")

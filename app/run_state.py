@@ -6,7 +6,17 @@ from typing import Literal
 
 from app.eventlog import Logged, RunEnd, RunStart, RunStatus
 from chains.messages import Message
-from chains.schema import Fragment, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest, RunRequest, Status
+from chains.recipe.request import (
+    Fragment,
+    Part,
+    PartEnd,
+    PartStart,
+    Proposal,
+    Recipe,
+    RecipeRequest,
+    RunRequest,
+    Status,
+)
 
 STOPPED = Message("The run was stopped before the end.")
 

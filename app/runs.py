@@ -26,8 +26,9 @@ from app.eventlog import EventId, EventLog, ExpiredRun, LogFull, Logged, RunEnd,
 from app.live_run import PROPOSED, LiveRun
 from app.run_state import PartState, RunState, state_of
 from chains.errors import SizzleError
-from chains.markdown import titles_of
-from chains.schema import (
+from chains.parts.stream import astream_fragments
+from chains.recipe.markdown import titles_of
+from chains.recipe.request import (
     DEPENDANTS,
     PARTS,
     Draft,
@@ -40,7 +41,6 @@ from chains.schema import (
     Status,
     Update,
 )
-from chains.streaming import astream_fragments
 
 NO_DISH = (Recipe("", ""),)  # for a part that needs none: it keeps the chain from proposing any
 OTHERS_RUN: LiteralString = (

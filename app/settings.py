@@ -12,8 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 from app.cors import SEED_PAGE, origin
 from app.network import check_certificates, is_loopback, proxy_for
 from chains.errors import ConfigError
-from chains.registry import Registry, load_registry
-from chains.schema import STEPS, Step
+from chains.models.registry import Registry, load_registry
+from chains.recipe.request import STEPS, Step
 
 STANDIN = "standin"
 AROUND_KEYS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # what is copied along with a key

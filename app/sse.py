@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import orjson
 
 from app.eventlog import EVENT_NAMES, Logged, RunEnd, to_json
-from chains.schema import Fragment, Part, PartEnd, PartStart, Recipe
+from chains.recipe.request import Fragment, Part, PartEnd, PartStart, Recipe
 
 CODES: dict[Part, str] = {
     "alternates": "alt",

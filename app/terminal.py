@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from app.eventlog import EVENT_NAMES, RunEnd, RunEvent, RunStart, to_json
-from chains.markdown import HEADINGS, NOTICE, MarkdownWriter
-from chains.registry import Registry
-from chains.schema import Fragment, Language, Part, PartEnd, PartStart, Proposal, Step, Update
+from chains.models.registry import Registry
+from chains.recipe.markdown import HEADINGS, NOTICE, MarkdownWriter
+from chains.recipe.request import Fragment, Language, Part, PartEnd, PartStart, Proposal, Step, Update
 
 
 class Screen(Protocol):
@@ -35,7 +35,7 @@ STATES: dict[Language, dict[str, str]] = {
     "en": {"waiting": "waiting", "writing": "writing", "ok": "done", "cut_off": "cut off", "failed": "failed"},
     "ko": {"waiting": "대기 중", "writing": "쓰는 중", "ok": "완료", "cut_off": "끊김", "failed": "실패"},
 }
-PROPOSING: dict[Language, str] = {"en": "Proposing three recipes …", "ko": "레시피 세 가지를 제안하는 중 …"}
+PROPOSING: dict[Language, str] = {"en": "ProposalStep three recipes …", "ko": "레시피 세 가지를 제안하는 중 …"}
 STYLES = {"waiting": "dim", "writing": "yellow", "ok": "green", "cut_off": "yellow", "failed": "red"}
 
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from chains.prompts import PROMPTS
-from chains.registry import load_registry
-from chains.schema import STEPS, Step
+from chains.models.registry import load_registry
+from chains.recipe.prompts import PROMPTS
+from chains.recipe.request import STEPS, Step
 
 _REGISTRY = load_registry()
 _CHOSEN = _REGISTRY.choose({"groq", "fireworks"}, {})

@@ -12,7 +12,7 @@ import orjson
 
 from benchmarks.tokens import recipe, tokens
 from benchmarks.wire import ALTERNATES, CODES, alternate
-from chains.schema import Step
+from chains.recipe.request import Step
 
 ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": 45}
 HEAD = (

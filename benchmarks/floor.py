@@ -16,7 +16,7 @@ import uvicorn
 
 from benchmarks.asks import MODELS, messages, variables
 from benchmarks.wire import alternate, fragment
-from chains.schema import Step
+from chains.recipe.request import Step
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
 JSON = {"Content-Type": "application/json"}

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from benchmarks.asks import MODELS, messages, variables
 from benchmarks.wire import alternate, fragment
-from chains.schema import Step
+from chains.recipe.request import Step
 
 Put = Callable[[bytes | None], None]
 

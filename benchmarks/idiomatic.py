@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 from benchmarks.asks import MODELS, variables
 from benchmarks.wire import alternate, fragment
-from chains.prompts import PROMPTS
-from chains.schema import Step
+from chains.recipe.prompts import PROMPTS
+from chains.recipe.request import Step
 
 
 class Asked(BaseModel):

@@ -19,8 +19,8 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from benchmarks.floor import START, Floor, emit
 from benchmarks.wire import fragment
-from chains.schema import Step
-from chains.telling import text_chunk
+from chains._fast.tokens import text_chunk
+from chains.recipe.request import Step
 
 _callbacks: ContextVar[AsyncCallbackManager] = ContextVar("callbacks")
 

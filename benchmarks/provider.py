@@ -19,7 +19,7 @@ import uvloop
 
 from benchmarks.asks import step_of
 from benchmarks.tokens import EVEN, tokens
-from chains.schema import Step
+from chains.recipe.request import Step
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"

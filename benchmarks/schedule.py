@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.asks import MODELS
 from benchmarks.provider import Pace
 from benchmarks.tokens import recipe_ends
-from chains.schema import Step
+from chains.recipe.request import Step
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from chains.schema import Step
+from chains.recipe.request import Step
 
 REALISTIC: dict[Step, int] = {
     "proposal": 110,

@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
 from typing import cast
 
-from chains.deadline import within
-from chains.parsers import WholeText
-from chains.prompts import COMPLETION
-from chains.providers import ProviderChat
-from chains.schema import CompletionRequest
+from chains.models.chat import ProviderChat
+from chains.models.timeouts import timeout_stream
+from chains.parts.parsers import WholeText
+from chains.recipe.prompts import COMPLETION
+from chains.recipe.request import CompletionRequest
 
 DEADLINE_S = 300
 
@@ -16,20 +16,20 @@ DEADLINE_S = 300
 async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> AsyncGenerator[str]:
     """The answer piece by piece, none of them empty. Close it (`contextlib.aclosing`) to close the call.
 
-    Raises `PromptTooLong` and `ProviderError`, the latter also behind text that was cut off, unless by a limit that was
-    asked for.
+    Raises `PromptTooLongError` and `ProviderError`. The latter also follows text that was cut off, except at the
+    request's own `max_tokens`.
     """
     limited = model.bind(max_tokens=asked.max_tokens) if asked.max_tokens else model
     parser = WholeText(accepts_limit=asked.max_tokens is not None)
     answered = COMPLETION | limited | parser
-    pieces = within(DEADLINE_S, cast(AsyncGenerator[str], answered.astream({"query": asked.query})))
+    pieces = timeout_stream(DEADLINE_S, cast(AsyncGenerator[str], answered.astream({"query": asked.query})))
     async with aclosing(pieces), aclosing(until(asked.stop, pieces)) as told:
         async for text in told:
             yield text
 
 
 def check_window(model: ProviderChat, asked: CompletionRequest) -> None:
-    """Raises `PromptTooLong` if the question and the longest answer don't fit the model's window."""
+    """Raises `PromptTooLongError` if the question and the longest answer don't fit the model's window."""
     model.check_window(COMPLETION.format_messages(query=asked.query), asked.max_tokens)
 
 

@@ -1,19 +1,19 @@
-"""What can go wrong between a request and its recipe. Every message is ours, written for people, in each language.
+"""What can go wrong between a request and its text. Every message is ours, written for people, in each language.
 
 SizzleError
-├── ConfigError        the registry, a step's model or a key does not fit; said at the start
-├── ProviderError      a provider failed, or answered what can't be read: another attempt may come out well
-│   ├── Refused        … and will again, until a setting is changed: the request, the key, the account, the model
-│   ├── Overloaded     … for now, by its own account: 408, 409, 429, 5xx
-│   ├── Unreachable    … to be connected to
-│   ├── Stalled        … to write a token in time, whatever keeps its connection alive
-│   ├── Disconnected   … in mid-answer, as its connection did
-│   ├── Truncated      … to say that its answer was at its end
-│   ├── Unreadable     … to keep to the protocol, or told of a failure in its stream
-│   ├── EmptyAnswer    … to write a word
-│   └── ProposalError  … to propose two usable recipes
-├── PromptTooLong      the prompt and the answer's limit don't fit the model's window; nothing was sent
-└── InputFailed        what this part is made from has failed
+├── ConfigError                    the registry, a model or a key does not fit; reported at start
+├── ProviderError                  the provider failed or sent an unusable answer; another attempt may succeed
+│   ├── ProviderRejectedError      rejected the request, the key, the account or the model: a setting must change
+│   ├── ProviderOverloadedError    busy or failing: 408, 409, 429, 5xx
+│   ├── ProviderUnreachableError   connection failed
+│   ├── ProviderTimeoutError       no token in time
+│   ├── ProviderDisconnectedError  connection lost mid-response
+│   ├── TruncatedResponseError     response ended without a finish_reason
+│   ├── MalformedResponseError     not a chat completion stream, or an error reported inside one
+│   ├── EmptyResponseError         response ended without any text
+│   └── ProposalError              fewer than two usable options in a proposal
+├── PromptTooLongError             prompt and answer limit exceed the model's context window; nothing was sent
+└── DependencyFailedError          a part that this one needs has failed
 """
 
 from typing import LiteralString
@@ -23,9 +23,9 @@ from chains.translations import Language
 
 
 class SizzleError(Exception):
-    """The base of all errors whose message may be shown to whoever asked.
+    """Base of all errors whose message may be shown to users.
 
-    `template` is an English template of `str.format` for `values`; `chains.translations` has its Korean form.
+    `template` is an English `str.format` template for `values`; `chains.translations` holds its Korean form.
     """
 
     def __init__(self, template: LiteralString, **values: object) -> None:
@@ -37,68 +37,68 @@ class SizzleError(Exception):
 
 
 class ConfigError(SizzleError):
-    """The registry, a step's model or a key does not fit. Whoever starts the program reads it, in English."""
+    """The registry, a model or a key does not fit. The operator reads it at start, in English."""
 
     def __init__(self, message: str) -> None:
         super().__init__("{message}", message=message)
 
 
 class ProviderError(SizzleError):
-    """A provider failed. Never holds the provider's own words.
+    """A provider failed. The message never contains the provider's text.
 
-    `retry_after` is what the provider asked to be spared for, in seconds, if it did.
+    `retry_after` is the delay in seconds that the provider asked for, if any.
     """
 
-    passes = True  # whether another attempt may come out well
-    may_ask_again = True  # whether that may be one on the same model
-    kind = ""  # for the log: what it was called where it came up
+    retryable = True
+    same_model_may_retry = True  # otherwise only another model is tried
+    log_label = ""  # the name of the underlying error
 
     def __init__(self, template: LiteralString, *, retry_after: float | None = None, **values: object) -> None:
         super().__init__(template, **values)
         self.retry_after = retry_after
 
 
-class Refused(ProviderError):
-    """The provider did not accept the request, the key or the model, and won't the next time."""
+class ProviderRejectedError(ProviderError):
+    """The provider rejected the request, the key or the model; trying again does not help."""
 
-    passes = False
-
-
-class Overloaded(ProviderError):
-    """The provider has too much to do, or is out of order: 408, 409, 429, 5xx."""
+    retryable = False
 
 
-class Unreachable(ProviderError):
-    """The provider could not be connected to."""
+class ProviderOverloadedError(ProviderError):
+    """The provider is busy or failing: 408, 409, 429, 5xx."""
 
 
-class Stalled(ProviderError):
+class ProviderUnreachableError(ProviderError):
+    """The connection to the provider failed."""
+
+
+class ProviderTimeoutError(ProviderError):
     """The provider did not write a token in time."""
 
 
-class Disconnected(ProviderError):
-    """The connection to the provider broke in mid-answer."""
+class ProviderDisconnectedError(ProviderError):
+    """The connection was lost mid-response."""
 
 
-class Truncated(ProviderError):
-    """The provider's answer ended without a `finish_reason`."""
+class TruncatedResponseError(ProviderError):
+    """The response ended without a `finish_reason`."""
 
 
-class Unreadable(ProviderError):
-    """The provider sent what is no stream of a chat completion, or told of a failure in it."""
+class MalformedResponseError(ProviderError):
+    """The response is not a chat completion stream, or reports an error inside it."""
 
 
-class EmptyAnswer(ProviderError):
-    """The provider came to its end without a word."""
+class EmptyResponseError(ProviderError):
+    """The response ended without any text."""
 
 
 class ProposalError(ProviderError):
-    """No two usable recipes were proposed."""
+    """Fewer than two usable options were proposed."""
 
 
-class PromptTooLong(SizzleError):
-    """The prompt and the answer's limit don't fit the model's window; nothing was sent."""
+class PromptTooLongError(SizzleError):
+    """The prompt and the answer limit exceed the context window; nothing was sent."""
 
 
-class InputFailed(SizzleError):
-    """What this part is made from has failed."""
+class DependencyFailedError(SizzleError):
+    """A part that this one needs has failed."""

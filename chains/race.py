@@ -20,10 +20,10 @@ from langchain_core.messages.ai import UsageMetadata
 from chains.errors import ProviderError
 from chains.finish_reasons import finish_reason_in
 from chains.messages import Message
-from chains.providers import ProviderChat
-from chains.recipe import why
-from chains.schema import Failed, Language
-from chains.streaming import CUT_OFF
+from chains.models.chat import ProviderChat
+from chains.parts.stream import CUT_OFF
+from chains.recipe.chain import why
+from chains.recipe.request import Failed, Language
 
 # What Sizzle is for, in a few words: a prompt so short costs no model time to read.
 PROMPT = "What can I cook for two with beef, onions and peppers? Write the steps of a recipe that takes 30 minutes."

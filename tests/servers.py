@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from chains.prompts import PROMPTS
+from chains.recipe.prompts import PROMPTS
 
 COOKIE = {"Set-Cookie": "session=leak; Path=/"}  # which nobody is to bring back
 RECIPES = [

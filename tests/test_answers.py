@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.answers import MOST_CHARACTERS, RETRACTED, AnswerReader
 from chains.finish_reasons import finish_reason_of
-from chains.merging import LONGEST_EVENT
-from chains.shortlist import ProposalReader
-from chains.stream_failures import StreamFailure
+from chains.models.answers import MOST_CHARACTERS, RETRACTED, AnswerReader
+from chains.models.sse import LONGEST_EVENT
+from chains.models.stream_failures import StreamFailure
+from chains.parts.choice import ProposalReader
 
 CANARY = "sk-canary-7f3a9"
 STOP = {"finish_reason": "stop"}

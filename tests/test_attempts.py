@@ -9,9 +9,10 @@ import pytest
 
 from app.main import kitchen
 from app.settings import Settings
-from chains.markdown import MarkdownWriter
-from chains.pacing import LONGEST_REST_S, REST_S, Health, RequestsPerMinute
-from chains.schema import (
+from chains.models.health import COOLDOWN_S, MAX_COOLDOWN_S, Health, RequestsPerMinute
+from chains.parts.stream import astream_fragments
+from chains.recipe.markdown import MarkdownWriter
+from chains.recipe.request import (
     DEPENDANTS,
     PARTS,
     Draft,
@@ -24,7 +25,6 @@ from chains.schema import (
     RecipeRequest,
     Update,
 )
-from chains.streaming import astream_fragments
 from tests.client import wait_until
 from tests.servers import Finish, Gate, Provider, Refuse, Script, provider, run
 
@@ -127,16 +127,16 @@ def test_a_rest_ends_with_an_answer_and_is_as_long_as_asked_for() -> None:
     health.answered(before)
     health.failed()
     health.failed()
-    assert health.rests_for == 0
+    assert health.open_for_s == 0
     health.failed()
-    assert REST_S - 1 < health.rests_for <= REST_S
+    assert COOLDOWN_S - 1 < health.open_for_s <= COOLDOWN_S
     health.answered(before)
-    assert health.rests_for > 0
+    assert health.open_for_s > 0
     health.answered(time.monotonic())
-    assert health.rests_for == 0
+    assert health.open_for_s == 0
     for _ in range(3):
         health.failed(retry_after=90)
-    assert 89 < health.rests_for <= 90
+    assert 89 < health.open_for_s <= 90
 
 
 def test_no_rest_is_for_ever() -> None:
@@ -144,7 +144,7 @@ def test_no_rest_is_for_ever() -> None:
     health = Health("Groq")
     for _ in range(3):
         health.failed(retry_after=1e12)
-    assert health.rests_for <= LONGEST_REST_S
+    assert health.open_for_s <= MAX_COOLDOWN_S
 
 
 def test_requests_are_spread_over_the_minute() -> None:

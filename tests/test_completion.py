@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.completion import until
-from chains.deadline import within
 from chains.errors import ProviderError
+from chains.models.timeouts import timeout_stream
 from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, apart, run
@@ -161,7 +161,7 @@ def test_a_broken_answer_never_passes_for_whole(serve_scripts: ServeScripts, end
 
 
 def test_a_reader_that_leaves_closes_the_call(serve_scripts: ServeScripts) -> None:
-    """The provider sees the connection closed within a second."""
+    """The provider sees the connection closed timeout_stream a second."""
     url, provider = serve_scripts({"completion": ["Onions ", Gate()]})
     with httpx.stream("GET", f"{url}/completion", params=ASKED, timeout=20) as answer:
         next(answer.iter_text())
@@ -195,7 +195,7 @@ def test_a_stream_as_a_whole_has_a_deadline() -> None:
             closed.append(True)
 
     async def read() -> None:
-        limited = within(0.1, endless())
+        limited = timeout_stream(0.1, endless())
         assert await asyncio.create_task(anext_of(limited)) == 1
         async for _ in limited:
             pass

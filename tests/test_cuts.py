@@ -15,7 +15,7 @@ from app.eventlog import EventId, EventLog, Logged, RunEnd, RunEvent, RunStart
 from app.eventlog.memory import MemoryEventLog
 from app.main import create_app
 from app.settings import Settings
-from chains.schema import PARTS, Fragment, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
+from chains.recipe.request import PARTS, Fragment, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
 from tests.client import Told, decoded, start, written
 from tests.faults import FAULTS, GOOD, faults
 from tests.servers import run, serving

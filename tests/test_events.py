@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from app.main import kitchen
 from app.settings import Settings
-from chains.attempts import MOST
+from chains.parts.retry import MOST
 from tests.servers import RECIPES, Finish, Gate, Script, apart, provider, run
 
 ASKED = {"ingredients_on_hand": "beef, onions", "prep_time": 30}

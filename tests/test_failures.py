@@ -9,8 +9,8 @@ import pytest
 from app.main import kitchen
 from app.settings import Settings
 from app.sse import CODES
-from chains.recipe import recipe_chain
-from chains.schema import Failed
+from chains.recipe.chain import recipe_chain
+from chains.recipe.request import Failed
 from tests.client import ASKED, read, texts, told, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import RECIPES, Finish, Gate, Refuse, Script, provider, run

@@ -231,7 +231,7 @@ def test_a_time_beyond_the_deadline_is_not_waited_for(serve_faults: ServeFaults)
 def test_a_provider_that_nobody_answers_for_is_replaced(
     serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Refused connections cost an attempt, and nothing else: the other provider writes all."""
+    """ProviderRejectedError connections cost an attempt, and nothing else: the other provider writes all."""
     with nobody() as nowhere:
         url, server = serve_faults({}, fireworks_base_url=nowhere)
         events = read(url)

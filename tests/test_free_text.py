@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from chains.free_text import request_in
+from chains.recipe.free_text import request_in
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 
 from app.main import create_app
 from app.settings import Settings
-from chains.schema import STEPS
-from chains.streaming import BROKEN_OFF, CUT_OFF
+from chains.parts.stream import BROKEN_OFF, CUT_OFF
+from chains.recipe.request import STEPS
 from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, chunk, run, serving

@@ -1,4 +1,4 @@
-"""A lean chain does what the chain does; only of less of it LangChain's handlers are told."""
+"""A fast chain does what the chain does; only of less of it LangChain's handlers are told."""
 
 import json
 from collections import Counter
@@ -17,9 +17,9 @@ from typing_extensions import override
 
 from app.main import kitchen
 from app.settings import Settings
+from chains._fast.runnables import fast
 from chains.errors import ProviderError
-from chains.lean import lean
-from chains.recipe import step
+from chains.recipe.chain import step
 from tests.servers import Refuse, apart, provider, run
 
 DISH = {
@@ -45,7 +45,7 @@ async def burn(inputs: dict[str, Any]) -> None:
 
 
 def composed() -> Runnable[Any, Any]:
-    """One of each kind that lean() knows, in one another."""
+    """One of each kind that fast() knows, in one another."""
     step = ChatPromptTemplate([("human", "Cook {dish}")]) | MODEL | StrOutputParser()
     return RunnableLambda(shout) | RunnableParallel(
         step=step.with_config(metadata={"step": "steps"}),
@@ -58,19 +58,19 @@ def test_it_gives_what_the_chain_gives() -> None:
     config: RunnableConfig = {"tags": ["quick"]}
     expected = run(composed().ainvoke({"dish": "tart"}, config))
     assert expected["more"]["tags"] == ["quick", "TART"]
-    assert run(lean(composed()).ainvoke({"dish": "tart"}, config)) == expected
+    assert run(fast(composed()).ainvoke({"dish": "tart"}, config)) == expected
 
 
 def test_a_models_run_is_a_child_of_the_lambda_around_it() -> None:
     """Though what is bound looks for the run around it in the context."""
 
     async def parents() -> list[str]:
-        step = lean((ChatPromptTemplate([("human", "Cook {dish}")]) | MODEL).with_config(metadata={"step": "steps"}))
+        step = fast((ChatPromptTemplate([("human", "Cook {dish}")]) | MODEL).with_config(metadata={"step": "steps"}))
 
         async def part(inputs: dict[str, Any], config: RunnableConfig) -> Any:
             return await step.ainvoke(inputs, config)
 
-        chain = lean(RunnableLambda(part))
+        chain = fast(RunnableLambda(part))
 
         async def whole(inputs: dict[str, Any], config: RunnableConfig) -> Any:
             return await chain.ainvoke(inputs, config)
@@ -89,7 +89,7 @@ def test_models_and_lambdas_are_runs_and_nothing_else_is() -> None:
     """All of them children of the run around them, and a model knows what it was bound to."""
 
     async def told() -> list[tuple[str, str, int, str | None]]:
-        chain = lean(composed())
+        chain = fast(composed())
 
         async def whole(inputs: dict[str, Any], config: RunnableConfig) -> Any:
             return await chain.ainvoke(inputs, config)
@@ -124,7 +124,7 @@ def test_a_lambda_that_raises_is_told_of() -> None:
     """And raises."""
     errors = Errors()
     with pytest.raises(RuntimeError):
-        run(lean(RunnableLambda(burn)).ainvoke({"dish": "tart"}, {"callbacks": [errors]}))
+        run(fast(RunnableLambda(burn)).ainvoke({"dish": "tart"}, {"callbacks": [errors]}))
     assert errors.told == ["tart is burnt"]
 
 
@@ -192,7 +192,7 @@ def test_a_step_is_told_by_its_own_name_whatever_metadata_its_caller_has() -> No
 
     async def intro(url: str) -> list[dict[str, Any]]:
         async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
-            return await _events(lean(step("intro", models.chosen["intro"])), {"metadata": {"step": "x", "by": "us"}})
+            return await _events(fast(step("intro", models.chosen["intro"])), {"metadata": {"step": "x", "by": "us"}})
 
     with provider() as scripted:
         told = [event["metadata"] for event in run(intro(scripted.url))]
@@ -203,7 +203,7 @@ async def _told_of_intros(url: str) -> list[list[Any]]:
     """Events, and what a handler is told, of an intro that is written and one that fails, by either chain."""
     async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
         intro = step("intro", models.chosen["intro"])
-        return [await _told(chain) for chain in (intro, lean(intro))]
+        return [await _told(chain) for chain in (intro, fast(intro))]
 
 
 async def _told(chain: Runnable[Any, Any]) -> list[Any]:
@@ -221,9 +221,9 @@ async def _events(chain: Runnable[Any, Any], config: RunnableConfig) -> list[dic
 
 
 async def _intros(url: str, *callbacks: list[Any]) -> list[str]:
-    """One text for each of these callbacks, by the lean chain."""
+    """One text for each of these callbacks, by the fast chain."""
     async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
-        chain = RunnableLambda(_within(lean(step("intro", models.chosen["intro"]))))
+        chain = RunnableLambda(_within(fast(step("intro", models.chosen["intro"]))))
         return [await chain.ainvoke(DISH, {"callbacks": each}) for each in callbacks]
 
 

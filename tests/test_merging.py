@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai import AsyncOpenAI, AsyncStream
 
-from chains.answers import AnswerReader
-from chains.merging import LONGEST_EVENT, Chunk, EventDecoder, Piece, PieceDecoder, merged
-from chains.stream_failures import StreamFailure
+from chains.models.answers import AnswerReader
+from chains.models.sse import LONGEST_EVENT, Chunk, EventDecoder, Piece, PieceDecoder, merged
+from chains.models.stream_failures import StreamFailure
 from tests.servers import run
 
 TEXT = st.text(max_size=6) | st.sampled_from(["소고기", "🥘", "\r\n", "data: x\n\n", '"}', "\u2028"])

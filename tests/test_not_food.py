@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from chains.schema import RecipeRequest
+from chains.recipe.request import RecipeRequest
 from tests.conftest import ServeScripts
 
 BAD = [
@@ -311,7 +311,7 @@ def test_an_instruction_without_food_is_refused(typed: str) -> None:
 
 LOOPS = """
 import sys
-from chains.not_food import is_instruction, not_food_in
+from chains.recipe.not_food import is_instruction, not_food_in
 for piece in sys.argv[1:]:
     text = piece * (60_000 // len(piece))
     not_food_in(text)

@@ -14,7 +14,7 @@ from langchain_openai import ChatOpenAI
 from openai import OpenAI
 from openai.types.chat import ChatCompletionChunk
 
-from chains.schema import STEPS
+from chains.recipe.request import STEPS
 from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, run

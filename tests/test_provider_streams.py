@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from chains.deadline import LARGEST_BLOCK, Patience
+from chains.models.timeouts import LARGEST_BLOCK, ReadTimeout
 from tests.client import Event, follow, read, start, told, written
 from tests.conftest import Serve, ServeScripts
 from tests.servers import RECIPES, Finish, Script, chunk, default_script, serving
@@ -249,7 +249,7 @@ def test_others_have_their_turn_while_a_flood_is_read(event: bytes) -> None:
                 await asyncio.sleep(0)
 
         counting = asyncio.create_task(count())
-        with Patience(body, asyncio.get_running_loop().time() + 60) as patience:
+        with ReadTimeout(body, asyncio.get_running_loop().time() + 60) as patience:
             while block := await patience.read():
                 largest = max(largest, len(block))
         counting.cancel()

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chains.restrictions import restrictions_in
+from chains.recipe.restrictions import restrictions_in
 from tests.client import read
 from tests.conftest import ServeScripts
 
@@ -130,8 +130,8 @@ def test_more_people_than_a_recipe_serves_are_a_422(sizzle_url: str) -> None:
 
 LOOPS = """
 import sys
-from chains.free_text import _TIME
-from chains.restrictions import restrictions_in
+from chains.recipe.free_text import _TIME
+from chains.recipe.restrictions import restrictions_in
 for piece in sys.argv[1:]:
     text = piece * (60_000 // len(piece))
     restrictions_in(text)

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from openai import OpenAI
 
-from chains.errors import Overloaded
-from chains.faults import in_our_words
-from chains.transport import Declined
+from chains.errors import ProviderOverloadedError
+from chains.models.failures import to_provider_error
+from chains.models.transport import HttpStatusError
 from tests.client import read, told
 from tests.conftest import Serve
 from tests.faults import GOOD, faults, refusal
@@ -43,12 +43,14 @@ HEADERS = st.fixed_dictionaries(
 @example(400, {"x-should-retry": "true", "retry-after": "121"})
 def test_the_same_answers_are_tried_again_as_by_the_sdk(status: int, headers: dict[str, str]) -> None:
     """Whether the same model may be asked again, and in how many seconds where the answer says so."""
-    failure = in_our_words("Groq", Declined(status, headers), written=False)
-    assert (failure.passes and failure.may_ask_again) == SDK._should_retry(httpx2.Response(status, headers=headers))
+    failure = to_provider_error("Groq", HttpStatusError(status, headers), written=False)
+    assert (failure.retryable and failure.same_model_may_retry) == SDK._should_retry(
+        httpx2.Response(status, headers=headers)
+    )
     delay = SDK._parse_retry_after_header(httpx2.Headers(headers))
-    if isinstance(failure, Overloaded) and delay is not None and math.isfinite(delay):
+    if isinstance(failure, ProviderOverloadedError) and delay is not None and math.isfinite(delay):
         assert failure.retry_after == pytest.approx(max(0.0, delay), abs=2)
-    if isinstance(failure, Overloaded) and (delay is None or not math.isfinite(delay)):
+    if isinstance(failure, ProviderOverloadedError) and (delay is None or not math.isfinite(delay)):
         assert failure.retry_after is None
 
 

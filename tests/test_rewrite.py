@@ -5,7 +5,7 @@ import re
 
 import httpx
 
-from chains.schema import PARTS
+from chains.recipe.request import PARTS
 from tests.client import (
     ASKED,
     NO_TLS,

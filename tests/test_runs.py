@@ -14,8 +14,8 @@ from app.live_run import TOO_LONG
 from app.main import kitchen
 from app.runs import NotNow, Runs, Unavailable
 from app.settings import Settings
-from chains.recipe import recipe_chain
-from chains.schema import PARTS, Fragment, PartEnd, PartStart, RunRequest
+from chains.recipe.chain import recipe_chain
+from chains.recipe.request import PARTS, Fragment, PartEnd, PartStart, RunRequest
 from tests.client import wait_until
 from tests.servers import Gate, default_script, provider, run
 

@@ -7,7 +7,7 @@ import pytest
 from app.main import create_app
 from app.settings import Settings, read_settings
 from chains.errors import ConfigError
-from chains.registry import load_registry
+from chains.models.registry import load_registry
 from tests.client import ASKED, ask, read, told
 from tests.conftest import Serve, ServeScripts
 from tests.servers import Provider, provider, serving

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.errors import ProposalError
-from chains.schema import Failed, Recipe
-from chains.shortlist import Shortlist, recipes_in
+from chains.parts.choice import Shortlist, recipes_in
+from chains.recipe.request import Failed, Recipe
 from tests.servers import run
 
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda text: bool(text.strip()))

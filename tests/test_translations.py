@@ -101,7 +101,7 @@ def descriptions() -> set[str]:
         field.description
         for model in models
         if issubclass(model, BaseModel)
-        and model.__module__.startswith(("app.", "chains.schema"))
+        and model.__module__.startswith(("app.", "chains.recipe.request"))
         and model.__name__ != "Settings"
         for field in model.model_fields.values()
         if field.description

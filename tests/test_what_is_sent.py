@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.settings import Settings
 from chains.errors import ConfigError
-from chains.registry import Provider, load_registry
+from chains.models.registry import Provider, load_registry
 from tests.client import ASKED, Told, cancel, follow, named, start, statuses, wait_until
 from tests.conftest import Serve
 from tests.servers import RECIPES, Gate, Refuse, Script, provider

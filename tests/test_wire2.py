@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.sse import RETRY
-from chains.schema import PARTS
+from chains.recipe.request import PARTS
 from tests.client import (
     ASKED,
     Told,

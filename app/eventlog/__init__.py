@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple, Protocol
 import orjson
 from typing_extensions import override
 
-from chains.schema import Fragment, Part, PartEnd, PartStart, Proposal, RecipeRequest
+from chains.recipe.request import Fragment, Part, PartEnd, PartStart, Proposal, RecipeRequest
 
 RunStatus = Literal["ok", "partial", "failed", "cancelled"]
 

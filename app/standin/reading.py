@@ -9,7 +9,7 @@ from app.standin.asking import Wanted, minutes_in, to_replace
 from app.standin.avoidance import Avoidance, avoidance, is_meat
 from app.standin.foods import HANGUL, Food, Larder, larder, mentioned, needed
 from app.standin.pantry import Language, pantry, vocabulary
-from chains.restrictions import Restrictions, restrictions_in
+from chains.recipe.restrictions import Restrictions, restrictions_in
 
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
 

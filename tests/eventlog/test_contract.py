@@ -22,7 +22,7 @@ from app.eventlog import (
     RunStart,
     UnknownRun,
 )
-from chains.schema import Fragment, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
+from chains.recipe.request import Fragment, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
 from tests.eventlog.conftest import MakeLog
 from tests.servers import run
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.eventlog import LogFull, Logged, RunEvent
 from app.eventlog.memory import MemoryEventLog
-from chains.schema import Fragment
+from chains.recipe.request import Fragment
 from tests.eventlog.test_contract import END, START, begun, fragments, rest, told
 from tests.servers import run
 

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
-from chains.markdown import NOTICE
+from chains.recipe.markdown import NOTICE
 from tests.page.conftest import Cooks
 from tests.page.wire import PARTS, PICK, ask, body, end, fragment, ideas, proposed, run_begins, start, stop, title
 from tests.servers import Gate

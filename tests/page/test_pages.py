@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from chains.schema import STEPS
+from chains.recipe.request import STEPS
 from tests.client import ask
 
 RAIL = "rgb(29, 68, 51)"

@@ -4,8 +4,8 @@ import json
 from html import escape
 
 from app.standin.cook import reply
-from chains.prompts import PROMPTS
-from chains.schema import Step
+from chains.recipe.prompts import PROMPTS
+from chains.recipe.request import Step
 
 
 def prompt(step: Step, on_hand: str, minutes: int = 30, language: str = "English", **recipe: str) -> tuple[str, str]:

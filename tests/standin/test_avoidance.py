@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.standin.cook import reply
-from chains.recipe import variables
-from chains.schema import RecipeRequest
+from chains.recipe.chain import variables
+from chains.recipe.request import RecipeRequest
 from tests.standin.prompts import prompt
 
 ANIMAL = (

@@ -29,15 +29,25 @@ from langchain_core.runnables import (
 from langchain_core.runnables.config import merge_configs
 from typing_extensions import override
 
-from chains.attempts import Attempts, Variables
-from chains.errors import ProposalError, ProviderError, SizzleError, Truncated
-from chains.hedging import Hedging
-from chains.lean import lean, told_in_turn
-from chains.parsers import TextParser, WholeText
-from chains.prompts import PROMPTS
-from chains.restrictions import restrictions_in
-from chains.schema import DEFAULT_SERVINGS, PARTS, STEP_REQUESTS, Draft, Failed, Part, Recipe, RecipeRequest, Step
-from chains.shortlist import ProposalReader, Shortlist, recipes_in
+from chains._fast.runnables import fast, run_handlers_inline
+from chains.errors import ProposalError, ProviderError, SizzleError, TruncatedResponseError
+from chains.parts.choice import ProposalReader, Shortlist, recipes_in
+from chains.parts.hedging import Hedge
+from chains.parts.parsers import TextParser, WholeText
+from chains.parts.retry import RetryingStep, Variables
+from chains.recipe.prompts import PROMPTS
+from chains.recipe.request import (
+    DEFAULT_SERVINGS,
+    PARTS,
+    STEP_REQUESTS,
+    Draft,
+    Failed,
+    Part,
+    Recipe,
+    RecipeRequest,
+    Step,
+)
+from chains.recipe.restrictions import restrictions_in
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +74,7 @@ def recipe_chain(
     the beginning has failed. A call that wrote nothing for `hedge_after_s` seconds is made to the next model, too.
     Of a `Draft` only what is missing is written.
     """
-    hedging = Hedging(hedge_after_s) if hedge_after_s else None
+    hedging = Hedge(hedge_after_s) if hedge_after_s else None
     steps = {name: attempts(name, [model, *(others or {}).get(name, ())], hedging) for name, model in models.items()}
     ingredients_then_steps = (
         RunnablePassthrough.assign(ingredients=part("ingredients", steps["ingredients"]))
@@ -75,7 +85,7 @@ def recipe_chain(
         sides=part("sides", steps["sides"]),
         method=ingredients_then_steps,
     )
-    written = lean(
+    written = fast(
         RunnableParallel(
             nutrition=part("nutrition", steps["nutrition"]),
             proposal=steps["proposal"],
@@ -85,7 +95,7 @@ def recipe_chain(
     )
 
     async def recipe(asked: RecipeRequest, config: RunnableConfig) -> dict[Part, Any]:
-        return written_parts(await written.ainvoke(begin(asked, deadline_s), told_in_turn(config)))
+        return written_parts(await written.ainvoke(begin(asked, deadline_s), run_handlers_inline(config)))
 
     # as it is: a binding (`with_types`) lets handlers of a run around it in, where `callbacks` is to keep them out
     return RunnableLambda(recipe)
@@ -96,10 +106,10 @@ def step(name: Step, model: ChatModel, parser: StrOutputParser | None = None) ->
     return (PROMPTS[name] | model | (parser or TextParser())).with_config(metadata={"step": name})
 
 
-def attempts(name: Step, models: Sequence[ChatModel], hedging: Hedging | None = None) -> Attempts:
+def attempts(name: Step, models: Sequence[ChatModel], hedging: Hedge | None = None) -> RetryingStep:
     """A step on the first of these models, and when that fails on the next."""
-    kind = Proposing if name == "proposal" else Attempts
-    return kind([lean(step(name, model)) for model in models], models, hedging)
+    kind = ProposalStep if name == "proposal" else RetryingStep
+    return kind([fast(step(name, model)) for model in models], models, hedging)
 
 
 def standalone(name: Step, model: ChatModel) -> Runnable[Any, str]:
@@ -123,7 +133,7 @@ def part(name: Part, written: Runnable[Variables, Any]) -> Runnable[Variables, A
             async with asyncio.timeout_at(inputs["ends_at"]):
                 return await written.ainvoke(inputs, config)
         except Exception as error:  # noqa: BLE001  whatever it is, the siblings go on
-            return Failed(why(error).message_in(inputs["language"]), cut_off=isinstance(error, Truncated))
+            return Failed(why(error).message_in(inputs["language"]), cut_off=isinstance(error, TruncatedResponseError))
 
     return RunnableLambda(write, name=name)
 
@@ -152,7 +162,7 @@ def variables(asked: RecipeRequest) -> Variables:
     }
 
 
-class Proposing(Attempts):
+class ProposalStep(RetryingStep):
     """The proposal's attempts, which fill the shortlist, unless it is complete, and close it.
 
     One whose list leaves it with too few recipes has failed.
@@ -177,7 +187,9 @@ class Proposing(Attempts):
     async def _write(self, turn: int, input: Variables, config: RunnableConfig | None) -> str:
         shortlist: Shortlist = input["shortlist"]
         try:
-            text = await super()._write(turn, input, merge_configs(config, {"callbacks": [Filling(shortlist)]}))
+            text = await super()._write(
+                turn, input, merge_configs(config, {"callbacks": [ProposalListener(shortlist)]})
+            )
         except ProviderError:
             if not shortlist.is_full:
                 raise
@@ -189,11 +201,11 @@ class Proposing(Attempts):
         if shortlist.is_enough:
             return text
         failure = ProposalError("The model did not propose two recipes that can be read: try again.")
-        failure.passes = shortlist.lists < PROPOSALS
+        failure.retryable = shortlist.lists < PROPOSALS
         raise failure
 
 
-class Filling(AsyncCallbackHandler):
+class ProposalListener(AsyncCallbackHandler):
     """Adds each recipe in the streamed JSON to the shortlist, as soon as it is complete.
 
     It listens to the model, for a chain that is called as a whole hands nothing on before its end, and one that is

@@ -1,4 +1,4 @@
-"""Hedging: a call that is slow to begin is made to another model too, and whichever writes first goes on.
+"""Hedge: a call that is slow to begin is made to another model too, and whichever writes first goes on.
 
 At most one call in ten is made twice, and no more than a few in a row, so that a slow hour of all providers is not
 answered with twice the load.
@@ -21,7 +21,7 @@ IN_A_ROW = 5
 Written = Runnable[dict[str, Any], str]
 
 
-class Hedging:
+class Hedge:
     """Makes calls, and the second ones of those that have not begun to write after `after_s` seconds."""
 
     def __init__(self, after_s: float) -> None:

@@ -20,8 +20,8 @@ from typing_extensions import override
 logger = logging.getLogger(__name__)
 
 BURST = 1 / 7  # of what is allowed in a minute, as much as ten seconds of the pace behind it
-FAILURES = 3  # in a row, then the provider rests
-REST_S, LONGEST_REST_S = 30, 300
+FAILURES = 3  # in a row, then the provider is_open
+COOLDOWN_S, MAX_COOLDOWN_S = 30, 300
 
 
 class RequestsPerMinute(BaseRateLimiter):
@@ -82,7 +82,7 @@ class CallSlots:
 
 @dataclass
 class Health:
-    """How a provider has been doing. After three failures in a row it rests: asked only where there is no other."""
+    """How a provider has been doing. After three failures in a row it is_open: asked only where there is no other."""
 
     label: str
     _failures: int = 0
@@ -90,7 +90,7 @@ class Health:
     _rests_until: float = 0.0
 
     @property
-    def rests_for(self) -> float:
+    def open_for_s(self) -> float:
         """Seconds, 0 if the provider does not rest."""
         return max(0.0, self._rests_until - monotonic())
 
@@ -105,8 +105,8 @@ class Health:
     def failed(self, retry_after: float | None = None) -> None:
         """It failed, and asked to be spared for so many seconds, if it did."""
         self._failures += 1
-        if self._failures >= FAILURES and not self.rests_for:
-            rest = min(max(REST_S, retry_after or 0), LONGEST_REST_S)
+        if self._failures >= FAILURES and not self.open_for_s:
+            rest = min(max(COOLDOWN_S, retry_after or 0), MAX_COOLDOWN_S)
             self._rests_since = monotonic()
             self._rests_until = self._rests_since + rest
-            logger.warning("%s rests for %d s: it failed %d times in a row", self.label, rest, self._failures)
+            logger.warning("%s is_open for %d s: it failed %d times in a row", self.label, rest, self._failures)

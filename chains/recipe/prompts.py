@@ -11,8 +11,8 @@ from langchain_core.messages import BaseMessage
 from langchain_core.prompts import ChatPromptTemplate
 from typing_extensions import override
 
-from chains.errors import InputFailed
-from chains.schema import Failed, Step, valid
+from chains.errors import DependencyFailedError
+from chains.recipe.request import Failed, Step, valid
 
 _COOK = (
     "You are an experienced home cook who writes for other home cooks: plain, exact and friendly. "
@@ -44,7 +44,7 @@ _NEEDED = "<ingredients_needed>\n{ingredients}\n</ingredients_needed>\n"
 
 
 class StepPrompt(ChatPromptTemplate):
-    """A prompt whose variables are material. Raises `InputFailed` if one of them has failed."""
+    """A prompt whose variables are material. Raises `DependencyFailedError` if one of them has failed."""
 
     @override
     def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
@@ -58,8 +58,8 @@ class StepPrompt(ChatPromptTemplate):
 def _material(name: str, value: object) -> object:
     if isinstance(value, Failed):
         if name == "ingredients":
-            raise InputFailed("Needs the ingredients, which failed.")
-        raise InputFailed("Needs the recipe, which failed.")
+            raise DependencyFailedError("Needs the ingredients, which failed.")
+        raise DependencyFailedError("Needs the recipe, which failed.")
     return escape(valid(value), quote=False) if isinstance(value, str) else value
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 ASTREAM_EVENTS = "langchain_core.tracers.event_stream"  # where its handler is from
 
 
-async def tell(run: AsyncCallbackManagerForLLMRun, chunks: AsyncIterator[AIMessageChunk]) -> None:
+async def dispatch_tokens(run: AsyncCallbackManagerForLLMRun, chunks: AsyncIterator[AIMessageChunk]) -> None:
     """Tells the handlers of each chunk, to the last.
 
     That of `astream_events` taps them, as it does the stream of a chain: it puts together once what its events share,
@@ -31,20 +31,20 @@ async def tell(run: AsyncCallbackManagerForLLMRun, chunks: AsyncIterator[AIMessa
     for source in (tapped, chunks):  # a tap that knows of no such run lets go behind the first
         async for chunk in source:
             for handler in others:
-                await _tell_one(handler, run, chunk)
+                await _dispatch(handler, run, chunk)
 
 
-async def _tell_one(handler: BaseCallbackHandler, run: AsyncCallbackManagerForLLMRun, chunk: AIMessageChunk) -> None:
+async def _dispatch(handler: BaseCallbackHandler, run: AsyncCallbackManagerForLLMRun, chunk: AIMessageChunk) -> None:
     """Tells a handler of new text: one that waits for nothing without LangChain's look at it."""
     about: dict[str, Any] = {"run_id": run.run_id, "parent_run_id": run.parent_run_id, "tags": run.tags}
     text, generation = str(chunk.content), generation_of(chunk)
-    if waits_for_nothing(handler):
+    if is_inline(handler):
         await handler.on_llm_new_token(text, chunk=generation, **about)
     else:
         await ahandle_event([handler], "on_llm_new_token", "ignore_llm", text, chunk=generation, **about)
 
 
-def waits_for_nothing(handler: BaseCallbackHandler) -> TypeGuard[AsyncCallbackHandler]:
+def is_inline(handler: BaseCallbackHandler) -> TypeGuard[AsyncCallbackHandler]:
     """Whether it is ours or that of `astream_events`, which neither wait nor fail and are told of everything."""
     return _makes_events(handler) or (
         type(handler).__module__.startswith("chains.") and isinstance(handler, AsyncCallbackHandler)

@@ -16,8 +16,8 @@ from pydantic import (
 )
 
 from chains.messages import Message
-from chains.not_food import is_instruction, not_food_in
-from chains.restrictions import restrictions_in
+from chains.recipe.not_food import is_instruction, not_food_in
+from chains.recipe.restrictions import restrictions_in
 from chains.translations import Language
 
 Part = Literal["alternates", "ingredients", "intro", "nutrition", "sides", "steps"]

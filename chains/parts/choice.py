@@ -11,7 +11,7 @@ import json_repair
 import orjson
 
 from chains.errors import ProposalError
-from chains.schema import Failed, Proposal, Recipe, valid
+from chains.recipe.request import Failed, Proposal, Recipe, valid
 
 PLACES = 3
 ENOUGH = 2

@@ -1,4 +1,4 @@
-"""lean(): the same chain, of which LangChain's handlers are told only what somebody listens for.
+"""fast(): the same chain, of which LangChain's handlers are told only what somebody listens for.
 
 LangChain makes a run of each Runnable: three tasks, two events, a level above every token, half a millisecond in all. A
 recipe was 41 runs, which took longer than its six requests; so it is 15. What is composed with `|`, `RunnableParallel`
@@ -35,14 +35,14 @@ from langchain_core.runnables.utils import accepts_config
 from langchain_core.utils.utils import LC_ID_PREFIX
 from typing_extensions import override
 
-from chains.providers import ProviderChat
-from chains.telling import waits_for_nothing
+from chains._fast.tokens import is_inline
+from chains.models.chat import ProviderChat
 
 Step = Runnable[Any, Any]
 Run = AsyncCallbackManagerForChainRun | AsyncCallbackManagerForLLMRun
 
 
-def lean(chain: Step) -> Step:
+def fast(chain: Step) -> Step:
     """The chain, to be called by `ainvoke` from within a run: its runs are that one's children.
 
     Prompts are given a dict. Of what is bound to a `RunnableLambda` only its name is told. A `ProviderChat` is asked
@@ -52,12 +52,12 @@ def lean(chain: Step) -> Step:
     """
     match chain:
         case RunnableSequence(steps=steps):
-            return _Sequence([lean(step) for step in steps])
+            return _Sequence([fast(step) for step in steps])
         case RunnableParallel(steps__=steps):
-            return _Parallel({name: lean(step) for name, step in steps.items()})
+            return _Parallel({name: fast(step) for name, step in steps.items()})
         case RunnableAssign():
             mapper = cast(RunnableParallel[Any], chain.mapper)  # pyright: ignore[reportUnknownMemberType]
-            return _Assign(cast(RunnableParallel[Any], lean(mapper)))
+            return _Assign(cast(RunnableParallel[Any], fast(mapper)))
         case RunnableLambda() if not hasattr(chain, "func") and iscoroutinefunction(chain.afunc):
             return _Lambda(chain.afunc, name=chain.name)
         case ProviderChat(callbacks=None, tags=None):
@@ -65,21 +65,21 @@ def lean(chain: Step) -> Step:
         case RunnableBinding(bound=bound, kwargs=kwargs, config=config, config_factories=[]) if (
             not kwargs and config.keys() == {"metadata"}
         ):
-            return _Bound(bound=lean(bound), config=config)
+            return _Bound(bound=fast(bound), config=config)
         case RunnableBinding(bound=bound):
-            return chain.model_copy(update={"bound": lean(bound)})
+            return chain.model_copy(update={"bound": fast(bound)})
         case _:
             return chain
 
 
-def told_in_turn(config: RunnableConfig) -> RunnableConfig:
+def run_handlers_inline(config: RunnableConfig) -> RunnableConfig:
     """The config, whose handler for `astream_events` is told of an event without a task: LangChain makes one for each.
 
     There are 30 in a recipe: where eight begin at once, the first fragment comes an eighth earlier for their lack.
     Handlers of others, who may take their time, are told as ever.
     """
     for handler in cast(AsyncCallbackManager, config.get("callbacks")).handlers:
-        if waits_for_nothing(handler):
+        if is_inline(handler):
             handler.run_inline = True
     return config
 
@@ -211,7 +211,7 @@ def _run_around(config: RunnableConfig | None) -> tuple[RunnableConfig, AsyncCal
 
 async def _end(run: Run, event: Literal["on_chain_end", "on_llm_end"], result: Any) -> None:
     """Tells of a run's end, for which LangChain makes a task, lest a handler that waits be cut off."""
-    if all(map(waits_for_nothing, run.handlers)):
+    if all(map(is_inline, run.handlers)):
         for handler in run.handlers:
             await getattr(handler, event)(result, run_id=run.run_id, parent_run_id=run.parent_run_id, tags=run.tags)
     else:

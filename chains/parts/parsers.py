@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from chains.errors import ProviderError
 from chains.finish_reasons import FinishReason, finish_reason_in
-from chains.streaming import CUT_OFF
+from chains.parts.stream import CUT_OFF
 
 
 class TextParser(StrOutputParser):

@@ -13,10 +13,10 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from chains.finish_reasons import FinishReason, finish_reason_of
-from chains.merging import NotAStreamError, Piece, PieceDecoder
-from chains.schema import valid
-from chains.stream_failures import StreamFailure
-from chains.thinking import ThinkingFilter
+from chains.models.sse import NotAStreamError, Piece, PieceDecoder
+from chains.models.stream_failures import StreamFailure
+from chains.models.thinking import ThinkingFilter
+from chains.recipe.request import valid
 
 Json = Mapping[str, Any]
 AnswerPiece = str | AIMessageChunk

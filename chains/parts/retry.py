@@ -1,4 +1,4 @@
-"""Attempts: a step whose provider fails is tried again, on the same model or on the next one of its list."""
+"""RetryingStep: a step whose provider fails is tried again, on the same model or on the next one of its list."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from langchain_core.runnables.graph import Graph
 from typing_extensions import override
 
 from chains.errors import ProviderError
-from chains.hedging import Hedging
+from chains.parts.hedging import Hedge
 
 MOST = 3
 PAUSE_S = (0.2, 0.6)  # before the same model is asked again; by chance, so that not all come back at once
@@ -18,7 +18,7 @@ PAUSE_S = (0.2, 0.6)  # before the same model is asked again; by chance, so that
 Variables = dict[str, Any]
 
 
-class Attempts(Runnable[Variables, str]):
+class RetryingStep(Runnable[Variables, str]):
     """A step that is tried up to three times, each time as a run of its own.
 
     `with_retry` knows no other model and `with_fallbacks` no second time, and neither goes on behind a first token.
@@ -29,7 +29,7 @@ class Attempts(Runnable[Variables, str]):
     """
 
     def __init__(
-        self, written: Sequence[Runnable[Variables, str]], models: Sequence[Any], hedging: Hedging | None = None
+        self, written: Sequence[Runnable[Variables, str]], models: Sequence[Any], hedging: Hedge | None = None
     ) -> None:
         """`written` is the step on each of its `models`."""
         self._written, self._models, self._hedging = written, models, hedging
@@ -57,8 +57,8 @@ class Attempts(Runnable[Variables, str]):
             try:
                 return await self._write(turn, input, config)
             except ProviderError as error:
-                turns = turns if error.may_ask_again else _behind(turn, turns)
-                if attempt == MOST or not error.passes or not turns:
+                turns = turns if error.same_model_may_retry else _behind(turn, turns)
+                if attempt == MOST or not error.retryable or not turns:
                     raise
                 last, wait = turn, self._wait(turn, error, input["ends_at"])
             turn = self._next(last, turns, waits=wait is not None and not has_waited)
@@ -80,7 +80,7 @@ class Attempts(Runnable[Variables, str]):
 
     def _awake(self, turns: Sequence[int]) -> int | None:
         """The first of these whose provider does not rest."""
-        return next((turn for turn in turns if not self._models[turn].rests), None)
+        return next((turn for turn in turns if not self._models[turn].is_open), None)
 
     def _wait(self, turn: int, error: ProviderError, ends_at: float) -> float | None:
         """For how many seconds the provider asked to be spared, if there is time to write behind them."""

@@ -96,7 +96,7 @@ def _latin(word: str) -> str:
 
 @cache
 def _data() -> dict[str, object]:
-    return tomllib.loads(files("chains").joinpath("data", "not_food.toml").read_text("utf-8"))
+    return tomllib.loads(files("chains.recipe").joinpath("data", "not_food.toml").read_text("utf-8"))
 
 
 @cache

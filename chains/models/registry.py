@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from chains.errors import ConfigError
-from chains.schema import STEPS, Step
+from chains.recipe.request import STEPS, Step
 
 LimitField = Literal["max_completion_tokens", "max_tokens"]
 HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"  # a token of RFC 9110 §5.6.2
@@ -76,17 +76,17 @@ class Model(_Entry):
     extra_body: dict[str, Any] = {}
 
 
-class Preferred(_Entry):
+class ModelPreference(_Entry):
     """Models in order of preference, and how they are called: the answer's limit in tokens, temperature.
 
-    LangChain's handlers are told of each piece of text as it comes. Where `told_at` is set, because a part of the text
+    LangChain's handlers are told of each piece of text as it comes. Where `flush_on` is set, because a part of the text
     says nothing, as of JSON, they are told of the first piece, of what there is when it has come, and of the rest.
     """
 
     models: tuple[str, ...] = Field(min_length=1)
     max_tokens: int = Field(gt=0)
     temperature: float = Field(ge=0, le=2)
-    told_at: str = ""
+    flush_on: str = ""
 
 
 class Registry(_Entry):
@@ -94,8 +94,8 @@ class Registry(_Entry):
 
     providers: dict[str, Provider]
     models: dict[str, Model]
-    steps: dict[Step, Preferred]
-    completion: Preferred
+    steps: dict[Step, ModelPreference]
+    completion: ModelPreference
 
     @model_validator(mode="after")
     def _every_name_is_known(self) -> Self:
@@ -171,7 +171,7 @@ def load_registry(extra: Path | None = None) -> Registry:
     A provider with a `preset` has the fields of that built-in provider, except those that it gives itself.
     Raises `ConfigError` that names the file and the first entry that is wrong.
     """
-    entries = tomllib.loads(files("chains").joinpath("models.toml").read_text(encoding="utf-8"))
+    entries = tomllib.loads(files("chains.models").joinpath("models.toml").read_text(encoding="utf-8"))
     if extra:
         tables = _read(extra)
         tables["providers"] = _with_presets(extra, tables.get("providers", {}), entries["providers"])

@@ -14,7 +14,7 @@ T = TypeVar("T")
 LARGEST_BLOCK = 16 * 1024  # bytes; the worst ones take 25 ms to decode
 
 
-async def within(seconds: float, items: AsyncGenerator[T]) -> AsyncGenerator[T]:
+async def timeout_stream(seconds: float, items: AsyncGenerator[T]) -> AsyncGenerator[T]:
     """The items. Raises `ProviderError` and closes their source when it has not come to its end in time."""
     ends = asyncio.get_running_loop().time() + seconds
     async with aclosing(items):
@@ -30,7 +30,7 @@ async def within(seconds: float, items: AsyncGenerator[T]) -> AsyncGenerator[T]:
             yield item
 
 
-class Patience:
+class ReadTimeout:
     """Within its block a read of the body raises `TimeoutError` when it waits beyond an end, of the loop's clock.
 
     It does what `asyncio.timeout_at` around each read does (5.7 µs), with one timer for all, which looks where the end
@@ -61,7 +61,7 @@ class Patience:
         block, self._rest = self._rest[:LARGEST_BLOCK], self._rest[LARGEST_BLOCK:]
         return block
 
-    def read_on(self, within_s: float | None) -> None:
+    def reset(self, within_s: float | None) -> None:
         """The body is read again; the next piece has to come within so many seconds, or else by when it had to."""
         self.is_reading = True
         if not within_s:

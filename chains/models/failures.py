@@ -9,10 +9,18 @@ from typing import LiteralString
 
 import aiohttp
 
-from chains.errors import Disconnected, Overloaded, ProviderError, Refused, Stalled, Unreachable, Unreadable
-from chains.merging import NotAStreamError
-from chains.stream_failures import StreamFailure
-from chains.transport import Declined, Unanswered
+from chains.errors import (
+    MalformedResponseError,
+    ProviderDisconnectedError,
+    ProviderError,
+    ProviderOverloadedError,
+    ProviderRejectedError,
+    ProviderTimeoutError,
+    ProviderUnreachableError,
+)
+from chains.models.sse import NotAStreamError
+from chains.models.stream_failures import StreamFailure
+from chains.models.transport import ConnectFailedError, HttpStatusError
 
 _NOT_ACCEPTED: LiteralString = (
     "{label} did not accept the request ({status}): check the entries of the model and its provider in the registry; "
@@ -65,36 +73,36 @@ _MOVED: LiteralString = "{label} has moved ({status}): check its base URL."
 LONGEST_RETRY_AFTER_S = 120  # a provider that asks to be spared for longer is not asked again, as by those SDKs
 
 
-def in_our_words(label: str, error: Exception, written: bool) -> ProviderError:
+def to_provider_error(label: str, error: Exception, written: bool) -> ProviderError:
     """What `error` says of the provider `label`, which had `written` something or nothing."""
     match error:
         case ProviderError():
             return error
-        case Declined(status=status, headers=headers):
+        case HttpStatusError(status=status, headers=headers):
             return _refused(label, status, headers)
         case StreamFailure(status=int(status)):
             return _refused(label, status, {})
         case TimeoutError():
             if written:
-                return Stalled("{label} fell silent: try again.", label=label)
-            return Stalled("{label} did not answer in time: try again.", label=label)
-        case Unanswered():
-            return Unreachable(
+                return ProviderTimeoutError("{label} fell silent: try again.", label=label)
+            return ProviderTimeoutError("{label} did not answer in time: try again.", label=label)
+        case ConnectFailedError():
+            return ProviderUnreachableError(
                 "{label} could not be reached: check the network, the base URL, the proxy and the API key's form.",
                 label=label,
             )
         case aiohttp.ClientError() | OSError():
-            return Disconnected("{label} broke the connection off: try again.", label=label)
+            return ProviderDisconnectedError("{label} broke the connection off: try again.", label=label)
         case _:
-            return Unreadable("{label} failed or sent what can't be read: try again.", label=label)
+            return MalformedResponseError("{label} failed or sent what can't be read: try again.", label=label)
 
 
-def kind(error: Exception) -> str:
+def log_label(error: Exception) -> str:
     """The error's name, and its status or reason if it has one: what can go into a log."""
     match error:
-        case Declined(status=status) | StreamFailure(status=status):
+        case HttpStatusError(status=status) | StreamFailure(status=status):
             return f"{type(error).__name__} {status}"
-        case Unanswered() | NotAStreamError():
+        case ConnectFailedError() | NotAStreamError():
             return f"{type(error).__name__}: {error}"
         case _:
             return type(error).__name__
@@ -104,10 +112,10 @@ def _refused(label: str, status: int, headers: Mapping[str, str]) -> ProviderErr
     delay_s = retry_after(headers)
     template = _MESSAGES.get(status, _FAILED if status >= 500 else _NOT_ACCEPTED if status >= 400 else _MOVED)
     if not (status in (408, 409, 429) or status >= 500 or headers.get("x-should-retry") == "true"):
-        return Refused(template, label=label, status=status)
-    failure = Overloaded(template, label=label, status=status, retry_after=delay_s)
+        return ProviderRejectedError(template, label=label, status=status)
+    failure = ProviderOverloadedError(template, label=label, status=status, retry_after=delay_s)
     is_too_long = delay_s is not None and delay_s > LONGEST_RETRY_AFTER_S
-    failure.may_ask_again = not is_too_long and headers.get("x-should-retry") != "false"
+    failure.same_model_may_retry = not is_too_long and headers.get("x-should-retry") != "false"
     return failure
 
 

@@ -22,18 +22,24 @@ from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
-from chains.answers import RETRACTED, AnswerPiece, AnswerReader
-from chains.deadline import Patience
-from chains.errors import EmptyAnswer, PromptTooLong, ProviderError, Refused, Truncated
-from chains.faults import in_our_words, kind
-from chains.hedging import report_sent
-from chains.merging import Chunk, merged
-from chains.pacing import CallSlots, Health, RequestsPerMinute
-from chains.registry import LimitField, Registry
-from chains.schema import Step
-from chains.streaming import BROKEN_OFF
-from chains.telling import generation_of, tell, text_chunk
-from chains.transport import CONNECT_S, Endpoint, HttpClients, drain, trusted_authorities
+from chains._fast.tokens import dispatch_tokens, generation_of, text_chunk
+from chains.errors import (
+    EmptyResponseError,
+    PromptTooLongError,
+    ProviderError,
+    ProviderRejectedError,
+    TruncatedResponseError,
+)
+from chains.models.answers import RETRACTED, AnswerPiece, AnswerReader
+from chains.models.failures import log_label, to_provider_error
+from chains.models.health import CallSlots, Health, RequestsPerMinute
+from chains.models.registry import LimitField, Registry
+from chains.models.sse import Chunk, merged
+from chains.models.timeouts import ReadTimeout
+from chains.models.transport import CONNECT_S, Endpoint, HttpClients, drain_body, trusted_authorities
+from chains.parts.hedging import report_sent
+from chains.parts.stream import BROKEN_OFF
+from chains.recipe.request import Step
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +52,10 @@ MODEL_FIELD = ConfigurableField(
 
 
 class ProviderChat(ChatOpenAI):
-    """ChatOpenAI that refuses what can't fit its window, and whose errors hold none of the provider's own words.
+    """ChatOpenAI over aiohttp, with deadlines, our own decoder, and errors that never contain the provider's text.
 
-    A subclass, because it asks as `chains.transport` and reads as `chains.merging` does, whether it is asked for an
-    answer whole or as a stream, where the SDK takes longer and has errors that repeat the provider's body word for
-    word; and because it has deadlines that comments don't put off, and takes an answer without a `finish_reason` for
-    what it is: `Truncated`.
+    The SDK's client and decoder are slower, and its errors repeat the response body. An answer without a
+    `finish_reason` is a `TruncatedResponseError`. A prompt that exceeds the context window is not sent.
     """
 
     label: str
@@ -60,7 +64,7 @@ class ProviderChat(ChatOpenAI):
     max_output: int
     first_token_s: float
     next_token_s: float
-    told_at: str
+    flush_on: str
     health: Health = Field(exclude=True)
     endpoint: Endpoint = Field(exclude=True)
     untagged_thinkers: set[str] = Field(exclude=True)  # ids of models whose thinking has no opening tag
@@ -81,9 +85,9 @@ class ProviderChat(ChatOpenAI):
         return payload
 
     @property
-    def rests(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the provider kept failing, so that another one should be asked if there is one."""
-        return self.health.rests_for > 0
+        return self.health.open_for_s > 0
 
     @override
     async def _astream(
@@ -112,7 +116,7 @@ class ProviderChat(ChatOpenAI):
             aclosing(self._answer(messages, stop, **kwargs)) as answer,
             aclosing(self._reported(answer, pieces)) as chunks,
         ):
-            await tell(run, chunks)
+            await dispatch_tokens(run, chunks)
         return generate_from_stream(map(_generation, merged(pieces)))
 
     async def _reported(
@@ -120,7 +124,7 @@ class ProviderChat(ChatOpenAI):
     ) -> AsyncGenerator[AIMessageChunk]:
         """The text of the answer, in chunks as handlers are to get it. Its pieces are added to `pieces`.
 
-        Text that is held for `told_at` is reported when the answer breaks off, but not when the call is cancelled.
+        Text that is held for `flush_on` is reported when the answer breaks off, but not when the call is cancelled.
         """
         held, has_begun = "", False
         try:
@@ -132,7 +136,7 @@ class ProviderChat(ChatOpenAI):
                     continue
                 pieces.append(piece)
                 held += piece if isinstance(piece, str) else ""
-                if held and (self.told_at in held or not has_begun):
+                if held and (self.flush_on in held or not has_begun):
                     text, held, has_begun = held, "", True
                     yield text_chunk(text)
         except ProviderError:
@@ -163,7 +167,7 @@ class ProviderChat(ChatOpenAI):
                         yield piece
                     if broken:
                         raise broken
-                    patience.read_on(answer.timeout_s())
+                    patience.reset(answer.timeout_s())
         except Exception as error:  # whatever becomes of a provider's answer  # noqa: BLE001
             failure = self._told(error, answer.has_output)
         pieces, broken = answer.close()
@@ -181,7 +185,7 @@ class ProviderChat(ChatOpenAI):
         return AnswerReader(self.next_token_s, starts_with_thinking=self.model_name in self.untagged_thinkers)
 
     @asynccontextmanager
-    async def _asked(self, payload: Chunk) -> AsyncGenerator[Patience]:
+    async def _asked(self, payload: Chunk) -> AsyncGenerator[ReadTimeout]:
         """The answer's body, of which no token may be late, whatever comments come in its place."""
         async with self.slots.slot(self.rank) if self.slots else nullcontext():
             report_sent()
@@ -189,9 +193,9 @@ class ProviderChat(ChatOpenAI):
             async with asyncio.timeout_at(first):
                 response = await self.endpoint.ask(payload)
             async with response:
-                with Patience(response.content, first) as patience:
+                with ReadTimeout(response.content, first) as patience:
                     yield patience
-                await drain(response)
+                await drain_body(response)
 
     def _failure(self, answer: AnswerReader, error: Exception | None) -> ProviderError | None:
         """What is wrong with an answer that is at its end. Nothing can go wrong with one that is complete."""
@@ -200,38 +204,38 @@ class ProviderChat(ChatOpenAI):
         if error:
             return self._told(error, answer.has_output)
         if answer.has_output:
-            return Truncated(BROKEN_OFF)
+            return TruncatedResponseError(BROKEN_OFF)
         if answer.reason == "length":
-            return Refused(
+            return ProviderRejectedError(
                 "{label} used up its limit before it wrote a word: raise the step's max_tokens.", label=self.label
             )
         if answer.reason == "content_filter" or answer.has_refused:
-            return Refused(
+            return ProviderRejectedError(
                 "{label}'s content filter let no word through: change the ingredients' wording.", label=self.label
             )
-        return EmptyAnswer("{label} ended its answer without a word: try again.", label=self.label)
+        return EmptyResponseError("{label} ended its answer without a word: try again.", label=self.label)
 
     def _told(self, error: Exception, written: bool) -> ProviderError:
         if isinstance(error, ProviderError):
             return error
-        failure = in_our_words(self.label, error, written)
-        failure.kind = kind(error)
+        failure = to_provider_error(self.label, error, written)
+        failure.log_label = log_label(error)
         return failure
 
     def _noted(self, failure: ProviderError) -> ProviderError:
         """The failure, which is told to the log, and to whoever is to know how the provider is doing."""
-        logger.warning("%s (%s): %s", self.label, self.model_name, failure.kind or type(failure).__name__)
-        if failure.passes:
+        logger.warning("%s (%s): %s", self.label, self.model_name, failure.log_label or type(failure).__name__)
+        if failure.retryable:
             self.health.failed(failure.retry_after)
         return failure
 
     def check_window(self, messages: Sequence[BaseMessage], max_tokens: int | None = None) -> None:
-        """Raises `PromptTooLong` if the messages and an answer of `max_tokens`, else the step's limit, don't fit."""
+        """Raises `PromptTooLongError` if the messages and an answer of `max_tokens` (default: the part's) don't fit."""
         # Four bytes of UTF-8 to a token: tokenizers of the models in use need about as many in English and Korean.
         prompt = sum(len(message.text.encode(errors="replace")) for message in messages) // 4
         answer = max_tokens or self.max_tokens or 0
         if prompt + answer > self.context_window:
-            raise PromptTooLong(
+            raise PromptTooLongError(
                 "The prompt is about {prompt:,} tokens long and the answer may take {answer:,}, "
                 "but {model} holds {window:,}: use a larger model.",
                 prompt=prompt,
@@ -353,7 +357,7 @@ class ChatModels:
             max_output=model.max_output,
             first_token_s=provider.first_token_s,
             next_token_s=provider.next_token_s,
-            told_at=wanted.told_at,
+            flush_on=wanted.flush_on,
             health=self.health[model.provider],
             endpoint=self._endpoints[model.provider],
             untagged_thinkers=self._untagged_thinkers,

@@ -20,8 +20,8 @@ import aiohttp
 import httpx2
 import orjson
 
-from chains.merging import NotAStreamError
-from chains.registry import Provider
+from chains.models.registry import Provider
+from chains.models.sse import NotAStreamError
 
 CONNECT_S = 5  # for all else there are the deadlines of the provider's entry
 # A recipe holds up to five; by default there would be a hundred, and an idle one would be closed after 15 seconds.
@@ -31,11 +31,11 @@ IDENTITY = "identity"  # no compression: a small body could become a huge one
 DRAIN_S = 0.1  # to wait for a body's end behind its last event
 
 
-class Unanswered(Exception):
-    """No answer began: the message is the kind of what hindered it. `chains.faults` tells it in our words."""
+class ConnectFailedError(Exception):
+    """No answer began: the message is the kind of what hindered it. `chains.models.failures` tells it in our words."""
 
 
-class Declined(Exception):
+class HttpStatusError(Exception):
     """An answer of a status that is no success, with its headers."""
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
@@ -109,14 +109,14 @@ class Endpoint:
         """The head of a chat completion's streamed answer, to be left with `async with`.
 
         The fields of the payload's `extra_body` are sent beside the others, as the SDK sends them.
-        Raises `Unanswered`, `Declined`, and `NotAStreamError` if it is compressed.
+        Raises `ConnectFailedError`, `HttpStatusError`, and `NotAStreamError` if it is compressed.
         """
         fields = dict(payload)
         fields.update(fields.pop("extra_body", {}))
         try:
             response = await self._post(orjson.dumps(fields))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # the last for a key or an address of bad form
-            unanswered = Unanswered(type(error).__name__)
+            unanswered = ConnectFailedError(type(error).__name__)
         else:
             if response.status < 300 and response.headers.get("Content-Encoding", IDENTITY).lower() == IDENTITY:
                 # else aiohttp feeds its parser with nothing behind each chunk that is taken: 3 µs a token
@@ -125,7 +125,7 @@ class Endpoint:
             response.close()
             if response.status < 300:
                 raise NotAStreamError("a compressed body")
-            raise Declined(response.status, response.headers)
+            raise HttpStatusError(response.status, response.headers)
         raise unanswered  # not within the `except`: what hindered it may hold the provider's words
 
     async def _post(self, body: bytes) -> aiohttp.ClientResponse:
@@ -160,27 +160,27 @@ class Endpoint:
             url = self.provider.url("models")
             asked = self.http.keeping.get(url, headers=self._headers, proxy=self.proxy, allow_redirects=False)
             async with asyncio.timeout(CONNECT_S), asked as told:
-                await _read_off(told)
+                await _discard(told)
 
     @cached_property
     def _headers(self) -> dict[str, str]:
         return {"Accept-Encoding": IDENTITY, **self.provider.headers(self.key)}
 
 
-async def drain(response: aiohttp.ClientResponse) -> None:
+async def drain_body(response: aiohttp.ClientResponse) -> None:
     """Reads what is behind the last event, without which the connection can't be used again; it waits for a moment."""
     if not response.content.at_eof():
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                await _read_off(response)
+                await _discard(response)
 
 
-async def _read_off(response: aiohttp.ClientResponse) -> None:
+async def _discard(response: aiohttp.ClientResponse) -> None:
     async for _ in response.content.iter_chunked(64 * 1024):
         pass
 
 
-class Warmth:
+class ConnectionWarmer:
     """Opens connections to providers before they are needed: a handshake with one far away costs a tenth of a second.
 
     It does so `AHEAD` times at once, and again only when `EVERY_S` seconds have gone by.

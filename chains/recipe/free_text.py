@@ -2,7 +2,7 @@
 
 import re
 
-from chains.schema import Language, RecipeRequest
+from chains.recipe.request import Language, RecipeRequest
 
 LONGEST = 2_100  # characters; in what is longer, and so refused, no time is looked for
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, cast
 import msgspec
 import orjson
 
-from chains.stream_failures import StreamFailure, failure_in
+from chains.models.stream_failures import StreamFailure, failure_in
 
 T = TypeVar("T")
 Chunk = dict[str, Any]

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from chains.servings import servings_in
+from chains.recipe.servings import servings_in
 
 _WINDOW = 90  # characters around a word such as "allergic" in which the foods are looked for
 _BREAK = re.compile(r"[,;:.!?()\[\]{}<>\n\"“”、，。•|]")
@@ -275,7 +275,7 @@ def _plain(word: str) -> str:
 
 @cache
 def _data() -> dict[str, dict[str, list[str]]]:
-    return tomllib.loads(files("chains").joinpath("data", "restrictions.toml").read_text("utf-8"))
+    return tomllib.loads(files("chains.recipe").joinpath("data", "restrictions.toml").read_text("utf-8"))
 
 
 @cache

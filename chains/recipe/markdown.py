@@ -6,8 +6,8 @@ from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableLambda
 
-from chains.schema import Fragment, Language, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest, Update
-from chains.streaming import astream_fragments
+from chains.parts.stream import astream_fragments
+from chains.recipe.request import Fragment, Language, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest, Update
 
 HEADINGS: dict[Language, dict[Part, str]] = {
     "en": {

@@ -13,7 +13,8 @@ from langchain_core.runnables.schema import StreamEvent
 
 from chains.finish_reasons import FinishReason, finish_reason_in
 from chains.messages import Message
-from chains.schema import (
+from chains.parts.choice import Shortlist
+from chains.recipe.request import (
     PARTS,
     Draft,
     Failed,
@@ -28,7 +29,6 @@ from chains.schema import (
     Update,
     valid,
 )
-from chains.shortlist import Shortlist
 
 CUT_OFF: dict[FinishReason | None, LiteralString] = {
     "length": "Cut off at the limit of tokens set for it.",
