@@ -8,7 +8,7 @@ from typing import Annotated, LiteralString
 import orjson
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from app.broadcasts import Broadcast, Broadcasts, End, Piece, TooManyBroadcasts, now_ms
 from app.disconnect import unless_gone
@@ -20,6 +20,7 @@ from app.refusals import BadInput, Refusal
 from app.traffic import Spent, Transport
 from chains.errors import PromptTooLongError
 from chains.messages import Message
+from chains.recipe.request import Question
 
 PAGES = ("fetch", "eventsource", "comparison", "transports")
 LONG_POLL_S = 20
@@ -35,10 +36,10 @@ router = APIRouter(prefix="/examples", include_in_schema=False)
 guards = [Depends(refuse_foreign_pages), Depends(require_json)]
 
 
-class Question(BaseModel):
+class BroadcastRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+    query: Question
 
 
 @router.get("/")
@@ -64,7 +65,7 @@ def _page(name: str) -> FileResponse:
 
 
 @router.post("/broadcasts", dependencies=guards)
-async def start(asked: Question, request: Request) -> JSONResponse:
+async def start(asked: BroadcastRequest, request: Request) -> JSONResponse:
     """Has a completion written, once, for all who follow it; it goes on whether or not anybody does."""
     broadcasts: Broadcasts = request.app.state.broadcasts
     try:

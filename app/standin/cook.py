@@ -28,6 +28,8 @@ _LONG = {"en": 830, "ko": 460}  # characters
 @lru_cache(maxsize=512)
 def reply(system: str, human: str, seed: int = 0) -> str:
     order = read(system, human)
+    if order.refusal:
+        return f"{_said('about', order.language)} {order.refusal}"
     rng = Random(f"{seed}|{order.step}|{order.typed}|{order.minutes}|{order.recipe_name}")  # noqa: S311 - picks phrases
     text = _WRITERS[order.step](order, rng) if order.step else _answer(order, rng)
     return _checked(text, order)

@@ -3,12 +3,14 @@
 import re
 from dataclasses import dataclass, replace
 from html import unescape
-from typing import Literal
+from typing import Literal, LiteralString, cast
 
 from app.standin.asking import Wanted, minutes_in, to_replace
 from app.standin.avoidance import Avoidance, avoidance, is_meat
 from app.standin.foods import HANGUL, Food, Larder, larder, mentioned, needed
 from app.standin.pantry import Language, pantry, vocabulary
+from chains.messages import Message
+from chains.recipe.not_food import not_food_in_question
 from chains.recipe.restrictions import Restrictions, restrictions_in
 
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
@@ -37,6 +39,7 @@ class Order:
     recipe_name: str = ""
     needed: tuple[Food, ...] = ()
     replaced: tuple[Wanted, ...] = ()
+    refusal: str = ""
     leaves_out: bool = False
 
 
@@ -105,8 +108,16 @@ def _question(text: str, language: Language) -> Order:
         minutes=_bounded(minutes_in(text)),
         servings=min(said.servings or 2, 20),
         leaves_out=len(named.foods) < len(mentions.foods),
+        refusal="" if replaced else _refusal(said.rest, language),
         replaced=tuple(replaced),
     )
+
+
+def _refusal(text: str, language: Language) -> str:
+    """Why nothing is cooked with what the text names, or nothing if that is food."""
+    if not (found := not_food_in_question(text)):
+        return ""
+    return Message(cast(LiteralString, found.message), food=found.food).in_language(language) + "."
 
 
 def _step(task: str) -> Step | None:

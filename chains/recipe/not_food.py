@@ -42,12 +42,38 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 
+_COOK = r"(?:cook|bake|fry|roast|grill|braise|stew|boil|season|marinate|pickle|serve|saut[eé])"
+_MEAL = (
+    r"(?:dish(?:es)?(?![\s-]?(?:soap|wash))|dinner|lunch|breakfast|supper|meal|snack|dessert|soup|stew|salad|sandwich|cake"
+    r"|cookies|sauce|smoothie|cocktail|curry|omelett?e?|pasta|pizza|stir[\s-]fry|casserole)"
+)
+_RECIPE = re.compile(
+    r"\brecipes?\b"
+    rf"|^\W{{0,5}}(?:please\s)?{_COOK}\b"
+    rf"|\b(?:how|what|can|could|should|want|like|let['’]?s|please|help|to|i|we|me)\s(?:[\w'’]{{1,12}}\s){{0,3}}{_COOK}\b"
+    rf"|\b(?:make|prepare|mix|create|whip\sup)\s(?:[\w'’]{{1,12}}\s){{0,4}}{_MEAL}\b"
+    rf"|\b{_MEAL}\s(?:with|from|of|using)\b"
+    r"|레시피|요리|볶아|볶음|끓여|끓이|구워|굽는|튀겨|튀김|찌개|조림|무침|비빔|반찬|만들어\s?먹|해\s?먹",
+    re.IGNORECASE,
+)
+_CLEANING = re.compile(
+    r"\b(?:clean|cleaning|remove|wash|washing|scrub|stains?|disinfect|unclog|rinse)\b|청소|닦|세척|지우|제거|씻|얼룩|소독",
+    re.IGNORECASE,
+)
+_BEFORE_MEAT = re.compile(
+    rf"(?:\b{_COOK}|\b(?:with|of|from|using|recipes?\sfor))\s(?:(?:a|an|the|my|our|your|his|her|some|minced)\s){{0,2}}$",
+    re.IGNORECASE,
+)
+_AFTER_MEAT_KO = re.compile(r"(?:\s?고기)?[을를로]{0,2}\s?(?:요리|볶|끓|굽|구워|튀|찌|삶|먹)")
+_LONGEST_QUESTION = 2000  # characters; what is longer holds a document, and no cook's words
+
 
 class NotFood(NamedTuple):
     """The word that was found, and a message with the place `{food}` for it."""
 
     food: str
     message: str
+    kind: str
 
 
 class _Kind(BaseModel):
@@ -66,7 +92,22 @@ def not_food_in(text: str) -> NotFood | None:
     if not found:
         return None
     kind = found.lastgroup or ""
-    return NotFood(found[kind].strip(), _kinds()[kind].message)
+    return NotFood(found[kind].strip(), _kinds()[kind].message, kind)
+
+
+def not_food_in_question(question: str) -> NotFood | None:
+    """The first thing in a cook's own words that must not be cooked; a pet may be in them that is not to be eaten."""
+    found = not_food_in(question)
+    if not found or found.kind != "pets":
+        return found
+    before, _, after = question.partition(found.food)
+    return found if _BEFORE_MEAT.search(before[-40:]) or _AFTER_MEAT_KO.match(after) else None
+
+
+def asks_for_recipe(question: str) -> bool:
+    """Whether a question in a cook's own words asks how to cook something, and not how to clean with it."""
+    is_short = len(question) <= _LONGEST_QUESTION
+    return is_short and bool(_RECIPE.search(question)) and not _CLEANING.search(question)
 
 
 def is_instruction(text: str) -> bool:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from chains.messages import Message
-from chains.recipe.not_food import is_instruction, not_food_in
+from chains.recipe.not_food import asks_for_recipe, is_instruction, not_food_in, not_food_in_question
 from chains.recipe.restrictions import restrictions_in
 from chains.translations import Language
 
@@ -52,6 +52,13 @@ def _is_food(text: str) -> str:
     if is_instruction(text):
         raise ValueError("name at least one ingredient: this is an instruction and no food")
     return text
+
+
+def _is_no_recipe_of_poison(question: str) -> str:
+    """Raises ValueError with the reason where a recipe is asked for with what must not be cooked."""
+    if asks_for_recipe(question) and (found := not_food_in_question(restrictions_in(question).rest)):
+        raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
+    return question
 
 
 def _for_at_most_20(text: str) -> str:
@@ -177,14 +184,19 @@ STEP_REQUESTS: dict[Step, type[RecipeRequest]] = {
 }
 
 
+Question = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000),
+    AfterValidator(_is_no_recipe_of_poison),
+]
+
+
 class CompletionRequest(BaseModel):
     """A question to one model. The answer stops before the first of the `stop` markers that comes to its end."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)] = Field(
-        description="The question: 1 to 20,000 characters."
-    )
+    query: Question = Field(description="The question: 1 to 20,000 characters.")
     model: str | None = Field(
         default=None, description="The name of a model that has a key, as `sizzle models` lists them, or nothing."
     )
