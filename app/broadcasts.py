@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal
@@ -18,6 +18,7 @@ from chains.recipe.request import CompletionRequest, Language
 
 logger = logging.getLogger(__name__)
 
+UNFOLLOWED_S = 10.0
 OUR_SIDE = Message("Something went wrong on our side: try again.")
 STOPPED = Message("The server was stopped.")
 
@@ -44,9 +45,12 @@ class End:
 
 
 class Broadcast:
-    """What was written so far. It grows until it has an end."""
+    """What was written so far. It grows until it has an end, or until nobody has followed it for `unfollowed_s`."""
 
-    def __init__(self) -> None:
+    def __init__(self, unfollowed_s: float = UNFOLLOWED_S) -> None:
+        self.abandoned = asyncio.Event()
+        self._unfollowed_s, self._followers = unfollowed_s, 0
+        self._abandonment = self._soon_abandoned()
         self.pieces: list[Piece] = []
         self.end: End | None = None
         self._growth = asyncio.Event()
@@ -60,16 +64,32 @@ class Broadcast:
         self.end = end
         self._tell()
 
+    @contextmanager
+    def followed(self) -> Generator[None]:
+        """Within the block, and for `unfollowed_s` after it, the broadcast goes on."""
+        self._followers += 1
+        self._abandonment.cancel()
+        try:
+            yield
+        finally:
+            self._followers -= 1
+            if not self._followers:
+                self._abandonment = self._soon_abandoned()
+
+    def _soon_abandoned(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(self._unfollowed_s, self.abandoned.set)
+
     async def follow(self, after: int = 0) -> AsyncGenerator[Piece | End]:
         """The pieces after number `after`, as they come, and the end."""
-        while True:
-            while after < len(self.pieces):  # looked at anew after each yield, during which it may have grown
-                yield self.pieces[after]
-                after += 1
-            if self.end:
-                yield self.end
-                return
-            await self.grown(after)
+        with self.followed():
+            while True:
+                while after < len(self.pieces):  # looked at again after each yield, during which it may have grown
+                    yield self.pieces[after]
+                    after += 1
+                if self.end:
+                    yield self.end
+                    return
+                await self.grown(after)
 
     async def grown(self, beyond: int) -> None:
         """Waits until there are more than `beyond` pieces, or the end."""
@@ -90,19 +110,28 @@ class Broadcast:
 
 
 class Broadcasts:
-    """At most `limit` broadcasts, each dropped `kept_s` seconds after its end. One may take `deadline_s` seconds."""
+    """At most `limit` broadcasts, each dropped `kept_s` seconds after its end. One may take `deadline_s` seconds.
+
+    One that nobody has followed for `unfollowed_s` is stopped and dropped.
+    """
 
     def __init__(
-        self, models: Mapping[str, ProviderChat], *, limit: int = 32, kept_s: float = 60, deadline_s: float = 300
+        self,
+        models: Mapping[str, ProviderChat],
+        *,
+        limit: int = 32,
+        kept_s: float = 60,
+        deadline_s: float = 300,
+        unfollowed_s: float = UNFOLLOWED_S,
     ) -> None:
         self._model = next(iter(models.values()))
-        self._limit, self._deadline_s = limit, deadline_s
+        self._limit, self._deadline_s, self._unfollowed_s = limit, deadline_s, unfollowed_s
         self.kept_s = kept_s
         self._kept: dict[str, Broadcast] = {}
         self._writing: set[asyncio.Task[End]] = set()
 
     def start(self, query: str, language: Language = "en") -> str:
-        """Starts writing, whether or not anybody reads; a failure is said in `language`.
+        """Starts writing; a failure is said in `language`.
 
         Raises `PromptTooLongError` and `TooManyBroadcasts`.
         """
@@ -110,12 +139,18 @@ class Broadcasts:
         check_window(self._model, asked)
         if len(self._kept) >= self._limit:
             raise TooManyBroadcasts
-        name, broadcast = uuid4().hex, Broadcast()
+        name, broadcast = uuid4().hex, Broadcast(self._unfollowed_s)
         self._kept[name] = broadcast
         writing = asyncio.create_task(self._write(broadcast, asked, language), name=f"broadcast {name}")
         writing.add_done_callback(lambda _: self._end(name, writing, language))
         self._writing.add(writing)
+        watching = asyncio.create_task(self._stop_abandoned(name, writing), name=f"followers of {name}")
+        writing.add_done_callback(lambda _: watching.cancel())
         return name
+
+    async def _stop_abandoned(self, name: str, writing: asyncio.Task[End]) -> None:
+        await self._kept[name].abandoned.wait()
+        writing.cancel()
 
     def __contains__(self, name: str) -> bool:
         return name in self._kept
@@ -149,7 +184,8 @@ class Broadcasts:
         self._writing.discard(writing)
         stopped = End("failed", STOPPED.in_language(language))
         self._kept[name].close(stopped if writing.cancelled() else writing.result())
-        asyncio.get_running_loop().call_later(self.kept_s, self._kept.pop, name)
+        kept_s = 0 if self._kept[name].abandoned.is_set() else self.kept_s
+        asyncio.get_running_loop().call_later(kept_s, self._kept.pop, name)
 
 
 def now_ms() -> float:

@@ -24,7 +24,7 @@ from chains.recipe.request import Question
 
 PAGES = ("fetch", "eventsource", "comparison", "transports")
 LONG_POLL_S = 20
-GONE: LiteralString = "There is no such broadcast, or it ended more than a minute ago."
+GONE: LiteralString = "There is no such broadcast: it ended more than a minute ago, or nobody followed it."
 FULL: LiteralString = "This server follows as many answers as it can: try again in a minute."
 NO_STORE = {"Cache-Control": "no-store"}
 FOREIGN = 1008  # "policy violation", RFC 6455 §7.4.1; before the handshake it is a 403
@@ -66,7 +66,7 @@ def _page(name: str) -> FileResponse:
 
 @router.post("/broadcasts", dependencies=guards)
 async def start(asked: BroadcastRequest, request: Request) -> JSONResponse:
-    """Has a completion written, once, for all who follow it; it goes on whether or not anybody does."""
+    """Has a completion written, once, for all who follow it; it stops when nobody has for ten seconds."""
     broadcasts: Broadcasts = request.app.state.broadcasts
     try:
         name = broadcasts.start(asked.query, language_of(request))
@@ -91,10 +91,11 @@ Known = Annotated[Broadcast, Depends(_broadcast)]
 async def poll(broadcast: Known, request: Request, after: After = 0, wait: bool = False) -> Response:
     """The pieces behind number `after`, at once, or, with `wait`, as soon as there is one, for up to 20 seconds."""
     broadcast.count("long_polling" if wait else "polling", request.scope["traffic"])
-    if wait:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LONG_POLL_S):
-                await unless_gone(request, broadcast.grown(after))
+    with broadcast.followed():
+        if wait:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LONG_POLL_S):
+                    await unless_gone(request, broadcast.grown(after))
     told = {"pieces": broadcast.pieces[after:], "end": broadcast.end}
     return Response(orjson.dumps(told), media_type="application/json", headers=NO_STORE)
 

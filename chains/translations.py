@@ -176,8 +176,8 @@ KOREAN: dict[str, str] = {
     ("Another race is under way, and two would slow each other down. Try again when it has ended."): (
         "다른 속도 비교가 진행 중이에요. 둘이 함께 하면 서로 느려지니, 끝난 뒤에 다시 시도해 주세요."
     ),
-    ("There is no such broadcast, or it ended more than a minute ago."): (
-        "그런 방송이 없거나, 끝난 지 1분이 넘었어요."
+    ("There is no such broadcast: it ended more than a minute ago, or nobody followed it."): (
+        "그런 방송이 없어요. 끝난 지 1분이 넘었거나, 보는 사람이 없었어요."
     ),
     ("This server follows as many answers as it can: try again in a minute."): (
         "서버가 동시에 맡을 수 있는 답이 꽉 찼어요. 1분 뒤에 다시 시도해 주세요."

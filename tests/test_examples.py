@@ -260,6 +260,30 @@ def test_a_broadcast_is_dropped_some_time_after_its_end(serve_broadcasts: Callab
     assert start(url) != broadcast
 
 
+def test_a_broadcast_that_nobody_follows_is_stopped(serve_broadcasts: Callable[..., Any]) -> None:
+    """Its call is closed and its place is free, before anybody has come or after the last reader has left."""
+    url, scripted = serve_broadcasts(["Onions", Gate()], limit=1, unfollowed_s=1.5)
+    broadcast = start(url)
+    with httpx.stream("GET", f"{broadcast}/events", timeout=20) as answer:
+        pieces = answer.iter_bytes()
+        next(pieces)
+        assert not wait_until(lambda: bool(scripted.closed), seconds=2)
+    assert wait_until(lambda: scripted.closed == ["completion"], seconds=10)
+    assert wait_until(lambda: get(broadcast).status_code == 404, seconds=10)
+    start(url)
+    assert wait_until(lambda: len(scripted.closed) == 2, seconds=10)
+
+
+def test_a_reader_that_polls_follows(serve_broadcasts: Callable[..., Any]) -> None:
+    gate = Gate()
+    url, scripted = serve_broadcasts(["Onions", gate], unfollowed_s=1.5)
+    broadcast = start(url)
+    assert not wait_until(lambda: ended(broadcast), seconds=2.5)
+    gate.open()
+    assert by_polling(broadcast)[0] == ["Onions"]
+    assert scripted.closed == []
+
+
 def test_a_broadcast_that_takes_too_long_fails(serve_broadcasts: Callable[..., Any]) -> None:
     """At its deadline the call is closed; what was written stays, with the reason."""
     url, scripted = serve_broadcasts(["Onions", Gate()], deadline_s=0.5)

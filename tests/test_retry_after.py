@@ -88,3 +88,45 @@ def test_a_provider_that_wants_no_other_try_is_left_for_the_next(serve: Serve, h
         )
         read(url)
     assert server.asked("intro") == ["fireworks", "groq"]
+
+
+LIMITS = [
+    ({"remaining-tokens": "0", "reset-tokens": "7.66s"}, 7.66),
+    ({"remaining-requests": "0", "reset-requests": "2m59.56s"}, 179.56),
+    ({"remaining-requests": "0", "reset-requests": "120ms"}, 0.12),
+    ({"remaining-requests": "0", "reset-requests": "1h0m0.5s", "remaining-tokens": "0", "reset-tokens": "2s"}, 3600.5),
+    ({"remaining-requests": "5", "reset-requests": "2m59.56s", "remaining-tokens": "0", "reset-tokens": "0s"}, 0),
+    ({"remaining-requests": "5", "reset-requests": "2m59.56s"}, None),
+    ({"reset-tokens": "7.66s"}, None),
+    ({"remaining-tokens": "0", "reset-tokens": ""}, None),
+    ({"remaining-tokens": "0", "reset-tokens": "soon"}, None),
+    ({"remaining-tokens": "0", "reset-tokens": "-1s"}, None),
+    ({"remaining-tokens": "0", "reset-tokens": "9" * 400 + "s"}, None),
+]
+
+
+@pytest.mark.parametrize(("limits", "delay"), LIMITS)
+def test_a_429_without_retry_after_is_read_for_the_reset_of_its_limits(
+    limits: dict[str, str], delay: float | None
+) -> None:
+    """The SDKs don't read them; where they read a delay, that one holds."""
+    headers = {f"x-ratelimit-{name}": text for name, text in limits.items()}
+
+    def retry_after(status: int, **more: str) -> float | None:
+        failure = in_our_words("Groq", Declined(status, headers | more), written=False)
+        assert isinstance(failure, Overloaded)
+        return failure.retry_after
+
+    assert retry_after(429) == (None if delay is None else pytest.approx(delay))
+    assert retry_after(429, **{"retry-after": "3"}) == 3
+    assert retry_after(503) is None
+
+
+@pytest.mark.parametrize(("reset", "calls"), [("50ms", 2), ("2m0.01s", 1)])
+def test_a_provider_is_asked_again_when_its_limit_is_reset(serve: Serve, reset: str, calls: int) -> None:
+    headers = ["x-ratelimit-remaining-tokens: 0", f"x-ratelimit-reset-tokens: {reset}"]
+    with faults({"intro": [refusal(429, *headers), GOOD]}) as server:
+        url = serve(groq_api_key="k", groq_base_url=server.url("groq"), run_deadline_s=30)
+        events = read(url)
+    assert len(server.of("intro")) == calls
+    assert told(events, "end")[0]["status"] == ("ok" if calls == 2 else "partial")

@@ -111,12 +111,14 @@ export function forgive() {
   }
 }
 
-/** Shows each problem at its field; what belongs to no field stands with the first. */
+/** Shows each problem at its field, by the server's message or a word of ours; what belongs to no field stands with the first. */
 export function accuse(problems) {
   const fields = problems.map((problem) => {
     const field = form.elements[problem.field] ?? ingredientsOnHand;
     field.setAttribute("aria-invalid", "true");
-    document.getElementById(`${field.name}-error`).textContent = problem.message;
+    const line = document.getElementById(`${field.name}-error`);
+    if (problem.word) say(line, problem.word, problem.values);
+    else line.textContent = problem.message;
     return field;
   });
   if (fields.some((field) => field.closest("details"))) openHousehold();

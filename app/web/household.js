@@ -5,6 +5,7 @@ import { hush, say } from "./words.js";
 
 const USUAL = { diet: "", avoid: "", servings: 2 };
 const MOST_SERVINGS = 20;
+const MOST_CHARACTERS = 300;
 
 const fold = document.getElementById("household");
 const summary = document.getElementById("household-summary");
@@ -19,9 +20,23 @@ export function household() {
 /** The household's fields for a recipe of somebody else's: what either leaves out stays out. */
 export function joined(asked) {
   const own = household();
-  const both = (field) => [...new Set([own[field], asked[field]].filter(Boolean))].join(", ");
+  const both = (field) => union(own[field], asked[field]).join(", ");
   const fields = { diet: both("diet"), avoid: both("avoid"), servings: own.servings ?? asked.servings };
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value));
+}
+
+/** The items of several lists, each once, however it is written. */
+function union(...lists) {
+  const items = lists.flatMap((list = "") => list.split(/[,，、;\n]/)).map((item) => item.trim()).filter(Boolean);
+  const first = new Map();
+  for (const item of items) first.set(item.toLowerCase(), first.get(item.toLowerCase()) ?? item);
+  return [...first.values()];
+}
+
+/** The problems of fields that are too long to be sent, as of two households together. */
+export function tooLong(asked) {
+  const long = ["diet", "avoid"].filter((field) => asked[field]?.length > MOST_CHARACTERS);
+  return long.map((field) => ({ field, word: "reason_joined", values: { n: asked[field].length } }));
 }
 
 /** Says for whom a recipe is, and in what time. */

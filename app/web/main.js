@@ -8,7 +8,7 @@ import { stayAwake } from "./awake.js";
 import "./copying.js";
 import { draftAt, keepDraft } from "./drafts.js";
 import { accuse, clear, fill, focus, forgetUndo, forgive, ready, recall, refresh, request, typed, unfill } from "./form.js";
-import { household, joined } from "./household.js";
+import { household, joined, tooLong } from "./household.js";
 import { keep, keyOf } from "./keys.js";
 import { prefer, preferred } from "./language.js";
 import { offerLink } from "./link.js";
@@ -181,7 +181,9 @@ function cook(dish) {
   document.getElementById("dish").focus();
   const { diet, avoid, servings, ...rest } = run.request;
   const asked = { ...rest, ...(run.isOwn ? household() : joined(run.request)), recipe: dish };
-  start(asked, () => recall(asked));
+  const problems = tooLong(asked);
+  if (problems.length) accuse(problems);
+  else start(asked, () => recall(asked));
 }
 
 function speakIn(language) {

@@ -42,6 +42,8 @@ const en = {
   reason_short: "Name at least one ingredient.",
   reason_long: ({ n }) => `Keep it within 2,000 characters; this is ${whole(n)}.`,
   reason_letters: "Name the ingredients in words.",
+  reason_joined: ({ n }) =>
+    `Together with this recipe's own list it has ${whole(n)} characters, and 300 are the most: leave something out.`,
   reason_running: "A recipe is being written. Stop ends it.",
   notice:
     "Written by a machine, which can be wrong: check every ingredient for allergens, and that meat, fish and eggs are cooked through.",
@@ -158,6 +160,8 @@ const ko = {
   reason_short: "재료를 하나 이상 적어 주세요.",
   reason_long: ({ n }) => `2,000자까지 쓸 수 있어요. 지금은 ${whole(n)}자입니다.`,
   reason_letters: "재료 이름을 글자로 적어 주세요.",
+  reason_joined: ({ n }) =>
+    `이 레시피에 적힌 것과 합치면 ${whole(n)}자예요. 300자까지만 쓸 수 있으니 줄여 주세요.`,
   reason_running: "레시피를 쓰는 중이에요. ‘멈추기’로 끝낼 수 있어요.",
   notice: "기계가 쓴 레시피라 틀릴 수 있어요. 재료마다 알레르기 성분을 확인하고, 고기와 생선, 달걀은 속까지 익혀 드세요.",
   standin:

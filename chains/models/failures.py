@@ -1,5 +1,6 @@
 """What a provider did, told in our words: errors that may repeat what it said become our own."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import mktime_tz, parsedate_tz
@@ -69,7 +70,11 @@ _MESSAGES: dict[int, LiteralString] = {
 }
 _MOVED: LiteralString = "{label} has moved ({status}): check its base URL."
 
-
+_DURATION = re.compile(  # in ASCII digits, few enough for a float
+    r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?"
+    r"(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)ms)?"
+)
+UNITS_S = (86_400, 3600, 60, 1, 0.001)
 LONGEST_RETRY_AFTER_S = 120  # a provider that asks to be spared for longer is not asked again, as by those SDKs
 
 
@@ -110,6 +115,8 @@ def log_label(error: Exception) -> str:
 
 def _refused(label: str, status: int, headers: Mapping[str, str]) -> ProviderError:
     delay_s = retry_after(headers)
+    if delay_s is None and status == 429:
+        delay_s = _reset_of_limit(headers)
     template = _MESSAGES.get(status, _FAILED if status >= 500 else _NOT_ACCEPTED if status >= 400 else _MOVED)
     if not (status in (408, 409, 429) or status >= 500 or headers.get("x-should-retry") == "true"):
         return ProviderRejectedError(template, label=label, status=status)
@@ -127,6 +134,25 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """
     delay_s = _retry_after(headers)
     return max(0.0, delay_s) if delay_s is not None and isfinite(delay_s) else None
+
+
+def _reset_of_limit(headers: Mapping[str, str]) -> float | None:
+    """In how many seconds the limits that are used up are reset, as Groq says it: 2m59.56s, 7.66s, 120ms.
+
+    https://console.groq.com/docs/rate-limits
+    """
+    used_up = [
+        kind for kind in ("requests", "tokens") if headers.get(f"x-ratelimit-remaining-{kind}", "").strip() == "0"
+    ]
+    resets = (_duration_s(headers.get(f"x-ratelimit-reset-{limit}", "")) for limit in used_up)
+    return max((seconds for seconds in resets if seconds is not None), default=None)
+
+
+def _duration_s(text: str) -> float | None:
+    found = _DURATION.fullmatch(text.strip())
+    if not found or not found[0]:
+        return None
+    return sum(float(number) * unit_s for number, unit_s in zip(found.groups("0"), UNITS_S, strict=True))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -77,6 +77,28 @@ def test_a_guest_cooks_a_run_of_his_own(page: Page, cooks: Cooks, guest: Page) -
     guest.close()
 
 
+def test_two_households_lists_are_joined_without_repetition(page: Page, cooks: Cooks, guest: Page) -> None:
+    """What both leave out is said once; a list that grows too long is said at its field before anything is sent."""
+    fake = cooks([run_begins(diet="Vegan", avoid="kiwi, Peanuts"), *WHOLE[1:]], [*PICK, Gate()])
+    ask(page)
+    expect(status(page)).to_contain_text("All six parts are here")
+    guest.goto(f"{fake.url}/r/run-1")
+    guest.get_by_text("Diet, allergies, servings").click()
+    guest.get_by_label("Diet").fill("vegan, halal")
+    guest.get_by_label("Leave out").fill("milk" * 73)
+    guest.get_by_role("button", name="Cook this yourself").click()
+    error = guest.locator("#avoid-error")
+    expect(error).to_contain_text("it has 307 characters")
+    expect(guest.get_by_label("Leave out")).to_be_focused()
+    assert len(fake.made("POST /runs")) == 1
+    guest.get_by_label("Leave out").fill("peanuts; milk")
+    guest.get_by_role("button", name="Cook this yourself").click()
+    expect(guest).to_have_url(f"{fake.url}/r/run-2")
+    restricted = {"diet": "vegan, halal", "avoid": "peanuts, milk, kiwi"}
+    assert fake.made("POST /runs")[1] == {**ASKED, **restricted, "recipe": RECIPES[0]}
+    guest.close()
+
+
 def test_an_owner_stays_one_after_a_reload(page: Page, cooks: Cooks, context: BrowserContext) -> None:
     """The key is kept by the browser: another of its tabs may stop the run too."""
     fake = cooks([*PICK, Gate()])
