@@ -113,8 +113,8 @@ def test_a_429_without_retry_after_is_read_for_the_reset_of_its_limits(
     headers = {f"x-ratelimit-{name}": text for name, text in limits.items()}
 
     def retry_after(status: int, **more: str) -> float | None:
-        failure = in_our_words("Groq", Declined(status, headers | more), written=False)
-        assert isinstance(failure, Overloaded)
+        failure = to_provider_error("Groq", HttpStatusError(status, headers | more), written=False)
+        assert isinstance(failure, ProviderOverloadedError)
         return failure.retry_after
 
     assert retry_after(429) == (None if delay is None else pytest.approx(delay))
