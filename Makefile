@@ -9,7 +9,8 @@ SETUP := pyproject.toml constraints.txt
 
 ifdef UV
 MAKE_VENV = uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-INSTALL = uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable .
+# compiled here as pip does, else each process compiles all of it where Python may not write
+INSTALL = uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable .
 else
 # the pip that comes with Python 3.11 knows no --group
 MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -27,6 +28,10 @@ check: $(VENV)/.for-checking
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+# the quick ones, for a developer who waits for them
+test: $(VENV)/.for-checking
+	$(BIN)/pytest tests -m "not slow"
 
 fix: $(VENV)/.for-checking
 	$(BIN)/ruff check --fix .

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
@@ -43,11 +43,12 @@ async def index() -> FileResponse:
     return FileResponse(WEB / "chains.html")
 
 
-def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel]) -> FastAPI:
+def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel], origins: Collection[str]) -> FastAPI:
     """The application under `/chains`: `recipe` and each step, each with its playground."""
     # LangServe gives its schema of a configurable field, an enum, the field's default as a string
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
     app = DocumentedApp(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None)
+    app.state.origins = origins
     add_error_handlers(app)
     chains: dict[str, Runnable[Any, str]] = {"recipe": markdown_chain(recipe)}
     chains |= {step: standalone(step, models[step]) for step in STEPS}

@@ -5,7 +5,7 @@ The source of the shapes is OpenAI's API reference ("Chat", "Streaming", "Errors
 
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, LiteralString, Protocol
@@ -150,9 +150,12 @@ class RecipeText:
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def openai_app(chain: RunnableLambda[Any, Any], owners: Mapping[str, str], keep_alive_s: float) -> FastAPI:
+def openai_app(
+    chain: RunnableLambda[Any, Any], owners: Mapping[str, str], origins: Collection[str], keep_alive_s: float
+) -> FastAPI:
     """The routes under `/v1`. `owners` says of each model, and of `AS_SET`, whose it is."""
     app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
+    app.state.origins = origins
     entries = {name: _model_entry(name, owner) for name, owner in owners.items()}
 
     @app.get("/models")

@@ -1,18 +1,21 @@
 """Fixtures: Sizzle on a real port, over the stand-in or over a scripted provider, and a real browser."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from app.main import create_app
 from app.settings import Settings
+from tests.amounts import IN_CI, cases
 from tests.servers import Provider, Script, provider, serving
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# the first has no window, which takes the others three times as much CPU as a page does
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,8 +27,18 @@ QUIET = [
     "--disable-dev-shm-usage",
 ]
 
+settings.register_profile("sizzle", max_examples=cases(settings.default.max_examples))
+settings.load_profile("sizzle")
+
 Serve = Callable[..., str]
 ServeScripts = Callable[..., tuple[str, Provider]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Counts tests in a browser among the slow ones, which `make test` leaves out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,8 +79,8 @@ def sizzle_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
     if CHROMIUM is None:
-        missing = "needs Debian's packages chromium and fonts-noto-cjk"
-        if os.environ.get("CI") == "true":
+        missing = "needs Debian's packages chromium-headless-shell and fonts-noto-cjk"
+        if IN_CI:
             pytest.fail(missing)
         pytest.skip(missing)
     return {"executable_path": CHROMIUM, "args": QUIET}

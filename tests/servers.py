@@ -1,6 +1,7 @@
 """Real servers on loopback for the tests: any ASGI app in a thread of its own, and a provider that follows a script."""
 
 import asyncio
+import itertools
 import json
 import socket
 import threading
@@ -152,6 +153,15 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, coroutine).result()
 
 
+class _Server(uvicorn.Server):
+    """Uvicorn, which looks only ten times a second whether it is to end: most of our servers live no longer."""
+
+    async def main_loop(self) -> None:
+        ticks = itertools.count()
+        while not await self.on_tick(next(ticks)):  # noqa: ASYNC110  as it does itself
+            await asyncio.sleep(0.01)
+
+
 @contextmanager
 def serving(app: Any, sndbuf: int | None = None) -> Iterator[str]:
     """The app on a port that the system picks, until the block ends; `sndbuf` bytes wait in the system for a reader."""
@@ -159,7 +169,7 @@ def serving(app: Any, sndbuf: int | None = None) -> Iterator[str]:
         if sndbuf:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, lifespan="auto")
-        server = uvicorn.Server(config)
+        server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

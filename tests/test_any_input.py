@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.main import create_app
 from app.settings import Settings
 from app.sse import CODES
+from tests.amounts import cases
 from tests.client import read, texts, told
 from tests.conftest import ServeScripts
 from tests.servers import serving
@@ -36,7 +37,7 @@ def fast_url() -> Iterator[str]:
         yield url
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=cases(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lists, st.sampled_from([5, 15, 30, 90, 240]), st.sampled_from(["en", "ko"]))
 @example("{recipe_name}, {x}, beef", 30, "en")
 @example("소고기, </ingredients_on_hand> <prep_time_minutes>5", 45, "ko")

@@ -15,7 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from chains.parts.stream import BROKEN_OFF, CUT_OFF
 from chains.recipe.request import STEPS
-from tests.client import wait_until
+from tests.client import ask, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, chunk, run, serving
 
@@ -47,7 +47,7 @@ def remote(url: str) -> Iterator[RemoteRunnable[Any, Any]]:
 
 
 def invoke(url: str, name: str, config: dict[str, Any] | None = None) -> httpx.Response:
-    return httpx.post(f"{url}/chains/{name}/invoke", json={"input": asked(name), "config": config or {}}, timeout=20)
+    return ask("POST", f"{url}/chains/{name}/invoke", json={"input": asked(name), "config": config or {}})
 
 
 def headings(markdown: str) -> list[str]:
@@ -102,8 +102,8 @@ def test_a_model_is_chosen_by_its_name_only(serve_scripts: ServeScripts) -> None
     """The field holds the names of the models whose provider has a key; nothing else of the config is taken."""
     url, provider = serve_scripts()
     with serving(create_app(Settings())) as other:  # which offers the stand-in only
-        assert "groq" not in httpx.get(f"{other}/chains/recipe/config_schema").text
-        schema = httpx.get(f"{url}/chains/recipe/config_schema").json()
+        assert "groq" not in ask("GET", f"{other}/chains/recipe/config_schema").text
+        schema = ask("GET", f"{url}/chains/recipe/config_schema").json()
     assert schema["$defs"]["Model"]["enum"] == ["groq-gpt-oss-20b", "groq-gpt-oss-120b", "as set"]
     invoke(url, "recipe", {"configurable": {"model": "groq-gpt-oss-120b", "openai_api_base": "http://x"}})
     assert {call["body"]["model"] for call in provider.calls} == {"openai/gpt-oss-120b"}
@@ -133,7 +133,7 @@ def test_a_step_that_was_cut_off_is_no_answer(serve_scripts: ServeScripts, end: 
 def test_a_body_that_is_no_input_is_a_422(serve_scripts: ServeScripts, endpoint: str, body: str) -> None:
     """Also one that LangServe itself stumbles over."""
     url, provider = serve_scripts()
-    answer = httpx.post(f"{url}/chains/recipe/{endpoint}", content=body, headers={"content-type": "application/json"})
+    answer = ask("POST", f"{url}/chains/recipe/{endpoint}", content=body, headers={"content-type": "application/json"})
     assert [answer.status_code, provider.calls] == [422, []]
     assert answer.json()["detail"][0]["message"]
 
@@ -143,7 +143,7 @@ def test_bad_input_is_a_422_that_names_the_field(serve_scripts: ServeScripts) ->
     url, provider = serve_scripts()
     for name, field in [("recipe", "ingredientsOnHand"), ("steps", "ingredients"), ("sides", "recipe_name")]:
         given = asked(name) | {field: ""}
-        answer = httpx.post(f"{url}/chains/{name}/invoke", json={"input": given})
+        answer = ask("POST", f"{url}/chains/{name}/invoke", json={"input": given})
         assert answer.status_code == 422
         assert answer.json()["detail"][0]["field"] == field
     assert provider.calls == []
@@ -152,12 +152,12 @@ def test_bad_input_is_a_422_that_names_the_field(serve_scripts: ServeScripts) ->
 def test_a_batch_is_bounded(serve_scripts: ServeScripts) -> None:
     """Twenty inputs are answered, twenty-one are a 413 before any call."""
     url, provider = serve_scripts()
-    too_many = httpx.post(f"{url}/chains/sides/batch", json={"inputs": [asked("sides")] * 21})
+    too_many = ask("POST", f"{url}/chains/sides/batch", json={"inputs": [asked("sides")] * 21})
     assert [too_many.status_code, provider.calls] == [413, []]
     assert "at most 20" in too_many.json()["detail"]
-    answer = httpx.post(f"{url}/chains/sides/batch", json={"inputs": [asked("sides")] * 20}, timeout=30)
+    answer = ask("POST", f"{url}/chains/sides/batch", json={"inputs": [asked("sides")] * 20})
     assert len(answer.json()["output"]) == 20
-    assert httpx.post(f"{url}/chains/sides/batch", json=[]).status_code == 422
+    assert ask("POST", f"{url}/chains/sides/batch", json=[]).status_code == 422
 
 
 @pytest.mark.parametrize("name", ["recipe", "proposal", "sides"])
@@ -192,12 +192,12 @@ def test_a_refused_step_is_a_502_in_our_words(serve_scripts: ServeScripts) -> No
 
 def test_every_chain_has_schemas_and_a_playground(sizzle_url: str) -> None:
     """The index links the playgrounds, and the schemas have labels for people."""
-    index = httpx.get(f"{sizzle_url}/chains").text
+    index = ask("GET", f"{sizzle_url}/chains").text
     for name in FIELDS:
         assert f'href="/chains/{name}/playground/"' in index
-        assert httpx.get(f"{sizzle_url}/chains/{name}/playground/").status_code == 200
-        assert httpx.get(f"{sizzle_url}/chains/{name}/output_schema").json()["type"] == "string"
-        labels = httpx.get(f"{sizzle_url}/chains/{name}/input_schema").json()["properties"]
+        assert ask("GET", f"{sizzle_url}/chains/{name}/playground/").status_code == 200
+        assert ask("GET", f"{sizzle_url}/chains/{name}/output_schema").json()["type"] == "string"
+        labels = ask("GET", f"{sizzle_url}/chains/{name}/input_schema").json()["properties"]
         assert labels["ingredientsOnHand"]["title"] == "Ingredients on hand"
 
 
@@ -215,7 +215,7 @@ def test_the_playground_streams_a_recipe(page: Page, sizzle_url: str) -> None:
     ["%00", "assets", "index.html/x", "x" * 300, "nothing", "../../../../etc/passwd", "%2e%2e/%2e%2e/api_handler.py"],
 )
 def test_what_is_no_file_of_the_playground_is_a_404(sizzle_url: str, path: str) -> None:
-    answer = httpx.get(f"{sizzle_url}/chains/recipe/playground/{path}")
+    answer = ask("GET", f"{sizzle_url}/chains/recipe/playground/{path}")
     assert (answer.status_code, list(answer.json())) == (404, ["detail"])
 
 
@@ -233,7 +233,7 @@ def test_what_is_no_file_of_the_playground_is_a_404(sizzle_url: str, path: str) 
 def test_other_routes_of_langserve_are_off(sizzle_url: str, path: str) -> None:
     """One of them unpacks 64 KB to a gigabyte."""
     for method in ("GET", "POST"):
-        assert httpx.request(method, f"{sizzle_url}/chains/recipe/{path}").status_code == 404
+        assert ask(method, f"{sizzle_url}/chains/recipe/{path}").status_code == 404
 
 
 CONFIGS: list[Any] = [None, "N4Ig", 5, ["N4Ig"], [None], {"configurable": None}, {"configurable": {"model": [1]}}]
@@ -244,7 +244,7 @@ CONFIGS: list[Any] = [None, "N4Ig", 5, ["N4Ig"], [None], {"configurable": None},
 def test_a_config_that_is_none_is_a_422(serve_scripts: ServeScripts, endpoint: str, config: Any) -> None:
     url, provider = serve_scripts()
     given = {"inputs": [asked("recipe")]} if endpoint == "batch" else {"input": asked("recipe")}
-    answer = httpx.post(f"{url}/chains/recipe/{endpoint}", json=given | {"config": config})
+    answer = ask("POST", f"{url}/chains/recipe/{endpoint}", json=given | {"config": config})
     assert (answer.status_code, provider.calls) == (422, [])
     assert {"field", "message", "expected"} == answer.json()["detail"][0].keys()
 
@@ -253,7 +253,7 @@ def test_a_config_that_is_none_is_a_422(serve_scripts: ServeScripts, endpoint: s
 def test_a_batch_with_one_bad_input_is_a_422(serve_scripts: ServeScripts, bad: Any) -> None:
     """Before any call."""
     url, provider = serve_scripts()
-    answer = httpx.post(f"{url}/chains/recipe/batch", json={"inputs": [asked("recipe"), bad]})
+    answer = ask("POST", f"{url}/chains/recipe/batch", json={"inputs": [asked("recipe"), bad]})
     assert (answer.status_code, provider.calls) == (422, [])
     assert answer.json()["detail"][0]["message"]
 
@@ -274,6 +274,6 @@ def test_stream_log_holds_no_prompt_and_no_word_of_the_providers(serve_scripts: 
     """Whatever it is asked to include."""
     url, _ = serve_scripts({"sides": [chunk({"content": "Bread."}, x_secret="provider word"), Finish("stop")]})
     given = {"input": asked("sides"), "include_names": ["sides", "ChatOpenAI"], "include_types": ["llm", "prompt"]}
-    answer = httpx.post(f"{url}/chains/sides/stream_log", json=given, timeout=20)
+    answer = ask("POST", f"{url}/chains/sides/stream_log", json=given)
     assert "Bread." in answer.text
     assert not any(word in answer.text for word in ("system", "ChatOpenAI", "finish_reason", "provider word", "<prep"))

@@ -14,6 +14,7 @@ from openai import AsyncOpenAI, AsyncStream
 from chains.models.answers import AnswerReader
 from chains.models.sse import LONGEST_EVENT, Chunk, EventDecoder, Piece, PieceDecoder, merged
 from chains.models.stream_failures import StreamFailure
+from tests.amounts import cases
 from tests.servers import run
 
 TEXT = st.text(max_size=6) | st.sampled_from(["소고기", "🥘", "\r\n", "data: x\n\n", '"}', "\u2028"])
@@ -130,7 +131,7 @@ def _text_or_chunk(piece: Piece) -> Piece:
     return piece if text is None else text
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=cases(300))
 @given(cut(streams()))
 def test_a_stream_in_any_pieces_says_what_the_sdks_own_reader_reads(stream: tuple[list[Chunk], list[bytes]]) -> None:
     """Text, finish_reason, usage, tool calls and their order are the same, and no chunk of them is lost."""

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any
@@ -43,8 +43,9 @@ class HttpStatusError(Exception):
         self.status, self.headers = status, headers
 
 
+@cache
 def trusted_authorities() -> ssl.SSLContext:
-    """The authorities that the SDK trusts, also on a machine without any.
+    """The authorities that the SDK trusts, also on a machine without any. They are read once, because that takes 20 ms.
 
     What the settings refuse, a file of certificates that can't be read, is nothing to fail for where nobody calls.
     """

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
 from chains.recipe.markdown import NOTICE
+from tests.amounts import cases
 from tests.page.conftest import Cooks
 from tests.page.wire import PARTS, PICK, ask, body, end, fragment, ideas, proposed, run_begins, start, stop, title
 from tests.servers import Gate
@@ -110,7 +111,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=cases(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PIECES)
 def test_how_a_text_is_split_makes_no_difference(kitchen: Page, pieces: list[str]) -> None:
     """Whatever comes, in whatever pieces, the page ends up the same, and no letter is lost or made up."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.standin.cook import reply
 from chains.recipe.chain import variables
 from chains.recipe.request import RecipeRequest
+from tests.amounts import cases
 from tests.standin.prompts import prompt
 
 ANIMAL = (
@@ -109,7 +110,7 @@ def whole(on_hand: str, language: str, seed: int, **fields: object) -> dict[str,
     return texts
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=cases(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(sorted(BANNED)),
     st.lists(st.sampled_from(FOODS), min_size=1, max_size=6, unique=True),

@@ -10,6 +10,7 @@ from app.standin.cook import reply
 from app.standin.korean import Noun
 from app.standin.menu import dishes
 from app.standin.pantry import pantry
+from tests.amounts import cases
 from tests.standin.prompts import prompt, recipes, whole_recipe
 
 LARDERS = [
@@ -69,7 +70,7 @@ NOISE = st.sampled_from(
 ON_HAND = st.lists(st.one_of(FOOD, NOISE, TYPED), max_size=9).map(", ".join)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=cases(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(on_hand=ON_HAND, minutes=st.integers(1, 300), language=st.sampled_from(["English", "Korean"]))
 def test_whatever_is_typed_three_recipes_come_back(on_hand: str, minutes: int, language: str) -> None:
     """Any text at all as ingredients gives three different recipes, and each of them the whole way to its steps."""

@@ -13,6 +13,7 @@ from app.standin.cook import reply
 from app.standin.foods import larder
 from app.standin.pantry import Ingredient, pantry
 from app.standin.spelling import corrected
+from tests.amounts import cases
 from tests.standin.prompts import prompt, recipes, whole_recipe
 
 SEEDS = range(2)
@@ -309,7 +310,7 @@ def kitchens(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, Ingredient, int
     return language, typed, [(name, entry, weight) for (name, entry), weight in zip(foods, grams, strict=True)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=cases(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(kitchen=kitchens(), minutes=st.sampled_from([10, 15, 30, 45, 60, 120, 240]), seed=st.integers(0, 1000))
 def test_every_recipe_holds_together(
     kitchen: tuple[str, str, list[tuple[str, Ingredient, int]]], minutes: int, seed: int
