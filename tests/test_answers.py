@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.finish_reasons import finish_reason_of
-from chains.models.answers import MOST_CHARACTERS, RETRACTED, AnswerReader
+from chains.models.answers import MAX_CHARACTERS, RETRACTED, AnswerReader
 from chains.models.sse import LONGEST_EVENT
 from chains.models.stream_failures import StreamFailure
 from chains.parts.choice import ProposalReader
@@ -284,7 +284,7 @@ def test_a_model_known_to_think_first_is_held_up_to_its_closing_tag() -> None:
 def test_an_answer_beyond_its_limit_is_cut_off_there() -> None:
     """A provider that never ends costs bounded memory."""
     answer = read(*[choice("x" * 1_000_000)] * 20)
-    assert [len(answer.text), answer.reason, answer.is_complete] == [MOST_CHARACTERS, "length", True]
+    assert [len(answer.text), answer.reason, answer.is_complete] == [MAX_CHARACTERS, "length", True]
 
 
 def test_an_event_an_answer_and_a_document_are_bounded() -> None:

@@ -15,9 +15,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from chains.models.timeouts import LARGEST_BLOCK, ReadTimeout
-from tests.client import Event, follow, read, start, told, written
+from tests.client import Event, follow, read, start, texts, told, wait_until, written
 from tests.conftest import Serve, ServeScripts
-from tests.servers import RECIPES, Finish, Script, chunk, default_script, serving
+from tests.servers import RECIPES, Finish, Gate, Script, chunk, default_script, serving
 from tests.servers import run as run_async
 
 CANARY = "sk-canary-7f3a9"
@@ -211,6 +211,17 @@ def test_a_model_that_thinks_without_an_opening_tag_is_known_from_then_on(serve_
     first, second = follow(start(url)), follow(start(url))
     assert written(first)["intro"] == written(second)["intro"] == "Beef."
     assert "Draft" not in str(second)
+
+
+def test_a_provider_that_ignores_its_limit_of_tokens_is_cut_off(serve_scripts: ServeScripts) -> None:
+    """At 64 characters a token and never below 64 K characters, as if it had ended at its limit."""
+    endless: Script = [*["x" * 8192] * 20, Gate()]
+    url, provider = serve_scripts({"nutrition": endless, "completion": endless})
+    events = read(url)
+    end = end_of(events, "nutrition")
+    assert [end["status"], end["finish_reason"], len(texts(events)["ing"])] == ["cut_off", "length", 65_536]
+    assert len(httpx.get(f"{url}/completion?query=beef&max_tokens=1100").text.partition("\n")[0]) == 70_400
+    assert wait_until(lambda: sorted(provider.closed) == ["completion", "nutrition"], seconds=5)
 
 
 HOSTILE: dict[str, Script] = {

@@ -7,6 +7,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,14 +22,24 @@ TightScripts = Callable[..., tuple[str, Provider]]
 SNDBUF = 16 * 1024
 
 
+# so that megabytes of one part are not over its limit of tokens
+ROOMY = "".join(
+    f'[{table}]\nmodels = ["groq-gpt-oss-20b"]\nmax_tokens = 60000\ntemperature = 0\n'
+    for table in ("steps.nutrition", "steps.intro", "steps.steps", "completion")
+)
+
+
 @pytest.fixture
-def tight_scripts() -> Iterator[TightScripts]:
+def tight_scripts(tmp_path: Path) -> Iterator[TightScripts]:
     """Serves Sizzle over a provider that follows scripts, with next to no room in the system for what is sent."""
+    roomy = tmp_path / "roomy.toml"
+    roomy.write_text(ROOMY)
     with ExitStack() as stack:
 
         def start(scripts: dict[str, Script | list[Script]], **settings: Any) -> tuple[str, Provider]:
             scripted: Provider = stack.enter_context(provider(scripts))
-            app = create_app(Settings(groq_api_key="k", groq_base_url=scripted.url, **settings))
+            settings = {"groq_api_key": "k", "groq_base_url": scripted.url, "registry": roomy, **settings}
+            app = create_app(Settings(**settings))
             return stack.enter_context(serving(app, SNDBUF)), scripted
 
         yield start

@@ -14,9 +14,9 @@ import pydantic_core.core_schema
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from chains import faults
 from chains.errors import ConfigError, SizzleError
 from chains.messages import validation_message
+from chains.models import failures
 from chains.translations import KOREAN, KOREAN_VALIDATION
 
 ROOT = Path(__file__).parent.parent
@@ -71,25 +71,44 @@ def templates_in(node: ast.expr, module: ModuleType) -> Iterator[str]:
             raise AssertionError(f"{module.__name__}:{node.lineno}: which template is this? {ast.unparse(node)}")
 
 
-def calls() -> Iterator[tuple[ModuleType, ast.Call]]:
+def calls() -> Iterator[tuple[ModuleType, ast.FunctionDef | None, ast.Call]]:
+    """Each call that takes a template, with the function that it stands in."""
     names = message_classes()
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        functions: dict[ast.AST, ast.FunctionDef] = {}
+        for node in ast.walk(ast.parse(path.read_text())):  # outer functions come before inner ones
+            if isinstance(node, ast.FunctionDef):
+                functions.update(dict.fromkeys(ast.walk(node), node))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
-                yield module_of(path), node
+                yield module_of(path), functions.get(node), node
 
 
-def handed_on(call: ast.Call) -> bool:
+def is_parameter(argument: ast.expr, function: ast.FunctionDef | None) -> bool:
     """Whether the template is a parameter of the function around it, whose callers are looked at themselves."""
-    return isinstance(call.args[0], ast.Name) and call.args[0].id == "template"
+    parameters = {each.arg for each in function.args.args} if function else set[str]()
+    return isinstance(argument, ast.Name) and argument.id in parameters
+
+
+def assigned_to(argument: ast.expr, function: ast.FunctionDef | None) -> list[ast.expr]:
+    """What a local variable of the function is assigned, or the argument itself."""
+    if not (function and isinstance(argument, ast.Name)):
+        return [argument]
+    values = [
+        node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(name, ast.Name) and name.id == argument.id for name in node.targets)
+    ]
+    return values or [argument]
 
 
 def templates() -> set[str]:
     found = set[str]()
-    for module, call in calls():
-        first = 1 if isinstance(call.func, ast.Name) and call.func.id == "Refusal" else 0
-        if not handed_on(call):
-            found.update(templates_in(call.args[first], module))
+    for module, function, call in calls():
+        argument = call.args[1 if isinstance(call.func, ast.Name) and call.func.id == "Refusal" else 0]
+        if not is_parameter(argument, function):
+            for value in assigned_to(argument, function):
+                found.update(templates_in(value, module))
     return found
 
 
@@ -113,7 +132,7 @@ def sentences_of_validators() -> set[str]:
     return {
         template
         for path in SOURCES
-        if path.name.endswith(("schema.py", "routes.py"))
+        if path.name.endswith(("request.py", "routes.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
         for call in ast.walk(node)
@@ -124,13 +143,13 @@ def sentences_of_validators() -> set[str]:
 
 def reasons() -> set[str]:
     """Why something is not cooked."""
-    kinds = tomllib.loads((ROOT / "chains" / "data" / "not_food.toml").read_text())
+    kinds = tomllib.loads((ROOT / "chains" / "recipe" / "data" / "not_food.toml").read_text())
     return {kind["message"] for kind in kinds.values() if "message" in kind}
 
 
 def statuses() -> set[str]:
     """What is said of each HTTP status of a provider."""
-    by_module = vars(faults).values()
+    by_module = vars(failures).values()
     found = [text for value in by_module for text in (value.values() if isinstance(value, dict) else [value])]
     return {text for text in found if isinstance(text, str) and "{label}" in text}
 

@@ -22,7 +22,9 @@ Json = Mapping[str, Any]
 AnswerPiece = str | AIMessageChunk
 
 AFTER_END_S = 3.0  # for the usage and `[DONE]`, which follow the reason; or for text, after which it was no end
-MOST_CHARACTERS = 8 * 1024 * 1024  # far more than any limit of tokens allows for
+MAX_CHARACTERS = 8 * 1024 * 1024
+MIN_CHARACTERS = 64 * 1024  # for an answer with a low limit of tokens
+CHARACTERS_PER_TOKEN = 64  # at most; few tokens have more than 16
 MOST_TOKENS = 2**53
 RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  # all text before it was thinking
 
@@ -30,18 +32,19 @@ RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  #
 class AnswerReader:
     """Reads the body of one answer, in blocks of any size, without any I/O.
 
-    `next_token_s` is how many seconds each piece of progress may take. A text of more than
-    `MOST_CHARACTERS` is cut off there, with the reason `length`. With `starts_with_thinking` the text is held up to a
-    closing tag.
+    `next_token_s` is how many seconds each piece of progress may take. A text that is longer than `max_tokens` allow
+    for is cut off, with the reason `length`. With `starts_with_thinking` the text is held up to a closing tag.
     """
 
-    def __init__(self, next_token_s: float, *, starts_with_thinking: bool = False) -> None:
+    def __init__(
+        self, next_token_s: float, *, max_tokens: int | None = None, starts_with_thinking: bool = False
+    ) -> None:
         self.reason: FinishReason | None = None
         self.has_output = self.has_refused = False
         self._next_token_s = next_token_s
         self._decoder = PieceDecoder()
         self._thinking = ThinkingFilter(starts_inside=starts_with_thinking)
-        self._characters_left = MOST_CHARACTERS
+        self._characters_left = character_limit(max_tokens)
         self._has_progress = self._ends_with_text = self._is_at_limit = self._is_whole = self._has_failed = False
         self._usage: UsageMetadata | None = None
 
@@ -215,3 +218,10 @@ def _usage_of(usage: Json) -> UsageMetadata | None:
 def _tokens(value: object) -> int | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
     return int(cast(float, value)) if is_number else None
+
+
+def character_limit(max_tokens: int | None) -> int:
+    """How many characters an answer of so many tokens may have, for a provider that ignores its limit."""
+    if max_tokens is None:
+        return MAX_CHARACTERS
+    return min(MAX_CHARACTERS, max(MIN_CHARACTERS, CHARACTERS_PER_TOKEN * max_tokens))

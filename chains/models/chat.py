@@ -158,7 +158,7 @@ class ProviderChat(ChatOpenAI):
         self.check_window(messages, kwargs.get("max_tokens"))
         options = {**kwargs, "stream": True, "stream_options": {"include_usage": stream_usage}}
         payload = self._get_request_payload(messages, stop=stop, **options)
-        answer, failure, sent_at = self._reader(), None, monotonic()
+        answer, failure, sent_at = self._reader(kwargs.get("max_tokens")), None, monotonic()
         try:
             async with self._asked(payload) as patience:
                 while not answer.is_over and (block := await patience.read()):
@@ -181,8 +181,10 @@ class ProviderChat(ChatOpenAI):
         self.health.answered(sent_at)
         yield answer.ending(self.model_name)
 
-    def _reader(self) -> AnswerReader:
-        return AnswerReader(self.next_token_s, starts_with_thinking=self.model_name in self.untagged_thinkers)
+    def _reader(self, max_tokens: int | None) -> AnswerReader:
+        is_thinker = self.model_name in self.untagged_thinkers
+        limit = max_tokens or self.max_tokens
+        return AnswerReader(self.next_token_s, max_tokens=limit, starts_with_thinking=is_thinker)
 
     @asynccontextmanager
     async def _asked(self, payload: Chunk) -> AsyncGenerator[ReadTimeout]:
