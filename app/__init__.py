@@ -1,1 +1,1 @@
-"""How recipes reach people: settings, server, page, command line, and the stand-in for the models."""
+"""Settings, server, page, command line, and the stand-in for the models."""

@@ -1,7 +1,7 @@
-"""What chat front ends ask for beside the chat: its title, tags, follow-up questions and the like, answered by rule.
+"""Answers by rule what chat front ends request besides the chat: titles, tags, follow-up questions and the like.
 
 Open WebUI sends a prompt that begins with `### Task:` and names a JSON object; LibreChat, LobeChat, Continue and others
-send a sentence about the conversation's title. They are recognized by these shapes, so a recipe is never the answer.
+send a sentence about the conversation's title. They are recognized by these patterns.
 """
 
 import json
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from app.conversation import is_small_talk
 from chains.recipe.free_text import request_in
 
-_START, _END = 1500, 600  # characters of a prompt in which its instruction is looked for
+_START, _END = 1500, 600  # characters of a prompt that are searched for its instruction
 _HANGUL = re.compile(r"[가-힣]")
 _JSON_TASK = re.compile(r"\{\{?\s*\"(\w{1,30})\"\s*:\s*([\[\"{]?)")
 _CHAT = r"(?:conversation|chat|discussion|session|thread|dialog(?:ue)?)s?"
@@ -40,7 +40,7 @@ _SHAPES = {
     "title": _TITLE, "tags": _TAGS, "questions": _QUESTIONS, "queries": _QUERIES, "emoji": _EMOJI,
     "completion": _COMPLETION, "summary": _SUMMARY, "title alone": _TITLE_ALONE,
 }  # fmt: skip
-# A system prompt holds for a whole chat and may mention anything, so less of it is taken for a task.
+# A system prompt applies to a whole chat and may mention anything, so fewer patterns count as a task.
 _SYSTEM_SHAPES = {
     "title": re.compile(_TITLE.pattern.replace(".{", r"[^.\n。]{"), re.IGNORECASE),
     "emoji": re.compile(r"\bemoji expert\b|\bselects? the\b[^.\n]{0,40}\bemoji", re.IGNORECASE),
@@ -56,9 +56,9 @@ _QUERY = re.compile(r"<user_query>(.{1,4000}?)</user_query>", re.DOTALL)
 
 
 def task_answer(system: str, users: Sequence[str]) -> str | None:
-    """The answer to a front end's task, or None if the conversation asks for something else.
+    """Returns the answer to a front end's task, or None if there is no task.
 
-    `users` are the texts of the user's messages, the task's among them if it is not in the system prompt.
+    `users` are the texts of the user's messages, including the task unless it is in the system prompt.
     """
     text = users[-1]
     if text.lstrip().startswith("### Task") and (keys := _JSON_TASK.findall(text)):
@@ -73,7 +73,7 @@ def task_answer(system: str, users: Sequence[str]) -> str | None:
 
 
 def query_in(text: str) -> str:
-    """The user's own words where a front end wrapped them in documents it had found; otherwise the text."""
+    """Returns the user's question without the retrieved documents that a front end adds to it."""
     if found := _QUERY.search(text):
         return found[1].strip()
     if text.lstrip().startswith("### Task") and "</context>" in text:
@@ -86,14 +86,14 @@ def _ends(text: str) -> str:
 
 
 def _kind(text: str, shapes: Mapping[str, re.Pattern[str]]) -> str | None:
-    """The kind of task that the text gives, if it tells somebody to do something."""
+    """Returns the kind of task, or None if the text contains no instruction."""
     if not _VERB.search(text):
         return None
     return next((kind for kind, shape in shapes.items() if shape.search(text)), None)
 
 
 def _topic(text: str, users: Sequence[str]) -> str:
-    """The ingredients that the conversation is about, as far as they can be read; otherwise nothing."""
+    """Returns the ingredients of the conversation, or an empty text if there are none."""
     history = _HISTORY.search(text)
     spoken = _SPEAKER.findall(history[1] if history else text)
     for candidate in (*spoken, *users):
@@ -131,7 +131,7 @@ def _photo(topic: str) -> str:
 
 
 def _json_answer(key: str, opening: str, topic: str) -> str:
-    """The object that the task names; a key that is not known gets an empty value of the right kind."""
+    """Returns the object that the task names. An unknown key gets an empty value of the right type."""
     values: dict[str, object] = {
         "title": f"🍳 {_title(topic)}", "tags": _tags(topic), "follow_ups": _questions(topic), "queries": [],
         "prompt": _photo(topic), "text": "", "emoji": "🍳",

@@ -1,4 +1,4 @@
-"""The command line: serve, generate, models, race, standin. Each imports what it needs, so that --help is quick."""
+"""The command line. Each command imports what it needs, so that `--help` is quick."""
 
 import asyncio
 import os
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 
 cli = typer.Typer(
     name="sizzle",
-    help="Ingredients in, recipe out: six parts written at once by fast language models.\n\n"
+    help="Ingredients in, recipe out: fast language models write six parts in parallel.\n\n"
     "Without FIREWORKS_API_KEY or GROQ_API_KEY a rule-based stand-in answers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-APART = (
-    "Warning: each worker keeps its own runs in memory, so a reader who comes back, reloads or stops a run "
-    "may reach one that does not know it (404). Use --workers 1 for runs that resume."
+WORKERS_WARNING = (
+    "Warning: each worker keeps its own runs in memory, so resuming, reloading or stopping a run may reach a worker "
+    "that does not have it (404). Use --workers 1 if runs have to be resumable."
 )
 
-Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")]
+Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 accepts other machines.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")]
 
 
 def main() -> None:
-    """The console script: settings that do not fit end it with one line."""
+    """The console script. Invalid settings end it with one line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character loses that one alone
+            stream.reconfigure(errors="replace")  # a terminal without a character shows ? instead
     try:
         cli()
     except ConfigError as error:
         sys.exit(f"sizzle: {error}")
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does; what is still to be flushed, too
+    except BrokenPipeError:  # as after `sizzle … | head`; the rest of the output is discarded
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
@@ -63,7 +63,7 @@ def serve(
     port: Port = 8000,
     workers: Annotated[
         int,
-        typer.Option(min=1, help="How many processes serve. Each has runs of its own: with 2 or more, none resumes."),
+        typer.Option(min=1, help="Number of processes. Runs are resumable with one only."),
     ] = 1,
 ) -> None:
     """Serves the page, POST /generate and runs."""
@@ -74,7 +74,7 @@ def serve(
     _check_address(host, port)
     typer.echo("Starting Sizzle. In a few seconds open the address below.")
     if workers > 1:
-        typer.echo(APART, err=True)
+        typer.echo(WORKERS_WARNING, err=True)
     uvicorn.run(
         "app.main:served_app",
         factory=True,
@@ -82,7 +82,7 @@ def serve(
         port=port,
         workers=workers,
         timeout_graceful_shutdown=3,
-        loop="app.loop:Loop" if find_spec("uvloop") else "auto",  # for Windows there is none
+        loop="app.loop:Loop" if find_spec("uvloop") else "auto",  # uvloop does not support Windows
     )
 
 
@@ -93,15 +93,15 @@ def generate(
     ],
     minutes: Annotated[int, typer.Option(help="How long cooking may take, 5 to 240 minutes.")] = 30,
     lang: Annotated[str, typer.Option(help="The recipe's language: en or ko.")] = "en",
-    diet: Annotated[str, typer.Option(help="Diets to keep, for example: vegan, halal.")] = "",
-    avoid: Annotated[str, typer.Option(help="What must not be in it, for example: peanuts, shellfish.")] = "",
+    diet: Annotated[str, typer.Option(help="Diets to follow, for example: vegan, halal.")] = "",
+    avoid: Annotated[str, typer.Option(help="What to leave out, for example: peanuts, shellfish.")] = "",
     servings: Annotated[int, typer.Option(help="For how many people, 1 to 20.")] = DEFAULT_SERVINGS,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**53, help="A whole number that repeats the pick of the dish.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print each event as a line of JSON.")] = False,
 ) -> None:
-    """Writes one recipe to the terminal, without a server."""
+    """Generates one recipe in the terminal, without a server."""
     request = _checked_request(
         {"ingredientsOnHand": ingredients, "prepTime": minutes, "language": lang, "seed": seed}
         | {"diet": diet, "avoid": avoid, "servings": servings}
@@ -116,36 +116,37 @@ def generate(
 @cli.command()
 def models(
     server: Annotated[
-        str, typer.Option(metavar="URL", help="A Sizzle that runs, which knows what providers rest after failures.")
+        str, typer.Option(metavar="URL", help="A running Sizzle, asked for the providers that it skips after failures.")
     ] = "http://127.0.0.1:8000",
 ) -> None:
-    """Shows the registry: each model, its window and output in tokens, its key, its provider's rest, and its steps."""
+    """Shows the registry: each model with window and output in tokens, key, provider's cooldown, and steps."""
     from rich.console import Console
 
     from app.terminal import registry_table
 
     settings = read_settings()
     registry = settings.load_registry()
-    keys, resting = settings.provider_keys(), _resting(server)
+    keys = settings.provider_keys()
+    cooldowns = _cooldowns(server)
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(registry_table(registry, set(keys), settings.choose_models(registry), resting or {}))
-    if resting is None:
-        console.print(f"No Sizzle answers at {server}, so nobody knows what providers rest. (--server)", style="dim")
+    console.print(registry_table(registry, set(keys), settings.choose_models(registry), cooldowns or {}))
+    if cooldowns is None:
+        console.print(f"No Sizzle answers at {server}, so cooldowns are unknown. (--server)", style="dim")
 
 
 @cli.command()
 def race(
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MODEL", help="Names as `sizzle models` lists them; all that have a key by default."),
+        typer.Argument(metavar="MODEL", help="Names from `sizzle models`; by default all with a key."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each model is measured.")] = 3,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document, every round in it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document with every round.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw time to first token and TPS.")] = None,
 ) -> None:
-    """Measures how fast models answer: milliseconds to the first token, tokens per second, and in all.
+    """Measures how fast models answer: milliseconds to the first token, tokens per second, and total time.
 
-    Makes ROUNDS + 1 calls of each model, for the first opens its connection and is not counted.
+    Makes ROUNDS + 1 calls of each model; the first opens the connection and is not counted.
     """
     settings = read_settings()
     names = _entrants(settings, models or [])
@@ -173,7 +174,7 @@ def standin(
     port: Port = 8001,
     ttft_ms: Annotated[float, typer.Option(min=0, help="Milliseconds to the first token.")] = 250,
     tokens_per_s: Annotated[float, typer.Option(min=0, help="Tokens a second; 0 for no limit.")] = 80,
-    seed: Annotated[int, typer.Option(help="Another number gives other recipes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Changes the choice of dishes.")] = 0,
 ) -> None:
     """Serves the rule-based stand-in alone, as an OpenAI-compatible provider."""
     from app.standin.server import run
@@ -182,7 +183,7 @@ def standin(
 
 
 def _check_address(host: str, port: int) -> None:
-    """Ends the command in one line if nothing can listen there."""
+    """Ends the command with one line if the address is not available."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
@@ -202,11 +203,11 @@ def _checked_request(fields: Mapping[str, object]) -> RecipeRequest:
         ) from None
 
 
-def _entrants(settings: Settings, wanted: Sequence[str]) -> list[str]:
-    """The models to be measured, by name."""
+def _entrants(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Returns the names of the models to measure."""
     registry = settings.load_registry()
     usable = registry.models_of(settings.usable_providers(registry))
-    for name in wanted:
+    for name in names:
         if name not in registry.models:
             raise typer.BadParameter(f"no model {name!r}; known: {', '.join(registry.models)}", param_hint="MODEL")
         if name not in usable:
@@ -217,11 +218,11 @@ def _entrants(settings: Settings, wanted: Sequence[str]) -> list[str]:
                 else f"needs {key_setting(provider)}"
             )
             raise typer.BadParameter(f"{name} {missing}", param_hint="MODEL")
-    return list(dict.fromkeys(wanted)) or usable
+    return list(dict.fromkeys(names)) or usable
 
 
 def _check_picture(path: Path) -> None:
-    """Ends the command if `path` can't be drawn, before anything is measured."""
+    """Ends the command before measuring if `path` cannot be drawn."""
     try:
         import matplotlib  # noqa: F401  # pyright: ignore[reportUnusedImport]
     except ImportError:
@@ -237,13 +238,13 @@ def _check_picture(path: Path) -> None:
         path.unlink()
 
 
-def _resting(server: str) -> dict[str, float] | None:
-    """For how many seconds each provider that failed too often rests, as the server tells; None if there is none."""
+def _cooldowns(server: str) -> dict[str, float] | None:
+    """Returns the cooldowns of providers in seconds, or None if no server answers."""
     import httpx2
 
     try:
-        told = httpx2.get(f"{server.rstrip('/')}/healthz", timeout=1, trust_env=False).json()
-        return {str(name): float(seconds) for name, seconds in told["resting"].items()}
+        health = httpx2.get(f"{server.rstrip('/')}/healthz", timeout=1, trust_env=False).json()
+        return {str(name): float(seconds) for name, seconds in health["resting"].items()}
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -251,37 +252,37 @@ def _resting(server: str) -> dict[str, float] | None:
 async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "Scoreboard", console: "Console") -> None:
     from rich.live import Live
 
-    from app.main import kitchen
+    from app.main import open_models
     from chains.race import race as racing
 
-    # redrawn between calls only: a thread that draws would compete with what is measured
+    # redrawn between calls only: a drawing thread would disturb the measurement
     live = Live(board, console=console, auto_refresh=False, vertical_overflow="crop", transient=True)
-    async with kitchen(settings) as models:
-        entrants = {name: models.completing[name] for name in names}
+    async with open_models(settings) as models:
+        entrants = {name: models.completion_models[name] for name in names}
         try:
             with live:
-                async with aclosing(racing(entrants, rounds)) as told:
-                    async for progress in told:
+                async with aclosing(racing(entrants, rounds)) as updates:
+                    async for progress in updates:
                         board.show(progress)
                         live.refresh()
-        finally:  # what was measured before Ctrl-C, too
+        finally:  # also after Ctrl-C
             console.print(board)
 
 
 async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen") -> int:
     from app.eventlog import RunEnd
     from app.eventlog.memory import MemoryEventLog
-    from app.main import kitchen
+    from app.main import open_models
     from app.runs import Runs
 
     status = "failed"
     async with (
-        kitchen(settings) as models,
+        open_models(settings) as models,
         aclosing(Runs(models.recipe, MemoryEventLog())) as runs,
     ):
         with screen:
-            async for events in runs.follow(await runs.start(request)):
-                for event in (logged.event for logged in events):
+            async for batch in runs.follow(await runs.start(request)):
+                for event in (entry.event for entry in batch):
                     screen.show(event)
                     status = event.status if isinstance(event, RunEnd) else status
     return 0 if status == "ok" else 1

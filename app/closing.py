@@ -1,8 +1,7 @@
-"""Closing: that the server is being stopped. Whoever has something open is told so at once.
+"""Graceful shutdown.
 
-Uvicorn tells its application only when all connections are closed, and a stream would be open for ever. So the signals
-are heeded here, too. What is still open a moment after it was told is let go of: the process ends in time, without a
-trace in the log.
+Uvicorn runs the lifespan shutdown only after all connections close, which an open stream never does. So SIGINT and
+SIGTERM are also handled here: open streams are notified, and what is left after a grace period is aborted.
 """
 
 import asyncio
@@ -15,75 +14,76 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-GRACE_S = 1.5  # for requests to come to an end by themselves
+GRACE_PERIOD_S = 1.5  # in which requests may finish by themselves
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Closing:
-    """Whether the server is being stopped, and who is to be told when it is."""
+class ShutdownNotifier:
+    """Calls the registered callbacks when the server is shutting down."""
 
     def __init__(self) -> None:
-        self.has_begun = False
-        self._to_tell: dict[Callable[[], None], None] = {}
-        self._before: dict[int, Any] = {}
+        self.is_shutting_down = False
+        self._callbacks: dict[Callable[[], None], None] = {}  # an ordered set
+        self._previous_handlers: dict[int, Any] = {}
 
     @property
     def should_exit(self) -> bool:
-        """What sse-starlette asks of a server: it takes what heeds the signals for one."""
-        return self.has_begun
+        """Read by sse-starlette, which takes the owner of the signal handler for a Uvicorn server."""
+        return self.is_shutting_down
 
     def begin(self) -> None:
-        """Tells everybody, once."""
-        if not self.has_begun:
-            self.has_begun = True
-            for tell in list(self._to_tell):
-                tell()
+        """Calls the callbacks, once."""
+        if not self.is_shutting_down:
+            self.is_shutting_down = True
+            for callback in list(self._callbacks):
+                callback()
 
     @contextmanager
-    def telling(self, tell: Callable[[], None]) -> Generator[None]:
-        """Within the block `tell` is called when closing begins, and at once if it has begun."""
-        self._to_tell[tell] = None
+    def notify(self, callback: Callable[[], None]) -> Generator[None]:
+        """Within the block, `callback` is called when the shutdown begins, or at once if it already has."""
+        self._callbacks[callback] = None
         try:
-            if self.has_begun:
-                tell()
+            if self.is_shutting_down:
+                callback()
             yield
         finally:
-            del self._to_tell[tell]
+            del self._callbacks[callback]
 
     @contextmanager
-    def at_signals(self) -> Generator[None]:
-        """Within the block closing begins at SIGINT and SIGTERM, before the server's own way of heeding them."""
-        if threading.current_thread() is not threading.main_thread():  # which alone is sent any
+    def on_signals(self) -> Generator[None]:
+        """Within the block, SIGINT and SIGTERM begin the shutdown before the server's own handlers run."""
+        if threading.current_thread() is not threading.main_thread():  # only it receives signals
             yield
             return
         self._loop = asyncio.get_running_loop()
-        self._before = {number: signal.signal(number, self._heed) for number in SIGNALS}
+        self._previous_handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
             yield
         finally:
-            for number, handler in self._before.items():
+            for number, handler in self._previous_handlers.items():
                 signal.signal(number, handler)
 
-    def _heed(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._loop.call_soon_threadsafe(self.begin)
-        if callable(then := self._before[number]):
-            then(number, frame)
+        if callable(handler := self._previous_handlers[number]):
+            handler(number, frame)
 
 
 class Connection:
-    """A request's connection, which can be broken off: neither ASGI nor Uvicorn offers that.
+    """A request's connection, which can be aborted; neither ASGI nor Uvicorn has an API for that.
 
-    An answer that is not at its end is then seen not to be, and what waits to be sent is dropped. A client that blocks
-    `send` for `send_timeout_s` seconds is cut off in this way. With a server other than Uvicorn nothing is broken off.
+    After an abort the client can tell that the response is incomplete; data waiting to be sent is dropped. A client
+    that blocks `send` for `send_timeout_s` is aborted. On servers other than Uvicorn, aborting does nothing.
     """
 
-    def __init__(self, receive: Receive, send: Send, closing: Closing, send_timeout_s: float) -> None:
-        """Takes what the server gave to the outermost application: its `send` skips all layers of middleware."""
+    def __init__(self, receive: Receive, send: Send, shutdown: ShutdownNotifier, send_timeout_s: float) -> None:
+        """Expects the server's own `receive` and `send`: this `send` bypasses all middleware."""
         self._receive, self._server_send, self._send_timeout_s = receive, send, send_timeout_s
-        self.closing = closing
-        self._cycle: Any = getattr(receive, "__self__", None)  # Uvicorn's request and answer
+        self.shutdown = shutdown
+        self._cycle: Any = getattr(receive, "__self__", None)  # Uvicorn's RequestResponseCycle
         self._loop = asyncio.get_running_loop()
-        self.sent_at, self.is_sending = self._loop.time(), False  # when the last send began, and whether it goes on
+        self.sent_at = self._loop.time()  # when the last send began
+        self.is_sending = False
         self._timer: asyncio.TimerHandle | None = None
         self.send: Send = self._timed_send
 
@@ -95,7 +95,7 @@ class Connection:
         self.is_sending = False
 
     def _check(self) -> None:
-        """Looks for a send that blocks. One timer serves all sends, because a timer for each would cost more."""
+        """Aborts if a send has blocked for too long. All sends share one timer, because one per send costs more."""
         now = self._loop.time()
         since = self.sent_at if self.is_sending else now
         if now - since >= self._send_timeout_s:
@@ -110,72 +110,71 @@ class Connection:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the answer is at its end."""
+        """Whether the response is complete."""
         return getattr(self._cycle, "response_complete", True)
 
     @property
     def is_started(self) -> bool:
-        """Whether the server has the answer's status and headers, which some middleware holds back."""
+        """Whether the server has received the status and headers, which some middleware delays."""
         return getattr(self._cycle, "response_started", False)
 
     def abort(self) -> None:
-        """Breaks it off, at once."""
         if transport := getattr(self._cycle, "transport", None):
             transport.abort()
 
-    async def aborted(self) -> None:
-        """Breaks it off, and waits until the server knows, which else would take it for a fault of ours."""
+    async def abort_and_wait(self) -> None:
+        """Aborts, and waits until the server has noticed; otherwise it would log an incomplete response as an error."""
         if self._cycle:
             self.abort()
             while (await self._receive())["type"] != "http.disconnect":
                 pass
 
 
-class ClosingRequests:
-    """Lets go of the requests that are still under way a moment after closing began, and of clients that don't read.
+class ShutdownMiddleware:
+    """Aborts requests that outlast the grace period of a shutdown, and clients that accept no data.
 
-    `scope["connection"]` is each one's.
+    Each request's `Connection` is in `scope["connection"]`.
     """
 
-    def __init__(self, app: ASGIApp, closing: Closing, send_timeout_s: float) -> None:
-        self._app, self._closing, self._send_timeout_s = app, closing, send_timeout_s
+    def __init__(self, app: ASGIApp, shutdown: ShutdownNotifier, send_timeout_s: float) -> None:
+        self._app, self._shutdown, self._send_timeout_s = app, shutdown, send_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        connection = Connection(receive, send, self._closing, self._send_timeout_s)
-        request = _Request(connection)
+        connection = Connection(receive, send, self._shutdown, self._send_timeout_s)
+        request = _ActiveRequest(connection)
         try:
-            with self._closing.telling(request.end_soon):
+            with self._shutdown.notify(request.abort_soon):
                 await self._app({**scope, "connection": connection}, receive, connection.send)
         except asyncio.CancelledError:
-            if not request.is_let_go:
+            if not request.is_aborted:
                 raise
         finally:
-            request.done()
+            request.finish()
             connection.close()
-        if self._closing.has_begun and not connection.is_answered:
-            await connection.aborted()
+        if self._shutdown.is_shutting_down and not connection.is_answered:
+            await connection.abort_and_wait()
         return None
 
 
-class _Request:
-    """A request under way, in the task that called for this."""
+class _ActiveRequest:
+    """The request that runs in the current task."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._task = connection, asyncio.current_task()
         self._timer: asyncio.TimerHandle | None = None
-        self.is_let_go = False
+        self.is_aborted = False
 
-    def end_soon(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(GRACE_S, self._let_go)
+    def abort_soon(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(GRACE_PERIOD_S, self._abort)
 
-    def done(self) -> None:
+    def finish(self) -> None:
         if self._timer:
             self._timer.cancel()
 
-    def _let_go(self) -> None:
-        self.is_let_go = True
+    def _abort(self) -> None:
+        self.is_aborted = True
         self._connection.abort()
         if self._task:
             self._task.cancel()

@@ -1,4 +1,4 @@
-"""`GET /completion`: one model's answer as it is written, in the two shapes that front ends know."""
+"""`GET /completion`: streams one model's answer as plain text or as server-sent events."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -11,12 +11,12 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Send
 from typing_extensions import override
 
-from app.disconnect import unless_gone
-from app.event_source import EventSource
+from app.disconnect import run_until_disconnect
+from app.event_source import EventSourceResponse
 from app.languages import language_of
 from app.openapi import errors, events_of
 from app.origins import refuse_foreign_pages
-from app.refusals import BadInput
+from app.refusals import InvalidFieldError
 from chains.completion import astream_completion, check_window
 from chains.errors import PromptTooLongError, SizzleError
 from chains.messages import Message
@@ -24,7 +24,7 @@ from chains.models.chat import ProviderChat
 from chains.recipe.request import CompletionRequest, Language
 
 HEADERS = {"X-Content-Type-Options": "nosniff"}
-LAST_WORDS_S = 0.3  # a browser drops what it has not read when the connection breaks
+ERROR_DELAY_S = 0.3  # a browser drops unread data when the connection is aborted
 DONE = b"data: [DONE]\n\n"
 SHORTER = Message("A shorter question, fewer max_tokens or a larger model.")
 
@@ -37,27 +37,27 @@ router = APIRouter()
     dependencies=[Depends(refuse_foreign_pages)],
     responses={200: {"content": events_of()}} | errors(403, 502),
 )
-async def completion(asked: Annotated[CompletionRequest, Query()], request: Request) -> Response:
+async def completion(params: Annotated[CompletionRequest, Query()], request: Request) -> Response:
     """Streams the answer as plain text, or, where `text/event-stream` is accepted, as `data: {"response": "…"}`."""
-    pieces = astream_completion(_model(request.app.state.models.completing, asked), asked)
+    pieces = astream_completion(_model(request.app.state.models.completion_models, params), params)
     language = language_of(request)
     if "text/event-stream" in request.headers.get("accept", ""):
-        return EventSource(_events(pieces, language), keep_alive_s=request.app.state.keep_alive_s)
-    first = await unless_gone(request, anext(pieces, ""))  # so that what fails at once is a 502
+        return EventSourceResponse(_events(pieces, language), keep_alive_s=request.app.state.keep_alive_s)
+    first = await run_until_disconnect(request, anext(pieces, ""))  # so that an immediate failure is a 502
     return PlainTextStream(_rest(first, pieces), language)
 
 
 @router.head("/completion", include_in_schema=False)
-async def completion_head(asked: Annotated[CompletionRequest, Query()], request: Request) -> Response:
-    """What the answer to a GET would be like; no model is called."""
-    _model(request.app.state.models.completing, asked)
+async def completion_head(params: Annotated[CompletionRequest, Query()], request: Request) -> Response:
+    """Returns the headers of the GET without calling a model."""
+    _model(request.app.state.models.completion_models, params)
     is_event_stream = "text/event-stream" in request.headers.get("accept", "")
     media_type = "text/event-stream" if is_event_stream else "text/plain"
     return StreamingResponse(iter(()), media_type=media_type, headers=HEADERS)
 
 
 class PlainTextStream(StreamingResponse):
-    """Text that says at its end if it was broken off, and then lacks the last chunk, so as not to pass for whole."""
+    """Plain text. On failure it ends with the reason, and the body is left incomplete so that the client notices."""
 
     def __init__(self, pieces: AsyncGenerator[str], language: Language) -> None:
         super().__init__(pieces, media_type="text/plain", headers=HEADERS)
@@ -70,9 +70,9 @@ class PlainTextStream(StreamingResponse):
             async with aclosing(self._pieces):
                 await super().stream_response(send)
         except SizzleError as error:
-            last_words = f"\n\n[{error.message_in(self._language)}]".encode()
-            await send({"type": "http.response.body", "body": last_words, "more_body": True})
-            await asyncio.sleep(LAST_WORDS_S)
+            reason = f"\n\n[{error.message_in(self._language)}]".encode()
+            await send({"type": "http.response.body", "body": reason, "more_body": True})
+            await asyncio.sleep(ERROR_DELAY_S)
 
 
 async def _rest(first: str, pieces: AsyncGenerator[str]) -> AsyncGenerator[str]:
@@ -83,7 +83,7 @@ async def _rest(first: str, pieces: AsyncGenerator[str]) -> AsyncGenerator[str]:
 
 
 async def _events(pieces: AsyncGenerator[str], language: Language) -> AsyncGenerator[bytes]:
-    """Always ends in `[DONE]`, even behind an error: an `EventSource` that is not told so would ask again."""
+    """Always ends with `[DONE]`, even after an error; otherwise an `EventSource` would send the request again."""
     try:
         async with aclosing(pieces):
             async for text in pieces:
@@ -97,18 +97,18 @@ def _event(fields: Mapping[str, str]) -> bytes:
     return b"data: %b\n\n" % orjson.dumps(fields)
 
 
-def _model(models: Mapping[str, ProviderChat], asked: CompletionRequest) -> ProviderChat:
-    """The model that is asked for, or the first. Raises `BadInput` if there is none, or the answer can't fit it."""
-    name = asked.model or next(iter(models))
+def _model(models: Mapping[str, ProviderChat], params: CompletionRequest) -> ProviderChat:
+    """Returns the named model, or the first. Raises `InvalidFieldError` if it is unknown or too small."""
+    name = params.model or next(iter(models))
     if name not in models:
         unknown = Message("There is no model {name!r} with a key.", name=name)
-        raise BadInput("model", unknown, Message("One of {names}.", names=", ".join(models)))
+        raise InvalidFieldError("model", unknown, Message("One of {names}.", names=", ".join(models)))
     model = models[name]
-    if asked.max_tokens and asked.max_tokens > model.max_output:
+    if params.max_tokens and params.max_tokens > model.max_output:
         short = Message("{name} can't write as many tokens.", name=name)
-        raise BadInput("max_tokens", short, Message("From 1 to {most:,}.", most=model.max_output))
+        raise InvalidFieldError("max_tokens", short, Message("From 1 to {most:,}.", most=model.max_output))
     try:
-        check_window(model, asked)
+        check_window(model, params)
     except PromptTooLongError as error:
-        raise BadInput("query", error.message, SHORTER) from None
+        raise InvalidFieldError("query", error.message, SHORTER) from None
     return model

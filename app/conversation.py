@@ -1,4 +1,4 @@
-"""What a conversation asks for: one recipe, from the last message or, with a change, the earlier ones."""
+"""Derives a recipe request from a conversation: the last message, or earlier ones with its changes."""
 
 import re
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ _POINTER = re.compile(
     re.IGNORECASE,
 )
 _WISH = re.compile(r"^(?:(?:much |a bit |a little )?(?:more|less|fewer|extra)|더|덜)\s", re.IGNORECASE)
-_ANEW = re.compile(
+_AGAIN = re.compile(
     r"^(?:(?:(?:try|do it|once|write)\s)?again|(?:(?:give|show) me |suggest )?"
     r"(?:another|a different|something else|something different|a new)(?: (?:one|recipe|dish|idea))?"
     r"|다시|다른 (?:거|것|요리|레시피)|또)$",
@@ -90,14 +90,14 @@ _ADDITION = re.compile(
 
 @dataclass(frozen=True)
 class _Change:
-    """What a message changes: words for the list of ingredients, and a wish that is no food."""
+    """What a message changes: words for the list of ingredients, and a wish that is not food."""
 
     words: str = ""
     wish: str = ""
 
 
 class PlainReply(Exception):
-    """The message asks for no recipe; `text` is what to say instead."""
+    """The message does not request a recipe; `text` is the answer."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -105,10 +105,10 @@ class PlainReply(Exception):
 
 
 def request_of(texts: Sequence[str]) -> RecipeRequest:
-    """The recipe that the user's messages ask for.
+    """Returns the request in the user's messages.
 
-    A last message that only changes the recipe, such as “make it vegetarian”, is read together with the earlier ones.
-    Raises `PlainReply` where a recipe would be no answer, and pydantic's `ValidationError`.
+    A last message that only changes the recipe, such as “make it vegetarian”, is combined with the earlier ones. Raises
+    `PlainReply` if the answer is not a recipe, and pydantic's `ValidationError`.
     """
     text = texts[-1]
     if is_small_talk(text):
@@ -124,7 +124,7 @@ def request_of(texts: Sequence[str]) -> RecipeRequest:
 
 
 def _first_request(change: _Change) -> RecipeRequest:
-    """The recipe for a change of nothing, if it names food: with beef and onions."""
+    """Returns the request for a change without an earlier request, if it names food: “with beef and onions”."""
     words = change.words or change.wish
     if not _names_food(words):
         raise _no_question(words)
@@ -136,22 +136,22 @@ def _no_question(text: str) -> PlainReply:
 
 
 def is_small_talk(text: str) -> bool:
-    """Whether it is a greeting, thanks or a question about the assistant: all of its words are of that kind."""
+    """Whether the text consists of words from greetings, thanks and questions about the assistant."""
     words = [word.lower().replace("’", "'") for word in _WORDS.findall(text)]
     return len(text) <= 200 and len("".join(words)) > 1 and all(word in _SMALL_TALK for word in words)
 
 
 def _change(text: str) -> _Change | None:
-    """What a message changes in an earlier request, or None if it is a request of its own."""
+    """Returns what a message changes in an earlier request, or None if it is a new request."""
     if len(text) > MAX_CHANGE or not _WORDS.search(text):
         return None
     plain = _CLOSING.sub("", _OPENING.sub("", text.strip()))
     change = _POINTER.sub("", plain, count=1)
-    if not change or _ANEW.match(plain):
+    if not change or _AGAIN.match(plain):
         return _Change()
     if found := _SWAP.match(change) or _INSTEAD.match(change):
-        unwanted, wanted = found.groups() if found.re is _SWAP else reversed(found.groups())
-        return _Change(f"{wanted}, without {unwanted}")
+        old, new = found.groups() if found.re is _SWAP else reversed(found.groups())
+        return _Change(f"{new}, without {old}")
     if found := _ADDITION.match(change):
         return _Change(found[1] or found[2])
     if not _names_food(change):
@@ -161,12 +161,12 @@ def _change(text: str) -> _Change | None:
 
 
 def _names_food(text: str) -> bool:
-    """Whether anything remains beside a diet, what to avoid, a time and a number of people."""
+    """Whether the text names more than a diet, things to avoid, a time and a number of people."""
     rest = restrictions_in(text).rest
     try:
         return bool(rest) and bool(request_in(rest).ingredients_on_hand)
     except ValidationError as error:
-        return not any(_is_empty(problem["input"]) for problem in error.errors())  # what is no food is refused later
+        return not any(_is_empty(problem["input"]) for problem in error.errors())  # inedible things are rejected later
 
 
 def _is_empty(value: object) -> bool:
@@ -174,7 +174,7 @@ def _is_empty(value: object) -> bool:
 
 
 def _changed(request: RecipeRequest, change: _Change) -> RecipeRequest:
-    """The request with the change; a time that the change does not name stays."""
+    """Applies the change. The time stays unless the change names one."""
     diet = ", ".join(filter(None, (request.diet, change.wish)))[:MAX_CHANGE]
     if not change.words:
         return request.model_copy(update={"diet": diet})

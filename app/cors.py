@@ -1,4 +1,4 @@
-"""CORS: the pages of other origins that may call the server from a browser, and what they may send and read."""
+"""CORS for pages of other origins."""
 
 from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 ANY = "*"
-ANY_WARNING = "SIZZLE_CORS_ORIGINS is *: a page of any site may use this server, and the keys it holds, from a browser."
+ANY_WARNING = "SIZZLE_CORS_ORIGINS is *: pages of any site can use this server and its API keys from a browser."
 SEED_PAGE = "http://localhost:5173"  # the origin of the seed project's own page
 EXPOSED_HEADERS = ["Location", "Retry-After", "Sizzle-Run-Key", "Allow"]
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -15,9 +15,9 @@ EXAMPLE = "expected scheme://host or scheme://host:port, such as https://cook.ex
 
 
 def cors(app: ASGIApp, origins: Iterable[str]) -> ASGIApp:
-    """The application with CORS for the origins, on error answers as well if it is the outermost layer.
+    """Wraps the application in CORS middleware. As the outermost layer it also covers error responses.
 
-    Whatever headers a page asks for are allowed, because each client library has headers of its own.
+    All request headers are allowed, because every client library has its own.
     """
     return CORSMiddleware(
         app,
@@ -30,7 +30,7 @@ def cors(app: ASGIApp, origins: Iterable[str]) -> ASGIApp:
 
 
 def origin(text: str) -> str:
-    """An origin as browsers send it (RFC 6454 §6.2), or `*`. Raises `ValueError` if the text is neither."""
+    """Normalizes an origin to the form that browsers send (RFC 6454 §6.2). Accepts `*`. Raises `ValueError`."""
     if text == ANY:
         return text
     try:
@@ -38,7 +38,7 @@ def origin(text: str) -> str:
         host = url.hostname or ""
         is_origin = bool(url.netloc and host) and url.path in ("", "/") and not set(text) & set("?#@* ")
         return f"{url.scheme}://{_ascii(host)}{_port(url)}" if is_origin else _refuse(text)
-    except ValueError:  # of a port or a host
+    except ValueError:  # from an invalid port or host
         return _refuse(text)
 
 

@@ -1,4 +1,4 @@
-"""A client that goes away while it waits for an answer. Starlette watches for that only once a stream has begun."""
+"""Cancels work when the client disconnects. Starlette does so only for streaming responses."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,25 +11,26 @@ from starlette.requests import ClientDisconnect
 T = TypeVar("T")
 
 
-async def unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """The result of `work`, which is cancelled when the client goes away. Raises `ClientDisconnect` then."""
-    working, gone = asyncio.ensure_future(work), asyncio.create_task(_gone(request))
+async def run_until_disconnect(request: Request, work: Awaitable[T]) -> T:
+    """Returns the result of `work`. If the client disconnects first, cancels it and raises `ClientDisconnect`."""
+    task = asyncio.ensure_future(work)
+    disconnect = asyncio.create_task(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
             raise ClientDisconnect
-        return working.result()
+        return task.result()
     finally:
-        working.cancel()
-        gone.cancel()
-        await asyncio.gather(working, gone, return_exceptions=True)
+        task.cancel()
+        disconnect.cancel()
+        await asyncio.gather(task, disconnect, return_exceptions=True)
 
 
-async def gone(_: Request, error: Exception) -> Response:
-    """The answer that nobody is there to read."""
+async def client_closed_request(_: Request, error: Exception) -> Response:
+    """Ends a request whose client has disconnected; 499 as in nginx's log."""
     return Response(status_code=499)
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,7 +1,7 @@
-"""EventSource: a response that streams server-sent events to one reader, as long as they are wanted and taken.
+"""A response that streams server-sent events to one client.
 
-sse-starlette's serves as well; its scope of cancellation around each send is 8 % of what a token costs, and its four
-tasks for each stream are a good part of a silent one.
+Used instead of sse-starlette's, whose cancel scope around each send is 8 % of the cost of a token, and whose four
+tasks are a good part of the cost of a silent stream.
 """
 
 import asyncio
@@ -16,41 +16,46 @@ from typing_extensions import override
 from app.closing import Connection
 
 COMMENT = b": keep-alive\n\n"
-FAREWELL_S = 0.5  # for the last words to a reader when the server is being stopped
+SHUTDOWN_MESSAGE_TIMEOUT_S = 0.5
 
 
-class _Why(Enum):
-    """What ended a stream before its time."""
+class _StopReason(Enum):
+    """Why a stream was stopped early."""
 
-    GONE = auto()
-    CLOSING = auto()
+    DISCONNECTED = auto()
+    SHUTDOWN = auto()
 
 
-class EventSource(Response):
-    """Streams the frames; where there are none for `keep_alive_s` seconds, a comment.
+class EventSourceResponse(Response):
+    """Streams the frames, and a comment after `keep_alive_s` without one.
 
-    When the server is being stopped, the last that is sent is the `farewell`; without one the reader is cut off, so
-    that what came does not pass for whole. However it ends, the frames are closed. It works within `ClosingRequests`,
-    whose connection takes the frames and cuts off a reader who blocks them.
+    On shutdown `shutdown_message` is sent; without one the connection is aborted so that the client can tell that the
+    response is incomplete. The frames are closed in any case. Needs the connection of `ShutdownMiddleware`, which also
+    disconnects a client that accepts no data.
     """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, frames: AsyncGenerator[bytes], *, keep_alive_s: float, farewell: bytes = b"", status_code: int = 200
+        self,
+        frames: AsyncGenerator[bytes],
+        *,
+        keep_alive_s: float,
+        shutdown_message: bytes = b"",
+        status_code: int = 200,
     ) -> None:
         self.status_code, self.background = status_code, None
         self.init_headers()
-        self._frames, self._keep_alive_s, self._farewell = frames, keep_alive_s, farewell
-        self._why: _Why | None = None
+        self._frames, self._keep_alive_s, self._shutdown_message = frames, keep_alive_s, shutdown_message
+        self._stop_reason: _StopReason | None = None
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._loop = receive, asyncio.get_running_loop()
         self._connection: Connection = scope["connection"]
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": b"", "more_body": True})  # frees what held the start back
-        # the frames concern no middleware, unless one gathers the whole answer
+        await send({"type": "http.response.body", "body": b"", "more_body": True})  # releases a delayed start
+        # frames bypass the middleware, unless one buffers the whole response
         self._send = self._connection.send if self._connection.is_started else send
         async with aclosing(self._frames):
             if scope["method"] != "HEAD":
@@ -58,57 +63,56 @@ class EventSource(Response):
         await self._end(send)
 
     async def _stream(self) -> None:
-        """Has the frames sent, until there are no more or `_stop` is called."""
-        self._sending = asyncio.create_task(self._say_all())
+        """Sends the frames until there are no more or `_stop` is called."""
+        self._sending = asyncio.create_task(self._send_all())
         listening = asyncio.create_task(self._listen())
         try:
-            with self._connection.closing.telling(self._close):
+            with self._connection.shutdown.notify(self._close):
                 await self._sending
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self._why or (task and task.cancelling()):
+            if not self._stop_reason or (task and task.cancelling()):
                 raise
         finally:
             listening.cancel()
 
-    async def _say_all(self) -> None:
-        # in a task of its own: the request's is thirty calls deep in middleware, through all of which each wait goes
+    async def _send_all(self) -> None:
+        # in its own task, because each wait in the request's task passes through thirty calls of middleware
         async for frame in self._frames:
-            await self._say(frame)
+            await self._send_chunk(frame)
 
-    async def _say(self, words: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": words, "more_body": True})
+    async def _send_chunk(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def _listen(self) -> None:
-        """Waits until the reader goes away, and comments on a silence."""
+        """Waits for the client to disconnect, and sends keep-alive comments."""
         while True:
             try:
-                async with asyncio.timeout_at(self._quiet_since() + self._keep_alive_s):
+                async with asyncio.timeout_at(self._last_sent_at() + self._keep_alive_s):
                     if (await self._receive())["type"] == "http.disconnect":
-                        return self._stop(_Why.GONE)
+                        return self._stop(_StopReason.DISCONNECTED)
             except TimeoutError:
-                if self._loop.time() >= self._quiet_since() + self._keep_alive_s:
-                    await self._say(COMMENT)
+                if self._loop.time() >= self._last_sent_at() + self._keep_alive_s:
+                    await self._send_chunk(COMMENT)
 
-    def _quiet_since(self) -> float:
+    def _last_sent_at(self) -> float:
         return self._loop.time() if self._connection.is_sending else self._connection.sent_at
 
     def _close(self) -> None:
-        self._stop(_Why.CLOSING)
+        self._stop(_StopReason.SHUTDOWN)
 
-    def _stop(self, why: _Why) -> None:
-        """Cancels the sending, in whatever it is waiting."""
-        if not self._why and self._sending.cancel():
-            self._why = why
+    def _stop(self, reason: _StopReason) -> None:
+        if not self._stop_reason and self._sending.cancel():
+            self._stop_reason = reason
 
     async def _end(self, send: Send) -> None:
-        """Tells the server that the answer is at its end, or, where it can't come to one, breaks it off."""
-        if self._why is not _Why.CLOSING:
+        """Completes the response, or aborts it if it cannot be completed."""
+        if self._stop_reason is not _StopReason.SHUTDOWN:
             return await send({"type": "http.response.body"})
-        if not self._farewell:
-            return await self._connection.aborted()
-        try:  # the server sends nothing while the frame before it waits for the reader
-            async with asyncio.timeout(FAREWELL_S):
-                await send({"type": "http.response.body", "body": self._farewell})
+        if not self._shutdown_message:
+            return await self._connection.abort_and_wait()
+        try:  # blocks while an earlier frame waits for the client
+            async with asyncio.timeout(SHUTDOWN_MESSAGE_TIMEOUT_S):
+                await send({"type": "http.response.body", "body": self._shutdown_message})
         except TimeoutError:
-            await self._connection.aborted()
+            await self._connection.abort_and_wait()

@@ -1,12 +1,12 @@
-"""HEAD (RFC 9110 §9.3.2) on every route that has a GET."""
+"""Answers HEAD (RFC 9110 §9.3.2) on every route with a GET."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
-    """Answers a HEAD as the route's own HEAD does or, if it has none, as its GET does; the server sends no body.
+    """Answers a HEAD with the route's HEAD or, if it has none, with its GET; the server sends no body.
 
-    A stream has a HEAD of its own, because its GET would begin to write.
+    Streams have their own HEAD, because their GET would start work.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -23,7 +23,7 @@ class HeadAsGet:
             if not is_refused:
                 await send(message)
 
-        await self._app(dict(scope), receive, send_unless_refused)  # routing changes the scope it is given
+        await self._app(dict(scope), receive, send_unless_refused)  # a copy, because routing changes the scope
         if is_refused:
             await self._app({**scope, "method": "GET"}, receive, send)
         return None

@@ -1,7 +1,7 @@
-"""LangServe: the chain and its steps for the playground and `RemoteRunnable`. An adapter without logic of its own.
+"""The chain and its steps in LangServe, for playgrounds and `RemoteRunnable`.
 
-LangServe is deprecated upstream, so nothing else of Sizzle depends on it. Its handler does the work; the routes are our
-own, because those of `add_routes` answer bad input with 500, take any type of body, and unpack 64 KB of a path to a
+LangServe is deprecated upstream, so nothing else depends on it. Its `APIHandler` does the work; the routes are our own,
+because those of `add_routes` answer invalid input with 500, accept any type of body, and unpack 64 KB of a path to a
 gigabyte (`config_hashes`).
 """
 
@@ -19,20 +19,20 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from langserve import APIHandler  # pyright: ignore[reportMissingTypeStubs]
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.disconnect import unless_gone
+from app.disconnect import run_until_disconnect
 from app.errors import add_error_handlers
 from app.middleware import PAGE_POLICY
 from app.openapi import DocumentedApp, errors
 from app.origins import refuse_foreign_pages, require_json
 from app.pages import WEB
-from app.refusals import Refusal
+from app.refusals import HTTPError
 from chains.errors import SizzleError
 from chains.recipe.chain import ChatModel, standalone
 from chains.recipe.markdown import markdown_chain
 from chains.recipe.request import STEPS, Step
 
 MAX_BATCH = 20  # inputs of one call
-NO_NESTED_RUNS = {"include_names": list[str]()}  # whose inputs and outputs are prompts and the provider's own words
+NO_NESTED_RUNS = {"include_names": list[str]()}  # they contain prompts and the provider's messages
 INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 router = APIRouter()
@@ -44,8 +44,8 @@ async def index() -> FileResponse:
 
 
 def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel], origins: Collection[str]) -> FastAPI:
-    """The application under `/chains`: `recipe` and each step, each with its playground."""
-    # LangServe gives its schema of a configurable field, an enum, the field's default as a string
+    """Returns the application under `/chains`, with a playground for `recipe` and for each step."""
+    # LangServe's schema of a configurable enum has a string as its default
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
     app = DocumentedApp(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None)
     app.state.origins = origins
@@ -53,7 +53,7 @@ def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel
     chains: dict[str, Runnable[Any, str]] = {"recipe": markdown_chain(recipe)}
     chains |= {step: standalone(step, models[step]) for step in STEPS}
     for name, chain in chains.items():
-        # of the keys of a config `configurable` alone is read, and of it `model`
+        # of a config only `configurable` is read, and of that only `model`
         handler = APIHandler(chain.with_config(run_name=name), path=f"/{name}", config_keys=("configurable",))
         app.include_router(_calls(handler), prefix=f"/{name}", tags=[name])
         app.include_router(_pages(handler), prefix=f"/{name}", tags=[name])
@@ -61,34 +61,34 @@ def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel
 
 
 def _calls(handler: Any) -> APIRouter:
-    """The routes that run the chain. Invoke and batch end their work when the client goes away."""
+    """Returns the routes that run the chain. Invoke and batch are cancelled when the client disconnects."""
     guards = [Depends(refuse_foreign_pages), Depends(require_json)]
     routes = APIRouter(dependencies=guards, responses=errors(400, 403, 413, 415, 502))
     stream_events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
     @routes.post("/invoke", response_model=handler.InvokeResponse)
     async def invoke(body: handler.InvokeRequest, request: Request) -> Response:  # pyright: ignore
-        return await unless_gone(request, handler.invoke(await _forwarded(request)))
+        return await run_until_disconnect(request, handler.invoke(await _langserve_request(request)))
 
     @routes.post("/batch", response_model=handler.BatchResponse)
     async def batch(body: handler.BatchRequest, request: Request) -> Response:  # pyright: ignore
         if len(body.inputs) > MAX_BATCH:  # pyright: ignore
-            raise Refusal(413, "inputs: at most {most} in one batch.", most=MAX_BATCH)
-        return await unless_gone(request, handler.batch(await _forwarded(request)))
+            raise HTTPError(413, "inputs: at most {most} in one batch.", most=MAX_BATCH)
+        return await run_until_disconnect(request, handler.batch(await _langserve_request(request)))
 
     @routes.post("/stream", response_class=Response, responses=stream_events)
     async def stream(body: handler.StreamRequest, request: Request) -> Response:  # pyright: ignore
-        return await handler.stream(await _forwarded(request))
+        return await handler.stream(await _langserve_request(request))
 
     @routes.post("/stream_log", response_class=Response, responses=stream_events)
     async def stream_log(body: handler.StreamLogRequest, request: Request) -> Response:  # pyright: ignore
-        return await handler.stream_log(await _forwarded(request, **NO_NESTED_RUNS))
+        return await handler.stream_log(await _langserve_request(request, **NO_NESTED_RUNS))
 
     return routes
 
 
 def _pages(handler: APIHandler) -> APIRouter:
-    """The routes that only tell about the chain: its schemas, and the playground."""
+    """Returns the routes that do not run the chain: its schemas and the playground."""
     routes = APIRouter()
 
     @routes.get("/input_schema")
@@ -107,7 +107,7 @@ def _pages(handler: APIHandler) -> APIRouter:
     async def playground(file_path: str, request: Request) -> Response:
         try:
             file = await handler.playground(file_path, request)
-        except (OSError, ValueError):  # a folder, a name that is too long, a null byte
+        except (OSError, ValueError):  # a folder, a name too long, a null byte
             raise HTTPException(404) from None
         if file.status_code == 404:
             raise HTTPException(404)
@@ -118,9 +118,9 @@ def _pages(handler: APIHandler) -> APIRouter:
     return routes
 
 
-async def _forwarded(request: Request, **more: object) -> Request:
-    """The request as LangServe's handler is to read it: with the input and the config, and nothing else of the body."""
-    body: dict[str, Any] = await request.json()  # which FastAPI has read and validated before
+async def _langserve_request(request: Request, **more: object) -> Request:
+    """Returns the request with a body reduced to the input and the config."""
+    body: dict[str, Any] = await request.json()  # already validated by FastAPI
     fields = {name: body[name] for name in ("input", "inputs", "config") if name in body} | more
     content = json.dumps(fields).encode()
 
@@ -131,16 +131,16 @@ async def _forwarded(request: Request, **more: object) -> Request:
 
 
 def _playground_policy(page: bytes) -> str:
-    """The pages' policy, and what the playground needs besides: its library for forms compiles functions."""
+    """Extends the policy of the pages: the playground's form library compiles functions."""
     digests = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in INLINE_SCRIPT.findall(page)]
     scripts = " ".join(["'self'", "'unsafe-eval'", *(f"'sha256-{digest}'" for digest in digests)])
     return f"{PAGE_POLICY}; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
-class Quiet:
-    """Keeps traces out of the log: LangServe tells its client of a failure in a stream, and then raises it again.
+class SuppressReportedErrors:
+    """Suppresses errors that LangServe has already reported to its client and raises again.
 
-    What a provider did is in the log already, in our words.
+    The provider's failure is in the log already, without its own message.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -149,6 +149,6 @@ class Quiet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
-        except RuntimeError as error:  # which Starlette makes of one that comes when the answer has begun
+        except RuntimeError as error:  # Starlette's form of an error after the response has started
             if not isinstance(error.__cause__, SizzleError):
                 raise

@@ -1,4 +1,4 @@
-"""The language of an answer that holds no recipe: that of the request."""
+"""The language of responses other than recipes."""
 
 import json
 from typing import Any, cast, get_args
@@ -11,15 +11,14 @@ LANGUAGES: dict[object, Language] = {language: language for language in get_args
 
 
 def language_of(request: Request) -> Language:
-    """The language that a route noted, that of the body as far as it has been read, or of `Accept-Language`.
+    """Returns the language of the request: `request.state.language`, the body's, `Accept-Language`, or English.
 
-    A route notes it as `request.state.language` where the body does not name it. LangServe's bodies have theirs in
-    `input`. Without any it is English.
+    Routes whose body does not name a language set `request.state.language`. LangServe's bodies have it in `input`.
     """
-    noted: Language | None = getattr(request.state, "language", None)
+    override: Language | None = getattr(request.state, "language", None)
     body = _body(request)
     return (
-        noted
+        override
         or _named(body)
         or _named(_fields(body).get("input"))
         or _accepted(request.headers.get("accept-language", ""))
@@ -27,7 +26,7 @@ def language_of(request: Request) -> Language:
 
 
 def _body(request: Request) -> object:
-    # Starlette's cache: to read a body here that no route has read could wait for a client for ever
+    # Starlette's cache: reading an unread body here could wait forever for the client
     body: bytes = getattr(request, "_body", b"")
     try:
         return json.loads(body) if body else None
@@ -45,17 +44,17 @@ def _fields(body: object) -> dict[str, Any]:
 
 
 def _accepted(header: str) -> Language:
-    """The one of our languages with the greatest weight (RFC 9110 §12.5.4), the first of several such."""
+    """Returns the supported language with the greatest weight (RFC 9110 §12.5.4), the first if several have it."""
     weights: dict[str, float] = {}
     for text in header.split(","):
         tag, weight = _range(text)
         weights[tag] = max(weight, weights.get(tag, 0.0))
-    wanted = [tag for tag, weight in weights.items() if tag in LANGUAGES and weight > 0]
-    return LANGUAGES[max(wanted, key=lambda tag: weights[tag])] if wanted else "en"
+    candidates = [tag for tag, weight in weights.items() if tag in LANGUAGES and weight > 0]
+    return LANGUAGES[max(candidates, key=lambda tag: weights[tag])] if candidates else "en"
 
 
 def _range(text: str) -> tuple[str, float]:
-    """The primary language of a range such as `ko-KR;q=0.9`, and its weight."""
+    """Splits a range such as `ko-KR;q=0.9` into primary language and weight."""
     tag, _, weight = text.partition(";")
     try:
         q = float(weight.strip().removeprefix("q=") or 1)

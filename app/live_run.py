@@ -1,4 +1,4 @@
-"""A run while it is being written, by one task or, where parts are written again, by several; the last one ends it."""
+"""An active run: one task, or several while parts are regenerated. The last task to finish ends the run."""
 
 import asyncio
 import logging
@@ -7,76 +7,76 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import LiteralString
 
-from app.eventlog import EventLog, LogFull, RunEnd, RunStatus
+from app.eventlog import EventLog, LogFullError, RunEnd, RunStatus
 from chains.messages import Message
 from chains.recipe.request import Language, Part, PartEnd, Status, Update
 
 logger = logging.getLogger(__name__)
 
-TOO_LONG: LiteralString = "The recipe grew longer than may be: try again."
+TOO_LONG: LiteralString = "The recipe exceeded the size limit. Please try again."
 OUR_SIDE: LiteralString = "Something went wrong on our side: try again."
-PROPOSED: Part = "alternates"  # this part fails exactly when the proposal fails
+PROPOSAL_PART: Part = "alternates"  # fails exactly when the proposal fails
 
 
 class LiveRun:
-    """Writes updates to the run's log. When nothing is left to write, it writes the run's end, exactly once.
+    """Appends updates to the run's log and, after the last one, the end of the run, exactly once.
 
-    `parts` are all of the run's, `ends` those that had ended before, `spent_ms` what that has taken. `gone` is called
-    when the end is written. What failed is said in `language`.
+    `ends` are the statuses of parts that finished earlier, and `elapsed_ms` the time already spent. `on_finished` is
+    called after the end is logged. Error messages are in `language`.
     """
 
     def __init__(
-        self, run_id: str, log: EventLog, parts: Sequence[Part], gone: Callable[[], object],
-        ends: Mapping[Part, Status] | None = None, spent_ms: int = 0, language: Language = "en",
+        self, run_id: str, log: EventLog, parts: Sequence[Part], on_finished: Callable[[], object],
+        ends: Mapping[Part, Status] | None = None, elapsed_ms: int = 0, language: Language = "en",
     ) -> None:  # fmt: skip
-        self._run_id, self._log, self._parts, self._gone = run_id, log, parts, gone
+        self._run_id, self._log, self._parts, self._on_finished = run_id, log, parts, on_finished
         self._ends = dict(ends or {})
         self._language: Language = language
-        self._began = perf_counter() - spent_ms / 1000
+        self._started_at = perf_counter() - elapsed_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._is_cancelled = self._is_forgotten = False
         self._message: str | None = None
-        self.is_stopping = False  # and not to be written to any more
-        self.under_way: set[Part] = set()
+        self.is_stopping = False  # accepts no more parts
+        self.active_parts: set[Part] = set()
         self.ended = asyncio.Event()
 
     @property
     def is_ending(self) -> bool:
-        """Whether all is written but the end."""
+        """Whether only the end is missing."""
         return self._ending is not None
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more can be written: it is ending, or what is being written is being stopped."""
+        """Whether no more parts can be started."""
         return self.is_ending or (self.is_stopping and bool(self._tasks))
 
     def write(self, updates: AsyncGenerator[Update], parts: Collection[Part]) -> None:
-        """Starts writing these parts. Raises `ValueError` when the run is over."""
+        """Starts to write the updates of these parts. Raises `ValueError` if the run is over."""
         if self.is_over:
-            raise ValueError("the run is over: nothing more can be written")
-        self.under_way.update(parts)
+            raise ValueError("the run is over: no more parts can be started")
+        self.active_parts.update(parts)
         for part in parts:
             self._ends.pop(part, None)
         task = asyncio.create_task(self._write(updates), name=f"run {self._run_id}")
-        task.add_done_callback(self._left)
+        task.add_done_callback(self._task_done)
         self._tasks.add(task)
-        if self.is_stopping:  # before anything was written
+        if self.is_stopping:  # the run was cancelled before its first part
             task.cancel()
 
     def cancel(self) -> None:
-        """Has the calls to the providers closed, and then the end written. `ended` tells when."""
+        """Closes the calls to providers and then writes the end. Sets `ended`."""
         if not self.is_ending:
             self._is_cancelled = True
             self._stop()
 
-    def give_up(self) -> None:
-        """Ends it where there is no log to write to."""
+    def abandon(self) -> None:
+        """Ends a run that has no log."""
         self.ended.set()
-        self._gone()
+        self._on_finished()
 
     def forget(self) -> None:
-        """Cancels the run, whose log is then dropped as soon as it has its end."""
+        """Cancels the run and drops its log after the end."""
         self._is_forgotten = True
         self.cancel()
 
@@ -87,10 +87,10 @@ class LiveRun:
                     await self._log.append(self._run_id, update)
                     if isinstance(update, PartEnd):
                         self._ends[update.part] = update.status
-                        self.under_way.discard(update.part)
-        except LogFull:
+                        self.active_parts.discard(update.part)
+        except LogFullError:
             self._fail(Message(TOO_LONG))
-        except Exception:  # the last place that can tell the reader
+        except Exception:  # nobody else would tell the reader
             logger.exception("run %s failed", self._run_id)
             self._fail(Message(OUR_SIDE))
 
@@ -103,29 +103,29 @@ class LiveRun:
         for task in self._tasks:
             task.cancel()
 
-    def _left(self, task: asyncio.Task[None]) -> None:
-        """Called when a task is done, even one that was cancelled before it began."""
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        """Also called for a task that was cancelled before it started."""
         self._tasks.discard(task)
         if not self._tasks:
             self._ending = asyncio.create_task(self._end(), name=f"end of run {self._run_id}")
 
     async def _end(self) -> None:
-        total_ms = round((perf_counter() - self._began) * 1000)
+        total_ms = round((perf_counter() - self._started_at) * 1000)
         try:
             await self._log.append(self._run_id, RunEnd(self._status(), total_ms, self._message))
             if self._is_forgotten:
                 await self._log.forget(self._run_id)
         finally:
             self.ended.set()
-            self._gone()
+            self._on_finished()
 
     def _status(self) -> RunStatus:
-        """A run whose proposal failed has failed, even if a part of it could be written."""
+        """A run whose proposal failed has failed, even if a part succeeded."""
         if self._message:
             return "failed"
         if self._is_cancelled:
             return "cancelled"
         ends = {part: self._ends.get(part, "failed") for part in self._parts}
-        if ends.get(PROPOSED) == "failed" or set(ends.values()) == {"failed"}:
+        if ends.get(PROPOSAL_PART) == "failed" or set(ends.values()) == {"failed"}:
             return "failed"
         return "ok" if set(ends.values()) == {"ok"} else "partial"

@@ -1,7 +1,7 @@
-"""uvloop, that does not wake itself.
+"""A uvloop event loop with a cheaper `call_soon_threadsafe`.
 
-LangChain hands each event on by `call_soon_threadsafe`, which writes to the system to wake the loop, though it is the
-loop's own thread that calls: 3 to 4 % of what a token costs.
+LangChain passes each event on with `call_soon_threadsafe`, which wakes the loop with a system call although the
+caller is the loop's own thread. That is 3 to 4 % of the cost of a token.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing_extensions import override
 
 
 class Loop(uvloop.Loop):
-    """uvloop's, but for calls of `call_soon_threadsafe` from its own thread."""
+    """Treats `call_soon_threadsafe` from the loop's own thread as `call_soon`."""
 
     _thread: int | None = None
 

@@ -1,4 +1,4 @@
-"""The application: create_app() wires settings, models, chain, runs and routes together."""
+"""`create_app()` wires settings, models, chain, runs and routes together."""
 
 import gc
 import logging
@@ -19,22 +19,22 @@ from typing_extensions import override
 
 from app import completion_routes, examples, langserve_routes, openai_errors, race_routes, routes, run_routes
 from app.broadcasts import Broadcasts
-from app.closing import Closing, ClosingRequests
+from app.closing import ShutdownMiddleware, ShutdownNotifier
 from app.cors import ANY, ANY_WARNING, cors
 from app.errors import add_error_handlers
 from app.eventlog import EventLogError
 from app.eventlog.memory import MemoryEventLog
 from app.head import HeadAsGet
-from app.langserve_routes import Quiet, chains_app
+from app.langserve_routes import SuppressReportedErrors, chains_app
 from app.middleware import BodyLimit, SecurityHeaders
-from app.openai_routes import AS_SET, openai_app
+from app.openai_routes import DEFAULT_MODEL, openai_app
 from app.openapi import DocumentedApp
 from app.pages import WEB
-from app.runs import RunRefusal, Runs
+from app.runs import RunError, Runs
 from app.settings import STANDIN, Settings, read_settings
 from app.standin.server import serving
 from app.stream_headers import StreamHeaders
-from app.traffic import Metered
+from app.traffic import TrafficMeter
 from chains.models.chat import ChatModels, ProviderChat
 from chains.models.health import Health
 from chains.models.registry import Registry
@@ -47,11 +47,11 @@ logger = logging.getLogger(__name__)
 NO_MODEL = "The rule-based stand-in answers, not a language model"
 SOME_BY_STANDIN = "The rule-based stand-in, not a language model, writes {steps}"
 SET_A_KEY = ": set GROQ_API_KEY or FIREWORKS_API_KEY."
-MAX_BODY = 1024 * 1024  # bytes; a chat's whole history may come along
+MAX_BODY = 1024 * 1024  # bytes; enough for a chat's whole history
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The server. Raises `ConfigError` if the settings, by default those of the environment, do not fit together."""
+    """Returns the server. Raises `ConfigError` if the settings, by default the environment's, are invalid."""
     settings = settings or read_settings()
     settings.check()
     app = SizzleApp(
@@ -59,39 +59,40 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.about = about(settings)
     app.state.keep_alive_s, app.state.send_timeout_s = settings.keep_alive_s, settings.send_timeout_s
-    app.state.closing = Closing()
+    app.state.shutdown = ShutdownNotifier()
     app.state.origins = settings.origins()
     app.include_router(routes.router)
     app.include_router(run_routes.router)
     app.include_router(completion_routes.router)
     app.include_router(examples.router)
     app.include_router(langserve_routes.router)
-    app.include_router(openai_errors.outside)
-    app.state.track = race_routes.Track(is_open=settings.race or not settings.provider_keys())
+    app.include_router(openai_errors.hints)
+    app.state.race_lock = race_routes.RaceLock(is_open=settings.race or not settings.provider_keys())
     app.include_router(race_routes.router)
     app.mount("/static", Assets(directory=WEB), name="static")
     add_error_handlers(app)
-    app.add_exception_handler(EventLogError, run_routes.refused)
-    app.add_exception_handler(RunRefusal, run_routes.refused)
-    app.add_middleware(Quiet)
+    app.add_exception_handler(EventLogError, run_routes.run_error)
+    app.add_exception_handler(RunError, run_routes.run_error)
+    app.add_middleware(SuppressReportedErrors)
     app.add_middleware(StreamHeaders)
     app.add_middleware(HeadAsGet)
     return app
 
 
 class SizzleApp(DocumentedApp):
-    """A FastAPI application whose outermost layers are ours, whatever middleware its user adds."""
+    """A FastAPI application whose own middleware stays outermost when its user adds more."""
 
     @override
     def build_middleware_stack(self) -> ASGIApp:
         limited = BodyLimit(super().build_middleware_stack(), MAX_BODY)
         secured = SecurityHeaders(cors(limited, self.state.origins))
-        # outermost, because it needs what the server itself gives it
-        return ClosingRequests(Metered(secured, "/examples/broadcasts/"), self.state.closing, self.state.send_timeout_s)
+        # outermost, because FastAPI's body limit replaces `receive`
+        metered = TrafficMeter(secured, "/examples/broadcasts/")
+        return ShutdownMiddleware(metered, self.state.shutdown, self.state.send_timeout_s)
 
 
 class Assets(StaticFiles):
-    """The files of a folder, except its pages: these have routes of their own."""
+    """Static files without the HTML pages, which have their own routes."""
 
     @override
     async def get_response(self, path: str, scope: Scope) -> Response:
@@ -101,9 +102,10 @@ class Assets(StaticFiles):
 
 
 def served_app() -> FastAPI:
-    """The server as a process of its own, in which what is imported by now stays: no collection looks at it again.
+    """Returns the server for a process of its own, with the garbage collector tuned.
 
-    Others come more rarely, for most garbage is gone without them: a run that has ended is in few cycles.
+    Freezes the objects created at import so that the collector skips them, and collects less often, because finished
+    runs leave few reference cycles.
     """
     app = create_app()
     RecipeRequest(ingredientsOnHand="rice")  # compiles patterns, so that no request waits for that
@@ -114,7 +116,7 @@ def served_app() -> FastAPI:
 
 
 def about(settings: Settings) -> dict[str, object]:
-    """Which model writes each step, and which steps the rule-based stand-in writes."""
+    """Returns the model of each step, and the steps that use the rule-based stand-in."""
     registry = settings.load_registry()
     chosen = settings.choose_models(registry)
     steps = _standin_steps(registry, chosen)
@@ -127,26 +129,30 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
         if ANY in settings.origins():
             logger.warning(ANY_WARNING)
         async with (
-            kitchen(settings) as models,
+            open_models(settings) as models,
             aclosing(_runs(settings, models)) as app.state.runs,
-            aclosing(Broadcasts(models.completing)) as app.state.broadcasts,
+            aclosing(Broadcasts(models.completion_models)) as app.state.broadcasts,
         ):
             app.state.models = models
-            faces: dict[str, ASGIApp] = {
-                "/chains": OnDemand(lambda: chains_app(models.recipe_on_any, models.choosable, app.state.origins)),
-                "/v1": openai_app(models.recipe_on_any, _owners(models), app.state.origins, settings.keep_alive_s),
+            apps: dict[str, ASGIApp] = {
+                "/chains": OnDemand(
+                    lambda: chains_app(models.configurable_recipe, models.configurable_models, app.state.origins)
+                ),
+                "/v1": openai_app(
+                    models.configurable_recipe, _owners(models), app.state.origins, settings.keep_alive_s
+                ),
             }
-            closing: Closing = app.state.closing
-            with _mounted(app, faces), closing.at_signals(), closing.telling(app.state.runs.close):
+            shutdown: ShutdownNotifier = app.state.shutdown
+            with _mounted(app, apps), shutdown.on_signals(), shutdown.notify(app.state.runs.close):
                 yield
 
     return lifespan
 
 
 @contextmanager
-def _mounted(app: FastAPI, faces: Mapping[str, ASGIApp]) -> Generator[None]:
-    """Within the block the applications are part of `app`."""
-    mounts = [Mount(path, face) for path, face in faces.items()]
+def _mounted(app: FastAPI, apps: Mapping[str, ASGIApp]) -> Generator[None]:
+    """Mounts the applications within the block."""
+    mounts = [Mount(path, mounted) for path, mounted in apps.items()]
     app.router.routes += mounts
     try:
         yield
@@ -156,7 +162,7 @@ def _mounted(app: FastAPI, faces: Mapping[str, ASGIApp]) -> Generator[None]:
 
 
 class OnDemand:
-    """An application that is made at its first request: LangServe's takes a tenth of a second to make."""
+    """Creates an application at its first request, because LangServe's takes a tenth of a second."""
 
     def __init__(self, make: Callable[[], ASGIApp]) -> None:
         self._make = cache(make)
@@ -172,29 +178,30 @@ def _runs(settings: Settings, models: "Models") -> Runs:
 
 @dataclass(frozen=True)
 class Models:
-    """A model for each step, as the settings chose it and with the configurable field `model`, and all by name.
+    """The models and the chains made of them.
 
-    `recipe` and `recipe_on_any` are the chains made of the former; `health` is of the providers, by name.
+    `default_models` are those that the settings choose, by step; `configurable_models` have the configurable field
+    `model`. `completion_models` are all models by name, `health` is by the provider's name.
     """
 
-    chosen: Mapping[Step, ProviderChat]
-    choosable: Mapping[Step, ChatModel]
-    completing: Mapping[str, ProviderChat]
+    default_models: Mapping[Step, ProviderChat]
+    configurable_models: Mapping[Step, ChatModel]
+    completion_models: Mapping[str, ProviderChat]
     recipe: RunnableLambda[Any, dict[Part, Any]]
-    recipe_on_any: RunnableLambda[Any, dict[Part, Any]]
+    configurable_recipe: RunnableLambda[Any, dict[Part, Any]]
     health: Mapping[str, Health]
-    warmth: ConnectionWarmer
+    connection_warmer: ConnectionWarmer
 
 
 def _owners(models: Models) -> dict[str, str]:
-    """Who writes when the recipe, or a model by its name, is asked for."""
-    writers = dict.fromkeys(model.label for model in models.chosen.values())
-    return {AS_SET: ", ".join(writers)} | {name: model.label for name, model in models.completing.items()}
+    """Returns the `owned_by` of each model of `/v1`."""
+    labels = dict.fromkeys(model.label for model in models.default_models.values())
+    return {DEFAULT_MODEL: ", ".join(labels)} | {name: model.label for name, model in models.completion_models.items()}
 
 
 @asynccontextmanager
-async def kitchen(settings: Settings) -> AsyncGenerator[Models]:
-    """The models that the settings name, with their connections; where one is the stand-in, it runs for as long."""
+async def open_models(settings: Settings) -> AsyncGenerator[Models]:
+    """Opens the models that the settings name, and runs the stand-in if it is one of them."""
     settings.check()
     registry = settings.load_registry()
     chosen, usable = settings.choose_models(registry), settings.usable_providers(registry)
@@ -213,30 +220,31 @@ def _standin_steps(registry: Registry, chosen: Mapping[Step, str]) -> list[Step]
 
 
 def _standin_warning(registry: Registry, chosen: Mapping[Step, str], *, has_key: bool) -> str | None:
-    """What the stand-in writes, if anything, and what to set for a model instead."""
+    """Returns a warning that names the stand-in's steps and the keys to set, or None if it has no steps."""
     steps = _standin_steps(registry, chosen)
     if not steps:
         return None
-    written = NO_MODEL if len(steps) == len(chosen) else SOME_BY_STANDIN.format(steps=", ".join(steps))
-    return written + ("." if has_key else SET_A_KEY)
+    warning = NO_MODEL if len(steps) == len(chosen) else SOME_BY_STANDIN.format(steps=", ".join(steps))
+    return warning + ("." if has_key else SET_A_KEY)
 
 
-def _models(made: ChatModels, usable: Collection[str], settings: Settings) -> Models:
+def _models(factory: ChatModels, usable: Collection[str], settings: Settings) -> Models:
     recipe = partial(
         recipe_chain,
-        others=made.others(usable),
+        others=factory.others(usable),
         deadline_s=settings.run_deadline_s,
         hedge_after_s=settings.hedge_after_s,
     )
-    chosen, choosable = made.as_chosen(), made.choosable(usable)
+    default_models = factory.as_chosen()
+    configurable_models = factory.choosable(usable)
     return Models(
-        chosen=chosen,
-        choosable=choosable,
-        completing=made.completing(usable),
-        recipe=recipe(chosen),
-        recipe_on_any=recipe(choosable),
-        health=made.health,
-        warmth=ConnectionWarmer(made.endpoints()),
+        default_models=default_models,
+        configurable_models=configurable_models,
+        completion_models=factory.completing(usable),
+        recipe=recipe(default_models),
+        configurable_recipe=recipe(configurable_models),
+        health=factory.health,
+        connection_warmer=ConnectionWarmer(factory.endpoints()),
     )
 
 

@@ -1,27 +1,27 @@
-"""What holds for every request, whatever route answers it: security headers and the limit of a body.
+"""Security headers and the body limit, as pure ASGI middleware.
 
-Pure ASGI. A stream's frames pass none of it, because `EventSource` sends them by the connection itself.
+The frames of a stream bypass it, because `EventSourceResponse` sends them on the connection itself.
 """
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.refusals import Refusal
+from app.refusals import HTTPError
 
 PAGE_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",  # for browsers that don't know frame-ancestors
+    "X-Frame-Options": "DENY",  # for browsers without frame-ancestors
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",  # does not concern what CORS allows, Fetch §3.7
+    "Cross-Origin-Resource-Policy": "same-origin",  # does not affect CORS requests, Fetch §3.7
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 PAGE_HEADERS = {"Content-Security-Policy": PAGE_POLICY, **SECURITY_HEADERS}
 
 
 class SecurityHeaders:
-    """Adds the security headers that an answer does not set itself; a page gets a Content-Security-Policy, too."""
+    """Adds the security headers that a response does not set itself, and a Content-Security-Policy to pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -39,9 +39,9 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Refuses a body of more than `limit` bytes with a `Refusal`, raised where the body is read.
+    """Raises an `HTTPError` where a body of more than `limit` bytes is read.
 
-    So each application answers in its own form. FastAPI's `max_body_size` answers in plain text.
+    Each application therefore answers in its own format; FastAPI's `max_body_size` answers in plain text.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -57,7 +57,7 @@ class BodyLimit:
 class _LimitedRequest:
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         self._receive, self._send, self._limit = receive, send, limit
-        self._declared = int(Headers(scope=scope).get("content-length", 0))  # the server refuses what is no number
+        self._declared = int(Headers(scope=scope).get("content-length", 0))  # the server has validated the number
         self._received = 0
         self._is_answered = False
 
@@ -68,9 +68,9 @@ class _LimitedRequest:
             if self._received <= self._limit:
                 return message
         if not self._is_answered:
-            raise Refusal(413, "The body is too large: at most {most:,} bytes are read.", most=self._limit)
+            raise HTTPError(413, "The body is too large: the limit is {most:,} bytes.", most=self._limit)
         while (message := await self._receive())["type"] != "http.disconnect":
-            pass  # the rest of the body is dropped
+            pass  # discards the rest of the body
         return message
 
     async def send(self, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""What the environment says about the way to a provider: proxies and certificates."""
+"""Proxies and certificates from the environment."""
 
 import os
 import re
@@ -11,9 +11,9 @@ from chains.errors import ConfigError
 
 
 def proxy_for(address: str) -> str | None:
-    """The proxy that the environment names for an address; none for this machine's own.
+    """Returns the proxy for an address, or None for this machine's own addresses.
 
-    Raises `ConfigError` if that is none that can be used. Its address may hold a password, so it is not repeated.
+    Raises `ConfigError` if the proxy cannot be used. Its address is not repeated, because it may contain a password.
     """
     parts = urlsplit(address)
     proxies, host = getproxies(), parts.hostname or ""
@@ -27,13 +27,13 @@ def proxy_for(address: str) -> str | None:
     if not _is_usable(proxy):
         raise ConfigError(
             f"{kind.upper()}_PROXY: expected the address of an HTTP proxy, such as http://127.0.0.1:3128. "
-            f"Other kinds, such as SOCKS, can't be used; NO_PROXY={host} does without."
+            f"Other kinds, such as SOCKS, are not supported; NO_PROXY={host} bypasses the proxy."
         )
     return proxy
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the name or the IP address is this machine's own."""
+    """Whether a host name or IP address is loopback."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -41,7 +41,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_certificates() -> None:
-    """Raises `ConfigError` if the environment names certificates that can't be read."""
+    """Raises `ConfigError` if `SSL_CERT_FILE` or `SSL_CERT_DIR` cannot be read."""
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if file:
         try:
@@ -49,26 +49,26 @@ def check_certificates() -> None:
         except OSError:  # an `SSLError` is one
             raise ConfigError("SSL_CERT_FILE: expected a readable file of certificates in PEM form.") from None
     elif folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
-        raise ConfigError("SSL_CERT_DIR: expected a folder of certificates, which is not there.")
+        raise ConfigError("SSL_CERT_DIR: expected an existing folder of certificates.")
 
 
 def _is_usable(proxy: str) -> bool:
     try:
         parts = urlsplit(proxy)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # half an IPv6 address, or a port that is no number
+    except ValueError:  # an incomplete IPv6 address or an invalid port
         return False
 
 
 def _is_exempt(parts: SplitResult, no_proxy: str) -> bool:
-    """Whether NO_PROXY, or on some systems a setting, names the host: see also `urllib.request.proxy_bypass`."""
+    """Whether NO_PROXY or a system setting exempts the host, see `urllib.request.proxy_bypass`."""
     host = parts.hostname or ""
     names = [name for name in re.split(r"[,\s]+", no_proxy.lower()) if name]
     return bool(proxy_bypass(parts.netloc.rpartition("@")[2])) or any(_covers(name, host) for name in names)
 
 
 def _covers(name: str, host: str) -> bool:
-    """Whether a wildcard, such as `*.example.com`, or a range of IP addresses, such as `10.0.0.0/8`, has the host."""
+    """Whether a wildcard such as `*.example.com` or a network such as `10.0.0.0/8` includes the host."""
     try:
         return ip_address(host) in ip_network(name, strict=False)
     except ValueError:

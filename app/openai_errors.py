@@ -1,4 +1,4 @@
-"""Errors in OpenAI's form, with a hint for addresses that other clients of OpenAI's API ask for."""
+"""Errors in OpenAI's format, with hints for other addresses of OpenAI's API."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from starlette.exceptions import HTTPException
 from app.errors import allowed_methods
 from app.languages import language_of
 from app.openapi import Responses
-from app.refusals import Refusal
+from app.refusals import HTTPError
 from chains.errors import SizzleError
 from chains.messages import Message, validation_message
 from chains.translations import KOREAN_STATUS, Language
 
 HINT = Message("There are POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>.")
-BASE_URL_HINT: LiteralString = "The base URL for OpenAI's clients ends in /v1: ask /v1{path}."
+BASE_URL_HINT: LiteralString = "The base URL for OpenAI's clients ends in /v1: use /v1{path}."
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 ERROR = {
@@ -28,9 +28,9 @@ ERROR = {
         "error": {
             "type": "object",
             "properties": {
-                "message": {"type": "string", "description": "What went wrong, in words for people."},
+                "message": {"type": "string", "description": "What went wrong, as a user-facing message."},
                 "type": {"enum": ["invalid_request_error", "server_error"]},
-                "param": {"type": ["string", "null"], "description": "The parameter that is wrong."},
+                "param": {"type": ["string", "null"], "description": "The invalid parameter."},
                 "code": {"type": ["string", "null"]},
             },
             "required": ["message", "type", "param", "code"],
@@ -39,12 +39,12 @@ ERROR = {
     "required": ["error"],
 }
 
-outside = APIRouter(include_in_schema=False)  # the addresses of a client whose base URL lacks /v1
+hints = APIRouter(include_in_schema=False)  # for clients whose base URL lacks /v1
 
 
 @dataclass(eq=False)
 class ApiError(Exception):
-    """An answer in OpenAI's form for errors."""
+    """An error in OpenAI's format."""
 
     status: int
     message: Message
@@ -57,7 +57,7 @@ class ApiError(Exception):
         return {"error": {"message": message, "type": kind, "param": self.param, "code": self.code}}
 
 
-async def in_openais_form(request: Request, error: Exception) -> Response:
+async def openai_error_response(request: Request, error: Exception) -> Response:
     headers = error.headers if isinstance(error, HTTPException) else None
     if isinstance(error, HTTPException) and error.status_code == 405:
         headers = {"Allow": ", ".join(allowed_methods(request))}
@@ -81,7 +81,7 @@ def _api_error(request: Request, error: Exception) -> ApiError:
             return ApiError(400, message, names[0], "invalid_value")
         case HTTPException(status_code=status, detail=detail):
             language, is_unknown = language_of(request), status in (404, 405)
-            if isinstance(error, Refusal):
+            if isinstance(error, HTTPError):
                 detail = error.message.in_language(language)
             elif language == "ko":
                 detail = KOREAN_STATUS.get(status, detail)
@@ -98,7 +98,7 @@ def _api_error(request: Request, error: Exception) -> ApiError:
 
 
 def api_errors(*statuses: int) -> Responses:
-    """The answers with these statuses, for the `responses` of a route."""
+    """Returns the error responses with these statuses, for the `responses` of a route."""
     content = {"application/json": {"schema": ERROR}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
@@ -114,4 +114,4 @@ def _hint_at(path: str) -> Callable[[Request], Awaitable[JSONResponse]]:
 
 
 for _path in ("/chat/completions", "/completions", "/responses", "/embeddings", "/models"):
-    outside.add_api_route(_path, _hint_at(_path), methods=METHODS)
+    hints.add_api_route(_path, _hint_at(_path), methods=METHODS)

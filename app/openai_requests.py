@@ -1,7 +1,7 @@
-"""Requests for chat completions: what is read of them, and what is refused because no answer could honor it.
+"""The request for a chat completion, and the parameters that are rejected because they cannot be honored.
 
-The source of the fields is OpenAI's API reference ("Create chat completion"). Parameters of sampling and bookkeeping,
-and the limits of tokens, are accepted and make no difference: each step has its own.
+The fields are those of OpenAI's API reference ("Create chat completion"). Sampling and bookkeeping parameters and token
+limits are accepted and ignored, because each step has its own.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from chains.messages import Message
 
-MARKDOWN_ONLY = Message("the answer is Markdown; leave response_format out or set its type to text")
-NO_TOOLS = Message("there can be at most 0, because none is called here; leave them out or set tool_choice to none")
+MARKDOWN_ONLY = Message("the answer is Markdown; omit response_format or set its type to text")
+NO_TOOLS = Message("not supported; omit it or set tool_choice to none")
 
 
 class ChatMessage(BaseModel):
-    """A message of any client: what is not text in its content is not read."""
+    """A message of the conversation. Content that is not text is ignored."""
 
     role: str
     content: Any = None
@@ -29,7 +29,7 @@ class ChatMessage(BaseModel):
 
 
 def _text(part: object) -> str:
-    if isinstance(part, dict):  # `text` in chat completions, `input_text` in responses
+    if isinstance(part, dict):  # `text` in chat completions, `input_text` in the Responses API
         fields = cast(dict[str, object], part)
         part = fields.get("text") if fields.get("type") in ("text", "input_text", None) else None
     return part if isinstance(part, str) else ""
@@ -44,7 +44,7 @@ class StreamOptions(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """What is read of a request. Fields that it doesn't name make no difference."""
+    """The body of a request. Other fields are ignored."""
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1)
@@ -70,11 +70,11 @@ class ChatRequest(BaseModel):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     def texts(self, *roles: str) -> Sequence[str]:
-        """The texts of all messages of the roles, in order."""
+        """Returns the texts of all messages with these roles, in order."""
         return [message.text for message in self.messages if message.role in roles]
 
     def refusal(self) -> tuple[str, Message] | None:
-        """The first parameter that can't be honored, and why."""
+        """Returns the first parameter that cannot be honored, and why."""
         for name, choice in (("tools", self.tool_choice), ("functions", self.function_call)):
             if getattr(self, name) and choice != "none":
                 return name, NO_TOOLS

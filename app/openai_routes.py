@@ -1,6 +1,6 @@
-"""The OpenAI-compatible face: any client of chat completions can have a recipe, as Markdown in reading order.
+"""OpenAI-compatible routes: a chat completion is a recipe as Markdown in reading order.
 
-The source of the shapes is OpenAI's API reference ("Chat", "Streaming", "Errors").
+The formats follow OpenAI's API reference ("Chat", "Streaming", "Errors").
 """
 
 import re
@@ -23,10 +23,10 @@ from starlette.requests import ClientDisconnect
 
 from app.chat_tasks import query_in, task_answer
 from app.conversation import PlainReply, request_of
-from app.disconnect import gone, unless_gone
-from app.event_source import EventSource
+from app.disconnect import client_closed_request, run_until_disconnect
+from app.event_source import EventSourceResponse
 from app.languages import language_of
-from app.openai_errors import ApiError, api_errors, in_openais_form
+from app.openai_errors import ApiError, api_errors, openai_error_response
 from app.openai_requests import ChatRequest
 from app.openapi import AppWithout422
 from app.origins import refuse_foreign_pages
@@ -41,13 +41,13 @@ from chains.recipe.request import Language, PartEnd, RecipeRequest
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
-AS_SET = "sizzle"  # the model of that name: each step's as the settings chose it
+DEFAULT_MODEL = "sizzle"  # the name that stands for the models chosen by the settings
 DONE = b"data: [DONE]\n\n"
-HOW_TO_ASK: LiteralString = (
+USAGE_HINT: LiteralString = (
     "Name the ingredients on hand and the time in the last user message, for example: beef, onions; 30 minutes."
 )
-NO_USER: LiteralString = "There is no message of the role 'user'. " + HOW_TO_ASK
-NO_RECIPE: LiteralString = "{field}: {wrong}. " + HOW_TO_ASK
+NO_USER: LiteralString = "There is no message of the role 'user'. " + USAGE_HINT
+NO_RECIPE: LiteralString = "{field}: {wrong}. " + USAGE_HINT
 
 COMPLETION = {
     "description": "A chat completion, or with `stream` its chunks as server-sent events, then `[DONE]`.",
@@ -63,7 +63,7 @@ WORDS: dict[Language, dict[str, str]] = {
 
 
 class Text(Protocol):
-    """What a chat completion says while it is written, then why it ended and what it took."""
+    """The content of a chat completion. The finish reason and the usage are valid after the last piece."""
 
     @property
     def finish_reason(self) -> FinishReason: ...
@@ -76,7 +76,7 @@ class Text(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """A chat completion: its text up to the first of the `stop` sequences."""
+    """A chat completion: its text up to the first `stop` sequence."""
 
     model: str
     text: Text
@@ -95,7 +95,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class PlainText:
-    """A text that no model writes."""
+    """A fixed text, without a call to a model."""
 
     text: str
     finish_reason: FinishReason = "stop"
@@ -110,30 +110,30 @@ class PlainText:
 
 @dataclass
 class RecipeText:
-    """A recipe as Markdown in reading order, written by `model`."""
+    """A recipe as Markdown in reading order, from `model`."""
 
     chain: RunnableLambda[Any, Any]
     model: str
     request: RecipeRequest
     finish_reason: FinishReason = field(default="stop", init=False)
-    _counted: UsageMetadataCallbackHandler = field(
+    _usage: UsageMetadataCallbackHandler = field(
         default_factory=lambda: _inline(UsageMetadataCallbackHandler()), init=False
     )
 
     async def pieces(self) -> AsyncGenerator[str]:
         """Raises `ProviderError` at the end if there is no recipe."""
         writer, failure = MarkdownWriter(self.request.language), None
-        chosen = {} if self.model == AS_SET else {"model": self.model}
-        config: RunnableConfig = {"callbacks": [self._counted], "configurable": chosen}
-        written = astream_fragments(self.chain, self.request, config)
-        async with aclosing(timeout_stream(DEADLINE_S, written)) as updates:
+        configurable = {} if self.model == DEFAULT_MODEL else {"model": self.model}
+        config: RunnableConfig = {"callbacks": [self._usage], "configurable": configurable}
+        fragments = astream_fragments(self.chain, self.request, config)
+        async with aclosing(timeout_stream(DEADLINE_S, fragments)) as updates:
             async for update in updates:
                 match update:
                     case PartEnd("alternates", "failed", message=message):
                         failure = message
                     case PartEnd(finish_reason="content_filter"):
                         self.finish_reason = "content_filter"
-                    case PartEnd(status="cut_off" | "failed"):  # the protocol has no other word for an answer cut short
+                    case PartEnd(status="cut_off" | "failed"):  # OpenAI has no other value for an incomplete answer
                         self.finish_reason = "length"
                     case _:
                         pass
@@ -144,16 +144,16 @@ class RecipeText:
 
     @property
     def usage(self) -> dict[str, int]:
-        """The tokens of all calls together, as the providers count them."""
-        counted = self._counted.usage_metadata.values()
-        prompt, completion = (sum(usage[kind] for usage in counted) for kind in ("input_tokens", "output_tokens"))
+        """The tokens of all calls, as counted by the providers."""
+        usages = self._usage.usage_metadata.values()
+        prompt, completion = (sum(usage[kind] for usage in usages) for kind in ("input_tokens", "output_tokens"))
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def openai_app(
     chain: RunnableLambda[Any, Any], owners: Mapping[str, str], origins: Collection[str], keep_alive_s: float
 ) -> FastAPI:
-    """The routes under `/v1`. `owners` says of each model, and of `AS_SET`, whose it is."""
+    """Returns the application under `/v1`. `owners` has the `owned_by` of each model and of `DEFAULT_MODEL`."""
     app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
     app.state.origins = origins
     entries = {name: _model_entry(name, owner) for name, owner in owners.items()}
@@ -163,7 +163,7 @@ def openai_app(
     async def list_models() -> dict[str, object]:
         return {"object": "list", "data": list(entries.values())}
 
-    @app.get("/models/{name:path}", responses=api_errors(404))  # a model's id may hold slashes
+    @app.get("/models/{name:path}", responses=api_errors(404))  # ids may contain slashes
     async def model(name: str) -> dict[str, object]:
         name = name if name in owners else name.removesuffix("/")
         _require(name, owners)
@@ -182,14 +182,16 @@ def openai_app(
         language = language_of(request)
         answer = _answer(chain, body, language)
         if not body.stream:
-            return JSONResponse(await unless_gone(request, _whole(answer)))
+            return JSONResponse(await run_until_disconnect(request, _whole(answer)))
         pieces = answer.pieces()
-        first = await unless_gone(request, anext(pieces, ""))
-        return EventSource(_chunks(answer, first, pieces, body.wants_usage, language), keep_alive_s=keep_alive_s)
+        first = await run_until_disconnect(request, anext(pieces, ""))
+        return EventSourceResponse(
+            _chunks(answer, first, pieces, body.wants_usage, language), keep_alive_s=keep_alive_s
+        )
 
     for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
-        app.add_exception_handler(error, in_openais_form)
-    app.add_exception_handler(ClientDisconnect, gone)
+        app.add_exception_handler(error, openai_error_response)
+    app.add_exception_handler(ClientDisconnect, client_closed_request)
     return app
 
 
@@ -198,18 +200,18 @@ def _model_entry(name: str, owner: str) -> dict[str, object]:
 
 
 def _inline(counter: UsageMetadataCallbackHandler) -> UsageMetadataCallbackHandler:
-    counter.run_inline = True  # else it is called in a thread, for every token
+    counter.run_inline = True  # otherwise LangChain calls it in a thread for every token
     return counter
 
 
-def _require(model: str, known: Mapping[str, str]) -> None:
-    if model not in known:
-        message = Message("There is no model {name!r} here; there are: {names}.", name=model, names=", ".join(known))
+def _require(model: str, owners: Mapping[str, str]) -> None:
+    if model not in owners:
+        message = Message("There is no model {name!r}. Available models: {names}.", name=model, names=", ".join(owners))
         raise ApiError(404, message, "model", "model_not_found")
 
 
 def _answer(chain: RunnableLambda[Any, Any], body: ChatRequest, language: Language) -> Answer:
-    """A recipe, or a text that no model needs to write. Raises `ApiError` if the request asks for neither."""
+    """Returns a recipe or a fixed text. Raises `ApiError` if the request is for neither."""
     if refusal := body.refusal():
         name, reason = refusal
         wrong = reason.in_language(language)
@@ -249,7 +251,7 @@ async def _whole(answer: Answer) -> dict[str, Any]:
 async def _chunks(
     answer: Answer, first: str, rest: AsyncGenerator[str], wants_usage: bool, language: Language
 ) -> AsyncGenerator[bytes]:
-    """The role, the content piece by piece, why it ended, and the usage; behind an error there is no `[DONE]`."""
+    """Yields the role, the content, the finish reason and the usage. After an error there is no `[DONE]`."""
     head = answer.head("chat.completion.chunk") | ({"usage": None} if wants_usage else {})
 
     def chunk(delta: Mapping[str, str], finish_reason: str | None = None) -> bytes:

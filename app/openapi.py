@@ -1,6 +1,6 @@
-"""The OpenAPI document: FastAPI's, completed by what it can't derive, which are events, states and errors.
+"""Completes FastAPI's OpenAPI document with events, states and errors, which it cannot derive.
 
-The schema of a stream's media type is that of one event, as it is in OpenAPI 3.2.
+The schema of a stream's media type describes one event, as in OpenAPI 3.2.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ RACE_EVENTS: tuple[type, ...] = get_args(Progress)
 AT_MS = {"type": "integer", "minimum": 0, "description": "Milliseconds since the run began."}
 REFUSAL = {
     "title": "Refusal",
-    "description": "What went wrong, in words for people.",
+    "description": "What went wrong, as a user-facing message.",
     "type": "object",
     "properties": {"detail": {"type": "string"}},
     "required": ["detail"],
@@ -30,46 +30,46 @@ REFUSAL = {
 PROBLEM = {
     "type": "object",
     "properties": {
-        "field": {"type": "string", "description": "The field or header that is wrong, or body."},
-        "message": {"type": "string", "description": "What is wrong with it."},
-        "expected": {"type": "string", "description": "What is right."},
+        "field": {"type": "string", "description": "The invalid field or header, or body."},
+        "message": {"type": "string", "description": "What is wrong."},
+        "expected": {"type": "string", "description": "What is expected."},
     },
     "required": ["field", "message", "expected"],
 }
 BAD_INPUT = {
     "title": "BadInput",
-    "description": "Each field that is wrong.",
+    "description": "The invalid fields.",
     "type": "object",
     "properties": {"detail": {"type": "array", "items": PROBLEM, "minItems": 1}},
     "required": ["detail"],
 }
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-LOCATION = {"Location": {"description": "The address of what was begun.", "schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "The address of the created resource.", "schema": {"type": "string"}}}
 
 Responses = dict[int | str, dict[str, Any]]
 
 
 def errors(*statuses: int) -> Responses:
-    """The answers with these statuses, for the `responses` of a route."""
+    """Returns the error responses with these statuses, for the `responses` of a route."""
     return {status: _error(status) for status in statuses}
 
 
 def _error(status: int) -> dict[str, Any]:
     names_fields = status in (400, 422)
-    described = {
+    response = {
         "description": HTTPStatus(status).phrase,
         "content": content("BadInput" if names_fields else "Refusal"),
     }
-    return described | ({"headers": RETRY_AFTER} if status == 503 else {})
+    return response | ({"headers": RETRY_AFTER} if status == 503 else {})
 
 
 def content(model: str) -> dict[str, Any]:
-    """The content of a JSON body that a component describes."""
+    """Returns the content of a JSON body described by a component."""
     return {"application/json": {"schema": {"$ref": COMPONENT.format(model=model)}}}
 
 
 def events_of(model: str | None = None) -> dict[str, Any]:
-    """The content of a stream of events, whose data is text, or JSON that a component describes."""
+    """Returns the content of an event stream whose data is text, or JSON described by a component."""
     data: dict[str, Any] = {"type": "string"}
     if model:
         data |= {"contentMediaType": "application/json", "contentSchema": {"$ref": COMPONENT.format(model=model)}}
@@ -78,7 +78,7 @@ def events_of(model: str | None = None) -> dict[str, Any]:
 
 
 def object_of(**types: str) -> dict[str, Any]:
-    """The schema of an object with these fields."""
+    """Returns the schema of an object with these fields."""
     return {
         "type": "object",
         "properties": {name: {"type": kind} for name, kind in types.items()},
@@ -87,7 +87,7 @@ def object_of(**types: str) -> dict[str, Any]:
 
 
 def events_schema() -> dict[str, Any]:
-    """The JSON Schema of what stands in the `data` of a run's events, each under its event's name."""
+    """Returns the JSON Schema of the `data` of a run's events, each under its event's name."""
     definitions = _definitions("#/$defs/{model}")
     names = {name: {"$ref": f"#/$defs/{kind.__name__}"} for kind, name in EVENT_NAMES.items()}
     return {
@@ -110,13 +110,13 @@ def _definitions(template: str) -> dict[str, Any]:
     for kind in EVENT_NAMES:
         definitions[kind.__name__]["properties"]["at_ms"] = AT_MS
         definitions[kind.__name__]["required"].append("at_ms")
-    for name in ("RunStart", "RunState"):  # which also hold the requests of `POST /generate`, without a `recipe`
+    for name in ("RunStart", "RunState"):  # their type also covers `POST /generate`, whose requests have no `recipe`
         definitions[name]["properties"]["request"] = {"$ref": template.format(model="RunRequest")}
     return _with_nullable_seed(definitions)
 
 
 def _with_nullable_seed(schemas: dict[str, Any]) -> dict[str, Any]:
-    """The schemas with the seed as it is: theirs has no null, because LangServe's playground knows none."""
+    """Makes the seed nullable. Its own schema is not, because LangServe's playground does not support null."""
     for schema in schemas.values():
         seed = schema.get("properties", {}).get("seed")
         if seed and "type" in seed:
@@ -149,7 +149,7 @@ class AppWithout422(FastAPI):
 
 
 class DocumentedApp(FastAPI):
-    """An application whose OpenAPI document says what is really sent."""
+    """An application whose OpenAPI document includes events, states and errors."""
 
     @override
     def openapi(self) -> dict[str, Any]:
@@ -158,6 +158,6 @@ class DocumentedApp(FastAPI):
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(_components() | _with_nullable_seed(schemas))
             schemas.pop("ValidationError", None)
-            schemas["HTTPValidationError"] = BAD_INPUT  # the name by which FastAPI refers to a 422
-        assert self.openapi_schema  # noqa: S101  FastAPI keeps it
+            schemas["HTTPValidationError"] = BAD_INPUT  # FastAPI's name for a 422
+        assert self.openapi_schema  # noqa: S101  set by FastAPI
         return self.openapi_schema

@@ -1,4 +1,4 @@
-"""Which requests of browsers are let in: another site's page may not start work here, with or without a preflight."""
+"""Rejects requests from pages of other sites that would start work, with or without a preflight."""
 
 from collections.abc import Collection, Mapping
 from typing import LiteralString
@@ -6,20 +6,17 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from app.refusals import Refusal
+from app.refusals import HTTPError
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-FOREIGN: LiteralString = (
-    "A page of another site sent this, and only the pages of this server may. "
-    "SIZZLE_CORS_ORIGINS names further origins that may."
-)
-NOT_JSON: LiteralString = "The body is not of the type application/json."
+FOREIGN: LiteralString = "Pages of other sites may not send this request. SIZZLE_CORS_ORIGINS can allow more origins."
+NOT_JSON: LiteralString = "The Content-Type must be application/json."
 
 
 def is_foreign(headers: Mapping[str, str], allowed: Collection[str]) -> bool:
-    """Whether a page of another origin sent this, unless its origin is allowed.
+    """Whether a page of another origin, which is not allowed, sent the request.
 
-    Browsers say so in `Sec-Fetch-Site` (W3C Fetch Metadata §2.4), older ones in `Origin`. Other clients send neither.
+    Browsers send `Sec-Fetch-Site` (W3C Fetch Metadata §2.4), older ones `Origin`. Other clients send neither.
     """
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if "*" in allowed or origin in allowed:
@@ -37,19 +34,19 @@ def _host(origin: str) -> str | None:
 
 
 async def refuse_foreign_pages(request: Request) -> None:
-    """For routes that start work: 403 if a page of another site sent the request."""
+    """A dependency of routes that start work: 403 for pages of other sites."""
     if is_foreign(request.headers, request.app.state.origins):
-        raise Refusal(403, FOREIGN)
+        raise HTTPError(403, FOREIGN)
 
 
 async def refuse_foreign_changes(request: Request) -> None:
-    """The same for a group of routes of which those for reading are open to all."""
+    """The same, except for methods that only read."""
     if request.method not in SAFE_METHODS:
         await refuse_foreign_pages(request)
 
 
 async def require_json(request: Request) -> None:
-    """415 for a body of another type: a page elsewhere may send any other without asking first."""
+    """415 for a body of another type, because other types need no CORS preflight."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Refusal(415, NOT_JSON)
+        raise HTTPError(415, NOT_JSON)

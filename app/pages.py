@@ -1,4 +1,4 @@
-"""The pages' files, and the page for people where there is nothing at an address."""
+"""The folder of the pages, and the 404 page."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -25,12 +25,12 @@ WORDS: dict[Language, dict[str, str]] = {
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks for an address that somebody typed or followed a link to."""
+    """Whether a browser navigates to the address."""
     return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
 
 
 def missing_page(request: Request) -> HTMLResponse:
-    """404 in the browser's language."""
+    """Returns the 404 page in the browser's language."""
     language = language_of(request)
     template = (WEB / "missing.html").read_text("utf-8")
     content = template.format(language=language, **WORDS[language])

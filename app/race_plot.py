@@ -1,4 +1,4 @@
-"""The race as a picture. It alone needs matplotlib."""
+"""Draws the results of a race. The only module that needs matplotlib."""
 # pyright: reportUnknownMemberType=false
 # matplotlib's keyword arguments have no types
 
@@ -12,7 +12,7 @@ from chains.race import Result
 
 
 def draw(results: Sequence[Result], title: str, path: Path) -> None:
-    """Writes a PNG: each model's best time to the first token and its median TPS side by side, the first on top."""
+    """Writes a PNG with each model's best time to first token and median TPS, in the order of the results."""
     figure = Figure(figsize=(10, 1.8 + 0.5 * len(results)), layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(1, 2, sharey=True)

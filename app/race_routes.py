@@ -1,4 +1,4 @@
-"""The page `/race`, and the race that it starts: who is measured, and `POST /race`, which streams how it goes."""
+"""The page `/race`, its entrants, and `POST /race`, which streams the progress of a race."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.event_source import EventSource
+from app.event_source import EventSourceResponse
 from app.languages import language_of
 from app.openapi import errors, events_of
 from app.origins import refuse_foreign_changes, require_json
 from app.pages import WEB
-from app.refusals import BadInput, Refusal, described
+from app.refusals import HTTPError, InvalidFieldError, field_descriptions
 from app.settings import STANDIN
 from chains.messages import Message, validation_message
 from chains.models.chat import ProviderChat
@@ -26,7 +26,7 @@ OFF: LiteralString = (
     "The race is off here, because it makes calls that a provider charges for. "
     "Set SIZZLE_RACE=true and start Sizzle again, or run `sizzle race` in a terminal."
 )
-BUSY: LiteralString = "Another race is under way, and two would slow each other down. Try again when it has ended."
+BUSY: LiteralString = "Another race is running, and two would slow each other down. Try again when it has ended."
 EVENT_NAMES: dict[type[Progress], str] = {
     RaceStart: "start",
     CallStart: "call",
@@ -39,7 +39,7 @@ router = APIRouter(dependencies=[Depends(refuse_foreign_changes)])
 
 
 class RaceRequest(BaseModel):
-    """Who is to be measured, and how often."""
+    """Which models to measure, and how often."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,8 +51,8 @@ class RaceRequest(BaseModel):
     )
 
 
-class Track:
-    """Where races are held, one at a time in a process. Closed where they would cost money that nobody agreed to."""
+class RaceLock:
+    """Allows one race at a time in a process, or none if races would cost money without consent."""
 
     def __init__(self, is_open: bool) -> None:
         self.is_open = is_open
@@ -65,39 +65,41 @@ EVENTS = {
 }
 
 
-def _track(request: Request) -> Track:
-    return request.app.state.track
+def _race_lock(request: Request) -> RaceLock:
+    return request.app.state.race_lock
 
 
 def _models(request: Request) -> Mapping[str, ProviderChat]:
-    return request.app.state.models.completing
+    return request.app.state.models.completion_models
 
 
-def _permitted(track: Annotated[Track, Depends(_track)]) -> None:
-    if not track.is_open:
-        raise Refusal(403, OFF)
+def _require_open(race_lock: Annotated[RaceLock, Depends(_race_lock)]) -> None:
+    if not race_lock.is_open:
+        raise HTTPError(403, OFF)
 
 
-async def _asked(request: Request, models: Annotated[Mapping[str, ProviderChat], Depends(_models)]) -> RaceRequest:
+async def _race_request(
+    request: Request, models: Annotated[Mapping[str, ProviderChat], Depends(_models)]
+) -> RaceRequest:
     try:
-        asked = RaceRequest.model_validate_json(await request.body())
+        body = RaceRequest.model_validate_json(await request.body())
     except ValidationError as error:
         problem = error.errors()[0]
         field = str(problem["loc"][0]) if problem["loc"] else "body"
         wrong = Message("{message}", message=f"{validation_message(problem, language_of(request))}.")
-        raise BadInput(field, wrong, _EXPECTED.get(field, _EXPECTED["body"])) from None
-    for name in asked.models or ():
+        raise InvalidFieldError(field, wrong, _EXPECTED.get(field, _EXPECTED["body"])) from None
+    for name in body.models or ():
         if name not in models:
             unknown = Message("There is no model {name!r} with a key.", name=name)
-            raise BadInput("models", unknown, Message("Some of {names}.", names=", ".join(models)))
-    return asked
+            raise InvalidFieldError("models", unknown, Message("Some of {names}.", names=", ".join(models)))
+    return body
 
 
-async def _alone(track: Annotated[Track, Depends(_track)]) -> AsyncGenerator[None]:
-    """Holds the track until the answer has ended, or its reader has gone."""
-    if track.lock.locked():
-        raise Refusal(409, BUSY)
-    async with track.lock:
+async def _hold_lock(race_lock: Annotated[RaceLock, Depends(_race_lock)]) -> AsyncGenerator[None]:
+    """Holds the lock until the response has ended."""
+    if race_lock.lock.locked():
+        raise HTTPError(409, BUSY)
+    async with race_lock.lock:
         yield
 
 
@@ -107,41 +109,43 @@ async def page() -> FileResponse:
 
 
 @router.get("/race/entrants")
-async def who(
+async def list_entrants(
     request: Request,
-    track: Annotated[Track, Depends(_track)],
+    race_lock: Annotated[RaceLock, Depends(_race_lock)],
     models: Annotated[Mapping[str, ProviderChat], Depends(_models)],
 ) -> dict[str, object]:
-    """The models that would be measured and how, whether the stand-in is among them, and what forbids a race."""
-    racing = entrants(models)
-    has_standin = any(entrant.provider == STANDIN for entrant in racing)
-    off = None if track.is_open else Message(OFF).in_language(language_of(request))
-    return {"entrants": racing, "max_tokens": MAX_TOKENS, "standin": has_standin, "off": off}
+    """Returns the models that would be measured, whether the stand-in is among them, and why a race is not allowed."""
+    racers = entrants(models)
+    has_standin = any(entrant.provider == STANDIN for entrant in racers)
+    off = None if race_lock.is_open else Message(OFF).in_language(language_of(request))
+    return {"entrants": racers, "max_tokens": MAX_TOKENS, "standin": has_standin, "off": off}
 
 
 @router.post(
     "/race",
-    response_class=EventSource,
-    dependencies=[Depends(_permitted), Depends(require_json)],
+    response_class=EventSourceResponse,
+    dependencies=[Depends(_require_open), Depends(require_json)],
     responses={200: EVENTS} | errors(400, 403, 409, 413, 415, 422),
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": RaceRequest.model_json_schema()}}}},
 )
 async def start(
-    asked: Annotated[RaceRequest, Depends(_asked)],
+    body: Annotated[RaceRequest, Depends(_race_request)],
     models: Annotated[Mapping[str, ProviderChat], Depends(_models)],
-    _: Annotated[None, Depends(_alone)],
+    _: Annotated[None, Depends(_hold_lock)],
     request: Request,
-) -> EventSource:
+) -> EventSourceResponse:
     """Measures the models, and streams each call, round and result; `end`, always last, has the ranking."""
-    racing = {name: models[name] for name in asked.models or models}
-    return EventSource(_events(racing, asked.rounds, language_of(request)), keep_alive_s=request.app.state.keep_alive_s)
+    racers = {name: models[name] for name in body.models or models}
+    return EventSourceResponse(
+        _events(racers, body.rounds, language_of(request)), keep_alive_s=request.app.state.keep_alive_s
+    )
 
 
-async def _events(racing: Mapping[str, ProviderChat], rounds: int, language: Language) -> AsyncGenerator[bytes]:
-    async with aclosing(race(racing, rounds, language=language)) as told:
-        async for progress in told:
+async def _events(racers: Mapping[str, ProviderChat], rounds: int, language: Language) -> AsyncGenerator[bytes]:
+    async with aclosing(race(racers, rounds, language=language)) as updates:
+        async for progress in updates:
             yield b"event: %b\ndata: %b\n\n" % (EVENT_NAMES[type(progress)].encode(), orjson.dumps(progress))
 
 
-_EXPECTED = described(RaceRequest)
+_EXPECTED = field_descriptions(RaceRequest)
 _EXPECTED["body"] = Message("A JSON object with {fields}, or an empty one.", fields=", ".join(RaceRequest.model_fields))

@@ -11,10 +11,10 @@ router = APIRouter()
 
 
 @router.get("/", include_in_schema=False)
-@router.get("/r/{run_id}", include_in_schema=False)  # a run, which the page looks for
+@router.get("/r/{run_id}", include_in_schema=False)  # the page loads the run
 async def page(request: Request) -> FileResponse:
-    warmed = BackgroundTask(request.app.state.models.warmth.keep)  # while the cook is still typing
-    return FileResponse(WEB / "index.html", background=warmed)
+    warm_up = BackgroundTask(request.app.state.models.connection_warmer.keep)  # connects while the user types
+    return FileResponse(WEB / "index.html", background=warm_up)
 
 
 @router.get("/docs", include_in_schema=False)
@@ -24,16 +24,16 @@ async def docs() -> FileResponse:
 
 @router.get("/schema/events.json")
 async def events() -> dict[str, object]:
-    """The JSON Schema of the events of a run."""
+    """Returns the JSON Schema of a run's events."""
     return events_schema()
 
 
 @router.get("/healthz")
 async def health(request: Request) -> dict[str, object]:
-    """That the server is up, which model writes each step, and whether the rule-based stand-in is among them.
+    """Returns the model of each step, and whether the rule-based stand-in is among them.
 
-    `resting` has the seconds for which providers rest that failed too often.
+    `resting` has the providers that are skipped after repeated failures, with the remaining seconds.
     """
     state = request.app.state
-    rests = {name: round(health.open_for_s, 1) for name, health in state.models.health.items() if health.open_for_s}
-    return {"status": "ok", **state.about, "resting": rests}
+    resting = {name: round(health.open_for_s, 1) for name, health in state.models.health.items() if health.open_for_s}
+    return {"status": "ok", **state.about, "resting": resting}

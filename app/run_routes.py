@@ -1,4 +1,4 @@
-"""The routes of runs: `POST /generate`, which is Wire 1, and Wire 2 under `/runs`."""
+"""`POST /generate`, the C# project's wire, and the run stream under `/runs`."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -9,33 +9,33 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from app.event_source import EventSource
-from app.eventlog import EventId, EventLogError, ExpiredRun, UnknownRun, plain
+from app.event_source import EventSourceResponse
+from app.eventlog import EventId, EventLogError, ExpiredRunError, UnknownRunError, json_default
 from app.openapi import LOCATION, Responses, content, errors, events_of, object_of
 from app.origins import refuse_foreign_changes, require_json
-from app.refusals import BadInput, told
-from app.runs import KeyReused, RunRefusal, Runs, Unavailable, WrongKey
-from app.sse import FAREWELL, RETRY, Wire1, pieces, wire2
+from app.refusals import InvalidFieldError, error_response
+from app.runs import CapacityError, IdempotencyKeyReusedError, RunError, Runs, WrongKeyError
+from app.sse import RETRY, SHUTDOWN_MESSAGE, SeedEncoder, encode_entry, join_frames
 from chains.messages import Message
 from chains.recipe.request import Part, RecipeRequest, RunRequest
 
-UNKNOWN = Message("There is no such run: it may have been lost when the server was started anew.")
-EXPIRED = Message("This run ended a while ago and is no longer kept: ask for the recipe again.")
+NOT_FOUND = Message("Run not found. It may have been lost when the server restarted.")
+EXPIRED = Message("This run has expired. Please request the recipe again.")
 KEY = "Idempotency-Key"
 KEY_RULE = Message("1 to 200 visible ASCII characters, and the same key for the same request only.")
 ID_RULE = Message("The id of an event of this run, as it was sent.")
 LAST_ID = "Last-Event-ID"
 RUN_KEY = "Sizzle-Run-Key"
-WIRE_1 = {
+SEED_WIRE = {
     "description": "Server-sent events: `data: <code>|<text>`, and named events with JSON after the code.",
     "content": events_of(),
 }
-WIRE_2: Responses = {
+RUN_STREAM: Responses = {
     200: {
-        "description": "Server-sent events; the data of each is one line of JSON, by the event's name.",
+        "description": "Server-sent events. The data is one line of JSON; its schema depends on the event's name.",
         "content": events_of("Event"),
     },
-    204: {"description": "`Last-Event-ID` is the run's last event: nothing will come."},
+    204: {"description": "`Last-Event-ID` is the run's last event: no more events follow."},
 }
 STARTED = {
     "headers": LOCATION | {RUN_KEY: {"description": "The right to change the run.", "schema": {"type": "string"}}},
@@ -49,31 +49,31 @@ REWRITTEN = {
 router = APIRouter(dependencies=[Depends(refuse_foreign_changes)])
 
 
-# all of these are coroutine functions, for FastAPI calls any other in a thread
+# coroutine functions, because FastAPI calls any other in a thread
 async def _runs(request: Request) -> Runs:
     return request.app.state.runs
 
 
 async def _run_id(run_id: str) -> UUID:
-    """The id in the path. What is none names no run, either."""
+    """Parses the run id. Anything that is not a UUID is an unknown run."""
     try:
         return UUID(run_id)
     except ValueError:
-        raise UnknownRun from None
+        raise UnknownRunError from None
 
 
 async def _key(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
     key = idempotency_key
     if key is not None and not (1 <= len(key) <= 200 and all("!" <= character <= "~" for character in key)):
-        raise BadInput(KEY, Message("This is no key."), KEY_RULE)
+        raise InvalidFieldError(KEY, Message("Invalid Idempotency-Key."), KEY_RULE)
     return key
 
 
-async def _last(last_event_id: Annotated[str | None, Header()] = None) -> EventId | None:
+async def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> EventId | None:
     try:
         return EventId.parse(last_event_id) if last_event_id else None  # an EventSource may send an empty one
     except ValueError:
-        raise BadInput(LAST_ID, Message("This is no event's id."), ID_RULE) from None
+        raise InvalidFieldError(LAST_ID, Message("Invalid Last-Event-ID."), ID_RULE) from None
 
 
 AllRuns = Annotated[Runs, Depends(_runs)]
@@ -81,7 +81,7 @@ RunId = Annotated[UUID, Depends(_run_id)]
 
 
 async def _own_run_id(run_id: RunId, runs: AllRuns, sizzle_run_key: Annotated[str, Header()] = "") -> UUID:
-    """The id of a run that the caller has begun, as the run's key proves."""
+    """Returns the id after checking the run's key."""
     await runs.check_key(run_id, sizzle_run_key)
     return run_id
 
@@ -89,9 +89,9 @@ async def _own_run_id(run_id: RunId, runs: AllRuns, sizzle_run_key: Annotated[st
 OwnRunId = Annotated[UUID, Depends(_own_run_id)]
 
 
-async def _own_run(asked: RecipeRequest, runs: AllRuns) -> AsyncGenerator[UUID]:
-    """A run that ends with its reader, who has no id to come back with."""
-    run_id = await runs.start(asked)
+async def _own_run(body: RecipeRequest, runs: AllRuns) -> AsyncGenerator[UUID]:
+    """A run that ends with its connection, because the client has no id to resume with."""
+    run_id = await runs.start(body)
     try:
         yield run_id
     finally:
@@ -100,13 +100,13 @@ async def _own_run(asked: RecipeRequest, runs: AllRuns) -> AsyncGenerator[UUID]:
 
 @router.post(
     "/generate",
-    response_class=EventSource,
+    response_class=EventSourceResponse,
     dependencies=[Depends(require_json)],
-    responses={200: WIRE_1} | errors(400, 403, 413, 415, 503),
+    responses={200: SEED_WIRE} | errors(400, 403, 413, 415, 503),
 )
-async def generate(run_id: Annotated[UUID, Depends(_own_run)], runs: AllRuns, request: Request) -> EventSource:
-    """Streams a recipe as `data: <code>|<text>` events; named events tell how the run goes on."""
-    return EventSource(_wire1(runs, run_id), keep_alive_s=request.app.state.keep_alive_s)
+async def generate(run_id: Annotated[UUID, Depends(_own_run)], runs: AllRuns, request: Request) -> EventSourceResponse:
+    """Streams a recipe as `data: <code>|<text>` events; named events report the progress."""
+    return EventSourceResponse(_seed_frames(runs, run_id), keep_alive_s=request.app.state.keep_alive_s)
 
 
 @router.post(
@@ -115,83 +115,83 @@ async def generate(run_id: Annotated[UUID, Depends(_own_run)], runs: AllRuns, re
     dependencies=[Depends(require_json)],
     responses={201: STARTED} | errors(400, 403, 413, 415, 503),
 )
-async def start(asked: RunRequest, runs: AllRuns, key: Annotated[str | None, Depends(_key)]) -> JSONResponse:
-    """Starts writing a recipe, whether or not anybody reads. The same `Idempotency-Key` starts no second one.
+async def start(body: RunRequest, runs: AllRuns, key: Annotated[str | None, Depends(_key)]) -> JSONResponse:
+    """Starts a run. A repeated `Idempotency-Key` starts no second one.
 
-    The answer's `key` is needed to stop the run and to have parts written again.
+    The `key` in the response is needed to cancel the run and to regenerate its parts.
     """
     try:
-        run_id = await runs.start(asked, key)
-    except KeyReused as error:
-        raise BadInput(KEY, error.message, KEY_RULE) from None
-    own = runs.key_of(run_id)
-    return JSONResponse({"run_id": str(run_id), "key": own}, 201, {"Location": f"/runs/{run_id}", RUN_KEY: own})
+        run_id = await runs.start(body, key)
+    except IdempotencyKeyReusedError as error:
+        raise InvalidFieldError(KEY, error.message, KEY_RULE) from None
+    run_key = runs.key_of(run_id)
+    return JSONResponse({"run_id": str(run_id), "key": run_key}, 201, {"Location": f"/runs/{run_id}", RUN_KEY: run_key})
 
 
 @router.get("/runs/{run_id}", responses={200: {"content": content("RunState")}} | errors(404, 410))
 async def state(run_id: RunId, runs: AllRuns) -> Response:
-    """What the run has come to so far."""
-    return Response(orjson.dumps(await runs.state(run_id), default=plain), media_type="application/json")
+    """Returns the current state of the run."""
+    return Response(orjson.dumps(await runs.state(run_id), default=json_default), media_type="application/json")
 
 
 @router.delete("/runs/{run_id}", status_code=204, responses=errors(403, 404, 410))
 async def cancel(run_id: OwnRunId, runs: AllRuns) -> None:
-    """Ends the run and closes its calls to the providers. What was written stays. Needs the run's key."""
+    """Cancels the run and closes its calls to providers; its text stays. Needs the run's key."""
     await runs.cancel(run_id)
 
 
 @router.head("/runs/{run_id}/events", include_in_schema=False)
-@router.get("/runs/{run_id}/events", response_class=EventSource, responses=WIRE_2 | errors(404, 410))
+@router.get("/runs/{run_id}/events", response_class=EventSourceResponse, responses=RUN_STREAM | errors(404, 410))
 async def events(
-    run_id: RunId, runs: AllRuns, request: Request, last: Annotated[EventId | None, Depends(_last)]
+    run_id: RunId, runs: AllRuns, request: Request, last: Annotated[EventId | None, Depends(_last_event_id)]
 ) -> Response:
-    """Streams the run's events from the first one on, or behind the one that `Last-Event-ID` names."""
-    if await runs.is_read(run_id, last or EventId("", 0)):
+    """Streams the run's events from the first one, or those after `Last-Event-ID`."""
+    if await runs.is_complete(run_id, last or EventId("", 0)):
         return Response(status_code=204)
-    frames = _wire2(runs, run_id, last)
-    return EventSource(frames, keep_alive_s=request.app.state.keep_alive_s, farewell=FAREWELL)
+    frames = _run_frames(runs, run_id, last)
+    return EventSourceResponse(frames, keep_alive_s=request.app.state.keep_alive_s, shutdown_message=SHUTDOWN_MESSAGE)
 
 
 @router.post(
     "/runs/{run_id}/parts/{part}", status_code=202, responses={202: REWRITTEN} | errors(403, 404, 409, 410, 503)
 )
 async def rewrite(run_id: OwnRunId, part: Part, runs: AllRuns) -> JSONResponse:
-    """Has a part, and what is made from it, written again. Needs the run's key."""
+    """Regenerates a part and the parts made from it. Needs the run's key."""
     attempt = await runs.rewrite(run_id, part)
-    told = {"run_id": str(run_id), "part": part, "attempt": attempt}
-    return JSONResponse(told, 202, {"Location": f"/runs/{run_id}"})
+    content = {"run_id": str(run_id), "part": part, "attempt": attempt}
+    return JSONResponse(content, 202, {"Location": f"/runs/{run_id}"})
 
 
-async def refused(request: Request, error: Exception) -> Response:
-    """What a run refuses, or that it is not there, in words for people."""
+async def run_error(request: Request, error: Exception) -> Response:
+    """Answers errors of runs and of their logs."""
     match error:
-        case UnknownRun():
-            return told(request, 404, UNKNOWN)
-        case ExpiredRun():
-            return told(request, 410, EXPIRED)
-        case WrongKey(message=message):
-            return told(request, 403, message)
-        case Unavailable(message=message, retry_after=seconds):
-            return told(request, 503, message, {"Retry-After": str(seconds)})
-        case RunRefusal(message=message):
-            return told(request, 409, message)
+        case UnknownRunError():
+            return error_response(request, 404, NOT_FOUND)
+        case ExpiredRunError():
+            return error_response(request, 410, EXPIRED)
+        case WrongKeyError(message=message):
+            return error_response(request, 403, message)
+        case CapacityError(message=message, retry_after=seconds):
+            return error_response(request, 503, message, {"Retry-After": str(seconds)})
+        case RunError(message=message):
+            return error_response(request, 409, message)
         case _:
             raise error
 
 
-async def _wire1(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:
-    wire = Wire1()
-    async with aclosing(runs.follow(run_id)) as news:
-        async for events in news:
-            for piece in pieces(wire.encode, events):
-                yield piece
+async def _seed_frames(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:
+    encoder = SeedEncoder()
+    async with aclosing(runs.follow(run_id)) as batches:
+        async for entries in batches:
+            for chunk in join_frames(encoder.encode, entries):
+                yield chunk
 
 
-async def _wire2(runs: Runs, run_id: UUID, last: EventId | None) -> AsyncGenerator[bytes]:
-    opening = RETRY  # in the block of the first event, because a block of its own is an empty event to some clients
-    with suppress(EventLogError):  # it has expired at this very moment: who comes back is told so
-        async with aclosing(runs.follow(run_id, last)) as news:
-            async for events in news:
-                for piece in pieces(wire2, events):
-                    yield opening + piece
+async def _run_frames(runs: Runs, run_id: UUID, last: EventId | None) -> AsyncGenerator[bytes]:
+    opening = RETRY  # in the block of the first event, because some clients take a block of its own for an empty event
+    with suppress(EventLogError):  # it has just expired; a reconnecting client gets a 410
+        async with aclosing(runs.follow(run_id, last)) as batches:
+            async for entries in batches:
+                for chunk in join_frames(encode_entry, entries):
+                    yield opening + chunk
                     opening = b""

@@ -1,10 +1,10 @@
-"""What a run has come to so far: its log's events, added up."""
+"""The state of a run, accumulated from the events of its log."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.eventlog import Logged, RunEnd, RunStart, RunStatus
+from app.eventlog import LogEntry, RunEnd, RunStart, RunStatus
 from chains.messages import Message
 from chains.recipe.request import (
     Fragment,
@@ -18,12 +18,12 @@ from chains.recipe.request import (
     Status,
 )
 
-STOPPED = Message("The run was stopped before the end.")
+STOPPED = Message("The run was stopped before it finished.")
 
 
 @dataclass(slots=True)
 class PartState:
-    """A part as it was last begun: what it holds, and how it ended. Attempt 0 is one that was never begun."""
+    """The latest attempt at a part: its text and how it ended. Attempt 0 means that it has not started."""
 
     state: Literal["waiting", "writing"] | Status = "waiting"
     attempt: int = 0
@@ -39,9 +39,9 @@ class PartState:
 
 @dataclass(slots=True)
 class RunState:
-    """A run up to its event `last_event_id`. `picked` is the index of the recipe that is being written.
+    """A run up to the event `last_event_id`. `picked` is the index of the chosen recipe.
 
-    What a part held is not told while an attempt at it is under way, and holds again if that ends without a word.
+    While a part is being regenerated its previous text is hidden; it returns if the attempt produces none.
     """
 
     run_id: str
@@ -53,33 +53,33 @@ class RunState:
     total_ms: int | None = None
     message: str | None = None
     last_event_id: str = ""
-    _former: dict[Part, str] = field(default_factory=dict[Part, str])  # orjson leaves it out, as its name begins with _
+    _previous_texts: dict[Part, str] = field(default_factory=dict[Part, str])  # orjson skips names with an underscore
 
-    def add(self, events: Iterable[Logged]) -> None:
-        """Adds what came next. Pieces of text are put together by part, and not one by one."""
+    def add(self, events: Iterable[LogEntry]) -> None:
+        """Adds the next events. Fragments are joined by part before they are added."""
         texts: dict[Part, list[str]] = {}
-        for logged in events:
-            event = logged.event
+        for entry in events:
+            event = entry.event
             if isinstance(event, Fragment):
                 texts.setdefault(event.part, []).append(event.text)
             else:
                 self._add_text(texts)
                 self._add(event)
-            self.last_event_id = str(logged.id)
+            self.last_event_id = str(entry.id)
         self._add_text(texts)
 
     def ends(self) -> dict[Part, Status]:
-        """How those parts ended that did."""
+        """Returns the status of each part that has ended."""
         ends: dict[Part, Status] = {}
-        for part, held in self.parts.items():
-            if held.state != "waiting" and held.state != "writing":
-                ends[part] = held.state
+        for name, part in self.parts.items():
+            if part.state != "waiting" and part.state != "writing":
+                ends[name] = part.state
         return ends
 
     def _add_text(self, texts: dict[Part, list[str]]) -> None:
         for part, pieces in texts.items():
             self.parts[part].text += "".join(pieces)
-            self._former.pop(part, None)
+            self._previous_texts.pop(part, None)
         texts.clear()
 
     def _add(self, event: object) -> None:
@@ -87,13 +87,13 @@ class RunState:
             case Proposal(recipes, picked):
                 self.recipes, self.picked = recipes, picked
             case PartStart(part, attempt, provider, model):
-                self._former[part] = self.parts[part].text or self._former.get(part, "")
+                self._previous_texts[part] = self.parts[part].text or self._previous_texts.get(part, "")
                 self.parts[part] = PartState("writing", attempt, provider=provider, model=model)
             case PartEnd(part, status, finish_reason, ttft_ms, tokens, tokens_per_s, message):
                 self._restore(part)
-                written = self.parts[part]
+                attempt = self.parts[part]
                 self.parts[part] = PartState(
-                    status, written.attempt, written.text, written.provider, written.model,
+                    status, attempt.attempt, attempt.text, attempt.provider, attempt.model,
                     finish_reason, ttft_ms, tokens, tokens_per_s, message,
                 )  # fmt: skip
             case RunEnd(status, total_ms, message):
@@ -103,18 +103,18 @@ class RunState:
                 pass
 
     def _stop(self) -> None:
-        """What was under way at the run's end will not go on."""
-        for part, held in self.parts.items():
-            if held.state == "writing":
-                self._restore(part)
-                held.state, held.message = "cut_off", STOPPED.in_language(self.request.language)
+        """Marks the parts that were being generated when the run ended."""
+        for name, part in self.parts.items():
+            if part.state == "writing":
+                self._restore(name)
+                part.state, part.message = "cut_off", STOPPED.in_language(self.request.language)
 
     def _restore(self, part: Part) -> None:
-        self.parts[part].text = self._former.pop(part, "") or self.parts[part].text
+        self.parts[part].text = self._previous_texts.pop(part, "") or self.parts[part].text
 
 
 def state_of(start: RunStart) -> RunState:
-    """A run that has just begun."""
+    """Returns the state of a run that has just started."""
     state = RunState(start.run_id, start.request, parts={part: PartState() for part in start.parts})
     if isinstance(start.request, RunRequest) and (dish := start.request.recipe):
         state.recipes, state.picked = (Recipe(dish.name, dish.intro),), 0

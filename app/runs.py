@@ -1,14 +1,13 @@
-"""Runs: one execution of the chain for one request. What happens in a run is in its event log.
+"""A run is one execution of the chain for one request. Its events are in the event log.
 
-A run outlives the connection that began it: it goes on whether or not anybody reads. What can't be done, in words for
-people:
+A run outlives the connection that started it. The errors have user-facing messages:
 
-RunRefusal
-├── Unavailable      no run can be begun now: too many go on, or the server is being stopped
-├── KeyReused        the idempotency key was sent with another request
-├── WrongKey         only who began the run may stop it or have parts written again
-├── NoSuchPart       the run has no such part
-└── NotNow           the part can't be written again, for it is being written, or for lack of what it is made from
+RunError
+├── CapacityError                 too many runs, or the server is shutting down
+├── IdempotencyKeyReusedError     the key was sent with another request
+├── WrongKeyError                 the run was started by somebody else
+├── UnknownPartError              the run has no such part
+└── PartBusyError                 the part is being generated, or lacks what it is made from
 """
 
 import asyncio
@@ -22,8 +21,8 @@ from uuid import UUID, uuid4
 
 from langchain_core.runnables import RunnableLambda
 
-from app.eventlog import EventId, EventLog, ExpiredRun, LogFull, Logged, RunEnd, RunStart, UnknownRun
-from app.live_run import PROPOSED, LiveRun
+from app.eventlog import EventId, EventLog, ExpiredRunError, LogEntry, LogFullError, RunEnd, RunStart, UnknownRunError
+from app.live_run import PROPOSAL_PART, LiveRun
 from app.run_state import PartState, RunState, state_of
 from chains.errors import SizzleError
 from chains.parts.stream import astream_fragments
@@ -42,138 +41,138 @@ from chains.recipe.request import (
     Update,
 )
 
-NO_DISH = (Recipe("", ""),)  # for a part that needs none: it keeps the chain from proposing any
-OTHERS_RUN: LiteralString = (
-    "Only the browser or program that began this recipe can stop it or have parts written again."
-)
-MADE_FROM_DISH: tuple[Part, ...] = ("ingredients", "intro", "sides", "steps")
+NO_DISH = (Recipe("", ""),)  # for a part that needs no dish, so that the chain proposes none
+NOT_OWNER: LiteralString = "Only the browser or program that started this recipe can stop it or regenerate its parts."
+NEEDS_DISH: tuple[Part, ...] = ("ingredients", "intro", "sides", "steps")
 
 
-class RunRefusal(SizzleError):
-    """What can't be done with a run; the message is for people."""
+class RunError(SizzleError):
+    """Something cannot be done with a run; the message is user-facing."""
 
 
-class Unavailable(RunRefusal):
-    """No run can be begun now; in `retry_after` seconds it may be otherwise."""
+class CapacityError(RunError):
+    """No run can be started now; retry after `retry_after` seconds."""
 
     def __init__(self, template: LiteralString, retry_after: int) -> None:
         super().__init__(template)
         self.retry_after = retry_after
 
 
-class KeyReused(RunRefusal):
+class IdempotencyKeyReusedError(RunError):
     """The idempotency key was sent with another request."""
 
 
-class WrongKey(RunRefusal):
-    """The run was begun by somebody else, or its key was not sent along."""
+class WrongKeyError(RunError):
+    """The run was started by somebody else, or its key was not sent."""
 
 
-class NoSuchPart(RunRefusal):
+class UnknownPartError(RunError):
     """The run has no such part."""
 
 
-class NotNow(RunRefusal):
-    """The part can't be written again, for it is being written, or for lack of what it is made from."""
+class PartBusyError(RunError):
+    """The part is being generated, or lacks what it is made from."""
 
 
 class Runs:
-    """The runs of this process, of which at most `limit` go on at a time. Their logs may be elsewhere.
+    """The runs of this process, at most `limit` of them at a time.
 
-    All that takes a run's id raises `UnknownRun` and `ExpiredRun`, but for `forget`.
+    Every method that takes a run id raises `UnknownRunError` and `ExpiredRunError`, except `forget`.
     """
 
     def __init__(self, chain: RunnableLambda[Any, Any], log: EventLog, limit: int = 500) -> None:
         self._chain, self._log, self._limit = chain, log, limit
         self._live: dict[UUID, LiveRun] = {}
-        self._turn = asyncio.Lock()  # for what looks at a run before it changes it
-        self._secret = token_bytes(32)
-        self._key_secret = token_bytes(32)  # not the one of the ids, which an idempotency key of choice would reveal
+        self._lock = asyncio.Lock()  # for methods that check a run before they change it
+        self._id_secret = token_bytes(32)
+        self._key_secret = token_bytes(32)  # another one, because the ids derived from chosen keys reveal the first
         self._is_closing = False
 
     async def start(self, request: RecipeRequest, key: str | None = None) -> UUID:
-        """Starts writing a recipe. With the idempotency key of a run that is kept it is that run, not a second one.
+        """Starts a run. With the idempotency key of an existing run, returns that run's id instead.
 
-        Raises `Unavailable` and `KeyReused`.
+        Raises `CapacityError` and `IdempotencyKeyReusedError`.
         """
         if not key:
             return await self._start(uuid4(), request)
-        async with self._turn:
-            run_id = self._named(key)
-            return run_id if await self._is_kept(run_id, request) else await self._start(run_id, request)
+        async with self._lock:
+            run_id = self._id_for_key(key)
+            return run_id if await self._exists(run_id, request) else await self._start(run_id, request)
 
     async def _start(self, run_id: UUID, request: RecipeRequest) -> UUID:
-        parts, asked = _to_write(request)
-        run = self._admit(run_id, request.language, parts)
+        parts, chain_input = _chain_input(request)
+        run = self._reserve(run_id, request.language, parts)
         try:
             await self._log.begin(str(run_id), RunStart(str(run_id), request, parts))
-        except LogFull:
-            run.give_up()
+        except LogFullError:
+            run.abandon()
             raise _full() from None
         except BaseException:
-            run.give_up()
+            run.abandon()
             raise
-        run.write(astream_fragments(self._chain, asked, {"run_id": run_id}), parts)
+        run.write(astream_fragments(self._chain, chain_input, {"run_id": run_id}), parts)
         return run_id
 
     async def rewrite(self, run_id: UUID, part: Part) -> int:
-        """Has a part and what is made from it written again, in a run that goes on or one that has ended.
+        """Regenerates a part and the parts made from it, in an active or a finished run.
 
-        Returns the number of the part's coming attempt. Raises `Unavailable`, `NoSuchPart` and `NotNow`.
+        Returns the number of the part's next attempt. Raises `CapacityError`, `UnknownPartError` and `PartBusyError`.
         """
-        async with self._turn:
-            run, state = await self._at_rest(run_id)
-            parts = _written_with(state, part)
+        async with self._lock:
+            run, state = await self._settled_state(run_id)
+            parts = _with_dependents(state, part)
             self._check_open()
-            if run and (busy := run.under_way.intersection(parts)):
-                raise NotNow("Still being written: {parts}.", parts=titles_of(part for part in PARTS if part in busy))
+            if run and (busy := run.active_parts.intersection(parts)):
+                raise PartBusyError(
+                    "Still being generated: {parts}.", parts=titles_of(part for part in PARTS if part in busy)
+                )
             draft = _draft(state, part, parts)
             run = run or await self._reopened(run_id, state)
             updates = astream_fragments(self._chain, draft)
-            run.write(updates if part == PROPOSED else _but_proposals(updates), parts)
+            run.write(updates if part == PROPOSAL_PART else _without_proposals(updates), parts)
             return draft.attempts[part] + 1
 
-    async def _at_rest(self, run_id: UUID) -> tuple[LiveRun | None, RunState]:
-        """The run, if it goes on, and its state, in which the parts that are not under way are as they stay.
+    async def _settled_state(self, run_id: UUID) -> tuple[LiveRun | None, RunState]:
+        """Returns the run, if it is active, and a state in which the inactive parts are final.
 
-        Raises `NotNow` for one that is being stopped.
+        Raises `PartBusyError` if the run is being stopped.
         """
         while True:
             run = self._live.get(run_id)
             if run and run.is_stopping:
-                raise NotNow("The run is being stopped: try again in a moment.")
+                raise PartBusyError("The run is being stopped. Please try again in a moment.")
             if run and run.is_ending:
                 await run.ended.wait()
                 continue
-            under_way = set(run.under_way) if run else set[Part]()
+            active_parts = set(run.active_parts) if run else set[Part]()
             state = await self.state(run_id)
-            if self._live.get(run_id) is run and not (run and (run.is_over or run.under_way != under_way)):
+            if self._live.get(run_id) is run and not (run and (run.is_over or run.active_parts != active_parts)):
                 return run, state
 
-    def follow(self, run_id: UUID, last: EventId | None = None) -> AsyncGenerator[list[Logged]]:
-        """The run's events behind `last`, as they come, those that came together in one list."""
+    def follow(self, run_id: UUID, last: EventId | None = None) -> AsyncGenerator[list[LogEntry]]:
+        """Yields the run's events after `last` in batches, as they arrive."""
         return self._log.follow(str(run_id), last)
 
-    async def is_read(self, run_id: UUID, last: EventId) -> bool:
-        """Whether `last` is the run's end."""
-        return await self._log.is_read(str(run_id), last)
+    async def is_complete(self, run_id: UUID, last: EventId) -> bool:
+        """Whether `last` is the final event of a finished run."""
+        return await self._log.is_complete(str(run_id), last)
 
     async def state(self, run_id: UUID) -> RunState:
-        """What the run has come to so far."""
+        """Returns the current state of the run."""
         events = await self._log.read(str(run_id))
         start = events[0].event
-        assert isinstance(start, RunStart)  # noqa: S101  each log begins with it
+        assert isinstance(start, RunStart)  # noqa: S101  every log begins with it
         state, count = state_of(start), 0
         while events:
             state.add(events)
             count += len(events)
-            if isinstance(events[-1].event, RunEnd):  # which is not there any more if the log is reopened now
+            if isinstance(events[-1].event, RunEnd):  # if the log is reopened now, the end event is gone
                 break
             events = await self._log.read(str(run_id), count)
         return state
 
     async def cancel(self, run_id: UUID) -> None:
-        """Closes the run's calls to the providers and ends it; one that has ended stays as it is."""
+        """Closes the run's calls to providers and ends it. A finished run is unchanged."""
         if run := self._live.get(run_id):
             run.cancel()
             await run.ended.wait()
@@ -181,18 +180,18 @@ class Runs:
             await self._log.read(str(run_id))
 
     def key_of(self, run_id: UUID) -> str:
-        """The key that its owner needs to stop the run or to have parts written again. It is stored nowhere."""
+        """Returns the key that is needed to cancel the run or regenerate its parts. It is not stored."""
         return hmac.new(self._key_secret, run_id.bytes, "sha256").hexdigest()
 
     async def check_key(self, run_id: UUID, key: str) -> None:
-        """Raises `WrongKey` if this is not the key of the run, which is there."""
+        """Raises `WrongKeyError` if this is not the key of the run."""
         if hmac.compare_digest(key.encode(), self.key_of(run_id).encode()):
             return
         await self._log.read(str(run_id))
-        raise WrongKey(OTHERS_RUN)
+        raise WrongKeyError(NOT_OWNER)
 
     async def forget(self, run_id: UUID) -> None:
-        """Cancels the run and drops its log, as soon as its last event is written."""
+        """Cancels the run and drops its log after its last event."""
         if run := self._live.get(run_id):
             run.forget()
             await run.ended.wait()
@@ -200,7 +199,7 @@ class Runs:
             await self._log.forget(str(run_id))
 
     def close(self) -> None:
-        """From now on no run is begun; those that go on do."""
+        """Rejects new runs; active ones continue."""
         self._is_closing = True
 
     async def aclose(self) -> None:
@@ -213,89 +212,91 @@ class Runs:
             await run.ended.wait()
         await self._log.aclose()
 
-    def _admit(
+    def _reserve(
         self, run_id: UUID, language: Language, parts: tuple[Part, ...],
-        ends: Mapping[Part, Status] | None = None, spent_ms: int = 0,
+        ends: Mapping[Part, Status] | None = None, elapsed_ms: int = 0,
     ) -> LiveRun:  # fmt: skip
-        """A run that has its place among those that go on. Raises `Unavailable`."""
+        """Registers an active run. Raises `CapacityError`."""
         self._check_open()
         if len(self._live) >= self._limit:
             raise _full()
-        gone = partial(self._live.pop, run_id, None)
-        run = self._live[run_id] = LiveRun(str(run_id), self._log, parts, gone, ends, spent_ms, language)
+        on_finished = partial(self._live.pop, run_id, None)
+        run = self._live[run_id] = LiveRun(str(run_id), self._log, parts, on_finished, ends, elapsed_ms, language)
         return run
 
     def _check_open(self) -> None:
         if self._is_closing:
-            raise Unavailable("The server is being stopped: try again in a few seconds.", retry_after=2)
+            raise CapacityError("The server is shutting down. Please try again in a few seconds.", retry_after=2)
 
     async def _reopened(self, run_id: UUID, state: RunState) -> LiveRun:
-        run = self._admit(run_id, state.request.language, tuple(state.parts), state.ends(), state.total_ms or 0)
+        run = self._reserve(run_id, state.request.language, tuple(state.parts), state.ends(), state.total_ms or 0)
         try:
             await self._log.reopen(str(run_id))
         except BaseException:
-            run.give_up()
+            run.abandon()
             raise
         return run
 
-    def _named(self, key: str) -> UUID:
-        """The id of the run with this key: no table of keys is needed, and nobody else can tell it."""
-        return UUID(bytes=hmac.digest(self._secret, key.encode(), "sha256")[:16], version=4)
+    def _id_for_key(self, key: str) -> UUID:
+        """Derives the run id from the key, so that no table of keys is needed and nobody else can guess the id."""
+        return UUID(bytes=hmac.digest(self._id_secret, key.encode(), "sha256")[:16], version=4)
 
-    async def _is_kept(self, run_id: UUID, request: RecipeRequest) -> bool:
-        """Whether there is a run of this id. Raises `KeyReused` if it is another request's."""
+    async def _exists(self, run_id: UUID, request: RecipeRequest) -> bool:
+        """Whether the run exists. Raises `IdempotencyKeyReusedError` if it has another request."""
         try:
             first, *_ = await self._log.read(str(run_id))
-        except (UnknownRun, ExpiredRun):
+        except (UnknownRunError, ExpiredRunError):
             return False
-        assert isinstance(first.event, RunStart)  # noqa: S101  each log begins with it
+        assert isinstance(first.event, RunStart)  # noqa: S101  every log begins with it
         if first.event.request != request:
-            raise KeyReused("This key was sent with another request before.")
+            raise IdempotencyKeyReusedError("This Idempotency-Key was used with another request.")
         return True
 
 
-def _full() -> Unavailable:
-    return Unavailable("The kitchen is full: as many recipes as can be are being written.", retry_after=5)
+def _full() -> CapacityError:
+    return CapacityError("The server is at capacity. Please try again in a few seconds.", retry_after=5)
 
 
-def _to_write(request: RecipeRequest) -> tuple[tuple[Part, ...], RecipeRequest | Draft]:
-    """The parts of a run, and what the chain is asked for: a dish that was chosen leaves no ideas beside it."""
+def _chain_input(request: RecipeRequest) -> tuple[tuple[Part, ...], RecipeRequest | Draft]:
+    """Returns the parts of a run and the chain's input. With a given dish there is no proposal and no alternates."""
     if not isinstance(request, RunRequest) or not (dish := request.recipe):
         return PARTS, request
-    parts: tuple[Part, ...] = tuple(part for part in PARTS if part != PROPOSED)
-    return parts, Draft(request, (Recipe(dish.name, dish.intro),), texts={PROPOSED: ""})
+    parts: tuple[Part, ...] = tuple(part for part in PARTS if part != PROPOSAL_PART)
+    return parts, Draft(request, (Recipe(dish.name, dish.intro),), texts={PROPOSAL_PART: ""})
 
 
-def _written_with(state: RunState, part: Part) -> set[Part]:
-    """The part and what is made from it. Raises `NoSuchPart`."""
+def _with_dependents(state: RunState, part: Part) -> set[Part]:
+    """Returns the part and the parts made from it. Raises `UnknownPartError`."""
     if part not in state.parts:
-        raise NoSuchPart("The dish of this run was chosen by its cook: there are no other ideas.")
+        raise UnknownPartError("This run was started with a given dish and has no alternates.")
     return {part, *DEPENDANTS.get(part, ())}
 
 
 def _draft(state: RunState, part: Part, parts: Collection[Part]) -> Draft:
-    """What the run holds but for these parts. Raises `NotNow` where that is not enough to write `part`."""
-    if part in MADE_FROM_DISH and not state.recipes:
-        raise NotNow("There is no dish yet: have “{part}” written again instead.", part=titles_of([PROPOSED]))
-    if part == "steps" and not _is_whole_enough(state.parts["ingredients"]):
-        raise NotNow("The steps are made from the ingredients: have the ingredients written again instead.")
-    texts: dict[Part, str] = {kept: held.text for kept, held in state.parts.items() if kept not in parts}
-    if PROPOSED not in state.parts:
-        texts[PROPOSED] = ""
-    former: dict[Part, str] = {again: state.parts[again].text for again in parts if again != PROPOSED}
-    attempts: dict[Part, int] = {begun: held.attempt for begun, held in state.parts.items()}
-    recipes = () if part == PROPOSED else state.recipes or NO_DISH
-    return Draft(state.request, recipes, state.picked or 0, texts, attempts, former)
+    """Returns a draft without these parts. Raises `PartBusyError` if the rest is not enough for `part`."""
+    if part in NEEDS_DISH and not state.recipes:
+        raise PartBusyError(
+            "No dish has been chosen yet. Regenerate “{part}” instead.", part=titles_of([PROPOSAL_PART])
+        )
+    if part == "steps" and not _is_usable(state.parts["ingredients"]):
+        raise PartBusyError("The steps are made from the ingredients. Regenerate the ingredients instead.")
+    texts: dict[Part, str] = {name: each.text for name, each in state.parts.items() if name not in parts}
+    if PROPOSAL_PART not in state.parts:
+        texts[PROPOSAL_PART] = ""
+    previous_texts: dict[Part, str] = {name: state.parts[name].text for name in parts if name != PROPOSAL_PART}
+    attempts: dict[Part, int] = {name: each.attempt for name, each in state.parts.items()}
+    recipes = () if part == PROPOSAL_PART else state.recipes or NO_DISH
+    return Draft(state.request, recipes, state.picked or 0, texts, attempts, previous_texts)
 
 
-def _is_whole_enough(ingredients: PartState) -> bool:
-    """Whether steps can be made from them: a list that reached its limit will do, one that broke off will not."""
+def _is_usable(ingredients: PartState) -> bool:
+    """Whether steps can be made from the list: one that reached its token limit is enough, a broken one is not."""
     broke_off = ingredients.state == "cut_off" and not ingredients.finish_reason
     return ingredients.state != "failed" and not broke_off and bool(ingredients.text.strip())
 
 
-async def _but_proposals(updates: AsyncGenerator[Update]) -> AsyncGenerator[Update]:
-    """The updates without the dish, which is known."""
+async def _without_proposals(updates: AsyncGenerator[Update]) -> AsyncGenerator[Update]:
+    """Drops the proposals, because the dish is unchanged."""
     async with aclosing(updates):
         async for update in updates:
             if not isinstance(update, Proposal):

@@ -1,4 +1,4 @@
-"""What is known of a race, for the terminal: a table that can be drawn at any time, and a JSON document at the end."""
+"""The progress of a race for the terminal: a table at any time, and a JSON document at the end."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ from chains.race import (
     RoundEnd,
 )
 
-STANDIN_NOTE = "The rule-based stand-in was measured, not a language model: its pace is set, not its own."
+STANDIN_NOTE = "The rule-based stand-in was measured, not a language model: its speed is a setting."
 DEFINITIONS = (
     "TTFT: from the request to the first text; TPS: (tokens - 1) / (end - first text); total: to the end of the stream."
 )
-WIDE = 100  # columns; in fewer there is no room for the providers' names, and the bar comes when the state goes
+WIDE = 100  # columns; narrower tables omit the provider and show the bar in place of the state
 BAR = 10  # columns
 
 
 @dataclass
 class Row:
-    """A model's place in the table as far as it is known."""
+    """A model's row in the table."""
 
     entrant: Entrant
     state: str = "waiting"
@@ -53,7 +53,7 @@ class Row:
 
 
 class Scoreboard:
-    """The rows, told of each progress; ranked by the best time to the first token, those that failed last."""
+    """The rows, ranked by the best time to first token, with failed models last."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
@@ -98,15 +98,15 @@ class Scoreboard:
         return f"{rounds} · rule-based stand-in, not a language model" if self.has_standin else rounds
 
     def to_json(self) -> str:
-        """Every round of every model, and what it was asked."""
-        asked = {"prompt": PROMPT, "max_tokens": MAX_TOKENS, "temperature": TEMPERATURE, "rounds": self._rounds}
+        """Returns every round of every model, and the prompt."""
+        settings = {"prompt": PROMPT, "max_tokens": MAX_TOKENS, "temperature": TEMPERATURE, "rounds": self._rounds}
         models = [
             {"model": row.entrant.model, "provider": row.entrant.provider, "label": row.entrant.label}
             | {"best": row.best, "median": row.median, "rounds": row.result.rounds, "failure": row.failure}
             for row in self.ranked
             if row.result
         ]
-        document = {**asked, "standin": self.has_standin, "models": models}
+        document = {**settings, "standin": self.has_standin, "models": models}
         return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:

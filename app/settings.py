@@ -1,4 +1,4 @@
-"""Settings: the only place that reads the environment and `.env`."""
+"""The only module that reads the environment and `.env`."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from chains.models.registry import Registry, load_registry
 from chains.recipe.request import STEPS, Step
 
 STANDIN = "standin"
-AROUND_KEYS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # what is copied along with a key
+AROUND_KEYS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # often copied along with a key
 
 
 def _origins(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,12 +28,12 @@ def _by_commas(text: object) -> object:
 
 
 def _clean_key(key: object) -> object:
-    """The key without what was copied along with it. Raises `ValueError` if it can't be sent in a header."""
+    """Strips what is often copied along. Raises `ValueError` if the key cannot be sent in a header."""
     if not isinstance(key, str):
         return key
     key = key.strip(AROUND_KEYS)
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("has a character that a key can't have: copy the key again")
+        raise ValueError("contains an invalid character: copy the key again")
     return key
 
 
@@ -41,7 +41,7 @@ Key = Annotated[SecretStr, BeforeValidator(_clean_key)]
 
 
 class Settings(BaseSettings):
-    """Every name is prefixed `SIZZLE_` in the environment, but for the two usual names of keys."""
+    """Environment variables have the prefix `SIZZLE_`, except `FIREWORKS_API_KEY` and `GROQ_API_KEY`."""
 
     model_config = SettingsConfigDict(
         env_prefix="SIZZLE_",
@@ -56,71 +56,68 @@ class Settings(BaseSettings):
 
     fireworks_api_key: Key | None = Field(default=None, validation_alias="FIREWORKS_API_KEY")
     groq_api_key: Key | None = Field(default=None, validation_alias="GROQ_API_KEY")
-    keys: dict[str, Key] = Field(default={}, description="keys of other providers of the registry, by name")
+    keys: dict[str, Key] = Field(default={}, description="keys of other providers, by name")
     base_urls: dict[str, HttpUrl] = Field(default={}, description="other addresses of providers, by name")
     fireworks_base_url: HttpUrl | None = None
     groq_base_url: HttpUrl | None = None
-    registry: Path | None = Field(default=None, description="a TOML file of providers, models and steps of your own")
-    model: str | None = Field(default=None, description="a model's name, for every step")
-    models: dict[Step, str] = Field(
-        default={}, description="a model's name, by step, where it is not the first one usable"
-    )
+    registry: Path | None = Field(default=None, description="a TOML file with additional providers, models and steps")
+    model: str | None = Field(default=None, description="the name of a model for every step")
+    models: dict[Step, str] = Field(default={}, description="names of models, by step")
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas), AfterValidator(_origins)] = Field(
-        default=(), description="further origins that may call the server from a browser, separated by commas"
+        default=(), description="additional allowed origins, comma-separated"
     )
-    seed_page: bool = Field(default=True, description=f"let pages of {SEED_PAGE} call the server from a browser")
+    seed_page: bool = Field(default=True, description=f"allow pages of {SEED_PAGE}")
     keep_alive_s: float = Field(default=15, gt=0, le=600, description="seconds between comments on a silent stream")
-    run_deadline_s: float = Field(default=120, gt=0, le=3600, description="seconds in which a recipe has to be written")
+    run_deadline_s: float = Field(default=120, gt=0, le=3600, description="time limit of a recipe in seconds")
     hedge_after_s: float | None = Field(
-        default=None, gt=0, description="seconds without a first token, then another model is asked too"
+        default=None, gt=0, description="seconds without a first token until another model is tried in parallel"
     )
-    max_runs: int = Field(default=500, ge=1, description="recipes at most that are being written at a time")
-    keep_runs_s: float = Field(default=900, gt=0, description="seconds that a run is kept after its end")
-    send_timeout_s: float = Field(default=30, gt=0, description="seconds that a reader may block a stream")
+    max_runs: int = Field(default=500, ge=1, description="maximum number of concurrent runs")
+    keep_runs_s: float = Field(default=900, gt=0, description="seconds a finished run is kept")
+    send_timeout_s: float = Field(default=30, gt=0, description="seconds a client may block a stream")
     standin_ttft_ms: float = Field(default=250, ge=0, le=60_000, description="milliseconds")
-    standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens a second, 0 for no limit")
+    standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens per second, 0 for no limit")
     standin_seed: int = 0
-    race: bool = Field(default=False, description="let the page /race make paid calls")
+    race: bool = Field(default=False, description="allow the page /race to make paid calls")
 
     def origins(self) -> tuple[str, ...]:
-        """All origins whose pages may call the server from a browser."""
+        """Returns all allowed origins."""
         return (SEED_PAGE, *self.cors_origins) if self.seed_page else self.cors_origins
 
     def provider_keys(self) -> dict[str, SecretStr]:
-        """The key of each provider that has one, by the provider's name."""
+        """Returns the keys by the provider's name."""
         usual = {"fireworks": self.fireworks_api_key, "groq": self.groq_api_key}
         return {name: key for name, key in [*self.keys.items(), *usual.items()] if key}
 
     def provider_proxies(self, registry: Registry) -> dict[str, str]:
-        """The proxy that the environment names for a provider that can be called, by the provider's name.
+        """Returns the proxies of usable providers, by the provider's name.
 
-        Raises `ConfigError` if that is none that can be used.
+        Raises `ConfigError` if a proxy cannot be used.
         """
         proxies = {name: proxy_for(url) for name, url in self._addresses(registry).items()}
         return {name: proxy for name, proxy in proxies.items() if proxy}
 
     def load_registry(self) -> Registry:
-        """The registry with what the settings say of its providers. Raises `ConfigError`."""
+        """Returns the registry with the settings applied. Raises `ConfigError`."""
         registry = load_registry(self.registry)
         for setting, names in (("KEYS", self.keys), ("BASE_URLS", self.base_urls)):
             for name in names:
                 if name not in registry.providers:
-                    known = ", ".join(registry.providers)
-                    raise ConfigError(f"SIZZLE_{setting}__{name.upper()}: no such provider; known: {known}.")
+                    available = ", ".join(registry.providers)
+                    raise ConfigError(f"SIZZLE_{setting}__{name.upper()}: unknown provider; available: {available}.")
         usual = {"fireworks": self.fireworks_base_url, "groq": self.groq_base_url}
         urls = [*self.base_urls.items(), *usual.items()]
         registry = registry.at({name: str(url) for name, url in urls if url})
         return registry.preferring(self.model) if self.model in registry.models else registry
 
     def choose_models(self, registry: Registry) -> dict[Step, str]:
-        """The model's name for each step. Raises `ConfigError`."""
+        """Returns the name of the model for each step. Raises `ConfigError`."""
         return registry.choose(self.usable_providers(registry), self._named_models())
 
     def usable_providers(self, registry: Registry) -> set[str]:
-        """The providers that have a key or need none.
+        """Returns the providers that have a key or need none.
 
-        The stand-in is among them if a step asks for it by name, or if there is no key at all and a step has no other
-        model.
+        The stand-in is included if a step names it, or if there is no key and a step has no other model.
         """
         keys, named = self.provider_keys(), self._named_models()
         keyless = {name for name, provider in registry.providers.items() if not provider.needs_key}
@@ -131,7 +128,7 @@ class Settings(BaseSettings):
         return usable | {STANDIN} if is_needed or is_named else usable
 
     def check(self) -> None:
-        """Raises `ConfigError` if the settings do not fit together, or the environment bars the way to a provider."""
+        """Raises `ConfigError` if the settings are inconsistent, or a proxy or certificate cannot be used."""
         registry = self.load_registry()
         self.choose_models(registry)
         self.provider_proxies(registry)
@@ -145,25 +142,25 @@ class Settings(BaseSettings):
         return {**(dict.fromkeys(STEPS, self.model) if self.model else {}), **self.models}
 
     def _addresses(self, registry: Registry) -> dict[str, str]:
-        """The base URLs of the providers that can be called."""
+        """Returns the base URLs of the usable providers."""
         names = self.usable_providers(registry) & registry.providers_of(registry.models)
         return {name: registry.providers[name].base_url for name in names}
 
 
 def key_setting(provider: str) -> str:
-    """The variable that holds a provider's key."""
+    """Returns the name of the variable for a provider's key."""
     name = provider.upper()
     return f"{name}_API_KEY" if f"{provider}_api_key" in Settings.model_fields else f"SIZZLE_KEYS__{name}"
 
 
 def read_settings() -> Settings:
-    """The settings of this process. Raises `ConfigError` that names the variable, in one line."""
+    """Reads the settings of this process. Raises `ConfigError` with one line that names the variable."""
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         raise ConfigError(f"{_variable(first['loc'])}: {first['msg'].removeprefix('Value error, ')}.") from None
-    except SettingsError as error:  # which names the field, and has the reason as its cause
+    except SettingsError as error:  # its message names the field
         field = re.findall(r'"(\w+)"', str(error))[0].upper()
         raise ConfigError(f"SIZZLE_{field}: expected SIZZLE_{field}__<NAME>=…, or a JSON object.") from None
     except UnicodeDecodeError:

@@ -1,9 +1,9 @@
-"""Server-sent events (WHATWG HTML §9.2) of both wires.
+"""Server-sent events (WHATWG HTML §9.2) of `POST /generate` and of the run stream.
 
-On Wire 1, the seed project's, every event's data is `<code>|<text>`. Text from models comes without an `event:` field;
-events of our own carry one, and their name again as the code, which the seed's page does not know and drops.
+On the C# project's wire the data of every event is `<code>|<text>`. Text from models has no `event:` field; our own
+events have one and repeat their name as the code, which the C# project's page ignores.
 
-On Wire 2 an event is its line of JSON under its name, with the id to resume from.
+In the run stream an event is a line of JSON under its name, with the id to resume from.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import orjson
 
-from app.eventlog import EVENT_NAMES, Logged, RunEnd, to_json
+from app.eventlog import EVENT_NAMES, LogEntry, RunEnd, to_json
 from chains.recipe.request import Fragment, Part, PartEnd, PartStart, Recipe
 
 CODES: dict[Part, str] = {
@@ -23,10 +23,10 @@ CODES: dict[Part, str] = {
     "steps": "ste",
 }
 
-FEW = 16  # events
-PIECE = 64 * 1024  # bytes that wait for one reader, beside those that the server and the system hold back
+MAX_JOINED_EVENTS = 16
+CHUNK_BYTES = 64 * 1024  # per write to a slow reader
 RETRY = b"retry: 1000\n"
-FAREWELL = b": the server is being stopped\nretry: 2000\n"  # a field counts at the end of its line, without a block
+SHUTDOWN_MESSAGE = b": the server is being stopped\nretry: 2000\n"  # a field takes effect without a complete block
 NEW_PARAGRAPH = "⮑⮑"
 
 _REFERENCES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
@@ -34,41 +34,40 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _NOT_PLAIN = re.compile(r"[&<>|\r\n]")
 
 
-def wire2(logged: Logged) -> bytes:
-    """The bytes of an event."""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(logged.id).encode(), _NAMES[type(logged.event)], logged.json)
+def encode_entry(entry: LogEntry) -> bytes:
+    """Returns the frame of an event in the run stream."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(entry.id).encode(), _NAMES[type(entry.event)], entry.json)
 
 
-def pieces(encode: Callable[[Logged], bytes], events: Sequence[Logged]) -> Iterable[bytes]:
-    """The bytes of events that came together: all at once, unless they are many, for a reader who is behind."""
-    if len(events) <= FEW:
-        return (b"".join([encode(logged) for logged in events]),)
-    return _bounded(map(encode, events))
+def join_frames(encode: Callable[[LogEntry], bytes], entries: Sequence[LogEntry]) -> Iterable[bytes]:
+    """Encodes a batch of entries as one chunk, or as several if it is large."""
+    if len(entries) <= MAX_JOINED_EVENTS:
+        return (b"".join([encode(entry) for entry in entries]),)
+    return _bounded(map(encode, entries))
 
 
 def _bounded(frames: Iterable[bytes]) -> Iterator[bytes]:
-    """The frames, as many in one as fit into `PIECE` bytes, or the first that goes beyond."""
-    held, size = list[bytes](), 0
+    """Joins frames into chunks of at least `CHUNK_BYTES`, except the last."""
+    buffer, size = list[bytes](), 0
     for frame in frames:
-        held.append(frame)
+        buffer.append(frame)
         size += len(frame)
-        if size >= PIECE:
-            yield b"".join(held)
-            held, size = [], 0
+        if size >= CHUNK_BYTES:
+            yield b"".join(buffer)
+            buffer, size = [], 0
     if size:
-        yield b"".join(held)
+        yield b"".join(buffer)
 
 
-class Wire1:
-    """What one reader is sent, whose page appends whatever comes and takes nothing back."""
+class SeedEncoder:
+    """Encodes events for one reader whose page can only append."""
 
     def __init__(self) -> None:
         self._with_text: set[Part] = set()
         self._shown: set[Recipe] = set()
 
-    def encode(self, logged: Logged) -> bytes:
-        """The bytes of an event."""
-        event = logged.event
+    def encode(self, entry: LogEntry) -> bytes:
+        event = entry.event
         if isinstance(event, Fragment):  # nearly all are, and a match of patterns costs more
             return self._fragment(event.part, event.text, event.recipe)
         match event:
@@ -102,12 +101,12 @@ def _named(name: str, json: bytes) -> bytes:
 
 
 def _error(message: str, part: Part | None) -> bytes:
-    """What failed: one part, or, with none named, the whole run."""
+    """An error of one part, or of the whole run if `part` is None."""
     return _named("error", orjson.dumps({"message": message, "part": part}))
 
 
 def _escaped(text: str) -> str:
-    """Text that a page may append as HTML, on one line."""
+    """Returns one line that a page can append as HTML."""
     return _LINE_END.sub("⮑", text.translate(_REFERENCES)) if _NOT_PLAIN.search(text) else text
 
 

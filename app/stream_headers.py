@@ -1,4 +1,4 @@
-"""StreamHeaders: what keeps proxies from holding back or changing what is streamed."""
+"""Response headers that keep proxies from buffering or changing streams."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,10 +7,10 @@ NO_BODY = {204, 205, 304}
 
 
 class StreamHeaders:
-    """Adds the headers to every answer whose length is not known at its start: such an answer is a stream.
+    """Adds the headers to every response without a Content-Length.
 
-    Proxies that compress gather what they compress, except with `no-transform` (RFC 9111 §5.2.2.6). nginx gathers an
-    answer unless `X-Accel-Buffering` says no.
+    Compressing proxies buffer unless `no-transform` is set (RFC 9111 §5.2.2.6), nginx unless
+    `X-Accel-Buffering` is `no`.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""A run's events on the terminal: as live panels, as plain text, or as lines of JSON."""
+"""Shows a run's events in the terminal: as live panels, plain text, or lines of JSON."""
 
 import sys
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from chains.recipe.request import Fragment, Language, Part, PartEnd, PartStart, 
 
 
 class Screen(Protocol):
-    """Shows events; a context, so that the terminal is left as it was."""
+    """Shows events. On exit it restores the terminal."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
     def show(self, event: RunEvent) -> None: ...
 
 
-# characters that change the terminal or the order in which text is read: C0, C1, bidirectional controls
+# characters that control the terminal or the text direction: C0, C1, bidirectional controls
 _CONTROLS = {*range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 _REMOVED = dict.fromkeys(_CONTROLS - {ord("\t"), ord("\n")})
 _ESCAPED = {code: f"\\u{code:04x}" for code in _CONTROLS}
@@ -40,7 +40,7 @@ STYLES = {"waiting": "dim", "writing": "yellow", "ok": "green", "cut_off": "yell
 
 
 def printable(text: str) -> str:
-    """The text without control characters: a model's text must not write to a clipboard or clear the screen."""
+    """Removes control characters, so that a model's text cannot write to the clipboard or clear the screen."""
     return text.translate(_REMOVED)
 
 
@@ -54,12 +54,12 @@ class JsonLines:
         pass
 
     def show(self, event: RunEvent) -> None:
-        fields = to_json(event).decode().translate(_ESCAPED)  # in JSON they stand in strings only
+        fields = to_json(event).decode().translate(_ESCAPED)  # in JSON they only occur in strings
         print(f'{{"event":"{EVENT_NAMES[type(event)]}",{fields[1:]}', flush=True)
 
 
 class PlainText:
-    """The recipe as Markdown in reading order, each part streamed as soon as those before it have ended."""
+    """Prints the recipe as Markdown in reading order. A part is streamed once those before it have ended."""
 
     def __init__(self, language: Language) -> None:
         self._writer = MarkdownWriter(language)
@@ -76,7 +76,7 @@ class PlainText:
                 print(message, file=sys.stderr)
             case RunStart() | RunEnd():
                 pass
-            case PartEnd("alternates", "failed", message=message):  # without a dish there is no recipe
+            case PartEnd("alternates", "failed", message=message):  # without a dish nothing else follows
                 print(message, file=sys.stderr)
                 self._write(event)
             case update:
@@ -87,9 +87,9 @@ class PlainText:
 
 
 class LivePanels:
-    """The six panels on a terminal, filling at the same time.
+    """Shows the six panels while they fill.
 
-    On a low terminal each panel shows its last lines while it is written; the whole recipe is printed at the end.
+    On a low terminal each panel shows its last lines; the whole recipe is printed at the end.
     """
 
     def __init__(self, language: Language) -> None:
@@ -114,7 +114,7 @@ class LivePanels:
                 name, intro = printable(recipes[picked].name), printable(recipes[picked].intro)
                 self._title = Text.assemble((name, "bold"), "\n", (intro, "italic"))
             case PartStart(part):
-                self._texts[part] = Text()  # what an earlier attempt wrote is to be discarded
+                self._texts[part] = Text()  # discards the text of an earlier attempt
                 self._states[part] = self._words["writing"], STYLES["writing"]
             case Fragment(part, text):
                 self._texts[part].append(printable(text))
@@ -151,12 +151,11 @@ class LivePanels:
 
 
 def registry_table(
-    registry: Registry, with_key: set[str], chosen: Mapping[Step, str], resting: Mapping[str, float]
+    registry: Registry, with_key: set[str], chosen: Mapping[Step, str], cooldowns: Mapping[str, float]
 ) -> Table:
-    """The models of the registry with their windows and outputs in tokens, keys, and the steps that they write.
+    """Returns a table of the models: window and output in tokens, key, and the steps they are used for.
 
-    It has two lines for each model, so that a narrow terminal holds it. `resting` has the seconds for which a provider
-    rests that failed too often.
+    Each model takes two lines, so that the table fits narrow terminals. `cooldowns` are in seconds, by provider.
     """
     table = Table("Model\nId", "Provider\nKey", "Steps", box=box.SIMPLE)
     table.columns[0].overflow, table.columns[0].min_width = "fold", 18
@@ -165,10 +164,10 @@ def registry_table(
         provider = registry.providers[model.provider]
         key = "not needed" if not provider.needs_key else "set" if model.provider in with_key else "missing"
         steps = ", ".join(step for step, writer in chosen.items() if writer == name)
-        rests = f", rests for {resting[model.provider]:.0f} s" if model.provider in resting else ""
+        cooldown = f", rests for {cooldowns[model.provider]:.0f} s" if model.provider in cooldowns else ""
         table.add_row(
             Text(printable(f"{name}\n{model.id}")),
-            Text(printable(f"{provider.label}{rests}\n{key}")),
+            Text(printable(f"{provider.label}{cooldown}\n{key}")),
             steps,
             f"{model.context_window:,}\n{model.max_output:,}",
         )

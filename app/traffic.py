@@ -1,6 +1,6 @@
-"""Traffic: the bytes of a request and its answer, as HTTP/1.1 (RFC 9112) and WebSocket (RFC 6455) frame them.
+"""Counts the bytes of requests and responses as framed by HTTP/1.1 (RFC 9112) and WebSocket (RFC 6455).
 
-Below them TCP and TLS add theirs, which no application sees. A WebSocket's messages are counted before compression.
+TCP and TLS overhead is not included. WebSocket messages are counted before compression.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Transport = Literal["polling", "long_polling", "websocket", "sse"]
 
-# What the server writes itself: it is not in what the application sends.
+# Added by the server itself.
 DATE_AND_SERVER = len(b"date: Sat, 01 Jan 2000 00:00:00 GMT\r\nserver: uvicorn\r\n")
 CHUNKED = len(b"transfer-encoding: chunked\r\n")
 SWITCHED = len(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: 0123456789012345678901234567\r\n")
 MASK = 4
-CLOSE = 2 + 2  # a frame's head and a status
+CLOSE = 2 + 2  # frame header and status
 
 
 @dataclass(slots=True)
@@ -30,20 +30,20 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What it took to follow something over one transport: requests, and bytes up and down."""
+class TrafficTotal:
+    """The requests of one transport, and their bytes up and down."""
 
     requests: int
     up: int
     down: int
 
 
-def spent(counted: Sequence[Traffic]) -> Spent:
-    return Spent(len(counted), sum(traffic.up for traffic in counted), sum(traffic.down for traffic in counted))
+def total(requests: Sequence[Traffic]) -> TrafficTotal:
+    return TrafficTotal(len(requests), sum(each.up for each in requests), sum(each.down for each in requests))
 
 
-class Metered:
-    """Counts the `Traffic` of each connection under `prefix`, and puts it into its scope, as `traffic`."""
+class TrafficMeter:
+    """Counts the `Traffic` of each connection under `prefix` and puts it into its scope as `traffic`."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app, self._prefix = app, prefix
@@ -60,11 +60,11 @@ class Metered:
                 chunked = b"content-length" not in dict(message["headers"])
             traffic.down += _sent(message, chunked)
             if message["type"] == "websocket.close":
-                traffic.up += CLOSE + MASK  # the client's answer to it
+                traffic.up += CLOSE + MASK  # the client's reply
             await send(message)
 
         extended: Scope = {**scope, "traffic": traffic}
-        if "connection" in scope:  # whose frames skip this middleware
+        if "connection" in scope:  # its frames bypass this middleware
             extended["connection"] = copy(scope["connection"])
             extended["connection"].send = count_and_send
         return await self._app(extended, receive, count_and_send)
@@ -99,7 +99,7 @@ def _fields(headers: list[tuple[bytes, bytes]]) -> int:
 
 
 def _status_line(status: int) -> int:
-    """With the empty line behind the fields."""
+    """Includes the empty line after the fields."""
     return len(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n\r\n")
 
 

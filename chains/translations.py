@@ -45,53 +45,55 @@ KOREAN: dict[str, str] = {
     ("The answer took longer than {seconds:g} seconds: try again."): (
         "답에 {seconds:g}초 넘게 걸렸어요. 다시 시도해 주세요."
     ),
-    ("The recipe grew longer than may be: try again."): ("레시피가 너무 길어졌어요. 다시 시도해 주세요."),
-    ("The run was stopped before the end."): ("끝나기 전에 멈췄어요."),
+    ("The recipe exceeded the size limit. Please try again."): ("레시피가 너무 길어졌어요. 다시 시도해 주세요."),
+    ("The run was stopped before it finished."): ("끝나기 전에 멈췄어요."),
     ("The server was stopped."): ("서버가 멈췄어요."),
-    ("There is no such run: it may have been lost when the server was started anew."): (
-        "그런 실행이 없어요. 서버가 다시 시작되면서 없어졌을 수 있어요."
+    ("Run not found. It may have been lost when the server restarted."): (
+        "실행을 찾을 수 없어요. 서버가 다시 시작되면서 없어졌을 수 있어요."
     ),
-    ("This run ended a while ago and is no longer kept: ask for the recipe again."): (
-        "오래전에 끝나서 더는 보관하지 않는 실행이에요. 레시피를 다시 요청해 주세요."
+    ("This run has expired. Please request the recipe again."): (
+        "보관 기간이 지난 실행이에요. 레시피를 다시 요청해 주세요."
     ),
-    ("The kitchen is full: as many recipes as can be are being written."): (
-        "주방이 꽉 찼어요. 동시에 쓸 수 있는 만큼 레시피를 쓰고 있어요."
+    ("The server is at capacity. Please try again in a few seconds."): (
+        "지금은 서버가 더 받을 수 없어요. 몇 초 뒤에 다시 시도해 주세요."
     ),
-    ("The server is being stopped: try again in a few seconds."): (
+    ("The server is shutting down. Please try again in a few seconds."): (
         "서버가 멈추는 중이에요. 몇 초 뒤에 다시 시도해 주세요."
     ),
-    ("The run is being stopped: try again in a moment."): ("실행이 멈추는 중이에요. 잠시 뒤에 다시 시도해 주세요."),
-    ("Still being written: {parts}."): ("아직 쓰고 있어요: {parts}."),
-    ("There is no dish yet: have “{part}” written again instead."): (
+    ("The run is being stopped. Please try again in a moment."): (
+        "실행이 멈추는 중이에요. 잠시 뒤에 다시 시도해 주세요."
+    ),
+    ("Still being generated: {parts}."): ("아직 쓰고 있어요: {parts}."),
+    ("No dish has been chosen yet. Regenerate “{part}” instead."): (
         "아직 요리가 정해지지 않았어요. 대신 ‘{part}’ 부분을 다시 쓰게 해 주세요."
     ),
-    ("The steps are made from the ingredients: have the ingredients written again instead."): (
+    ("The steps are made from the ingredients. Regenerate the ingredients instead."): (
         "만드는 법은 재료를 바탕으로 써요. 대신 재료를 다시 쓰게 해 주세요."
     ),
-    ("The dish of this run was chosen by its cook: there are no other ideas."): (
-        "이 실행의 요리는 직접 고른 것이라 다른 아이디어가 없어요."
+    ("This run was started with a given dish and has no alternates."): (
+        "정해진 요리로 시작한 실행이라 다른 아이디어가 없어요."
     ),
-    ("Only the browser or program that began this recipe can stop it or have parts written again."): (
+    ("Only the browser or program that started this recipe can stop it or regenerate its parts."): (
         "이 레시피를 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요."
     ),
-    ("This key was sent with another request before."): ("이 키는 전에 다른 요청과 함께 왔어요."),
-    ("This is no key."): ("키가 아니에요."),
+    ("This Idempotency-Key was used with another request."): ("이 Idempotency-Key는 이미 다른 요청에 쓰였어요."),
+    ("Invalid Idempotency-Key."): ("Idempotency-Key가 올바르지 않아요."),
     ("1 to 200 visible ASCII characters, and the same key for the same request only."): (
         "눈에 보이는 ASCII 문자 1~200자. 같은 키는 같은 요청에만 쓸 수 있어요."
     ),
-    ("This is no event's id."): ("이벤트의 id가 아니에요."),
+    ("Invalid Last-Event-ID."): ("Last-Event-ID가 올바르지 않아요."),
     ("The id of an event of this run, as it was sent."): ("이 실행에서 받은 이벤트의 id 그대로."),
     ("A JSON object with {fields}."): ("{fields} 필드가 있는 JSON 객체."),
     ("A JSON object with {fields}, or an empty one."): ("{fields} 필드가 있는 JSON 객체, 또는 빈 객체."),
     ("One of {names}."): ("다음 중 하나: {names}."),
     ("Some of {names}."): ("다음 중에서: {names}."),
     ("There is no model {name!r} with a key."): ("{name!r}: 키가 있는 그런 모델이 없어요."),
-    ("There is no model {name!r} here; there are: {names}."): ("{name!r}: 그런 모델이 없어요. 있는 모델: {names}."),
+    ("There is no model {name!r}. Available models: {names}."): ("{name!r}: 그런 모델이 없어요. 있는 모델: {names}."),
     ("{name} can't write as many tokens."): ("{name}: 그만큼 많은 토큰은 쓸 수 없어요."),
     ("From 1 to {most:,}."): ("1에서 {most:,}까지."),
     ("A shorter question."): ("더 짧은 질문."),
     ("A shorter question, fewer max_tokens or a larger model."): ("더 짧은 질문, 더 작은 max_tokens, 또는 더 큰 모델."),
-    ("The body is not of the type application/json."): ("본문의 형식이 application/json이 아니에요."),
+    ("The Content-Type must be application/json."): ("Content-Type은 application/json이어야 해요."),
     ("{field}: {wrong}."): ("{field}: {wrong}."),
     (
         "There is no message of the role 'user'. Name the ingredients on hand and the "
@@ -173,7 +175,7 @@ KOREAN: dict[str, str] = {
         "속도 비교는 제공자가 요금을 매기는 호출을 하므로 꺼져 있어요. SIZZLE_RACE=true로 설정하고 Sizzle을 다시 시작하거나, "
         "터미널에서 `sizzle race`를 실행해 주세요."
     ),
-    ("Another race is under way, and two would slow each other down. Try again when it has ended."): (
+    ("Another race is running, and two would slow each other down. Try again when it has ended."): (
         "다른 속도 비교가 진행 중이에요. 둘이 함께 하면 서로 느려지니, 끝난 뒤에 다시 시도해 주세요."
     ),
     ("There is no such broadcast: it ended more than a minute ago, or nobody followed it."): (
@@ -215,13 +217,10 @@ KOREAN: dict[str, str] = {
     ("A list of at most 20 JSON objects with the fields that the chain's input_schema names."): (
         "체인의 input_schema에 있는 필드로 된 JSON 객체가 20개까지인 목록."
     ),
-    (
-        "A page of another site sent this, and only the pages of this server may. "
-        "SIZZLE_CORS_ORIGINS names further origins that may."
-    ): (
-        "다른 사이트의 페이지가 보냈는데, 이 서버의 페이지만 보낼 수 있어요. 더 허용할 출처는 SIZZLE_CORS_ORIGINS에 적어 주세요."
+    ("Pages of other sites may not send this request. SIZZLE_CORS_ORIGINS can allow more origins."): (
+        "다른 사이트의 페이지는 이 요청을 보낼 수 없어요. 더 허용할 출처는 SIZZLE_CORS_ORIGINS에 적어 주세요."
     ),
-    ("The body is too large: at most {most:,} bytes are read."): ("본문이 너무 커요. {most:,}바이트까지 읽어요."),
+    ("The body is too large: the limit is {most:,} bytes."): ("본문이 너무 커요. {most:,}바이트까지 읽어요."),
     ("There is nothing at this address. /docs lists the routes."): (
         "이 주소에는 아무것도 없어요. 경로는 /docs에 있어요."
     ),
@@ -231,7 +230,7 @@ KOREAN: dict[str, str] = {
     ("Something on the way to {label} asks for a login ({status}): check the network and the proxy."): (
         "{label}: 가는 길에 로그인이 필요해요({status}). 네트워크와 프록시를 확인해 주세요."
     ),
-    ("The base URL for OpenAI's clients ends in /v1: ask /v1{path}."): (
+    ("The base URL for OpenAI's clients ends in /v1: use /v1{path}."): (
         "OpenAI 클라이언트의 기본 URL은 /v1로 끝나요. /v1{path}에 요청해 주세요."
     ),
     ("The request to {label} was closed on its way (499): check the proxy, or use another provider."): (
@@ -240,12 +239,10 @@ KOREAN: dict[str, str] = {
     ("There are POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>."): (
         "쓸 수 있는 주소: POST /v1/chat/completions, GET /v1/models, GET /v1/models/<id>."
     ),
-    ("the answer is Markdown; leave response_format out or set its type to text"): (
+    ("the answer is Markdown; omit response_format or set its type to text"): (
         "답은 마크다운이에요. response_format을 빼거나 종류를 text로 해 주세요"
     ),
-    ("there can be at most 0, because none is called here; leave them out or set tool_choice to none"): (
-        "여기서는 아무 도구도 부르지 않으니 0개까지예요. 빼거나 tool_choice를 none으로 해 주세요"
-    ),
+    ("not supported; omit it or set tool_choice to none"): ("지원하지 않아요. 빼거나 tool_choice를 none으로 해 주세요"),
     (
         "{label} could not be reached by the service in front of it ({status}): try again later, or check its base URL."
     ): ("{label}: 앞단의 서비스가 연결하지 못했어요({status}). 나중에 다시 시도하거나 기본 URL을 확인해 주세요."),

@@ -7,7 +7,7 @@ from contextlib import ExitStack, aclosing
 
 import pytest
 
-from app.main import kitchen
+from app.main import open_models
 from app.settings import Settings
 from chains.models.health import COOLDOWN_S, MAX_COOLDOWN_S, Health, RequestsPerMinute
 from chains.parts.stream import astream_fragments
@@ -51,7 +51,7 @@ class Pair:
             fireworks_base_url=self.fireworks.url,
             hedge_after_s=hedge_after_s,
         )
-        async with kitchen(settings) as models:
+        async with open_models(settings) as models:
             told: list[list[Update]] = []
             for draft in drafts:
                 async with aclosing(astream_fragments(models.recipe, draft)) as updates:

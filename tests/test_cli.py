@@ -215,11 +215,11 @@ def test_standin_serves_alone() -> None:
 
 
 def test_everybody_is_told_which_provider_rests(serve_scripts: ServeScripts) -> None:
-    """`/healthz` has the seconds, and `sizzle models` shows them; without a server it says that nobody knows."""
+    """`/healthz` has the seconds, and `sizzle models` shows them; without a server it says that they are unknown."""
     url, provider = serve_scripts({"proposal": [Refuse(503)], "nutrition": [Refuse(503)]})
     assert httpx.get(f"{url}/healthz").json()["resting"] == {}
     read(url)
     assert len(provider.calls) == 6
     assert 20 < httpx.get(f"{url}/healthz").json()["resting"]["groq"] <= 30
     assert re.search(r"Groq, rests for \d+ s", sizzle("models", "--server", url).stdout)
-    assert "nobody knows" in sizzle("models", "--server", "http://127.0.0.1:9").stdout
+    assert "cooldowns are unknown" in sizzle("models", "--server", "http://127.0.0.1:9").stdout

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.eventlog import EventId, EventLog, Logged, RunEnd, RunEvent, RunStart
+from app.eventlog import EventId, EventLog, LogEntry, RunEnd, RunEvent, RunStart
 from app.eventlog.memory import MemoryEventLog
 from app.main import create_app
 from app.settings import Settings
@@ -53,7 +53,7 @@ class Tally:
     lost: int = 0
     doubled: int = 0
 
-    def add(self, whole: Sequence[RunEvent], read: Sequence[Logged]) -> None:
+    def add(self, whole: Sequence[RunEvent], read: Sequence[LogEntry]) -> None:
         """`read` is what came to a reader, who drops an end behind which something comes."""
         kept = [logged for logged in read[:-1] if not isinstance(logged.event, RunEnd)] + list(read[-1:])
         numbers = [logged.id.seq for logged in kept]
@@ -86,9 +86,9 @@ async def write(log: EventLog, lives: Sequence[Sequence[RunEvent]], bursts: Sequ
                 await asyncio.sleep(0)
 
 
-async def read_cut(log: EventLog, cut: int) -> list[Logged]:
+async def read_cut(log: EventLog, cut: int) -> list[LogEntry]:
     """What a reader has who comes at once, is cut behind `cut` events, and comes back."""
-    seen: list[Logged] = []
+    seen: list[LogEntry] = []
     async with aclosing(log.follow("run")) as news:
         while len(seen) < cut:
             seen += await anext(news)
@@ -96,11 +96,11 @@ async def read_cut(log: EventLog, cut: int) -> list[Logged]:
     return seen + [logged async for batch in log.follow("run", last_of(seen)) for logged in batch]
 
 
-async def rest(log: EventLog, last: EventId | None) -> list[Logged]:
+async def rest(log: EventLog, last: EventId | None) -> list[LogEntry]:
     return [logged async for batch in log.follow("run", last) for logged in batch]
 
 
-def last_of(seen: Sequence[Logged]) -> EventId | None:
+def last_of(seen: Sequence[LogEntry]) -> EventId | None:
     return seen[-1].id if seen else None
 
 

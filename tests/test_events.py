@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from typing_extensions import override
 
-from app.main import kitchen
+from app.main import open_models
 from app.settings import Settings
 from chains.parts.retry import MOST
 from tests.servers import RECIPES, Finish, Gate, Script, apart, provider, run
@@ -59,7 +59,7 @@ def test_every_handler_is_told_of_every_token_in_order() -> None:
     whole: dict[str, AIMessage] = {}
 
     async def writing(url: str) -> None:
-        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
             async for event in models.recipe.astream_events(ASKED, {"callbacks": handlers}, version="v2"):
                 told: Any = event["data"]
                 if event["event"] == "on_chat_model_stream":
@@ -86,7 +86,7 @@ def test_an_event_of_new_text_says_of_its_run_what_that_of_its_beginning_says() 
     texts = list[Any]()
 
     async def writing(url: str) -> None:
-        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
             async for event in models.recipe.astream_events(ASKED, {"tags": ["quick"]}, version="v2"):
                 if event["event"] == "on_chat_model_start":
                     beginnings[event["run_id"]] = _run_of(event)
@@ -105,7 +105,7 @@ def test_events_around_events_are_told_of_the_same_text() -> None:
     inner, outer = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
 
     async def cooking(url: str) -> None:
-        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
 
             async def whole(asked: dict[str, Any], config: RunnableConfig) -> None:
                 async for event in models.recipe.astream_events(asked, config, version="v2"):
@@ -125,14 +125,14 @@ def test_calls_of_one_id_are_answered_whole() -> None:
     gate = Gate()
 
     async def answers(url: str) -> list[str]:
-        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
 
             async def twice(asked: Any, config: RunnableConfig) -> list[str]:
                 alike: RunnableConfig = {**config, "run_id": uuid4()}
-                second = asyncio.create_task(models.chosen["intro"].ainvoke("Introduce it.", alike))
+                second = asyncio.create_task(models.default_models["intro"].ainvoke("Introduce it.", alike))
                 while not scripted.calls:  # noqa: ASYNC110  they belong to another thread's loop
                     await asyncio.sleep(0.002)
-                first = await models.chosen["intro"].ainvoke("Introduce it.", alike)
+                first = await models.default_models["intro"].ainvoke("Introduce it.", alike)
                 gate.open()
                 return [first.text, (await second).text]
 
@@ -164,7 +164,7 @@ def _told_of_proposal(script: Script) -> list[str]:
     told: list[str] = []
 
     async def proposing(url: str) -> None:
-        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
             async for event in models.recipe.astream_events(ASKED, version="v2"):
                 told.extend(_text_of(event, "proposal"))
 

@@ -18,10 +18,10 @@ from websockets.sync.client import connect
 
 from app import examples
 from app.broadcasts import Broadcast, Broadcasts, End
-from app.closing import Closing, ClosingRequests
-from app.main import kitchen
+from app.closing import ShutdownMiddleware, ShutdownNotifier
+from app.main import open_models
 from app.settings import Settings
-from app.traffic import Metered
+from app.traffic import TrafficMeter
 from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Provider, Refuse, Script, apart, provider, run, serving
@@ -90,15 +90,15 @@ def serve_broadcasts() -> Iterator[Callable[..., tuple[str, Provider]]]:
             @asynccontextmanager
             async def lifespan(app: FastAPI) -> AsyncIterator[None]:
                 async with (
-                    kitchen(settings) as models,
-                    aclosing(Broadcasts(models.completing, **limits)) as app.state.broadcasts,
+                    open_models(settings) as models,
+                    aclosing(Broadcasts(models.completion_models, **limits)) as app.state.broadcasts,
                 ):
                     yield
 
             app = FastAPI(lifespan=lifespan)
             app.include_router(examples.router)
-            app.add_middleware(Metered, prefix="/examples/broadcasts/")
-            app.add_middleware(ClosingRequests, closing=Closing(), send_timeout_s=30)
+            app.add_middleware(TrafficMeter, prefix="/examples/broadcasts/")
+            app.add_middleware(ShutdownMiddleware, shutdown=ShutdownNotifier(), send_timeout_s=30)
             app.state.keep_alive_s, app.state.send_timeout_s, app.state.origins = 15, 30, ()
             return stack.enter_context(serving(app)), scripted
 
@@ -252,7 +252,7 @@ def test_broadcasts_are_bounded_in_number(serve_scripts: ServeScripts) -> None:
 def test_a_broadcast_is_dropped_some_time_after_its_end(serve_broadcasts: Callable[..., Any]) -> None:
     """It makes room for another; one that is still being written is kept."""
     gate = Gate()
-    url, _ = serve_broadcasts(["Onions", gate], limit=1, kept_s=0.05)
+    url, _ = serve_broadcasts(["Onions", gate], limit=1, retention_s=0.05)
     broadcast = start(url)
     assert httpx.post(f"{url}/examples/broadcasts", json=QUERY, timeout=20).status_code == 503
     gate.open()

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.main import kitchen
+from app.main import open_models
 from app.settings import Settings
 from app.sse import CODES
 from chains.recipe.chain import recipe_chain
@@ -183,8 +183,8 @@ def test_the_chain_by_itself_gives_texts_and_failures() -> None:
     """Without a server, `ainvoke` answers with each part's text, or with why there is none."""
 
     async def cook(url: str) -> Any:
-        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
-            return await recipe_chain(models.chosen).ainvoke({"ingredientsOnHand": "beef", "seed": 1})
+        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+            return await recipe_chain(models.default_models).ainvoke({"ingredientsOnHand": "beef", "seed": 1})
 
     with provider({"ingredients": [Refuse(404)]}) as scripted:
         parts = run(cook(scripted.url))

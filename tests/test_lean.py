@@ -15,7 +15,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel, RunnablePassthrough
 from typing_extensions import override
 
-from app.main import kitchen
+from app.main import open_models
 from app.settings import Settings
 from chains._fast.runnables import fast
 from chains.errors import ProviderError
@@ -191,8 +191,10 @@ def test_a_step_is_told_by_its_own_name_whatever_metadata_its_caller_has() -> No
     """The caller's own stands beside it."""
 
     async def intro(url: str) -> list[dict[str, Any]]:
-        async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
-            return await _events(fast(step("intro", models.chosen["intro"])), {"metadata": {"step": "x", "by": "us"}})
+        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+            return await _events(
+                fast(step("intro", models.default_models["intro"])), {"metadata": {"step": "x", "by": "us"}}
+            )
 
     with provider() as scripted:
         told = [event["metadata"] for event in run(intro(scripted.url))]
@@ -201,8 +203,8 @@ def test_a_step_is_told_by_its_own_name_whatever_metadata_its_caller_has() -> No
 
 async def _told_of_intros(url: str) -> list[list[Any]]:
     """Events, and what a handler is told, of an intro that is written and one that fails, by either chain."""
-    async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
-        intro = step("intro", models.chosen["intro"])
+    async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        intro = step("intro", models.default_models["intro"])
         return [await _told(chain) for chain in (intro, fast(intro))]
 
 
@@ -222,8 +224,8 @@ async def _events(chain: Runnable[Any, Any], config: RunnableConfig) -> list[dic
 
 async def _intros(url: str, *callbacks: list[Any]) -> list[str]:
     """One text for each of these callbacks, by the fast chain."""
-    async with kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models:
-        chain = RunnableLambda(_within(fast(step("intro", models.chosen["intro"]))))
+    async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        chain = RunnableLambda(_within(fast(step("intro", models.default_models["intro"]))))
         return [await chain.ainvoke(DISH, {"callbacks": each}) for each in callbacks]
 
 

@@ -21,7 +21,7 @@ import pyte
 import pytest
 from httpx_sse import connect_sse
 
-from app.main import kitchen
+from app.main import open_models
 from app.settings import Settings
 from chains.race import PROMPT, RaceEnd, Result, race
 from tests.client import wait_until
@@ -344,7 +344,10 @@ def test_a_call_without_end_is_given_up() -> None:
 
     async def told(url: str) -> list[Any]:
         settings = Settings(groq_api_key="sk-1", groq_base_url=url)
-        async with kitchen(settings) as cooks, aclosing(race({ONE: cooks.completing[ONE]}, 3, deadline_s=0.3)) as going:
+        async with (
+            open_models(settings) as cooks,
+            aclosing(race({ONE: cooks.completion_models[ONE]}, 3, deadline_s=0.3)) as going,
+        ):
             return [progress async for progress in going]
 
     with provider({"completion": ["Slice ", Gate()]}) as scripted:
@@ -361,7 +364,7 @@ def test_one_race_at_a_time_and_it_ends_with_its_reader(serve_scripts: ServeScri
         assert wait_until(lambda: len(scripted.calls) == 1, seconds=5)
         second = httpx.post(f"{url}/race", json={})
         assert [first.status_code, second.status_code] == [200, 409]
-        assert "under way" in second.json()["detail"]
+        assert "running" in second.json()["detail"]
     assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
     assert wait_until(lambda: httpx.post(f"{url}/race", json={"rounds": 1}).status_code == 200, seconds=2)
 

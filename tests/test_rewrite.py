@@ -123,7 +123,7 @@ def test_a_part_under_way_is_not_written_twice(serve_scripts: ServeScripts) -> N
     for part in ("steps", "ingredients", "sides", "alternates"):
         answer = rewrite(address, part)
         assert answer.status_code == 409
-        assert re.fullmatch(r"Still being written: (?:Ingredients|Steps|On the side|, )+\.", answer.json()["detail"])
+        assert re.fullmatch(r"Still being generated: (?:Ingredients|Steps|On the side|, )+\.", answer.json()["detail"])
     korean = ask("POST", f"{address}/parts/steps", headers={"Sizzle-Run-Key": address.key, "Accept-Language": "ko"})
     assert korean.json()["detail"] == "아직 쓰고 있어요: 만드는 법."
 

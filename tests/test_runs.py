@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from app.eventlog import EventLog, Logged, RunEnd, RunEvent, RunStart
+from app.eventlog import EventLog, LogEntry, RunEnd, RunEvent, RunStart
 from app.eventlog.memory import MemoryEventLog
 from app.live_run import TOO_LONG
-from app.main import kitchen
-from app.runs import NotNow, Runs, Unavailable
+from app.main import open_models
+from app.runs import CapacityError, PartBusyError, Runs
 from app.settings import Settings
 from chains.recipe.chain import recipe_chain
 from chains.recipe.request import PARTS, Fragment, PartEnd, PartStart, RunRequest
@@ -26,8 +26,8 @@ BEEF = RunRequest.model_validate({"ingredientsOnHand": "beef"})
 async def runs_at(url: str, log: EventLog | None = None, limit: int = 500) -> AsyncGenerator[Runs]:
     """Runs over the provider at `url`."""
     async with (
-        kitchen(Settings(groq_api_key="k", groq_base_url=url)) as models,
-        aclosing(Runs(recipe_chain(models.chosen), log or MemoryEventLog(), limit)) as runs,
+        open_models(Settings(groq_api_key="k", groq_base_url=url)) as models,
+        aclosing(Runs(recipe_chain(models.default_models), log or MemoryEventLog(), limit)) as runs,
     ):
         yield runs
 
@@ -60,7 +60,7 @@ class Awaiting(MemoryEventLog):
         await super().reopen(run_id)
         await asyncio.sleep(0)
 
-    async def read(self, run_id: str, after: int = 0) -> list[Logged]:
+    async def read(self, run_id: str, after: int = 0) -> list[LogEntry]:
         events = await super().read(run_id, after)
         await asyncio.sleep(0)
         await (self.reads or OPEN).passed()
@@ -171,7 +171,7 @@ def test_a_fault_of_ours_ends_the_run_with_words(caplog: pytest.LogCaptureFixtur
 def test_a_run_needs_no_reader_and_is_not_slowed_by_one() -> None:
     """It comes to its end while one who follows it takes nothing, and another never came."""
 
-    async def scenario(url: str) -> list[list[Logged]]:
+    async def scenario(url: str) -> list[list[LogEntry]]:
         async with runs_at(url) as runs:
             run_id = await runs.start(BEEF)
             slow = runs.follow(run_id)
@@ -196,7 +196,7 @@ def test_a_run_has_its_place_until_it_has_ended() -> None:
                 pass
             live = await runs.start(BEEF)
             for refused in (runs.start(BEEF), runs.rewrite(ended, "intro")):
-                with pytest.raises(Unavailable):
+                with pytest.raises(CapacityError):
                     await refused
             await runs.cancel(live)
             return [await runs.rewrite(ended, "intro"), (await runs.state(ended)).status]
@@ -264,7 +264,7 @@ def test_what_is_being_stopped_is_not_written_again() -> None:
             cancelling = asyncio.create_task(runs.cancel(run_id))
             await asyncio.sleep(0)
             for _ in range(2):  # while its calls are being closed, and while its end is being written
-                with pytest.raises(NotNow, match="being stopped"):
+                with pytest.raises(PartBusyError, match="being stopped"):
                     await runs.rewrite(run_id, "intro")
                 await log.asked_to_end.passed()
             log.ends.open()
@@ -282,7 +282,7 @@ def test_no_run_is_begun_where_there_is_no_room_for_its_log() -> None:
     async def scenario(url: str) -> None:
         async with runs_at(url, MemoryEventLog(all_bytes=1)) as runs:
             live = await runs.start(BEEF)
-            with pytest.raises(Unavailable, match="kitchen is full"):
+            with pytest.raises(CapacityError, match="at capacity"):
                 await runs.start(BEEF)
             await runs.cancel(live)
             await runs.start(BEEF)

@@ -140,7 +140,7 @@ def test_no_run_is_begun_when_the_server_is_being_stopped(url: str) -> None:
     for path in ("/runs", "/generate", f"{address.removeprefix(url)}/parts/intro"):
         answer = ask("POST", f"{url}{path}", json=ASKED, headers={"Sizzle-Run-Key": address.key})
         assert [answer.status_code, answer.headers["retry-after"]] == [503, "2"]
-        assert "being stopped" in answer.json()["detail"]
+        assert "shutting down" in answer.json()["detail"]
     assert ask("GET", address).json()["status"] == "running"
 
 

@@ -45,7 +45,7 @@ def message_classes() -> set[str]:
     errors = [SizzleError]
     for error in errors:
         errors += error.__subclasses__()
-    return {"Message", "Refusal"} | {error.__name__ for error in errors if error is not ConfigError}
+    return {"Message", "HTTPError"} | {error.__name__ for error in errors if error is not ConfigError}
 
 
 def templates_in(node: ast.expr, module: ModuleType) -> Iterator[str]:
@@ -105,7 +105,7 @@ def assigned_to(argument: ast.expr, function: ast.FunctionDef | None) -> list[as
 def templates() -> set[str]:
     found = set[str]()
     for module, function, call in calls():
-        argument = call.args[1 if isinstance(call.func, ast.Name) and call.func.id == "Refusal" else 0]
+        argument = call.args[1 if isinstance(call.func, ast.Name) and call.func.id == "HTTPError" else 0]
         if not is_parameter(argument, function):
             for value in assigned_to(argument, function):
                 found.update(templates_in(value, module))

@@ -133,7 +133,7 @@ def test_an_unknown_run_is_a_404(sizzle_url: str, run_id: object) -> None:
     """With words, whatever is asked of it, and whatever its id looks like."""
     for answer in asks(sizzle_url, run_id):
         assert answer.status_code == 404
-        assert "no such run" in answer.json()["detail"]
+        assert "Run not found" in answer.json()["detail"]
 
 
 def test_an_expired_run_is_a_410(serve_scripts: ServeScripts) -> None:
@@ -143,7 +143,7 @@ def test_an_expired_run_is_a_410(serve_scripts: ServeScripts) -> None:
     assert wait_until(lambda: ask("GET", address).status_code == 410, seconds=5)
     for answer in asks(url, address.rsplit("/")[-1]):
         assert answer.status_code == 410
-        assert "no longer kept" in answer.json()["detail"]
+        assert "expired" in answer.json()["detail"]
 
 
 def test_the_page_of_a_run_is_the_page(sizzle_url: str) -> None:
@@ -215,7 +215,7 @@ def test_too_many_runs_are_a_503(serve_scripts: ServeScripts) -> None:
         answer = ask("POST", f"{url}/{path}", json=ASKED)
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
-        assert "kitchen is full" in answer.json()["detail"]
+        assert "at capacity" in answer.json()["detail"]
     assert start(url, **{"Idempotency-Key": "k-1"}) == address
     assert cancel(address).status_code == 204
     assert cancel(start(url)).status_code == 204
@@ -264,7 +264,7 @@ def test_stopping_what_has_ended_changes_nothing(sizzle_url: str) -> None:
 
 WRONG_KEYS = [None, "", "x", "é", "0" * 64, "0" * 20_000]
 OTHERS_RUN = {
-    "en": "Only the browser or program that began this recipe can stop it or have parts written again.",
+    "en": "Only the browser or program that started this recipe can stop it or regenerate its parts.",
     "ko": "이 레시피를 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요.",
 }
 

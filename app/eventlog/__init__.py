@@ -1,15 +1,15 @@
-"""The event log: what happened in a run, append-only. It is the only truth: first and later readers follow it alike.
+"""The append-only event log of a run. All readers follow it.
 
 - A log begins with `RunStart` and ends with `RunEnd`. Its events are numbered from 1, without gaps.
-- Whoever has read up to an event comes back with its id and reads exactly the rest.
-- A log that has ended can be reopened. It then has a new epoch, keeps its events, but for the end, and their numbers.
-- A log is kept for a while after its end. Then it has expired, which is known for a while longer.
+- A reader resumes with the id of the last event it saw.
+- Reopening a finished log starts a new epoch; events keep their numbers and the end event is dropped.
+- A finished log is kept for a while and then expires; its id is remembered longer.
 
 EventLogError
-├── UnknownRun    there is no log of this run
-├── ExpiredRun    there was one, and it was kept for as long as it should be
-├── RunExists     there is a log of this run already
-└── LogFull       the log is as long as it may get, or all of them are
+├── UnknownRunError    there is no log of this run
+├── ExpiredRunError    the log of this run has expired
+├── RunExistsError     there already is a log of this run
+└── LogFullError       the log, or the store, has reached its size limit
 """
 
 import re
@@ -25,12 +25,12 @@ from chains.recipe.request import Fragment, Part, PartEnd, PartStart, Proposal, 
 
 RunStatus = Literal["ok", "partial", "failed", "cancelled"]
 
-BATCH = 256  # events at most that a reader is given at a time
+MAX_BATCH = 256  # events
 
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """A run began; `parts` are to come."""
+    """A run began; `parts` will follow."""
 
     run_id: str
     request: RecipeRequest
@@ -39,9 +39,9 @@ class RunStart:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The run's last event, written exactly once, with a message for people where the run as such failed.
+    """The last event of a run, logged exactly once. Has a user-facing message if the run failed as a whole.
 
-    `total_ms` is for how many milliseconds it was being written.
+    `total_ms` is the time that the run was active.
     """
 
     status: RunStatus
@@ -64,7 +64,7 @@ _ID = re.compile(r"([0-9a-f]{1,32})-(0|[1-9][0-9]{0,14})")
 
 
 class EventId(NamedTuple):
-    """The name of an event among all logs: its log's epoch, and its number there."""
+    """Identifies an event: the epoch of its log, and its number there."""
 
     epoch: str
     seq: int
@@ -77,123 +77,126 @@ class EventId(NamedTuple):
     def parse(cls, text: str) -> "EventId":
         """Raises `ValueError`."""
         if not (found := _ID.fullmatch(text)):
-            raise ValueError("this is no event's id")
+            raise ValueError("invalid event id")
         return cls(found[1], int(found[2]))
 
 
 @dataclass(slots=True)
-class Held:
-    """How many bytes a log holds, and with it `all` logs of a store."""
+class MemoryUsage:
+    """The bytes of one log; `total` counts all logs of the store."""
 
     bytes: int = 0
-    all: "Held | None" = None
+    total: "MemoryUsage | None" = None
 
     def grow(self, count: int) -> None:
         self.bytes += count
-        if self.all:
-            self.all.bytes += count
+        if self.total:
+            self.total.bytes += count
 
-    def leave(self) -> None:
-        """The log is no longer the store's; only those who still read it hold it."""
-        if self.all:
-            self.all.bytes -= self.bytes
-            self.all = None
+    def release(self) -> None:
+        """Takes the log out of the total; only its current readers still refer to it."""
+        if self.total:
+            self.total.bytes -= self.bytes
+            self.total = None
 
 
 @dataclass(slots=True)
-class Logged:
-    """An event as it stands in its log, `at_ms` whole milliseconds behind the log's beginning.
+class LogEntry:
+    """An event in its log, `at_ms` milliseconds after the log began.
 
-    Its JSON counts among what the log holds from when it is made.
+    Its JSON is added to the memory usage when it is created.
     """
 
     id: EventId
     event: RunEvent
     at_ms: int
     _json: bytes | None = field(default=None, repr=False, compare=False)
-    _held: Held | None = field(default=None, repr=False, compare=False)
+    _usage: MemoryUsage | None = field(default=None, repr=False, compare=False)
 
     @property
     def json(self) -> bytes:
-        """The event's fields and `at_ms` as one line of JSON, made once however many read it."""
+        """The event's fields and `at_ms` as one line of JSON, created once for all readers."""
         if self._json is None:
             self._json = b'%b,"at_ms":%d}' % (to_json(self.event)[:-1], self.at_ms)
-            if self._held:
-                self._held.grow(getsizeof(self._json))
+            if self._usage:
+                self._usage.grow(getsizeof(self._json))
         return self._json
 
-    def taken_over(self, epoch: str, held: Held | None = None) -> "Logged":
-        """The same event in another epoch of its log."""
-        return Logged(EventId(epoch, self.id.seq), self.event, self.at_ms, self._json, held)
+    def with_epoch(self, epoch: str, usage: MemoryUsage | None = None) -> "LogEntry":
+        """Returns the same event in another epoch."""
+        return LogEntry(EventId(epoch, self.id.seq), self.event, self.at_ms, self._json, usage)
 
 
 class EventLogError(Exception):
-    """The base of what a log can't do."""
+    """The base class of errors of event logs."""
 
 
-class UnknownRun(EventLogError):
+class UnknownRunError(EventLogError):
     """There is no log of this run."""
 
 
-class ExpiredRun(EventLogError):
-    """There was a log of this run, which was kept for as long as it should be."""
+class ExpiredRunError(EventLogError):
+    """The log of this run has expired."""
 
 
-class RunExists(EventLogError):
-    """There is a log of this run already."""
+class RunExistsError(EventLogError):
+    """There already is a log of this run."""
 
 
-class LogFull(EventLogError):
-    """The log is as long as it may get, so that only its end can be written; or the store is, so that none is begun."""
+class LogFullError(EventLogError):
+    """The log has reached its size limit and only accepts its end, or the store is full and accepts no new log."""
 
 
 class EventLog(Protocol):
-    """The logs of runs, by run id. All but `forget` and `aclose` raise `UnknownRun` and `ExpiredRun`."""
+    """The logs of runs, by run id.
+
+    Every method raises `UnknownRunError` and `ExpiredRunError`, except `begin`, `forget` and `aclose`.
+    """
 
     async def begin(self, run_id: str, start: RunStart) -> None:
-        """Begins a log. Raises `LogFull`, and `RunExists`, but not for one that has expired."""
+        """Begins a log. Raises `LogFullError`, and `RunExistsError` unless the existing log has expired."""
         ...
 
     async def append(self, run_id: str, event: RunEvent) -> None:
-        """Writes the next event. Raises `LogFull`, and `ValueError` behind `RunEnd`."""
+        """Appends an event. Raises `LogFullError`, and `ValueError` after `RunEnd`."""
         ...
 
     async def reopen(self, run_id: str) -> None:
-        """Takes the end off a log, which goes on in a new epoch. Raises `ValueError` for one that has not ended."""
+        """Removes the end and continues the log in a new epoch. Raises `ValueError` if the log has not ended."""
         ...
 
-    def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[Logged]]:
-        """The events behind `last`, as many as there are at a time, but at most `BATCH`, to the log's end.
+    def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[LogEntry]]:
+        """Yields the events after `last` in batches of at most `MAX_BATCH`, to the log's end.
 
-        An id of an earlier epoch holds as far as its events were kept. Behind any other that is not in the log
-        everything comes, from the start.
+        An id of an earlier epoch is valid as far as its events were kept. For any other id that is not in the log, all
+        events are yielded.
         """
         ...
 
-    async def read(self, run_id: str, after: int = 0) -> list[Logged]:
-        """What there is behind number `after`, at most `BATCH` events, without waiting for more."""
+    async def read(self, run_id: str, after: int = 0) -> list[LogEntry]:
+        """Returns at most `MAX_BATCH` events after number `after`, without waiting."""
         ...
 
-    async def is_read(self, run_id: str, last: EventId) -> bool:
-        """Whether `last` is the log's end, behind which nothing will come."""
+    async def is_complete(self, run_id: str, last: EventId) -> bool:
+        """Whether `last` is the end of the log."""
         ...
 
     async def forget(self, run_id: str) -> None:
-        """Drops a log, if there is one; those who follow it still read it to its end."""
+        """Drops a log, if there is one. Current readers still read it to its end."""
         ...
 
     async def aclose(self) -> None:
-        """Lets go of what the logs hold on to."""
+        """Releases the resources of the store."""
         ...
 
 
 def to_json(event: RunEvent) -> bytes:
-    """The event's fields as one line of JSON."""
-    return orjson.dumps(event, default=plain)
+    """Returns the event's fields as one line of JSON."""
+    return orjson.dumps(event, default=json_default)
 
 
-def plain(value: object) -> object:
-    """What orjson is to write for a value that it does not know."""
+def json_default(value: object) -> object:
+    """The `default` of `orjson.dumps`: converts requests, which are pydantic models."""
     if isinstance(value, RecipeRequest):
         return value.model_dump(by_alias=True)
-    raise TypeError(f"{type(value).__name__} is not for the wire")
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")

@@ -1,4 +1,4 @@
-"""Event logs in this process's memory: quick, bounded, and gone with it."""
+"""Event logs in memory, bounded in number and size."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -7,28 +7,28 @@ from sys import getsizeof
 from time import perf_counter
 
 from app.eventlog import (
-    BATCH,
+    MAX_BATCH,
     EventId,
-    ExpiredRun,
+    ExpiredRunError,
     Fragment,
-    Held,
-    LogFull,
-    Logged,
+    LogEntry,
+    LogFullError,
+    MemoryUsage,
     RunEnd,
     RunEvent,
-    RunExists,
+    RunExistsError,
     RunStart,
-    UnknownRun,
+    UnknownRunError,
 )
 
-EVENT_BYTES = 250  # that an event takes beside its text and its JSON
+EVENT_BYTES = 250  # overhead of an event beyond its text and its JSON
 
 
 class MemoryEventLog:
-    """At most `limit` logs, each of at most `max_bytes` bytes, and all together of about `all_bytes`.
+    """At most `limit` logs of at most `max_bytes` each, and of about `all_bytes` in total.
 
-    The oldest ended ones make room for others; where none has ended, what goes on does, but nothing is begun.
-    A log expires `keep_s` seconds after its end; of the last `expired_limit` it is known that they have.
+    The oldest finished logs make room for new ones. If none has finished, no new log can begin. A log expires `keep_s`
+    seconds after its end; the ids of the last `expired_limit` expired logs are remembered.
     """
 
     def __init__(
@@ -41,30 +41,30 @@ class MemoryEventLog:
         expired_limit: int = 10_000,
     ) -> None:
         self._keep_s, self._limit, self._expired_limit = keep_s, limit, expired_limit
-        self._max_bytes, self._all_bytes, self._held = max_bytes, all_bytes, Held()
+        self._max_bytes, self._all_bytes, self._usage = max_bytes, all_bytes, MemoryUsage()
         self._logs: dict[str, _Log] = {}
-        self._ended: dict[str, asyncio.TimerHandle] = {}  # the oldest first
+        self._ended: dict[str, asyncio.TimerHandle] = {}  # oldest first
         self._expired: dict[str, None] = {}
 
     async def begin(self, run_id: str, start: RunStart) -> None:
         if run_id in self._logs:
-            raise RunExists
+            raise RunExistsError
         if len(self._logs) >= self._limit and self._ended:
             self._expire(next(iter(self._ended)))
         self._make_room()
-        if self._held.bytes > self._all_bytes:
-            raise LogFull
+        if self._usage.bytes > self._all_bytes:
+            raise LogFullError
         self._expired.pop(run_id, None)
-        self._logs[run_id] = log = _Log(self._held)
+        self._logs[run_id] = log = _Log(self._usage)
         log.append(start)
 
     async def append(self, run_id: str, event: RunEvent) -> None:
         log = self._logs.get(run_id) or self._log(run_id)
         is_end = isinstance(event, RunEnd)
-        if log.held.bytes > self._max_bytes and not is_end:
-            raise LogFull
+        if log.usage.bytes > self._max_bytes and not is_end:
+            raise LogFullError
         log.append(event)
-        if self._held.bytes > self._all_bytes:
+        if self._usage.bytes > self._all_bytes:
             self._make_room()
         if is_end:
             self._ended[run_id] = asyncio.get_running_loop().call_later(self._keep_s, self._expire, run_id)
@@ -75,30 +75,30 @@ class MemoryEventLog:
             raise ValueError("the run has not ended: it can't be reopened")
         self._ended.pop(run_id).cancel()
         self._logs[run_id] = log.reopened()
-        log.held.leave()
+        log.usage.release()
 
-    async def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[Logged]]:
+    async def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[LogEntry]]:
         log = self._log(run_id)
-        after = log.place(last)
+        after = log.resume_index(last)
         while True:
-            if news := log.events[after : after + BATCH]:  # looked at anew after each yield: it may have grown
-                after += len(news)
-                yield news
+            if batch := log.events[after : after + MAX_BATCH]:  # checked again, because it may have grown
+                after += len(batch)
+                yield batch
             elif log.ended:
                 return
             else:
-                await log.grown(beyond=after)
+                await log.wait_for_more(after)
 
-    async def read(self, run_id: str, after: int = 0) -> list[Logged]:
-        return self._log(run_id).events[after : after + BATCH]
+    async def read(self, run_id: str, after: int = 0) -> list[LogEntry]:
+        return self._log(run_id).events[after : after + MAX_BATCH]
 
-    async def is_read(self, run_id: str, last: EventId) -> bool:
+    async def is_complete(self, run_id: str, last: EventId) -> bool:
         log = self._log(run_id)
-        return log.ended and log.place(last) == len(log.events)
+        return log.ended and log.resume_index(last) == len(log.events)
 
     async def forget(self, run_id: str) -> None:
         if log := self._logs.pop(run_id, None):
-            log.held.leave()
+            log.usage.release()
         if timer := self._ended.pop(run_id, None):
             timer.cancel()
 
@@ -108,69 +108,69 @@ class MemoryEventLog:
 
     def _log(self, run_id: str) -> "_Log":
         if run_id in self._expired:
-            raise ExpiredRun
+            raise ExpiredRunError
         if run_id not in self._logs:
-            raise UnknownRun
+            raise UnknownRunError
         return self._logs[run_id]
 
     def _make_room(self) -> None:
-        while self._held.bytes > self._all_bytes and self._ended:
+        while self._usage.bytes > self._all_bytes and self._ended:
             self._expire(next(iter(self._ended)))
 
     def _expire(self, run_id: str) -> None:
         self._ended.pop(run_id).cancel()
-        self._logs.pop(run_id).held.leave()
+        self._logs.pop(run_id).usage.release()
         self._expired[run_id] = None
         if len(self._expired) > self._expired_limit:
             del self._expired[next(iter(self._expired))]
 
 
 class _Log:
-    """One run's events in one epoch, and how many of them were kept from each epoch before it."""
+    """One run's events in one epoch. `_epoch_lengths` has the number of events kept from each earlier epoch."""
 
-    def __init__(self, all_held: Held | None) -> None:
+    def __init__(self, total: MemoryUsage | None) -> None:
         self.epoch = token_hex(4)
-        self.events: list[Logged] = []
+        self.events: list[LogEntry] = []
         self.ended = False
-        self.held = Held(all=all_held)
-        self._kept: dict[str, int] = {}
-        self._began = perf_counter()
+        self.usage = MemoryUsage(total=total)
+        self._epoch_lengths: dict[str, int] = {}
+        self._started_at = perf_counter()
         self._loop = asyncio.get_running_loop()
-        self._waiting = set[asyncio.Future[None]]()  # for it to grow
+        self._waiting = set[asyncio.Future[None]]()
 
     def append(self, event: RunEvent) -> None:
         if self.ended:
-            raise ValueError("the run has ended: nothing more may be written")
-        at_ms = round((perf_counter() - self._began) * 1000)
-        logged = Logged(EventId(self.epoch, len(self.events) + 1), event, at_ms, _held=self.held)
-        self.events.append(logged)
+            raise ValueError("the run has ended: no events can be appended")
+        at_ms = round((perf_counter() - self._started_at) * 1000)
+        entry = LogEntry(EventId(self.epoch, len(self.events) + 1), event, at_ms, _usage=self.usage)
+        self.events.append(entry)
         self.ended = isinstance(event, RunEnd)
-        self.held.grow(EVENT_BYTES + (getsizeof(event.text) if isinstance(event, Fragment) else len(logged.json)))
+        self.usage.grow(EVENT_BYTES + (getsizeof(event.text) if isinstance(event, Fragment) else len(entry.json)))
         for reader in self._waiting:
             if not reader.done():
                 reader.set_result(None)
 
-    async def grown(self, beyond: int) -> None:
-        if len(self.events) <= beyond:
+    async def wait_for_more(self, count: int) -> None:
+        if len(self.events) <= count:
             self._waiting.add(reader := self._loop.create_future())
             try:
                 await reader
             finally:
                 self._waiting.discard(reader)
 
-    def place(self, last: EventId | None) -> int:
-        """Behind how many events someone reads on who has read up to `last`."""
+    def resume_index(self, last: EventId | None) -> int:
+        """Returns the index of the first event after `last`."""
         if not last:
             return 0
         if last.epoch != self.epoch:
-            return min(last.seq, self._kept.get(last.epoch, 0))
+            return min(last.seq, self._epoch_lengths.get(last.epoch, 0))
         return last.seq if last.seq <= len(self.events) else 0
 
     def reopened(self) -> "_Log":
-        """The log without its end, in a new epoch. Those who follow the old one still read that to its end."""
-        log = _Log(self.held.all)
-        log.events = [logged.taken_over(log.epoch, log.held) for logged in self.events[:-1]]
-        log.held.grow(self.held.bytes)
-        log._kept = {**self._kept, self.epoch: len(log.events)}
-        log._began = self._began
+        """Returns the log without its end, in a new epoch. Readers of the old one still read it to its end."""
+        log = _Log(self.usage.total)
+        log.events = [entry.with_epoch(log.epoch, log.usage) for entry in self.events[:-1]]
+        log.usage.grow(self.usage.bytes)
+        log._epoch_lengths = {**self._epoch_lengths, self.epoch: len(log.events)}
+        log._started_at = self._started_at
         return log

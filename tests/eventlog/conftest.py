@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from app.eventlog import EventId, EventLog, Logged, RunEvent, RunStart
+from app.eventlog import EventId, EventLog, LogEntry, RunEvent, RunStart
 from app.eventlog.memory import MemoryEventLog
 
 MakeLog = Callable[..., EventLog]
@@ -29,15 +29,15 @@ class Awaiting(MemoryEventLog):
         await super().reopen(run_id)
         await asyncio.sleep(0)
 
-    async def read(self, run_id: str, after: int = 0) -> list[Logged]:
+    async def read(self, run_id: str, after: int = 0) -> list[LogEntry]:
         await asyncio.sleep(0)
         return await super().read(run_id, after)
 
-    async def is_read(self, run_id: str, last: EventId) -> bool:
+    async def is_complete(self, run_id: str, last: EventId) -> bool:
         await asyncio.sleep(0)
-        return await super().is_read(run_id, last)
+        return await super().is_complete(run_id, last)
 
-    async def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[Logged]]:
+    async def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[LogEntry]]:
         await asyncio.sleep(0)
         async for events in super().follow(run_id, last):
             await asyncio.sleep(0)

@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.eventlog import (
-    BATCH,
+    MAX_BATCH,
     EventId,
     EventLog,
-    ExpiredRun,
-    LogFull,
-    Logged,
+    ExpiredRunError,
+    LogEntry,
+    LogFullError,
     RunEnd,
     RunEvent,
-    RunExists,
+    RunExistsError,
     RunStart,
-    UnknownRun,
+    UnknownRunError,
 )
 from chains.recipe.request import Fragment, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
 from tests.eventlog.conftest import MakeLog
@@ -44,12 +44,12 @@ def fragments(count: int, first: int = 0) -> list[RunEvent]:
     return [Fragment("intro", f"{number} ") for number in range(first, first + count)]
 
 
-async def rest(log: EventLog, last: EventId | None = None) -> list[Logged]:
+async def rest(log: EventLog, last: EventId | None = None) -> list[LogEntry]:
     """All that comes behind `last`."""
     return [logged async for news in log.follow("run", last) for logged in news]
 
 
-def told(events: Sequence[Logged]) -> list[RunEvent]:
+def told(events: Sequence[LogEntry]) -> list[RunEvent]:
     return [logged.event for logged in events]
 
 
@@ -58,9 +58,9 @@ BURSTS = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 READERS = st.lists(st.lists(st.integers(1, 6), max_size=6), min_size=1, max_size=4)
 
 
-async def read_in_cuts(log: EventLog, cuts: list[int], lives: asyncio.Semaphore, count: int) -> list[Logged]:
+async def read_in_cuts(log: EventLog, cuts: list[int], lives: asyncio.Semaphore, count: int) -> list[LogEntry]:
     """What one reads who is cut after so many batches, again and again, and comes back to `count` reopened logs."""
-    seen: list[Logged] = []
+    seen: list[LogEntry] = []
     for cut in cuts:
         async with aclosing(log.follow("run", seen[-1].id if seen else None)) as news:
             for _ in range(cut):
@@ -93,7 +93,7 @@ def test_a_reader_reads_exactly_the_rest(make_log: MakeLog, lives: list[list[int
                 await asyncio.sleep(0)
             await log.append("run", END)
 
-    async def scenario() -> list[list[Logged]]:
+    async def scenario() -> list[list[LogEntry]]:
         async with begun(make_log()) as log:
             counts = [asyncio.Semaphore(0) for _ in readers]
             reading = [read_in_cuts(log, cuts, count, len(lives)) for cuts, count in zip(readers, counts, strict=True)]
@@ -111,7 +111,7 @@ def test_a_reader_reads_exactly_the_rest(make_log: MakeLog, lives: list[list[int
 def test_any_event_of_a_log_is_a_place_to_go_on_from(make_log: MakeLog, count: int, after: int) -> None:
     """Behind event n come exactly those from n + 1 on, numbered without a gap, a bounded number at a time."""
 
-    async def scenario() -> list[list[Logged]]:
+    async def scenario() -> list[list[LogEntry]]:
         async with begun(make_log(), *fragments(count), END) as log:
             (first, *_) = await log.read("run")
             return [news async for news in log.follow("run", EventId(first.id.epoch, min(after, count + 2)))]
@@ -119,16 +119,16 @@ def test_any_event_of_a_log_is_a_place_to_go_on_from(make_log: MakeLog, count: i
     batches = run(scenario())
     numbers = [logged.id.seq for news in batches for logged in news]
     assert numbers == list(range(min(after, count + 2) + 1, count + 3))
-    assert all(0 < len(news) <= BATCH for news in batches)
+    assert all(0 < len(news) <= MAX_BATCH for news in batches)
 
 
 @pytest.mark.parametrize("place", [EventId("abcdef01", 3), EventId("0", 0)])
 def test_an_id_of_another_log_starts_over(make_log: MakeLog, place: EventId) -> None:
     """An epoch that the log never had says nothing of where its reader is."""
 
-    async def scenario() -> list[Logged]:
+    async def scenario() -> list[LogEntry]:
         async with begun(make_log(), *fragments(4), END) as log:
-            assert not await log.is_read("run", place)
+            assert not await log.is_complete("run", place)
             return await rest(log, place)
 
     assert told(run(scenario())) == [START, *fragments(4), END]
@@ -137,7 +137,7 @@ def test_an_id_of_another_log_starts_over(make_log: MakeLog, place: EventId) -> 
 def test_an_id_beyond_the_log_starts_over(make_log: MakeLog) -> None:
     """A number that was never given is none to go on from."""
 
-    async def scenario() -> list[Logged]:
+    async def scenario() -> list[LogEntry]:
         async with begun(make_log(), END) as log:
             (first, *_) = await log.read("run")
             return await rest(log, EventId(first.id.epoch, 3))
@@ -150,13 +150,13 @@ def test_only_the_end_of_a_log_that_has_ended_is_read(make_log: MakeLog) -> None
 
     async def scenario() -> list[bool]:
         async with begun(make_log(), *fragments(1)) as log:
-            before = [await log.is_read("run", logged.id) for logged in await log.read("run")]
+            before = [await log.is_complete("run", logged.id) for logged in await log.read("run")]
             await log.append("run", END)
             ids = [logged.id for logged in await log.read("run")]
-            after = [await log.is_read("run", last) for last in ids]
+            after = [await log.is_complete("run", last) for last in ids]
             await log.reopen("run")
             await log.append("run", END)
-            return before + after + [await log.is_read("run", ids[-1])]
+            return before + after + [await log.is_complete("run", ids[-1])]
 
     assert run(scenario()) == [False, False, False, False, True, False]
 
@@ -164,7 +164,7 @@ def test_only_the_end_of_a_log_that_has_ended_is_read(make_log: MakeLog) -> None
 def test_a_reopened_log_keeps_its_events_and_their_numbers(make_log: MakeLog) -> None:
     """A new epoch takes over all but the end, moments included, and goes on behind them."""
 
-    async def scenario() -> tuple[list[Logged], list[Logged]]:
+    async def scenario() -> tuple[list[LogEntry], list[LogEntry]]:
         async with begun(make_log(), *fragments(3), END) as log:
             before = await log.read("run")
             await log.reopen("run")
@@ -183,22 +183,22 @@ def test_a_reopened_log_keeps_its_events_and_their_numbers(make_log: MakeLog) ->
 def test_who_follows_when_a_log_is_reopened_reads_its_end_first(make_log: MakeLog) -> None:
     """A slow reader of the old epoch reads that to its end, as any other has."""
 
-    async def scenario() -> list[Logged]:
-        async with begun(make_log(), *fragments(2 * BATCH), END) as log:
+    async def scenario() -> list[LogEntry]:
+        async with begun(make_log(), *fragments(2 * MAX_BATCH), END) as log:
             following = log.follow("run")
             seen = await anext(following)
             await log.reopen("run")
             return seen + [logged async for news in following for logged in news]
 
     seen = run(scenario())
-    assert told(seen) == [START, *fragments(2 * BATCH), END]
+    assert told(seen) == [START, *fragments(2 * MAX_BATCH), END]
     assert len({logged.id.epoch for logged in seen}) == 1
 
 
 def test_nothing_is_written_behind_the_end(make_log: MakeLog) -> None:
     """The end is last, and once, and a log that has none can't be reopened."""
 
-    async def scenario() -> list[Logged]:
+    async def scenario() -> list[LogEntry]:
         async with begun(make_log()) as log:
             with pytest.raises(ValueError, match="not ended"):
                 await log.reopen("run")
@@ -214,9 +214,9 @@ def test_nothing_is_written_behind_the_end(make_log: MakeLog) -> None:
 def test_a_run_has_one_log(make_log: MakeLog) -> None:
     """Beginning it again is refused and changes nothing."""
 
-    async def scenario() -> list[Logged]:
+    async def scenario() -> list[LogEntry]:
         async with begun(make_log(), END) as log:
-            with pytest.raises(RunExists):
+            with pytest.raises(RunExistsError):
                 await log.begin("run", START)
             return await rest(log)
 
@@ -226,14 +226,14 @@ def test_a_run_has_one_log(make_log: MakeLog) -> None:
 def test_a_full_log_still_takes_its_end(make_log: MakeLog) -> None:
     """There is a bound on a log's bytes, and its readers are told how it ended all the same."""
 
-    async def scenario() -> tuple[int, list[Logged]]:
+    async def scenario() -> tuple[int, list[LogEntry]]:
         async with begun(make_log(max_bytes=100_000)) as log:
             written = 0
-            with suppress(LogFull):
+            with suppress(LogFullError):
                 while written < 1_000_000:
                     await log.append("run", Fragment("intro", "x" * 1000))
                     written += 1000
-            with pytest.raises(LogFull):
+            with pytest.raises(LogFullError):
                 await log.append("run", Fragment("intro", "x"))
             await log.append("run", END)
             return written, await rest(log)
@@ -256,10 +256,10 @@ def test_all_logs_together_are_bounded(make_log: MakeLog) -> None:
         for name in "abcd":
             try:
                 states.append(str(len(await log.read(name))))
-            except ExpiredRun:
+            except ExpiredRunError:
                 states.append("expired")
         await log.append("d", Fragment("intro", "x" * 70_000))
-        with pytest.raises(LogFull):
+        with pytest.raises(LogFullError):
             await log.begin("e", START)
         for name in "ad":
             await log.append(name, END)
@@ -273,7 +273,7 @@ def test_all_logs_together_are_bounded(make_log: MakeLog) -> None:
 def test_a_log_expires_a_while_after_its_end(make_log: MakeLog) -> None:
     """Until then it is read, from then on it is known that it was there; who reads it at the time reads on."""
 
-    async def scenario() -> list[Logged]:
+    async def scenario() -> list[LogEntry]:
         async with begun(make_log(keep_s=0.05)) as log:
             following = log.follow("run")
             seen = await anext(following)
@@ -283,11 +283,11 @@ def test_a_log_expires_a_while_after_its_end(make_log: MakeLog) -> None:
             while True:
                 try:
                     await log.read("run")
-                except ExpiredRun:
+                except ExpiredRunError:
                     break
                 await asyncio.sleep(0.01)
-            for refused in (log.reopen("run"), rest(log), log.is_read("run", seen[0].id), log.append("run", END)):
-                with pytest.raises(ExpiredRun):
+            for refused in (log.reopen("run"), rest(log), log.is_complete("run", seen[0].id), log.append("run", END)):
+                with pytest.raises(ExpiredRunError):
                     await refused
             return seen + [logged async for news in following for logged in news]
 
@@ -297,7 +297,7 @@ def test_a_log_expires_a_while_after_its_end(make_log: MakeLog) -> None:
 def test_a_reopened_log_does_not_expire_before_its_new_end(make_log: MakeLog) -> None:
     """What is written anew gives it its whole time again."""
 
-    async def scenario() -> list[Logged]:
+    async def scenario() -> list[LogEntry]:
         async with begun(make_log(keep_s=0.05), END) as log:
             await log.reopen("run")
             await asyncio.sleep(0.1)
@@ -314,8 +314,8 @@ def test_an_unknown_run_has_no_log(make_log: MakeLog) -> None:
             for _ in range(2):
                 await log.forget("run")
             place = EventId("0", 1)
-            for refused in (log.reopen("run"), rest(log), log.is_read("run", place), log.append("run", END)):
-                with pytest.raises(UnknownRun):
+            for refused in (log.reopen("run"), rest(log), log.is_complete("run", place), log.append("run", END)):
+                with pytest.raises(UnknownRunError):
                     await refused
             await log.begin("run", START)
 
@@ -335,9 +335,9 @@ def test_the_oldest_ended_logs_make_room(make_log: MakeLog) -> None:
             try:
                 await log.read(str(number))
                 states[str(number)] = "kept"
-            except ExpiredRun:
+            except ExpiredRunError:
                 states[str(number)] = "expired"
-            except UnknownRun:
+            except UnknownRunError:
                 states[str(number)] = "unknown"
         await log.aclose()
         return list(states.values())
@@ -362,11 +362,11 @@ EVENTS: list[tuple[RunEvent, dict[str, object]]] = [
 @pytest.mark.parametrize(("event", "fields"), EVENTS)
 def test_an_event_is_one_line_of_json(event: RunEvent, fields: dict[str, object]) -> None:
     """Its fields and its moment, made once for all who read it, and kept when its log is reopened."""
-    logged = Logged(EventId("0", 1), event, 12)
+    logged = LogEntry(EventId("0", 1), event, 12)
     assert json.loads(logged.json) == {**fields, "at_ms": 12}
     assert b"\n" not in logged.json
     assert logged.json is logged.json
-    assert logged.taken_over("1").json is logged.json
+    assert logged.with_epoch("1").json is logged.json
 
 
 @given(epoch=st.integers(0, 2**64 - 1), seq=st.integers(0, 10**15 - 1))
@@ -381,5 +381,5 @@ def test_an_id_is_read_as_it_is_written(epoch: int, seq: int) -> None:
 )
 def test_what_is_no_id_is_refused(text: str) -> None:
     """Only an epoch and a number are an id."""
-    with pytest.raises(ValueError, match="no event's id"):
+    with pytest.raises(ValueError, match="invalid event id"):
         EventId.parse(text)

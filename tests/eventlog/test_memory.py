@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.eventlog import LogFull, Logged, RunEvent
+from app.eventlog import LogEntry, LogFullError, RunEvent
 from app.eventlog.memory import MemoryEventLog
 from chains.recipe.request import Fragment
 from tests.eventlog.test_contract import END, START, begun, fragments, rest, told
@@ -32,11 +32,11 @@ def test_what_came_together_is_read_together() -> None:
 def test_what_readers_make_of_a_log_counts_too() -> None:
     """The JSON of what is read is held as the text is, and under the same bound."""
 
-    async def scenario() -> list[Logged]:
+    async def scenario() -> list[LogEntry]:
         async with begun(MemoryEventLog(max_bytes=100_000), Fragment("intro", "x" * 60_000)) as log:
             await log.append("run", Fragment("intro", "y"))
             assert all(logged.json for logged in await log.read("run"))
-            with pytest.raises(LogFull):
+            with pytest.raises(LogFullError):
                 await log.append("run", Fragment("intro", "z"))
             await log.append("run", END)
             return await rest(log)
