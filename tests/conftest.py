@@ -34,10 +34,19 @@ Serve = Callable[..., str]
 ServeScripts = Callable[..., tuple[str, Provider]]
 
 
+# they start processes, send thousands of requests, or wait for what a provider's deadline ends
+SLOW = {
+    *("test_any_input", "test_chat_front_ends", "test_cli", "test_cuts", "test_environment", "test_examples"),
+    *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_loop", "test_provider_streams"),
+    *("test_proxies", "test_race", "test_schemathesis", "test_sdk_comparison", "test_shutdown", "test_slow_readers"),
+    *("test_terminal", "test_what_is_sent"),
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Counts tests in a browser among the slow ones, which `make test` leaves out."""
+    """Marks what `make test` leaves out: the modules above, and each test in a browser."""
     for item in items:
-        if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
+        if item.path.stem in SLOW or "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 
 

@@ -244,6 +244,7 @@ def test_a_provider_s_word_for_the_end_becomes_one_of_ours(word: object, reason:
 @given(
     st.none() | st.booleans() | st.floats() | st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text())
 )
+@pytest.mark.slow
 def test_no_other_word_than_ours_comes_out(word: object) -> None:
     assert finish_reason_of(word) in {None, "stop", "length", "content_filter", "tool_calls", "error"}
 

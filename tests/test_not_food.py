@@ -319,6 +319,7 @@ for piece in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_the_time_to_look_for_what_is_no_food_grows_with_the_length() -> None:
     """A pattern of quadratic time would need an hour for texts of this length, which is 30 times what is accepted."""
     pieces = ["a ", "the 1 ", "x's ", "락 ", "glass ", "ignore ", "İ ", "1,,1 "]

@@ -139,6 +139,7 @@ for piece in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pieces", [["beef " + "İ " * 50, "i ", "no ", "nut free "], ["알레르기 ", "없이 ", "1 ", "1~", " ", "allergic to "]]
 )

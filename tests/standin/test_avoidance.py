@@ -110,6 +110,7 @@ def whole(on_hand: str, language: str, seed: int, **fields: object) -> dict[str,
     return texts
 
 
+@pytest.mark.slow
 @settings(max_examples=cases(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(sorted(BANNED)),

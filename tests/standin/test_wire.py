@@ -168,7 +168,7 @@ def test_streams_are_paced_side_by_side() -> None:
             order.append(name)  # noqa: PERF401  as they arrive
 
     with (
-        serving(ttft_ms=20, tokens_per_s=200) as url,
+        serving(ttft_ms=20, tokens_per_s=20) as url,
         OpenAI(base_url=url, api_key="any", max_retries=0) as client,
         ThreadPoolExecutor() as readers,
     ):
