@@ -158,8 +158,10 @@ def registry_table(
     Each model takes two lines, so that the table fits narrow terminals. `cooldowns` are in seconds, by provider.
     """
     table = Table("Model\nId", "Provider\nKey", "Steps", box=box.SIMPLE)
-    table.columns[0].overflow, table.columns[0].min_width = "fold", 18
-    table.add_column("Window\nOutput", justify="right", no_wrap=True)
+    table.columns[0].overflow = "fold"
+    table.columns[2].min_width = len("ingredients,")
+    largest = max(max(model.context_window, model.max_output) for model in registry.models.values())
+    table.add_column("Window\nOutput", justify="right", no_wrap=True, min_width=len(f"{largest:,}"))
     for name, model in registry.models.items():
         provider = registry.providers[model.provider]
         key = "not needed" if not provider.needs_key else "set" if model.provider in with_key else "missing"

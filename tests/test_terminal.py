@@ -74,6 +74,16 @@ def test_models_shows_everything_on_a_narrow_terminal(columns: int) -> None:
     assert max(len(row.rstrip()) for row in shown.split("\n")) <= columns
 
 
+@pytest.mark.parametrize("columns", [60, 62, 64, 66, 72])
+def test_models_cuts_no_column_of_a_narrower_terminal(columns: int) -> None:
+    rows = Terminal("models", columns=columns, lines=300, GROQ_API_KEY="k").whole()
+    shown = "\n".join(rows)
+    windows = re.findall(r" ([0-9,]+) *$", shown, re.MULTILINE)
+    assert "Window" in shown
+    assert windows[:2] == ["131,072", "65,536"]
+    assert {"proposal", "ingredients", "nutrition"} <= set(re.findall(r"\w+", shown))
+
+
 def test_states_are_in_the_language_asked_for() -> None:
     rows = Terminal("generate", "소고기, 양파", "--lang", "ko", columns=100, lines=60).whole()
     shown = "\n".join(rows).replace(" ", "")
