@@ -202,3 +202,21 @@ def test_every_dish_is_well_formed(key: str, language: str) -> None:
 
 
 GROUPS = {"veg", "protein", "seasoning", "sauces", "garnish", "liquid"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "language", "food"),
+    [
+        ("egg whites, spinach", "English", "egg whites"),
+        ("계란 흰자, 감자", "Korean", "흰자"),
+        ("chestnuts, pork belly", "English", "chestnuts"),
+        ("밤, 찹쌀", "Korean", "밤"),
+        ("도토리묵, 오이, 상추", "Korean", "도토리묵"),
+    ],
+)
+def test_egg_whites_chestnuts_and_acorn_jelly_are_known_foods(typed: str, language: str, food: str) -> None:
+    """They are on the list with an amount, and no dish of egg whites has a yolk in it."""
+    for recipe in recipes(typed, 60, language):
+        whole = whole_recipe(typed, 60, language, recipe)
+        assert any(food in line and re.search(r"\d", line) for line in whole["ingredients"].split("\n"))
+        assert not ("white" in food and "yolk" in " ".join(whole.values()))
