@@ -12,7 +12,7 @@ _REPLACING = re.compile(
     r"\b(?:replac\w*|substitut\w*|alternatives?|swap\w*|(?:instead|in place|(?:run|ran|am|are|[’']m|[’']re) out) of)\b",
     re.IGNORECASE,
 )
-_REPLACING_KO = re.compile(r"\s*(?:대신|대체|바꿔|바꿀|없으면|없을 때|떨어졌)")
+_REPLACING_KO = re.compile(r"대신|대체|바꿔|바꿀|없으면|없을 때|떨어졌")
 _PASSIVE = re.compile(r"\s*(?:by|with)\b", re.IGNORECASE)
 _END = re.compile(r"[.?!;\n]|\b(?:in|with|by|on|for|to|when|if|while|because|so)\b", re.IGNORECASE)
 _MINUTES = re.compile(r"(\d{1,5})\s*(?:min(?:ute)?s?\b|분)", re.IGNORECASE)

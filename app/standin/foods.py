@@ -39,7 +39,10 @@ _PLAIN = tuple(
         (rf"\bfor\s+{_FEW}(?:\s+{_PEOPLE})?(?=\s*(?:$|[^\w\s]))", " "),
         (rf"\b{_FEW}\s+{_PEOPLE}\b|\d{{1,2}}\s*(?:인분|명|식구)", " "),
         (r"(?<=\d)\s?(?:~|–|—|-|\bto\b|\bor\b)\s?(?=\d)", "–"),
-        (r"([^\W\d_]+(?: [^\W\d_]+)?)\s?\((dried|canned|tinned|cooked|minced|ground)\)", r"\2 \1"),
+        (
+            r"(?<![^\W\d_])([^\W\d_]{1,40}(?: [^\W\d_]{1,40})?)\s?\((dried|canned|tinned|cooked|minced|ground)\)",
+            r"\2 \1",
+        ),
         (r"[(:]\s?((?:x\s?)?[\d½¼¾⅓][^()\n]{0,12}?)(?:\)|(?=$|[,;\n]))", r" \1"),
     )
 )

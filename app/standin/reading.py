@@ -15,6 +15,7 @@ from chains.recipe.restrictions import Restrictions, restrictions_in
 
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
 
+_READ = 2000  # characters of a question, as many as a request may have
 # Tolerant, and in this order: "steps" names ingredients too, and "proposal" may name anything.
 _TASKS: tuple[tuple[Step, str], ...] = (
     ("proposal", r"propose|suggest.*recipes|three\b.*\brecipes|JSON array|레시피.*(제안|추천)"),
@@ -95,7 +96,7 @@ def _gentle(typed: str, larder: Larder) -> Larder:
 
 def _question(text: str, language: Language) -> Order:
     """Whoever asks for the list or the steps of a dish in words of his own gets the whole recipe."""
-    said = restrictions_in(text)
+    said = restrictions_in(text[:_READ])
     mentions = mentioned(said.rest, language)
     named = mentions.without(_avoidance(said, "", "", mentions))
     replaced = to_replace(text, language)
