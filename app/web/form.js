@@ -1,7 +1,7 @@
-/** What the cook asks for, and whether it can be asked. */
+/** The form: its request, validation and field errors. */
 
 import { household, openHousehold } from "./household.js";
-import { hush, say } from "./words.js";
+import { clearText, setText } from "./i18n.js";
 
 const form = document.getElementById("form");
 const { ingredientsOnHand, prepTime, language, diet, avoid, servings } = form.elements;
@@ -10,25 +10,25 @@ const stop = document.getElementById("stop");
 const undo = document.getElementById("undo");
 const reason = document.getElementById("reason");
 
-// As the server counts: a syllable or an ideograph can be a whole word (무, 굴), of other letters a word needs two (ox).
+// As on the server: a syllable or ideograph can be a word (무, 굴); a word of other letters needs two (ox).
 const WORD = /[가-힣\u3040-\u30ff\u3400-\u9fff]|\p{L}[\u0300-\u036f]*\p{L}/u;
 
 export function request() {
-  return { ...typed(), language: language.value, ...household() };
+  return { ...recipeFields(), language: language.value, ...household() };
 }
 
-/** What belongs to one recipe, and not to the browser. */
-export function typed() {
+/** The fields that belong to one recipe; the others are saved in the browser. */
+export function recipeFields() {
   return { ingredientsOnHand: ingredientsOnHand.value.trim(), prepTime: Number(prepTime.value) };
 }
 
-/** The word for what is wrong, and its values; nothing when the form can be sent. */
-function objection() {
-  const typed = ingredientsOnHand.value.trim();
-  const length = [...typed].length; // code points, as the server counts them
+/** Returns the text key and values of a problem, or nothing if the form is valid. */
+function validationError() {
+  const text = ingredientsOnHand.value.trim();
+  const length = [...text].length; // code points, as the server counts them
   if (!length) return ["reason_short"];
   if (length > 2000) return ["reason_long", { n: length }];
-  if (!WORD.test(typed)) return ["reason_letters"];
+  if (!WORD.test(text)) return ["reason_letters"];
 }
 
 export function ready() {
@@ -36,19 +36,19 @@ export function ready() {
 }
 
 export function refresh(running) {
-  const why = running ? ["reason_running"] : objection();
+  const problem = running ? ["reason_running"] : validationError();
   const focused = document.activeElement;
-  generate.disabled = Boolean(why);
+  generate.disabled = Boolean(problem);
   stop.disabled = stop.hidden = !running;
   form.toggleAttribute("data-running", running);
-  say(reason, ...(why ?? ["ready"]));
-  // A button that gets disabled drops the focus to the page's top: hand it to the one that takes its place.
+  setText(reason, ...(problem ?? ["ready"]));
+  // A disabled button loses the focus, so move it to the button that replaces it.
   if (running && focused === generate) stop.focus();
-  if (!running && focused === stop) (why ? ingredientsOnHand : generate).focus({ preventScroll: true });
+  if (!running && focused === stop) (problem ? ingredientsOnHand : generate).focus({ preventScroll: true });
 }
 
-/** Puts a sample in; what it takes the place of can be had back. */
-export function fill(text) {
+/** Inserts a sample; the previous text can be restored. */
+export function fillSample(text) {
   const before = undo.value || ingredientsOnHand.value.trim();
   replace(text);
   if (before === text) return;
@@ -56,18 +56,18 @@ export function fill(text) {
   undo.hidden = !before;
 }
 
-export function unfill() {
+export function undoSample() {
   replace(undo.value);
   ingredientsOnHand.focus();
 }
 
-/** There is nothing to undo once the sample is edited. */
-export function forgetUndo() {
+/** Called when the sample is edited. */
+export function clearUndo() {
   undo.value = "";
   undo.hidden = true;
 }
 
-// As if it were typed, so that Ctrl+Z undoes it too. There is no other way than this deprecated one.
+// As typed text, so that Ctrl+Z undoes it, too. Only this deprecated API does that.
 function replace(text) {
   const focused = document.activeElement;
   ingredientsOnHand.focus({ preventScroll: true });
@@ -77,47 +77,47 @@ function replace(text) {
   ingredientsOnHand.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-/** Shows what a run was asked for, or what was typed. For whom it was stays as this browser has it. */
-export function recall(asked) {
-  forgive();
-  forgetUndo();
-  ingredientsOnHand.value = asked.ingredientsOnHand;
-  prepTime.value = asked.prepTime;
-  if (prepTime.selectedIndex < 0) prepTime.add(minutes(asked.prepTime));
+/** Fills in the request of a run or a draft. Diet and servings stay as saved in this browser. */
+export function fillForm(request) {
+  clearFieldErrors();
+  clearUndo();
+  ingredientsOnHand.value = request.ingredientsOnHand;
+  prepTime.value = request.prepTime;
+  if (prepTime.selectedIndex < 0) prepTime.add(minutes(request.prepTime));
 }
 
-// A time that the page does not offer, but others may ask for.
+// A time that the page does not offer but other clients may use.
 function minutes(n) {
   const option = new Option("", n, false, true);
-  say(option, "minutes", { n });
+  setText(option, "minutes", { n });
   return option;
 }
 
 export function clear() {
-  forgetUndo();
+  clearUndo();
   ingredientsOnHand.value = "";
   prepTime.selectedIndex = [...prepTime.options].findIndex((option) => option.defaultSelected);
-  forgive();
+  clearFieldErrors();
 }
 
 export function focus() {
   ingredientsOnHand.focus();
 }
 
-export function forgive() {
+export function clearFieldErrors() {
   for (const field of [ingredientsOnHand, prepTime, language, diet, avoid, servings]) {
     field.removeAttribute("aria-invalid");
-    hush(document.getElementById(`${field.name}-error`));
+    clearText(document.getElementById(`${field.name}-error`));
   }
 }
 
-/** Shows each problem at its field, by the server's message or a word of ours; what belongs to no field stands with the first. */
-export function accuse(problems) {
+/** Shows each problem at its field, or at the first field if it has none, with the server's message or our own. */
+export function showFieldErrors(problems) {
   const fields = problems.map((problem) => {
     const field = form.elements[problem.field] ?? ingredientsOnHand;
     field.setAttribute("aria-invalid", "true");
     const line = document.getElementById(`${field.name}-error`);
-    if (problem.word) say(line, problem.word, problem.values);
+    if (problem.word) setText(line, problem.word, problem.values);
     else line.textContent = problem.message;
     return field;
   });

@@ -1,31 +1,31 @@
-/** For whom is cooked: diet, what is left out, servings. It stays in this browser, since an allergy doesn't go away. */
+/** Diet, foods to avoid and servings, saved in the browser because they apply to every recipe. */
 
 import { LOCAL, load, store } from "./storage.js";
-import { hush, say } from "./words.js";
+import { clearText, setText } from "./i18n.js";
 
-const USUAL = { diet: "", avoid: "", servings: 2 };
-const MOST_SERVINGS = 20;
+const DEFAULTS = { diet: "", avoid: "", servings: 2 };
+const MAX_SERVINGS = 20;
 const MOST_CHARACTERS = 300;
 
 const fold = document.getElementById("household");
 const summary = document.getElementById("household-summary");
 const { diet, avoid, servings } = document.getElementById("form").elements;
 
-/** What of it differs from the usual, as a request's fields. */
+/** Returns the fields that differ from the defaults. */
 export function household() {
-  const asked = { diet: diet.value.trim(), avoid: avoid.value.trim(), servings: Number(servings.value) };
-  return Object.fromEntries(Object.entries(asked).filter(([field, value]) => value !== USUAL[field]));
+  const fields = { diet: diet.value.trim(), avoid: avoid.value.trim(), servings: Number(servings.value) };
+  return Object.fromEntries(Object.entries(fields).filter(([field, value]) => value !== DEFAULTS[field]));
 }
 
-/** The household's fields for a recipe of somebody else's: what either leaves out stays out. */
-export function joined(asked) {
+/** Returns the fields for somebody else's recipe, which avoid what either household avoids. */
+export function mergedHousehold(other) {
   const own = household();
-  const both = (field) => union(own[field], asked[field]).join(", ");
-  const fields = { diet: both("diet"), avoid: both("avoid"), servings: own.servings ?? asked.servings };
+  const both = (field) => union(own[field], other[field]).join(", ");
+  const fields = { diet: both("diet"), avoid: both("avoid"), servings: own.servings ?? other.servings };
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value));
 }
 
-/** The items of several lists, each once, however it is written. */
+/** Returns the items of several lists without duplicates, ignoring case and spaces. */
 function union(...lists) {
   const items = lists.flatMap((list = "") => list.split(/[,，、;\n]/)).map((item) => item.trim()).filter(Boolean);
   const first = new Map();
@@ -33,15 +33,15 @@ function union(...lists) {
   return [...first.values()];
 }
 
-/** The problems of fields that are too long to be sent, as of two households together. */
-export function tooLong(asked) {
-  const long = ["diet", "avoid"].filter((field) => asked[field]?.length > MOST_CHARACTERS);
-  return long.map((field) => ({ field, word: "reason_joined", values: { n: asked[field].length } }));
+/** Returns problems for fields that are too long, as after merging two households. */
+export function tooLong(other) {
+  const long = ["diet", "avoid"].filter((field) => other[field]?.length > MOST_CHARACTERS);
+  return long.map((field) => ({ field, word: "reason_joined", values: { n: other[field].length } }));
 }
 
-/** Says for whom a recipe is, and in what time. */
-export function sayHousehold(element, { diet, avoid, servings, prepTime }) {
-  say(element, "for_whom", { servings: servings ?? USUAL.servings, diet, avoid, minutes: prepTime });
+/** Shows servings, diet and time of a recipe. */
+export function showHousehold(element, { diet, avoid, servings, prepTime }) {
+  setText(element, "for_whom", { servings: servings ?? DEFAULTS.servings, diet, avoid, minutes: prepTime });
 }
 
 export function openHousehold() {
@@ -50,25 +50,25 @@ export function openHousehold() {
 
 function show() {
   const set = household();
-  if (Object.keys(set).length) sayHousehold(summary, { ...USUAL, ...set });
-  else hush(summary);
+  if (Object.keys(set).length) showHousehold(summary, { ...DEFAULTS, ...set });
+  else clearText(summary);
 }
 
 function change() {
-  const count = Math.round(Number(servings.value)) || USUAL.servings;
-  servings.value = Math.min(MOST_SERVINGS, Math.max(1, count));
+  const count = Math.round(Number(servings.value)) || DEFAULTS.servings;
+  servings.value = Math.min(MAX_SERVINGS, Math.max(1, count));
   store(LOCAL, "household", household());
   show();
 }
 
-function recall() {
-  const kept = { ...USUAL, ...load(LOCAL, "household", {}) };
-  diet.value = kept.diet;
-  avoid.value = kept.avoid;
-  servings.value = kept.servings;
+function restore() {
+  const saved = { ...DEFAULTS, ...load(LOCAL, "household", {}) };
+  diet.value = saved.diet;
+  avoid.value = saved.avoid;
+  servings.value = saved.servings;
   fold.open = Object.keys(household()).length > 0;
   show();
 }
 
-recall();
+restore();
 fold.addEventListener("change", change);

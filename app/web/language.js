@@ -1,7 +1,7 @@
-/** The page's language: the browser's, or the one that was chosen by hand until the browser's is chosen again. */
+/** The page's language: the browser's, or the one chosen by hand. */
 
 import { LOCAL, load, store } from "./storage.js";
-import { LANGUAGES } from "./words.js";
+import { LANGUAGES } from "./i18n.js";
 
 const primary = (tag) => tag.split("-")[0].toLowerCase();
 const browsers = navigator.languages.map(primary).find((language) => language in LANGUAGES) ?? "en";

@@ -1,6 +1,6 @@
-/** The button that copies the recipe's address, where there is a clipboard; elsewhere the address itself. */
+/** The button that copies the recipe's address. Without a clipboard the address is shown. */
 
-import { say } from "./words.js";
+import { setText } from "./i18n.js";
 
 const copy = document.getElementById("copy");
 const link = document.getElementById("link");
@@ -8,14 +8,14 @@ const link = document.getElementById("link");
 export function offerLink(whether) {
   copy.hidden = !whether;
   link.hidden = true;
-  say(copy, "copy");
+  setText(copy, "copy");
 }
 
-// Where the clipboard is not to be had, as over plain HTTP, the address itself is shown.
+// Pages over plain HTTP have no clipboard.
 async function copyLink() {
   try {
     await navigator.clipboard.writeText(location.href);
-    say(copy, "copied");
+    setText(copy, "copied");
   } catch {
     link.href = link.textContent = location.href;
     link.hidden = false;

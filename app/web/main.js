@@ -1,105 +1,104 @@
 /**
- * Wires the form, the address and the recipe. One run at a time is on the page: `/r/{id}` shows it, `/` is the empty
- * form. A run that is not on the page any more may write nothing, but goes on; only Stop and Reset end one, and only one
- * that this browser began.
+ * Connects the form, the address and the recipe. The page shows one run at a time: `/r/{id}` a run, `/` the empty form.
+ * Leaving a run does not cancel it; only Stop and Reset do, and only for runs that this browser started.
  */
 
-import { stayAwake } from "./awake.js";
-import "./copying.js";
-import { draftAt, keepDraft } from "./drafts.js";
-import { accuse, clear, fill, focus, forgetUndo, forgive, ready, recall, refresh, request, typed, unfill } from "./form.js";
-import { household, joined, tooLong } from "./household.js";
-import { keep, keyOf } from "./keys.js";
+import { stayAwake } from "./wake-lock.js";
+import "./clipboard.js";
+import { draftAt, saveDraft } from "./drafts.js";
+import { showFieldErrors, clear, fillSample, focus, clearUndo, clearFieldErrors, ready, fillForm, refresh, request as formRequest, recipeFields, undoSample } from "./form.js";
+import { household, mergedHousehold, tooLong } from "./household.js";
+import { saveKey, keyOf } from "./run-keys.js";
 import { prefer, preferred } from "./language.js";
 import { offerLink } from "./link.js";
 import { dishOf } from "./panels.js";
 import { Recipe } from "./recipe.js";
 import { Run } from "./run.js";
-import { cancel, newKey, order } from "./wire.js";
-import { hush, say, speak } from "./words.js";
+import { cancel, newKey, createRun } from "./api.js";
+import { clearText, setText, setLanguage } from "./i18n.js";
 
 const form = document.getElementById("form");
 const sheet = document.getElementById("recipe");
 const status = document.getElementById("status");
 const cookOwn = document.getElementById("cook-own");
 const ideas = document.getElementById("other-ideas");
-const TO_BE_SEEN = ["unknown", "expired", "unreachable", "full", "refused", "failed"];
+const SCROLL_TO = ["unknown", "expired", "unreachable", "full", "refused", "failed"];
 const recipe = new Recipe(sheet);
 let run = null; // the one on the page
-let ordered = null; // what was asked for, and has no answer yet
-let unanswered = { key: null, body: null };
-let standing = null;
+let creation = null; // identifies the `POST /runs` in progress
+let pendingRequest = { key: null, body: null };
+let shownStatus = null;
 
-const busy = () => Boolean(ordered || (run?.live && run.isOwn));
+const busy = () => Boolean(creation || (run?.live && run.isOwn));
 
-function announce(word, values) {
-  status.dataset.outcome = word;
-  say(status, `status_${word}`, values);
-  if (!TO_BE_SEEN.includes(word)) return;
-  history.scrollRestoration = "manual"; // else a page that is loaded again is scrolled past it
+function announce(key, values) {
+  status.dataset.outcome = key;
+  setText(status, `status_${key}`, values);
+  if (!SCROLL_TO.includes(key)) return;
+  history.scrollRestoration = "manual"; // otherwise a reload scrolls past it
   status.scrollIntoView({ block: "nearest", behavior: "instant" });
 }
 
-/** Shows how things stand. What else was announced stays until that changes. */
+/** Shows the status. Other announcements stay until it changes. */
 function update() {
-  const now = ordered ? ["choosing"] : (run?.standing ?? []);
+  const current = creation ? ["choosing"] : (run?.status ?? []);
   refresh(busy());
-  recipe.offer(!ordered && Boolean(run?.rewritable), !busy() && Boolean(run?.request));
+  recipe.offer(!creation && Boolean(run?.rewritable), !busy() && Boolean(run?.request));
   cookOwn.hidden = !run?.request || run.isOwn || busy() || !recipe.name;
   if (run?.isGone) offerLink(false);
-  if (JSON.stringify(now) === standing) return;
-  standing = JSON.stringify(now);
-  if (now.length) announce(...now);
+  if (JSON.stringify(current) === shownStatus) return;
+  shownStatus = JSON.stringify(current);
+  if (current.length) announce(...current);
   else silence();
 }
 
 function silence() {
-  hush(status);
+  clearText(status);
   delete status.dataset.outcome;
 }
 
-async function start(asked, shown = () => {}) {
-  const mine = (ordered = {});
-  forgive();
+async function start(request, onShown = () => {}) {
+  const own = (creation = {});
+  clearFieldErrors();
   update();
-  const answer = await order(asked, orderKey(asked));
-  if (ordered !== mine) return discard(answer);
-  ordered = null;
-  if (answer && answer.code !== 503) unanswered.body = null;
-  if (answer?.code !== 201) return decline(answer);
-  keep(answer.run_id, answer.key);
-  enter(answer.run_id, asked).begin(asked);
-  shown();
+  const answer = await createRun(request, idempotencyKey(request));
+  if (creation !== own) return cancelOrphan(answer);
+  creation = null;
+  if (answer && answer.code !== 503) pendingRequest.body = null;
+  if (answer?.code !== 201) return showRefusal(answer);
+  saveKey(answer.run_id, answer.key);
+  navigate(answer.run_id, request).begin(request);
+  onShown();
 }
 
-/** The page of a run that has just begun. What was typed for it goes along. */
-function enter(id, asked) {
-  const { ingredientsOnHand, prepTime, recipe } = asked;
-  if (run?.request) keepDraft(location.pathname, run.request);
-  keepDraft(`/r/${id}`, { ingredientsOnHand, prepTime, ideas: recipe && run ? location.pathname : null });
+/** Opens the page of a new run, with a draft of its form. */
+function navigate(id, request) {
+  const { ingredientsOnHand, prepTime, recipe } = request;
+  if (run?.request) saveDraft(location.pathname, run.request);
+  saveDraft(`/r/${id}`, { ingredientsOnHand, prepTime, ideas: recipe && run ? location.pathname : null });
   history.pushState(null, "", `/r/${id}`);
   return show(id);
 }
 
-// An order that got no answer may have made a run: whoever asks for the same again gets that one.
-function orderKey(asked) {
-  const body = JSON.stringify(asked);
-  if (unanswered.body !== body) unanswered = { key: newKey(), body };
-  return unanswered.key;
+// A request without a response may have started a run, so repeating it uses the same key.
+function idempotencyKey(request) {
+  const body = JSON.stringify(request);
+  if (pendingRequest.body !== body) pendingRequest = { key: newKey(), body };
+  return pendingRequest.key;
 }
 
-/** Nobody waits for this run any more. */
-function discard(answer) {
+/** Cancels a run that the user has already left. */
+function cancelOrphan(answer) {
   if (answer?.code === 201) cancel(answer.run_id, answer.key);
 }
 
-function decline(answer) {
+function showRefusal(answer) {
   update();
   if (!answer) return announce("unreachable");
   if (answer.code === 503) return announce("full", answer);
   if (!Array.isArray(answer.detail)) return announce("refused", answer);
   announce("invalid");
-  accuse(answer.detail);
+  showFieldErrors(answer.detail);
 }
 
 function show(id) {
@@ -117,19 +116,19 @@ function offerIdeas(path) {
   if (path) ideas.href = path;
 }
 
-/** The address says what is on the page. */
-function visit() {
-  abandon();
+/** Shows what the address names. */
+function route() {
+  dropPendingRequest();
   const draft = draftAt(location.pathname);
   const id = /^\/r\/([^/]+)$/.exec(location.pathname)?.[1];
   if (!id) empty();
   else {
-    show(id).open((asked) => {
-      speakIn(asked.language);
-      if (!draft) recall(asked);
+    show(id).open((request) => {
+      showLanguage(request.language);
+      if (!draft) fillForm(request);
     });
   }
-  if (draft) recall(draft);
+  if (draft) fillForm(draft);
   refresh(busy());
 }
 
@@ -141,111 +140,111 @@ function empty() {
   offerIdeas(null);
   stayAwake(false);
   clear();
-  speakIn(preferred());
+  showLanguage(preferred());
   update();
   silence();
 }
 
 async function stop() {
-  if (run?.live && !ordered) return refused(run, run.stop());
-  abandon();
+  if (run?.live && !creation) return reportRefusal(run, run.stop());
+  dropPendingRequest();
   update();
   announce("stopped_early");
 }
 
-/** Whatever comes of what was ordered, it is not for this page; the same again is a run of its own. */
-function abandon() {
-  ordered = null;
-  unanswered.body = null;
+/** Ignores the pending response. The same request then starts a new run. */
+function dropPendingRequest() {
+  creation = null;
+  pendingRequest.body = null;
 }
 
 function reset() {
   if (run?.live && run.isOwn) cancel(run.id, run.key);
-  abandon();
+  dropPendingRequest();
   if (location.pathname !== "/") history.pushState(null, "", "/");
   empty();
-  keepDraft("/", typed());
+  saveDraft("/", recipeFields());
   focus();
 }
 
-/** Says what the server said, if it refused and the run is still on the page. */
-async function refused(mine, asking) {
-  const refusal = await asking;
-  if (!refusal || run !== mine) return;
+/** Shows the server's refusal, if any, unless the run has been left. */
+async function reportRefusal(target, response) {
+  const refusal = await response;
+  if (!refusal || run !== target) return;
   if (refusal.code === 503) announce("full", refusal);
   else announce(refusal.code ? "refused" : "unreachable", refusal);
 }
 
-/** For a dish of a recipe that somebody else began, what they left out is left out too. */
+/** Cooks a dish. For somebody else's recipe, the foods that they avoid are avoided, too. */
 function cook(dish) {
   document.getElementById("dish").focus();
   const { diet, avoid, servings, ...rest } = run.request;
-  const asked = { ...rest, ...(run.isOwn ? household() : joined(run.request)), recipe: dish };
-  const problems = tooLong(asked);
-  if (problems.length) accuse(problems);
-  else start(asked, () => recall(asked));
+  const request = { ...rest, ...(run.isOwn ? household() : mergedHousehold(run.request)), recipe: dish };
+  const problems = tooLong(request);
+  if (problems.length) showFieldErrors(problems);
+  else start(request, () => fillForm(request));
 }
 
-function speakIn(language) {
+function showLanguage(language) {
   form.elements.language.value = language;
-  speak(language);
+  setLanguage(language);
 }
 
-function choose(language) {
+function chooseLanguage(language) {
   prefer(language);
-  speakIn(language);
+  showLanguage(language);
 }
 
-async function confess() {
+async function showStandinNotice() {
   const health = await fetch("/healthz").then((response) => response.json()).catch(() => ({}));
   const notice = document.getElementById("standin");
   notice.hidden = health.standin !== true;
   if (notice.hidden || health.standin_steps.length === Object.keys(health.models).length) return;
-  say(notice, "standin_some");
+  setText(notice, "standin_some");
 }
 
-function sends(event) {
+function onKeydown(event) {
   if (event.key !== "Enter") return;
   const chord = event.ctrlKey || event.metaKey;
-  // Generate hands the focus to Stop: a key held down must not press that too.
+  // Generate moves the focus to Stop, which a repeating key must not press.
   if (chord || (event.repeat && event.target.localName === "button")) event.preventDefault();
-  if (chord && ready()) start(request());
+  if (chord && ready()) start(formRequest());
 }
 
-function pressed({ target }) {
+function onClick({ target }) {
   const button = target.closest("button");
-  if (button?.matches(".again")) refused(run, run.rewrite(button.value));
+  if (button?.matches(".again")) reportRefusal(run, run.rewrite(button.value));
   if (button?.matches(".cook")) cook(dishOf(button));
 }
 
-function edit({ target }) {
-  forgive();
-  if (target.name === "ingredientsOnHand") forgetUndo();
+function onInput({ target }) {
+  clearFieldErrors();
+  if (target.name === "ingredientsOnHand") clearUndo();
   refresh(busy());
-  keepDraft(location.pathname, typed());
+  saveDraft(location.pathname, recipeFields());
 }
 
 function listen() {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (ready()) start(request());
+    if (ready()) start(formRequest());
   });
-  form.addEventListener("input", edit);
-  form.elements.language.addEventListener("change", (event) => choose(event.target.value));
-  document.addEventListener("keydown", sends);
+  form.addEventListener("input", onInput);
+  form.elements.language.addEventListener("change", (event) => chooseLanguage(event.target.value));
+  document.addEventListener("keydown", onKeydown);
   document.getElementById("stop").addEventListener("click", stop);
   document.getElementById("reset").addEventListener("click", reset);
-  document.getElementById("undo").addEventListener("click", unfill);
+  document.getElementById("undo").addEventListener("click", undoSample);
   cookOwn.addEventListener("click", () => cook(recipe.dish));
-  sheet.addEventListener("click", pressed);
-  for (const sample of document.querySelectorAll(".sample")) sample.addEventListener("click", () => fill(sample.textContent));
-  addEventListener("popstate", visit);
-  // A page that comes out of the browser's cache has lost its connection.
-  addEventListener("pageshow", (event) => event.persisted && run?.live && visit());
+  sheet.addEventListener("click", onClick);
+  for (const sample of document.querySelectorAll(".sample")) sample.addEventListener("click", () => fillSample(sample.textContent));
+  addEventListener("popstate", route);
+  // A page from the back/forward cache has lost its connection.
+  addEventListener("pageshow", (event) => event.persisted && run?.live && route());
 }
 
 listen();
-speakIn(preferred());
+showLanguage(preferred());
 update();
-visit();
-confess();
+route();
+showStandinNotice();

@@ -1,13 +1,12 @@
 /**
- * The inline Markdown that models write, as nodes: emphasis, code, links (only their text), line breaks. Nothing is
- * parsed as HTML; what is not Markdown is text. A line that is still growing is shown as it will look once its open
- * marks are closed.
+ * Converts inline Markdown to nodes: emphasis, code, links (only their text), line breaks. Nothing is parsed as HTML;
+ * everything else is text. A growing line is shown as it will look once its open marks are closed.
  *
- * Not a library: those that stream set innerHTML, which this page's policy and its tests rule out.
+ * Not a library, because streaming ones set innerHTML, which the page's policy and tests forbid.
  */
 
 const SPECIAL = /[\\`*_~[!<]/;
-const WINDOW = 1000; // characters in which a mark has to be closed; beyond, it is a character like others
+const WINDOW = 1000; // characters within which a mark has to be closed; otherwise it is plain text
 
 const spans = (...names) => (text = "", growing = false) => {
   const nodes = inline(text, growing).nodes;
@@ -21,15 +20,15 @@ const lineBreak = () => [document.createElement("br")];
 const nothing = () => [];
 
 /**
- * `whole` matches what is complete, from its mark on, `open` what the text to come may complete; both have the text in
- * their last group. `kept` marks count even if nothing closes them; `outside` ones don't begin within a word.
+ * `whole` matches a complete construct, `open` one that further text may complete; the text is in the last group. `lenient`
+ * marks count even if they are never closed; `outside` ones do not begin within a word.
  */
 const CONSTRUCTS = [
   { whole: /^\\([!-/:-@[-`{-~])/, open: /^\\($)/, nodes: itself },
   { whole: /^(`+)(?!`)(.{1,600}?)(?<!`)\1(?!`)/, open: /^`+(.*)$/, nodes: code },
-  { whole: /^\*\*\*(?=[^\s*])(.{1,600}?)\*\*\*(?!\*)/, open: /^\*\*\*(?=[^\s*]|$)(.*)$/, nodes: spans("strong", "em"), kept: true },
-  { whole: /^\*\*(?=[^\s*])(.{1,600}?)\*\*(?!\*)/, open: /^\*\*(?=[^\s*]|$|\*$)(.*)$/, nodes: spans("strong"), kept: true },
-  { whole: /^__(?=[^\s_])(.{1,600}?)__(?![\p{L}\p{N}])/u, open: /^__(?=[^\s_]|$)(.*)$/, nodes: spans("strong"), outside: true, kept: true },
+  { whole: /^\*\*\*(?=[^\s*])(.{1,600}?)\*\*\*(?!\*)/, open: /^\*\*\*(?=[^\s*]|$)(.*)$/, nodes: spans("strong", "em"), lenient: true },
+  { whole: /^\*\*(?=[^\s*])(.{1,600}?)\*\*(?!\*)/, open: /^\*\*(?=[^\s*]|$|\*$)(.*)$/, nodes: spans("strong"), lenient: true },
+  { whole: /^__(?=[^\s_])(.{1,600}?)__(?![\p{L}\p{N}])/u, open: /^__(?=[^\s_]|$)(.*)$/, nodes: spans("strong"), outside: true, lenient: true },
   { whole: /^\*(?=[^\s*])((?:[^*]|\*\*[^*]{1,300}\*\*){1,600}?)(?<=\S)\*(?!\*)/, open: /^\*(?=[^\s*]|$)(.*)$/, nodes: spans("em") },
   { whole: /^_(?=[^\s_])([^_]{1,600}?)(?<=\S)_(?![\p{L}\p{N}])/u, open: /^_(?=[^\s_]|$)(.*)$/, nodes: spans("em"), outside: true },
   { whole: /^~~(?=[^\s~])(.{1,600}?)~~/, open: /^~(?:$|~(?=[^\s~]|$)(.*)$)/, nodes: spans("s") },
@@ -43,8 +42,8 @@ const CONSTRUCTS = [
 ];
 
 /**
- * The nodes of a piece of a line, which stands after the character `before`. Of a piece that is `growing`, only the
- * first `decided` nodes stay as they are; they are the text up to `used`.
+ * Returns the nodes of a piece of a line that follows the character `before`. If the piece is `growing`, only the first
+ * `decided` nodes are final; they cover the text up to `used`.
  */
 export function inline(text, growing = false, before = "") {
   const nodes = [];
@@ -63,11 +62,11 @@ export function inline(text, growing = false, before = "") {
     const rest = text.slice(at);
     const within = /[\p{L}\p{N}]/u.test(at ? text[at - 1] : before);
     const { construct, match, isOpen } = find(rest, within);
-    const isLast = growing && match?.[0].length === rest.length; // the next character may still say otherwise
+    const isLast = growing && match?.[0].length === rest.length; // the next character may change it
     if (construct && !isOpen && !isLast) {
       add(...construct.nodes(match.at(-1)));
       at += match[0].length;
-    } else if (construct && (growing || construct.kept)) {
+    } else if (construct && (growing || construct.lenient)) {
       add();
       const look = (isOpen && construct.half) || construct.nodes;
       return { nodes: [...nodes, ...look(match.at(-1), growing && isOpen)], decided: nodes.length, used: at };
@@ -84,7 +83,7 @@ export function inline(text, growing = false, before = "") {
   return { nodes, decided: nodes.length, used: at };
 }
 
-/** A text without its marks. */
+/** Returns the text without marks. */
 export function unmarked(text) {
   return wrap("span", inline(text).nodes).textContent;
 }
@@ -104,7 +103,7 @@ function find(rest, within) {
   return {};
 }
 
-/** The length of a mark of two or more asterisks that closes nothing, and stands at a word. */
+/** Returns the length of two or more asterisks next to a word that close nothing. */
 function stray(rest, before) {
   const mark = /^\*{2,}/.exec(rest)?.[0].length ?? 0;
   const alone = /^\s?$/.test(before) && /^\s?$/.test(rest[mark] ?? "");

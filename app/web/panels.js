@@ -1,8 +1,8 @@
-/** One part of the recipe: its text and the state it is in. */
+/** One part of the recipe: its text and its state. */
 
-import { Lines } from "./lines.js";
+import { StreamedText } from "./streamed-text.js";
 import { unmarked } from "./markdown.js";
-import { say } from "./words.js";
+import { setText } from "./i18n.js";
 
 const template = document.getElementById("panel");
 const idea = document.getElementById("idea");
@@ -10,9 +10,9 @@ const idea = document.getElementById("idea");
 export class Panel {
   attempt = 0;
   #find;
-  #lines;
+  #text;
   #again;
-  #isBroken = false; // whether its text broke off, and not at the limit
+  #isBroken = false; // whether the text broke off for a reason other than the token limit
   #language = "en";
 
   constructor(section) {
@@ -21,9 +21,9 @@ export class Panel {
     section.append(template.content.cloneNode(true));
     section.setAttribute("aria-labelledby", `${this.part}-title`);
     this.#find = (selector) => section.querySelector(selector);
-    this.#lines = new Lines(this.#find(".body"));
+    this.#text = new StreamedText(this.#find(".body"));
     this.#again = this.#button();
-    say(this.#find(".hint"), `hint_${this.part}`);
+    setText(this.#find(".hint"), `hint_${this.part}`);
     this.reset();
   }
 
@@ -39,12 +39,12 @@ export class Panel {
     return this.#find(".body").textContent;
   }
 
-  /** Whether something can be made from it. */
+  /** Whether dependent parts can be generated from it. */
   get isEnough() {
     return this.state === "ok" || (this.state === "cut_off" && !this.#isBroken);
   }
 
-  /** Whether it is being written once more. */
+  /** Whether it is being regenerated. */
   get retried() {
     return this.open && (this.#stale || this.attempt > 1);
   }
@@ -70,9 +70,9 @@ export class Panel {
     if (attempt > 1) this.again("retrying");
   }
 
-  /** What it holds is no longer counted, but stays, dimmed, until something takes its place. */
+  /** Dims the text until new text replaces it. */
   again(word) {
-    this.#lines.close();
+    this.#text.close();
     this.#forget();
     this.#stale = this.text !== "" || word === "retrying";
     this.#enter("waiting", word);
@@ -82,7 +82,7 @@ export class Panel {
     if (this.#stale) this.#clear();
     if (this.state === "waiting") this.#enter("writing");
     if (recipe) this.#list(recipe);
-    else this.#lines.append(text);
+    else this.#text.append(text);
   }
 
   end({ status, message, finish_reason }) {
@@ -91,14 +91,14 @@ export class Panel {
     this.settle(status);
   }
 
-  /** Where nothing has taken the place of what it held, that counts again. */
+  /** Ends the attempt. Dimmed text that was not replaced becomes current again. */
   settle(state) {
     this.#stale = false;
-    this.#lines.close();
+    this.#text.close();
     this.#enter(state);
   }
 
-  /** Shows the button that has it written again; one that goes leaves the focus to the title. */
+  /** Shows or hides the retry button; a hidden one passes its focus to the title. */
   offer(whether) {
     if (!whether && document.activeElement === this.#again) this.#find("h3").focus();
     this.#again.hidden = !whether;
@@ -117,13 +117,13 @@ export class Panel {
     button.value = this.part;
     button.id = `${this.part}-again`;
     button.setAttribute("aria-labelledby", `${this.part}-again ${this.part}-title`);
-    say(button, this.part === "alternates" ? "again_alternates" : "again");
+    setText(button, this.part === "alternates" ? "again_alternates" : "again");
     return button;
   }
 
   #clear() {
     this.#stale = false;
-    this.#lines.clear();
+    this.#text.clear();
   }
 
   #forget() {
@@ -141,7 +141,7 @@ export class Panel {
     strong.id = `idea-${list.children.length}`;
     button.id = `cook-${list.children.length}`;
     button.setAttribute("aria-labelledby", `${button.id} ${strong.id}`);
-    say(button, "cook");
+    setText(button, "cook");
     list.append(item);
   }
 
@@ -149,11 +149,11 @@ export class Panel {
     this.section.dataset.state = state;
     this.section.setAttribute("aria-busy", state === "writing");
     this.#find("use").setAttribute("href", `#icon-${state}`);
-    say(this.#find(".state span"), `state_${word}`);
+    setText(this.#find(".state span"), `state_${word}`);
   }
 }
 
-/** The dish of an idea, by the button below it. */
+/** Returns the dish of the idea above the button. */
 export function dishOf(button) {
   const [strong, span] = button.closest("li").children;
   return { name: strong.textContent, intro: span.textContent };

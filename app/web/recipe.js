@@ -1,10 +1,10 @@
 /** The recipe on the page: what each event of a run changes. */
 
-import { sayHousehold } from "./household.js";
+import { showHousehold } from "./household.js";
 import { unmarked } from "./markdown.js";
 import { Panel } from "./panels.js";
 import { Timeline } from "./timeline.js";
-import { hush, say } from "./words.js";
+import { clearText, setText } from "./i18n.js";
 
 // What is written anew with a part, for it was made from it.
 const DEPENDANTS = { alternates: ["ingredients", "intro", "sides", "steps"], ingredients: ["steps"] };
@@ -49,7 +49,7 @@ export class Recipe {
     return { name: this.name, intro: this.#tagline.textContent };
   }
 
-  get written() {
+  get hasText() {
     return this.name !== null || this.#shown.some((panel) => panel.text !== "");
   }
 
@@ -59,8 +59,8 @@ export class Recipe {
 
   open() {
     this.reset("opening");
-    hush(this.#tagline);
-    hush(this.#household);
+    clearText(this.#tagline);
+    clearText(this.#household);
   }
 
   /** A clean sheet for the dish that was chosen, or for one that is still to come. */
@@ -70,8 +70,8 @@ export class Recipe {
     this.#root.dataset.state = "running";
     this.#language = language;
     this.#title("choosing");
-    hush(this.#tagline);
-    sayHousehold(this.#household, request);
+    clearText(this.#tagline);
+    showHousehold(this.#household, request);
     for (const panel of Object.values(this.#panels)) panel.wait(language, shown.includes(panel.part));
     this.#timeline.begin(shown, at_ms);
     if (recipe) this.#name(recipe);
@@ -80,15 +80,15 @@ export class Recipe {
   reset(state = "idle") {
     this.#root.dataset.state = state;
     this.#title(`${state}_title`);
-    say(this.#tagline, "idle_tagline");
-    hush(this.#household);
+    setText(this.#tagline, "idle_tagline");
+    clearText(this.#household);
     for (const panel of Object.values(this.#panels)) panel.reset();
     this.#timeline.clear();
   }
 
   /** Nothing more will come, and nobody said how it ended. */
   lose() {
-    if (this.written) this.finish("unfinished");
+    if (this.hasText) this.finish("unfinished");
     else this.reset();
   }
 
@@ -100,7 +100,7 @@ export class Recipe {
   }
 
   show(event) {
-    this.#timeline.hear(event.at_ms);
+    this.#timeline.syncClock(event.at_ms);
     if (event.kind === "proposal") return this.#proposal(event);
     if (!this.parts.includes(event.part)) return;
     if (event.kind === "part_start") this.#start(event);
@@ -154,8 +154,8 @@ export class Recipe {
   }
 
   #name({ name, intro }) {
-    hush(this.#dish);
-    hush(this.#tagline);
+    clearText(this.#dish);
+    clearText(this.#tagline);
     this.#dish.lang = this.#tagline.lang = this.#language;
     this.#dish.textContent = unmarked(name);
     this.#tagline.textContent = unmarked(intro ?? "");
@@ -163,24 +163,24 @@ export class Recipe {
   }
 
   #title(word) {
-    say(this.#dish, word);
+    setText(this.#dish, word);
     document.title = "Sizzle";
   }
 
   #start({ part, attempt, model, at_ms }) {
     const rewritten = !this.#panels[part].open;
-    this.#timeline.started(part, model, at_ms);
+    this.#timeline.onStart(part, model, at_ms);
     if (rewritten) this.again(part);
     this.#panels[part].start(attempt);
   }
 
   #fragment({ part, text, recipe, at_ms }) {
-    this.#timeline.wrote(part, at_ms);
+    this.#timeline.onText(part, at_ms);
     this.#panels[part].write(text, recipe);
   }
 
   #end({ part, at_ms, ...end }) {
     this.#panels[part].end(end);
-    this.#timeline.ended(part, end, at_ms);
+    this.#timeline.onEnd(part, end, at_ms);
   }
 }

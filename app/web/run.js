@@ -1,8 +1,8 @@
-/** The run on the page: what its events make of the recipe, how it stands, Stop and Retry. Leaving it does not end it. */
+/** The run on the page: applies its events to the recipe, and has its status, Stop and Retry. Leaving it does not cancel it. */
 
-import { Follower } from "./follow.js";
-import { keepEvents, keptEvents } from "./kept.js";
-import { cancel, rewrite } from "./wire.js";
+import { Follower } from "./follower.js";
+import { saveEvents, savedEvents } from "./saved-recipes.js";
+import { cancel, rewrite } from "./api.js";
 
 const SETTLED = { cancelled: "stopped", failed: "failed" };
 const GONE = { 404: "unknown", 410: "expired" };
@@ -10,32 +10,32 @@ const GONE = { 404: "unknown", 410: "expired" };
 export class Run {
   request = null;
   #follower;
-  #events = []; // so far, from the last `run` on
+  #events = []; // since the last `run` event
   #recipe;
-  #changed;
-  #opened = null;
-  #connected = true;
-  #stopping = false;
-  #ended = null;
-  #gone = null;
-  #rewritten = null;
-  #left = false;
+  #onChange;
+  #onOpen = null;
+  #isConnected = true;
+  #isStopping = false;
+  #endEvent = null;
+  #lostCode = null;
+  #pendingRewrite = null;
+  #isLeft = false;
 
-  /** `key` is null for a run that somebody else began. */
-  constructor(id, key, recipe, changed) {
+  /** `key` is null if somebody else started the run. */
+  constructor(id, key, recipe, onChange) {
     this.id = id;
     this.key = key;
     this.#recipe = recipe;
-    this.#changed = changed;
+    this.#onChange = onChange;
     this.#follower = new Follower(id, {
       events: (batch) => this.#take(batch),
-      connected: (whether) => this.#connect(whether),
+      connected: (isConnected) => this.#setConnected(isConnected),
       gone: (code) => this.#lose(code),
     });
   }
 
   get live() {
-    return !this.#ended && !this.#gone;
+    return !this.#endEvent && !this.#lostCode;
   }
 
   get isOwn() {
@@ -43,91 +43,91 @@ export class Run {
   }
 
   get isGone() {
-    return Boolean(this.#gone);
+    return Boolean(this.#lostCode);
   }
 
-  /** Whether parts of it can be written again. */
+  /** Whether its parts can be regenerated. */
   get rewritable() {
-    return Boolean(this.isOwn && this.request && !this.#gone && !this.#stopping && !this.#rewritten);
+    return Boolean(this.isOwn && this.request && !this.#lostCode && !this.#isStopping && !this.#pendingRewrite);
   }
 
-  /** The word for how it stands, and its values. */
-  get standing() {
+  /** The text key of the status, and its values. */
+  get status() {
     const recipe = this.#recipe;
-    if (this.#gone) return [GONE[this.#gone], { written: recipe.written }];
-    if (this.#ended) return this.#outcome();
-    if (!this.#connected) return [navigator.onLine ? "reconnecting" : "offline"];
-    if (this.#stopping) return ["stopping"];
+    if (this.#lostCode) return [GONE[this.#lostCode], { written: recipe.hasText }];
+    if (this.#endEvent) return this.#outcome();
+    if (!this.#isConnected) return [navigator.onLine ? "reconnecting" : "offline"];
+    if (this.#isStopping) return ["stopping"];
     if (!this.request) return ["opening"];
     if (recipe.retried.length) return ["retrying", { parts: recipe.retried }];
     return [recipe.name ? "running" : "choosing"];
   }
 
-  /** Follows a run that has just begun. */
+  /** Follows a new run. */
   begin(request) {
     this.request = request;
     this.#recipe.begin(request);
     this.#follower.listen();
-    this.#changed();
+    this.#onChange();
   }
 
-  /** Follows a run that may be long over; `opened` gets its request. */
-  open(opened) {
-    this.#opened = opened;
+  /** Follows an existing run; `onOpen` receives its request. */
+  open(onOpen) {
+    this.#onOpen = onOpen;
     this.#recipe.open();
     this.#follower.open();
-    this.#changed();
+    this.#onChange();
   }
 
   leave() {
-    this.#left = true;
+    this.#isLeft = true;
     this.#follower.leave();
   }
 
-  /** The stream then ends by itself. Resolves with the server's refusal, if it refuses. */
+  /** Cancels the run; its stream then ends. Resolves with the server's refusal, if any. */
   async stop() {
-    this.#stopping = true;
-    this.#changed();
+    this.#isStopping = true;
+    this.#onChange();
     const answer = await cancel(this.id, this.key);
-    if (this.#left) return null;
+    if (this.#isLeft) return null;
     if (answer?.code in GONE) return this.#lose(answer.code);
-    if (answer?.code !== 204) this.#stopping = false;
-    this.#changed();
+    if (answer?.code !== 204) this.#isStopping = false;
+    this.#onChange();
     return answer?.code === 204 ? null : (answer ?? {});
   }
 
-  /** Resolves with the server's refusal, if it refuses. */
+  /** Regenerates a part. Resolves with the server's refusal, if any. */
   async rewrite(part) {
     if (!this.rewritable) return null;
-    this.#rewritten = { part, attempt: Infinity };
-    this.#changed();
+    this.#pendingRewrite = { part, attempt: Infinity };
+    this.#onChange();
     const answer = await rewrite(this.id, part, this.key);
-    if (this.#left) return null;
+    if (this.#isLeft) return null;
     if (answer?.code === 202) this.#await(part, answer.attempt);
-    else this.#rewritten = null;
+    else this.#pendingRewrite = null;
     if (answer?.code in GONE) this.#lose(answer.code);
-    this.#changed();
-    return answer?.code === 202 || this.#gone ? null : (answer ?? {});
+    this.#onChange();
+    return answer?.code === 202 || this.#lostCode ? null : (answer ?? {});
   }
 
   #await(part, attempt) {
-    const begun = this.#recipe.attempt(part) >= attempt;
-    this.#rewritten = begun ? null : { part, attempt };
-    if (begun) return;
+    const hasStarted = this.#recipe.attempt(part) >= attempt;
+    this.#pendingRewrite = hasStarted ? null : { part, attempt };
+    if (hasStarted) return;
     this.#recipe.again(part);
-    if (this.#ended) this.#reopen();
+    if (this.#endEvent) this.#reopen();
   }
 
-  // The new events take the place of the `end`, and stand behind all others.
+  // The new events replace `end`.
   #reopen() {
-    const { seq } = this.#ended;
-    this.#ended = this.#rewritten = null;
+    const { seq } = this.#endEvent;
+    this.#endEvent = this.#pendingRewrite = null;
     this.#follower.open(seq);
   }
 
   #take(batch) {
     for (const event of batch) this.#show(event);
-    this.#changed();
+    this.#onChange();
   }
 
   #show(event) {
@@ -136,44 +136,44 @@ export class Run {
     if (event.kind === "run") this.#start(event);
     else if (event.kind === "end") this.#end(event);
     else this.#recipe.show(event);
-    const { part, attempt } = this.#rewritten ?? {};
-    if (event.kind === "part_start" && event.part === part && event.attempt >= attempt) this.#rewritten = null;
+    const { part, attempt } = this.#pendingRewrite ?? {};
+    if (event.kind === "part_start" && event.part === part && event.attempt >= attempt) this.#pendingRewrite = null;
   }
 
   #start({ request, parts, at_ms }) {
     this.request = request;
-    this.#ended = null;
+    this.#endEvent = null;
     this.#recipe.begin(request, parts, at_ms);
-    this.#opened?.(request);
-    this.#opened = null;
+    this.#onOpen?.(request);
+    this.#onOpen = null;
   }
 
   #end(event) {
-    this.#ended = event;
-    this.#stopping = false;
-    if (this.#rewritten?.attempt < Infinity) return this.#reopen(); // it was written before the server heard of Retry
+    this.#endEvent = event;
+    this.#isStopping = false;
+    if (this.#pendingRewrite?.attempt < Infinity) return this.#reopen(); // the run ended before the server received the retry
     this.#recipe.finish(SETTLED[event.status] ?? "unfinished", event.at_ms);
-    if (!this.#gone && this.#recipe.written) keepEvents(this.id, this.#events);
+    if (!this.#lostCode && this.#recipe.hasText) saveEvents(this.id, this.#events);
   }
 
   #outcome() {
-    const { written, missing, parts } = this.#recipe;
-    const { status, message, total_ms } = this.#ended;
-    if (status === "cancelled") return [written ? "stopped" : "stopped_early"];
+    const { hasText, missing, parts } = this.#recipe;
+    const { status, message, total_ms } = this.#endEvent;
+    if (status === "cancelled") return [hasText ? "stopped" : "stopped_early"];
     return [status, { missing, parts: parts.length, total_ms, reason: message }];
   }
 
-  #connect(whether) {
-    if (this.#connected === whether) return;
-    this.#connected = whether;
-    this.#changed();
+  #setConnected(isConnected) {
+    if (this.#isConnected === isConnected) return;
+    this.#isConnected = isConnected;
+    this.#onChange();
   }
 
   #lose(code) {
-    this.#gone = code;
-    if (!this.#ended && !this.#recipe.written) for (const event of keptEvents(this.id)) this.#show(event);
-    if (!this.#ended) this.#recipe.lose();
-    this.#changed();
+    this.#lostCode = code;
+    if (!this.#endEvent && !this.#recipe.hasText) for (const event of savedEvents(this.id)) this.#show(event);
+    if (!this.#endEvent) this.#recipe.lose();
+    this.#onChange();
     return null;
   }
 }

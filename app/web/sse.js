@@ -1,4 +1,4 @@
-/** Server-sent events from a fetch body. WHATWG HTML §9.2.6, "Interpreting an event stream"; `id` and `retry` are not needed here. */
+/** Reads server-sent events from a fetch body (WHATWG HTML §9.2.6). `id` and `retry` are ignored. */
 
 export class Decoder {
   #rest = "";
@@ -8,7 +8,7 @@ export class Decoder {
 
   *push(chunk) {
     if (!chunk) return;
-    // A CR ends its line at once, so an LF that opens the next chunk belongs to it.
+    // A CR ends its line at once, so an LF at the start of the next chunk belongs to it.
     const text = this.#afterCr && chunk[0] === "\n" ? chunk.slice(1) : chunk;
     this.#afterCr = chunk.endsWith("\r");
     const lines = (this.#rest + text).split(/\r\n|\r|\n/);
@@ -32,7 +32,7 @@ export class Decoder {
   }
 }
 
-/** An event that the stream's end cuts off is dropped, as the standard asks. */
+/** An incomplete event at the end of the stream is dropped, as the standard requires. */
 export async function* events(body) {
   const decoder = new Decoder();
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();

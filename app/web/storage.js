@@ -1,23 +1,23 @@
-/** JSON in the browser's storage. Storage may be forbidden or full: what is kept then lasts as long as the page. */
+/** JSON in the browser's storage. If it is disabled or full, nothing is saved. */
 
 export const LOCAL = storage("localStorage");
 export const SESSION = storage("sessionStorage");
 
-export function load(kept, name, otherwise) {
+export function load(area, name, fallback) {
   try {
-    return JSON.parse(kept.getItem(name)) ?? otherwise;
+    return JSON.parse(area.getItem(name)) ?? fallback;
   } catch {
-    return otherwise;
+    return fallback;
   }
 }
 
-export function store(kept, name, value) {
+export function store(area, name, value) {
   try {
-    kept.setItem(name, JSON.stringify(value));
+    area.setItem(name, JSON.stringify(value));
   } catch {}
 }
 
-// Where it is forbidden, even to name it is an error.
+// If storage is disabled, accessing the property throws.
 function storage(name) {
   try {
     return window[name];

@@ -1,14 +1,14 @@
-/** When each part waited and wrote, in milliseconds of the run, as its events say. CSS turns the numbers into bars. */
+/** Shows when each part waited and was generated, in milliseconds of the run. CSS turns the numbers into bars. */
 
-import { hush, say } from "./words.js";
+import { clearText, setText } from "./i18n.js";
 
 const template = document.getElementById("bar");
 const ORDER = ["nutrition", "alternates", "ingredients", "intro", "sides", "steps"];
 
 export class Timeline {
   #root;
-  #zero = 0; // the run's beginning, on this page's clock
-  #idle = 0; // how long the run lay ended before a part was written again: not shown
+  #zero = 0; // the start of the run, on this page's clock
+  #idle = 0; // how long the run was over before a part was regenerated; not shown
   #latest = 0;
   #bars = {};
   #running = false;
@@ -24,12 +24,12 @@ export class Timeline {
   begin(parts, at_ms) {
     this.#zero = Infinity;
     this.#idle = this.#latest = 0;
-    this.hear(at_ms);
+    this.syncClock(at_ms);
     this.#bars = Object.fromEntries(
       ORDER.filter((part) => parts.includes(part)).map((part) => [part, { row: row(part), over: false }]),
     );
     this.#root.querySelector("ol").replaceChildren(...Object.values(this.#bars).map((bar) => bar.row));
-    hush(this.#root.querySelector(".sum"));
+    clearText(this.#root.querySelector(".sum"));
     this.#root.hidden = false;
     if (this.#running) return;
     this.#running = true;
@@ -41,26 +41,26 @@ export class Timeline {
     this.#root.hidden = true;
   }
 
-  /** Sets the clock. The event that was longest under way says least of the time, so the earliest zero is the best. */
-  hear(at_ms) {
+  /** Sets the clock. Events arrive late, never early, so the earliest zero is the best. */
+  syncClock(at_ms) {
     this.#zero = Math.min(this.#zero, performance.now() - at_ms);
   }
 
-  started(part, model, at_ms) {
+  onStart(part, model, at_ms) {
     const bar = this.#bars[part];
     bar.model = model;
     if (Object.values(this.#bars).every((bar) => bar.over)) this.#idle = at_ms - this.#latest;
-    if ("start" in bar) this.#spoil(bar, at_ms - this.#idle);
+    if ("start" in bar) this.#markAborted(bar, at_ms - this.#idle);
     bar.over = false;
     this.#mark(bar, "start", at_ms);
   }
 
-  wrote(part, at_ms) {
+  onText(part, at_ms) {
     const bar = this.#bars[part];
     if ("start" in bar && !("first" in bar)) this.#mark(bar, "first", at_ms);
   }
 
-  ended(part, { status, ...figures }, at_ms) {
+  onEnd(part, { status, ...figures }, at_ms) {
     const bar = this.#bars[part];
     if (bar.over) return;
     bar.over = true;
@@ -68,23 +68,23 @@ export class Timeline {
     if (!("start" in bar)) return;
     this.#mark(bar, "end", at_ms);
     bar.row.dataset.state = status;
-    if (status !== "failed") say(bar.row.querySelector(".figures"), "figures", { model: bar.model, ...figures });
-    say(bar.row.querySelector(".times"), "times", { start: bar.begin ?? bar.start, end: bar.end });
+    if (status !== "failed") setText(bar.row.querySelector(".figures"), "figures", { model: bar.model, ...figures });
+    setText(bar.row.querySelector(".times"), "times", { start: bar.begin ?? bar.start, end: bar.end });
   }
 
   finish(at_ms = this.elapsed + this.#idle) {
-    for (const part of Object.keys(this.#bars)) this.ended(part, { status: "stopped" }, at_ms);
+    for (const part of Object.keys(this.#bars)) this.onEnd(part, { status: "stopped" }, at_ms);
     this.#latest = at_ms - this.#idle;
     this.#running = false;
     this.#scale();
     const bars = Object.values(this.#bars);
-    if (bars.some((bar) => bar.row.dataset.state !== "ok")) return; // nothing whole to compare
+    if (bars.some((bar) => bar.row.dataset.state !== "ok")) return; // nothing complete to compare
     const each = bars.reduce((sum, bar) => sum + bar.end - bar.start, 0);
-    say(this.#root.querySelector(".sum"), "sum", { each, total: this.elapsed });
+    setText(this.#root.querySelector(".sum"), "sum", { each, total: this.elapsed });
   }
 
-  /** What was written so far is for nothing: it is shown as an attempt before this one. */
-  #spoil(bar, until) {
+  /** Shows the text so far as an aborted attempt. */
+  #markAborted(bar, until) {
     this.#set(bar, "begin", bar.begin ?? bar.start);
     this.#set(bar, "spoilt", bar.end ?? until);
     for (const moment of ["first", "end"]) {
@@ -93,8 +93,8 @@ export class Timeline {
       bar.row.style.removeProperty(`--${moment}`);
     }
     delete bar.row.dataset.state;
-    hush(bar.row.querySelector(".times"));
-    hush(bar.row.querySelector(".figures"));
+    clearText(bar.row.querySelector(".times"));
+    clearText(bar.row.querySelector(".figures"));
   }
 
   #mark(bar, moment, at_ms) {
@@ -121,6 +121,6 @@ export class Timeline {
 function row(part) {
   const made = template.content.cloneNode(true).firstElementChild;
   made.dataset.part = part;
-  say(made.querySelector(".name"), part);
+  setText(made.querySelector(".name"), part);
   return made;
 }

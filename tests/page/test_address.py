@@ -163,9 +163,9 @@ def test_a_server_that_is_away_is_said_to_be(page: Page, cooks: Cooks) -> None:
 @pytest.mark.parametrize(
     ("headers", "words"),
     [
-        ({"Retry-After": "7"}, "The kitchen is full. Please try again in 7 seconds."),
-        ({"Retry-After": "1"}, "The kitchen is full. Please try again in 1 second."),
-        ({}, "The kitchen is full. Please try again in a moment."),
+        ({"Retry-After": "7"}, "The server is at capacity. Please try again in 7 seconds."),
+        ({"Retry-After": "1"}, "The server is at capacity. Please try again in 1 second."),
+        ({}, "The server is at capacity. Please try again in a moment."),
     ],
 )
 def test_a_full_kitchen_says_when_to_try_again(page: Page, cooks: Cooks, headers: dict[str, str], words: str) -> None:

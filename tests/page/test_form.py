@@ -92,7 +92,7 @@ def test_korean_over_the_real_server(kitchen: Page) -> None:
 
 
 WORDS = """async () => {
-    const { LANGUAGES } = await import("/static/words.js");
+    const { LANGUAGES } = await import("/static/i18n.js");
     return Object.fromEntries(Object.entries(LANGUAGES).map(([language, words]) => [
         language, Object.entries(words).map(([word, said]) => [word, typeof said]).sort(),
     ]));

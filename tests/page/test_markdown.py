@@ -12,9 +12,9 @@ from tests.page.wire import PARTS, PICK, ask, body, end, fragment, ideas, propos
 from tests.servers import Gate
 
 WRITE = """async ([pieces, ends]) => {
-    const { Lines } = await import("/static/lines.js");
+    const { StreamedText } = await import("/static/streamed-text.js");
     const body = document.createElement("div");
-    const lines = new Lines(body);
+    const lines = new StreamedText(body);
     const seen = [];
     for (const piece of pieces) {
         lines.append(piece);

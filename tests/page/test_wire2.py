@@ -123,7 +123,7 @@ def test_a_full_kitchen_says_so(page: Page, serve_scripts: ServeScripts) -> None
     expect(page).to_have_url(re.compile("/r/"))
     page.go_back()
     ask(page)
-    expect(status(page)).to_contain_text("The kitchen is full. Please try again in")
+    expect(status(page)).to_contain_text("The server is at capacity. Please try again in")
 
 
 def test_an_expired_recipe_says_so(page: Page, serve: Serve) -> None:

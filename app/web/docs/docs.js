@@ -1,8 +1,8 @@
-// The routes and schemas of /openapi.json as a page. It loads nothing from elsewhere.
+// Renders /openapi.json as a page, without resources from other sites.
 
 const routes = document.querySelector("#routes");
 
-/** An element with children, each an element or text. */
+/** Returns an element with children, each an element or text. */
 function element(name, children = [], attributes = {}) {
   const made = document.createElement(name);
   Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
@@ -10,7 +10,7 @@ function element(name, children = [], attributes = {}) {
   return made;
 }
 
-/** The name of the component that a schema refers to, as a link; any other schema in words. */
+/** Returns a link to the component of a schema, or its type as text. */
 function kind(schema = {}) {
   if (schema.$ref) {
     const name = schema.$ref.split("/").pop();
@@ -31,7 +31,7 @@ function table(caption, heads, rows) {
   ], { tabindex: "0" });
 }
 
-/** What a body may be: its media types, each with its schema. */
+/** Returns the media types of a body, each with its schema. */
 function bodies(content = {}) {
   const all = Object.entries(content).map(([type, { schema }]) => element("div", [`${type}: `, kind(schema)]));
   return element("div", all);

@@ -1,15 +1,15 @@
-import { onAsk, showCode } from "./asking.js";
+import { onAsk, showCode } from "./question-form.js";
 import { ask, pieces, whole } from "./readers.js";
-import { Reading, seconds } from "./reading.js";
+import { StreamedAnswer, seconds } from "./streamed-answer.js";
 
-const blocking = new Reading(document.getElementById("blocking"));
-const streaming = new Reading(document.getElementById("streaming"));
+const blocking = new StreamedAnswer(document.getElementById("blocking"));
+const streaming = new StreamedAnswer(document.getElementById("streaming"));
 const chart = document.getElementById("chart");
 const bars = [[blocking, document.getElementById("blocking-bar")], [streaming, document.getElementById("streaming-bar")]];
 
 async function compare(question, signal, showWhole, showPiece) {
   const response = await ask(question, signal);
-  const copy = response.clone(); // the same bytes at the same time, for both
+  const copy = response.clone(); // both read the same bytes at the same time
   const waiting = whole(copy).then(showWhole);
   const reading = (async () => {
     for await (const text of pieces(response)) showPiece(text);
@@ -30,7 +30,7 @@ onAsk(async (question, signal) => {
   return `Streaming showed its first word ${seconds(blocking.first - streaming.first)} earlier, its last at the same time.`;
 });
 
-/** Both bars on one time axis, drawn anew with each frame. */
+/** Draws both bars on one time axis, in each frame. */
 function draw(began) {
   chart.hidden = false;
   let frame = 0;
@@ -47,7 +47,7 @@ function show(reading, bar, now, running) {
   const { first, last } = reading;
   bar.toggleAttribute("data-start", true);
   bar.toggleAttribute("data-first", first !== null);
-  // a sliver more, or a text that comes all at the end would have no room
+  // slightly longer, so that text arriving all at the end is visible
   for (const [name, value] of Object.entries({ start: 0, first: first ?? now, end: first === null ? now : last, now: now * 1.02 })) {
     bar.style.setProperty(`--${name}`, value);
   }

@@ -1,4 +1,4 @@
-/** Delays as dots on a logarithmic axis from 1 to 2,000 ms; what is beyond stands at its end. */
+/** Delays as dots on a logarithmic axis from 1 to 2,000 ms; larger values are shown at its end. */
 
 const SVG = "http://www.w3.org/2000/svg";
 const DECADES = [1, 10, 100, 1000];
@@ -25,7 +25,7 @@ export class DotPlot {
   }
 
   add(ms) {
-    const lane = (this.#dots.childElementCount * 3) % LANES; // apart, so that equal delays don't hide one another
+    const lane = (this.#dots.childElementCount * 3) % LANES; // so that equal delays do not hide one another
     draw(this.#dots, "circle", { cx: `${along(ms)}%`, cy: 6 + lane * 5, r: 2.4 });
   }
 

@@ -1,12 +1,12 @@
-import { onAsk, showCode } from "./asking.js";
-import { listen, Refused } from "./readers.js";
-import { Reading, seconds } from "./reading.js";
+import { onAsk, showCode } from "./question-form.js";
+import { listen, RefusedError } from "./readers.js";
+import { StreamedAnswer, seconds } from "./streamed-answer.js";
 
-const reading = new Reading(document.getElementById("reading"));
+const reading = new StreamedAnswer(document.getElementById("reading"));
 
 onAsk(async (question, signal) => {
-  // An EventSource can't read a refusal, so what would be refused is not sent.
-  if (!question.trim()) throw new Refused(422, [{ message: "Ask something.", expected: "1 to 20,000 characters." }]);
+  // An EventSource cannot read an error response, so invalid questions are not sent.
+  if (!question.trim()) throw new RefusedError(422, [{ message: "Ask something.", expected: "1 to 20,000 characters." }]);
   let connections = 0;
   const opened = () => reading.figure("connections", ++connections);
   reading.begin();

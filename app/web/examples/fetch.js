@@ -1,8 +1,8 @@
-import { onAsk, showCode } from "./asking.js";
+import { onAsk, showCode } from "./question-form.js";
 import { ask, pieces } from "./readers.js";
-import { Reading, seconds } from "./reading.js";
+import { StreamedAnswer, seconds } from "./streamed-answer.js";
 
-const reading = new Reading(document.getElementById("reading"));
+const reading = new StreamedAnswer(document.getElementById("reading"));
 
 onAsk(async (question, signal) => {
   reading.begin();

@@ -1,4 +1,4 @@
-/** Four ways to follow one broadcast: each shows every piece as it learns of it, and returns how the text ended. */
+/** Four ways to follow a broadcast. Each shows every piece as it arrives and returns the end of the broadcast. */
 
 export async function polling(url, show, signal, every) {
   for (let after = 0; ; await sleep(every, signal)) {
@@ -38,14 +38,14 @@ export function serverSentEvents(url, show, signal) {
     source.onmessage = ({ data }) => show(JSON.parse(data));
     source.addEventListener("end", ({ data }) => close(resolve, JSON.parse(data)));
     source.onerror = () => {
-      // else it connects again by itself and sends the last id: the server goes on behind it
+      // otherwise it reconnects by itself with the last id, and the server continues after it
       if (source.readyState === EventSource.CLOSED) close(reject, new Error("The server refused."));
     };
     signal.addEventListener("abort", () => close(reject, signal.reason));
   });
 }
 
-/** The server's clock minus the page's, in milliseconds, and how far off that may be: from the quickest of nine calls. */
+/** Returns the offset of the server's clock in milliseconds and its maximum error, from the fastest of nine calls. */
 export async function clock(signal) {
   let best = { error: Infinity };
   for (let round = 0; round < 9; round++) {

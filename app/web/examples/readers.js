@@ -1,7 +1,7 @@
 /** Ways to read `GET /completion`. */
 
-/** The server's answer to a question that it did not take: problems by field (422), or a sentence. */
-export class Refused extends Error {
+/** An error response: problems by field (422), or a message. */
+export class RefusedError extends Error {
   constructor(status, detail) {
     super(typeof detail === "string" ? detail : `The server refused the question (${status}).`);
     this.problems = Array.isArray(detail) ? detail : [];
@@ -12,12 +12,12 @@ export async function ask(question, signal) {
   const response = await fetch(`/completion?${new URLSearchParams({ query: question })}`, { signal });
   if (response.ok) return response;
   const { detail } = await response.json().catch(() => ({})); // a proxy may answer with HTML
-  throw new Refused(response.status, detail);
+  throw new RefusedError(response.status, detail);
 }
 
 export async function* pieces(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  // read() rejects if the text was broken off
+  // read() rejects if the response is incomplete
   for (let read; !(read = await reader.read()).done; ) yield read.value;
 }
 
@@ -25,9 +25,9 @@ export async function whole(response) {
   return await response.text();
 }
 
-const UNTOLD = "Refused or broken off: an EventSource is not told which, or why.";
+const UNKNOWN_REASON = "Rejected or disconnected: an EventSource cannot tell which, or why.";
 
-/** Left open at the end or at an error, an EventSource would ask again. */
+/** Closes at the end and on errors; otherwise the EventSource would send the request again. */
 export function listen(question, signal, { opened, show }) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(`/completion?${new URLSearchParams({ query: question })}`);
@@ -38,7 +38,7 @@ export function listen(question, signal, { opened, show }) {
       const { response, error } = JSON.parse(data);
       if (error) close(reject, new Error(error)); else show(response);
     };
-    source.onerror = () => close(reject, new Error(UNTOLD));
+    source.onerror = () => close(reject, new Error(UNKNOWN_REASON));
     signal.addEventListener("abort", () => close(reject, signal.reason));
   });
 }

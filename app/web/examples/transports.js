@@ -1,8 +1,8 @@
-import { announce, onAsk, showCode } from "./asking.js";
+import { announce, onAsk, showCode } from "./question-form.js";
 import { clock, get, longPolling, polling, serverSentEvents, webSocket } from "./followers.js";
 import { DotPlot } from "./dotplot.js";
-import { Refused } from "./readers.js";
-import { Reading } from "./reading.js";
+import { RefusedError } from "./readers.js";
+import { StreamedAnswer } from "./streamed-answer.js";
 
 const every = document.getElementById("every");
 const TRANSPORTS = { polling, long_polling: longPolling, websocket: webSocket, sse: serverSentEvents };
@@ -11,7 +11,7 @@ const cards = Object.entries(TRANSPORTS).map(([name, follow]) => card(name, foll
 function card(name, follow) {
   const root = document.getElementById(name);
   showCode(root.querySelector("code"), follow);
-  return { name, follow, root, reading: new Reading(root), plot: new DotPlot(root.querySelector(".plot")), delays: [] };
+  return { name, follow, root, reading: new StreamedAnswer(root), plot: new DotPlot(root.querySelector(".plot")), delays: [] };
 }
 
 onAsk(async (question, signal) => {
@@ -32,11 +32,11 @@ async function start(query, signal) {
   const headers = { "Content-Type": "application/json" };
   const response = await fetch("/examples/broadcasts", { method: "POST", headers, body, signal });
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(response.status, answer.detail);
+  if (!response.ok) throw new RefusedError(response.status, answer.detail);
   return new URL(`/examples/broadcasts/${answer.id}`, location).href;
 }
 
-/** The text's end, or nothing where the transport failed: the others go on. */
+/** Returns the end of the broadcast, or nothing if this transport failed; the others continue. */
 async function followBy({ follow, root, reading, plot, delays }, url, signal, offset) {
   const show = ({ text, at }) => {
     reading.write(text);

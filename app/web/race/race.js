@@ -1,4 +1,4 @@
-/** Wires the form to the rows. One race at a time; leaving the page ends it, and so its calls. */
+/** Connects the form and the rows. One race at a time; leaving the page ends it and its calls. */
 
 import { events } from "../sse.js";
 import { Rows } from "./rows.js";
@@ -9,50 +9,50 @@ const stop = document.getElementById("stop");
 const reason = document.getElementById("reason");
 const status = document.getElementById("status");
 const rows = new Rows(document.getElementById("entrants"));
-const LOST = "The server can’t be reached. Check that it is running, then try again.";
-let known = null; // what GET /race/entrants said
+const UNREACHABLE = "The server can’t be reached. Check that it is running, then try again.";
+let info = null; // the response of GET /race/entrants
 let running = null;
 
-function say(outcome, text) {
+function announce(outcome, text) {
   status.dataset.outcome = outcome;
-  if (status.textContent !== text) status.textContent = text; // else it would be read out again
+  if (status.textContent !== text) status.textContent = text; // otherwise a screen reader would repeat it
 }
 
 function refresh() {
   const focused = document.activeElement;
-  start.disabled = Boolean(running) || !known || Boolean(known.off);
+  start.disabled = Boolean(running) || !info || Boolean(info.off);
   stop.disabled = !running;
-  reason.textContent = running ? "Stop ends it; what was measured is kept." : (known?.off ?? cost());
-  // A button that gets disabled drops the focus to the page's top: hand it to the one that takes its place.
+  reason.textContent = running ? "Stop ends it; what was measured is kept." : (info?.off ?? cost());
+  // A disabled button loses the focus, so move it to the button that replaces it.
   if (running && focused === start) stop.focus();
   if (!running && focused === stop) start.focus();
 }
 
 function cost() {
-  if (!known) return "";
-  const models = known.entrants.length;
+  if (!info) return "";
+  const models = info.entrants.length;
   const rounds = Number(form.elements.rounds.value);
   const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
   const calls = models * (rounds + 1);
-  return `${counted(calls, "call")}: ${counted(models, "model")} × (${counted(rounds, "round")} + 1 that is not counted), each of at most ${known.max_tokens} tokens.`;
+  return `${counted(calls, "call")}: ${counted(models, "model")} × (${counted(rounds, "round")} + 1 that is not counted), each of at most ${info.max_tokens} tokens.`;
 }
 
 async function race() {
   running = new AbortController();
   refresh();
-  rows.begin(known.entrants);
-  say("running", "Starting…");
+  rows.begin(info.entrants);
+  announce("running", "Starting…");
   const { signal } = running;
   const [outcome, text] = await read(signal);
   running = null;
   rows.finish(...(outcome === "stopped" ? ["stopped", "Stopped"] : ["unfinished", "Not finished"]));
-  say(outcome, text);
+  announce(outcome, text);
   refresh();
 }
 
-/** How the race came out, and what to say of it. */
+/** Runs the race. Resolves with its outcome and a message. */
 async function read(signal) {
-  let heard = false;
+  let hasStarted = false;
   try {
     const response = await fetch("/race", {
       method: "POST",
@@ -61,18 +61,18 @@ async function read(signal) {
       signal,
     });
     if (!response.ok) return ["refused", await refusal(response)];
-    const told = new Told();
+    const progress = new RaceProgress();
     for await (const { event, data } of events(response.body)) {
       signal.throwIfAborted();
-      heard = true;
-      told[event]?.(JSON.parse(data));
-      if (event === "end") return told.outcome;
+      hasStarted = true;
+      progress[event]?.(JSON.parse(data));
+      if (event === "end") return progress.outcome;
     }
     return ["unfinished", "The connection closed before the race had ended. What was measured is kept."];
   } catch (error) {
     if (signal.aborted) return ["stopped", "Stopped. What was measured is kept."];
     console.warn(error);
-    return heard ? ["unfinished", "The connection broke before the race had ended. What was measured is kept."] : ["unreachable", LOST];
+    return hasStarted ? ["unfinished", "The connection broke before the race had ended. What was measured is kept."] : ["unreachable", UNREACHABLE];
   }
 }
 
@@ -82,8 +82,8 @@ async function refusal(response) {
   return detail?.map((problem) => problem.message).join(" ") ?? `The server answered with an error (${response.status}). Please try again in a moment.`;
 }
 
-/** What each event of `POST /race` does to the page. */
-class Told {
+/** Applies the events of `POST /race` to the page. */
+class RaceProgress {
   #rounds = 0;
   #results = new Map();
   outcome = null;
@@ -97,7 +97,7 @@ class Told {
   call({ model, round }) {
     const now = round ? `Round ${round} of ${this.#rounds}` : "Warming up";
     rows.call(model, now);
-    say("running", `${now}…`);
+    announce("running", `${now}…`);
   }
 
   round({ model, best, median }) {
@@ -121,16 +121,16 @@ class Told {
   }
 }
 
-async function meet() {
+async function loadEntrants() {
   try {
     const response = await fetch("/race/entrants");
     if (!response.ok) throw new Error(response.status);
-    known = await response.json();
-    document.getElementById("standin").hidden = !known.standin;
-    rows.begin(known.entrants);
+    info = await response.json();
+    document.getElementById("standin").hidden = !info.standin;
+    rows.begin(info.entrants);
   } catch (error) {
     console.warn(error);
-    say("unreachable", LOST);
+    announce("unreachable", UNREACHABLE);
   }
   refresh();
 }
@@ -141,8 +141,8 @@ form.addEventListener("submit", (event) => {
 });
 form.elements.rounds.addEventListener("change", refresh);
 stop.addEventListener("click", () => running?.abort());
-// Start hands the focus to Stop: a key held down must not press that too.
+// Start moves the focus to Stop, which a repeating key must not press.
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.repeat && event.target.localName === "button") event.preventDefault();
 });
-meet();
+loadEntrants();

@@ -1,4 +1,4 @@
-/** One row for each model: its state, its figures, and its bars, which are as long as the longest one allows. */
+/** One row for each model: its state, figures, and bars relative to the longest. */
 
 const template = document.getElementById("entrant");
 const whole = (number) => Math.round(number).toLocaleString("en");
@@ -23,7 +23,7 @@ export class Rows {
     row.querySelector(".state span").textContent = words;
   }
 
-  /** Only one model is called at a time: who was called before waits for its next turn. */
+  /** Only one model is called at a time, so the previous one is waiting again. */
   call(model, words) {
     this.#settle("writing", "waiting", "Waiting");
     this.state(model, "writing", words);
@@ -52,7 +52,7 @@ export class Rows {
     this.#list.replaceChildren(...this.#elements());
   }
 
-  /** No more will come for those that are not done. */
+  /** Marks the rows that have not finished. */
   finish(state, words) {
     this.#settle("writing", state, words);
     this.#settle("waiting", state, words);

@@ -1,17 +1,17 @@
-/** A text on the page while it comes, and when its first word and its last were there. */
+/** Shows a text as it arrives, and the times of its first and last word. */
 
 export const seconds = (ms) => (ms === null ? "–" : `${(ms / 1000).toFixed(2)} s`);
 
-export class Reading {
+export class StreamedAnswer {
   #root;
   #body;
-  #began = 0;
+  #startedAt = 0;
   #text = null;
 
   constructor(root) {
     this.#root = root;
     this.#body = root.querySelector(".answer");
-    this.first = this.last = null; // milliseconds from the beginning
+    this.first = this.last = null; // milliseconds since the start
     this.pieces = 0;
   }
 
@@ -20,21 +20,21 @@ export class Reading {
   }
 
   begin(at = performance.now()) {
-    this.#began = at;
+    this.#startedAt = at;
     this.#text = document.createTextNode("");
     this.#body.replaceChildren(this.#text);
     this.#body.ariaBusy = "true";
     this.first = this.last = null;
     this.pieces = 0;
-    this.#tell();
+    this.#update();
   }
 
   write(text) {
     this.#text.appendData(text);
-    this.last = performance.now() - this.#began;
+    this.last = performance.now() - this.#startedAt;
     if (text.trim()) this.first ??= this.last;
     this.pieces += 1;
-    this.#tell();
+    this.#update();
     this.#body.scrollTop = this.#body.scrollHeight;
   }
 
@@ -42,7 +42,7 @@ export class Reading {
     this.#body.ariaBusy = "false";
   }
 
-  #tell() {
+  #update() {
     this.figure("first", seconds(this.first));
     this.figure("last", seconds(this.last));
     this.figure("pieces", this.pieces);

@@ -1,7 +1,7 @@
-/** What is copied from a recipe: its title, texts and step numbers, and nothing of the page around them. */
+/** Copies only the recipe from the page: its title, texts and step numbers. */
 
-const AROUND = ".state, .hint, .trouble, button, .offers, .timeline, #status, h3:has(~ .body:empty), [hidden]";
-const KEPT = ["value", "data-number"];
+const EXCLUDED = ".state, .hint, .trouble, button, .offers, .timeline, #status, h3:has(~ .body:empty), [hidden]";
+const ATTRIBUTES = ["value", "data-number"];
 
 document.addEventListener("copy", (event) => {
   const selection = getSelection();
@@ -9,9 +9,9 @@ document.addEventListener("copy", (event) => {
   if (document.activeElement?.matches("textarea, input") || selection.isCollapsed) return;
   const range = selection.getRangeAt(0);
   if (!range.intersectsNode(sheet) || range.commonAncestorContainer.nodeType === Node.TEXT_NODE) return;
-  const copied = recipeIn(range, sheet);
-  event.clipboardData.setData("text/plain", plainText(copied));
-  event.clipboardData.setData("text/html", copied.innerHTML);
+  const copy = recipeIn(range, sheet);
+  event.clipboardData.setData("text/plain", plainText(copy));
+  event.clipboardData.setData("text/html", copy.innerHTML);
   event.preventDefault();
 });
 
@@ -19,27 +19,27 @@ function recipeIn(range, sheet) {
   const within = range.cloneRange();
   if (!sheet.contains(within.startContainer)) within.setStartBefore(sheet);
   if (!sheet.contains(within.endContainer)) within.setEndAfter(sheet);
-  const copied = document.createElement("div");
-  copied.append(within.cloneContents());
-  for (const element of copied.querySelectorAll(AROUND)) element.remove();
-  for (const element of copied.querySelectorAll("*")) {
-    for (const name of element.getAttributeNames()) if (!KEPT.includes(name)) element.removeAttribute(name);
+  const copy = document.createElement("div");
+  copy.append(within.cloneContents());
+  for (const element of copy.querySelectorAll(EXCLUDED)) element.remove();
+  for (const element of copy.querySelectorAll("*")) {
+    for (const name of element.getAttributeNames()) if (!ATTRIBUTES.includes(name)) element.removeAttribute(name);
   }
-  return copied;
+  return copy;
 }
 
-function plainText(copied) {
+function plainText(copy) {
   const lines = [""];
   const add = (text) => lines.push(lines.pop() + text);
-  const say = (node) => {
+  const visit = (node) => {
     if (node.nodeType === Node.TEXT_NODE) return add(node.data.trim() && node.data.replace(/\s+/g, " "));
     const { localName } = node;
     if (/^h[234]$/.test(localName)) lines.push("");
     if (/^(?:h[234]|p|li|tr|br)$/.test(localName)) lines.push(mark(node));
     if (/^t[hd]$/.test(localName) && node.previousElementSibling) add(" | ");
-    node.childNodes.forEach(say);
+    node.childNodes.forEach(visit);
   };
-  say(copied);
+  visit(copy);
   return lines.map((line) => line.trimEnd()).join("\n").replace(/\n{3,}/g, "\n\n").trim();
 }
 

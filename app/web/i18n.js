@@ -1,9 +1,9 @@
-/** The page's own words. `say` remembers what an element says, so that `speak` can say it again in another language. */
+/** The texts of the page. `setText` stores the key on the element, so that `setLanguage` can translate it. */
 
 const seconds = (ms) => (ms / 1000).toFixed(ms < 995 ? 2 : 1);
 const whole = (number) => Math.round(number).toLocaleString("en");
 const enSeconds = (number) => (number === 1 ? "1 second" : `${whole(number)} seconds`);
-// Above this a rate only says that all came in one piece.
+// Above this rate the whole text arrived in one piece.
 const MOST_TOKENS_PER_S = 10_000;
 const believable = (rate) => rate != null && rate <= MOST_TOKENS_PER_S;
 const NUMBERS = { en: { 5: "five", 6: "six" }, ko: { 5: "다섯", 6: "여섯" } };
@@ -41,7 +41,7 @@ const en = {
   ready: "Ctrl or ⌘ + Enter works too.",
   reason_short: "Name at least one ingredient.",
   reason_long: ({ n }) => `Keep it within 2,000 characters; this is ${whole(n)}.`,
-  reason_letters: "Name the ingredients in words.",
+  reason_letters: "Name the ingredients in messages.",
   reason_joined: ({ n }) =>
     `Together with this recipe's own list it has ${whole(n)} characters, and 300 are the most: leave something out.`,
   reason_running: "A recipe is being written. Stop ends it.",
@@ -114,14 +114,14 @@ const en = {
   status_partial: ({ missing }) =>
     `Ended, but not complete: ${missing.map((part) => en[part]).join(", ")}. The rest is here.`,
   status_failed: ({ reason }) => reason || "The recipe could not be written. Please try again.",
-  status_stopped: "Stopped. What was written is kept.",
+  status_stopped: "Stopped. The text so far stays.",
   status_stopped_early: "Stopped before anything was written.",
   status_unknown: ({ written }) =>
     "The server no longer knows this recipe; it may have been restarted." + (written ? " What is on the page stays." : ""),
   status_expired: ({ written }) =>
     "This recipe has expired: a finished one is kept for a while only." + (written ? " What is on the page stays." : ""),
   status_unreachable: "The server can’t be reached. Check that it is running, then try again.",
-  status_full: ({ wait_s }) => `The kitchen is full. Please try again in ${wait_s ? enSeconds(wait_s) : "a moment"}.`,
+  status_full: ({ wait_s }) => `The server is at capacity. Please try again in ${wait_s ? enSeconds(wait_s) : "a moment"}.`,
   status_refused: ({ code, detail }) => detail || `The server answered with an error (${code}). Please try again in a moment.`,
   status_invalid: "Please look at what you entered.",
 };
@@ -237,38 +237,38 @@ const ko = {
   status_expired: ({ written }) =>
     "이 레시피는 보관 기간이 지났어요. 완성된 레시피는 잠시 동안만 보관해요." + (written ? " 화면에 있는 것은 그대로 있어요." : ""),
   status_unreachable: "서버에 연결할 수 없어요. 서버가 켜져 있는지 확인하고 다시 시도해 주세요.",
-  status_full: ({ wait_s }) => `주방이 꽉 찼어요. ${wait_s ? `${wait_s}초 뒤에` : "잠시 뒤에"} 다시 시도해 주세요.`,
+  status_full: ({ wait_s }) => `지금은 서버가 더 받을 수 없어요. ${wait_s ? `${wait_s}초 뒤에` : "잠시 뒤에"} 다시 시도해 주세요.`,
   status_refused: ({ code, detail }) => detail || `서버가 오류(${code})로 답했어요. 잠시 뒤 다시 시도해 주세요.`,
   status_invalid: "적은 내용을 확인해 주세요.",
 };
 
 export const LANGUAGES = { en, ko };
-let words = en;
+let messages = en;
 
-export function say(element, word, values = {}) {
-  element.dataset.word = word;
+export function setText(element, key, values = {}) {
+  element.dataset.word = key;
   element.dataset.values = JSON.stringify(values);
-  repeat(element);
+  render(element);
 }
 
-/** Makes an element's text no longer the page's own. */
-export function hush(element) {
+/** Empties an element, which is then no longer translated. */
+export function clearText(element) {
   delete element.dataset.word;
   delete element.dataset.values;
   element.removeAttribute("lang");
   element.textContent = "";
 }
 
-export function speak(language) {
-  words = LANGUAGES[language];
+export function setLanguage(language) {
+  messages = LANGUAGES[language];
   document.documentElement.lang = language;
-  document.querySelectorAll("[data-word]").forEach(repeat);
+  document.querySelectorAll("[data-word]").forEach(render);
 }
 
-// The page's language is said with its words, for they also stand in the midst of a recipe in another.
-function repeat(element) {
-  const said = words[element.dataset.word];
-  const text = typeof said === "function" ? said(JSON.parse(element.dataset.values)) : said;
+// Sets `lang`, because the texts also appear inside a recipe in another language.
+function render(element) {
+  const message = messages[element.dataset.word];
+  const text = typeof message === "function" ? message(JSON.parse(element.dataset.values)) : message;
   element.lang = document.documentElement.lang;
-  if (element.textContent !== text) element.textContent = text; // else it would be read out again
+  if (element.textContent !== text) element.textContent = text; // otherwise a screen reader would repeat it
 }

@@ -1,7 +1,7 @@
 /**
- * Text that arrives in pieces, as blocks: paragraphs, headings, lists within lists, tables. A line's kind shows in its
- * first characters, so those are held until they decide; the row of a table is held until it is whole. What a line says
- * goes to the page as it comes, with its inline Markdown as nodes.
+ * Renders streamed Markdown as blocks: paragraphs, headings, nested lists, tables. The first characters of a line are
+ * buffered until they decide its kind; the row of a table is buffered until it is complete. Everything else is shown as it
+ * arrives.
  */
 
 import { inline } from "./markdown.js";
@@ -17,13 +17,13 @@ const DELIMITERS = /^[\s|:-]+$/;
 const UNDECIDED = /^\s*(?:[-+•](?:\s+(?:\[[ xX]?\]?)?)?|[*_=-][-*_=\s]*|#{1,6}|\d{1,3}[.)]?|>|`{1,3}|~{1,3})?\s*$/;
 
 const EMPTY = /^\s*(?:[-*+•]\s+|#+\s*)?$/;
-const LONGEST_MARK = 100; // characters, with what the line is indented by
+const MAX_MARK_LENGTH = 100; // characters, including the indentation
 
-export class Lines {
+export class StreamedText {
   #body;
-  #line = null; // what the current line has become, once that is decided
-  #held = "";
-  #levels = []; // the lists that are open, each in the last item of the one before, with their indents
+  #line = null; // the current line, once its kind is decided
+  #buffer = "";
+  #levels = []; // the open lists with their indents, each in the last item of the previous one
 
   constructor(body) {
     this.#body = body;
@@ -42,39 +42,39 @@ export class Lines {
     if (!this.#line) this.#settle();
     this.#line?.close();
     this.#line = null;
-    this.#held = "";
+    this.#buffer = "";
   }
 
   clear() {
     this.#body.replaceChildren();
     this.#line = null;
-    this.#held = "";
+    this.#buffer = "";
     this.#levels = [];
   }
 
   #extend(text) {
     if (this.#line) return this.#line.append(text);
-    this.#held += text;
-    if (ROW.test(this.#held) || FENCE.test(this.#held)) return;
-    if (this.#held.length > LONGEST_MARK || !UNDECIDED.test(this.#held)) this.#open();
+    this.#buffer += text;
+    if (ROW.test(this.#buffer) || FENCE.test(this.#buffer)) return;
+    if (this.#buffer.length > MAX_MARK_LENGTH || !UNDECIDED.test(this.#buffer)) this.#open();
   }
 
-  /** A line that ended before it was decided what it is. */
+  /** Handles a line that ended before its kind was decided. */
   #settle() {
-    const held = this.#held;
-    if (EMPTY.test(held) || RULE.test(held) || FENCE.test(held)) return;
-    if (ROW.test(held)) this.#row(held);
+    const line = this.#buffer;
+    if (EMPTY.test(line) || RULE.test(line) || FENCE.test(line)) return;
+    if (ROW.test(line)) this.#row(line);
     else this.#open();
   }
 
   #open() {
-    const held = this.#held;
-    const bullet = BULLET.exec(held);
-    const number = NUMBER.exec(held);
-    const mark = bullet ?? number ?? HEADING.exec(held) ?? QUOTE.exec(held);
-    const text = mark ? held.slice(mark[0].length) : held.trimStart();
-    const indent = /^\s*/.exec(held)[0].length;
-    this.#line = new Line(this.#block({ indent, number: number?.[2], bullet, heading: HEADING.test(held) }));
+    const line = this.#buffer;
+    const bullet = BULLET.exec(line);
+    const number = NUMBER.exec(line);
+    const mark = bullet ?? number ?? HEADING.exec(line) ?? QUOTE.exec(line);
+    const text = mark ? line.slice(mark[0].length) : line.trimStart();
+    const indent = /^\s*/.exec(line)[0].length;
+    this.#line = new Line(this.#block({ indent, number: number?.[2], bullet, heading: HEADING.test(line) }));
     this.#line.append(text);
   }
 
@@ -92,7 +92,7 @@ export class Lines {
     return this.#add(item, "div");
   }
 
-  /** The open list that an item of this indent belongs to. */
+  /** Returns the list for an item with this indent. */
   #list(tag, indent) {
     if (this.#body.lastElementChild !== this.#levels[0]?.list) this.#levels = [];
     while (this.#levels.length > 1 && indent < this.#levels.at(-1).indent) this.#levels.pop();
@@ -121,7 +121,7 @@ export class Lines {
   }
 }
 
-/** One line: its nodes that are decided, then those that may still change. */
+/** A line: final nodes, then nodes that may still change. */
 class Line {
   #block;
   #pending = "";
@@ -144,8 +144,8 @@ class Line {
   #write(growing) {
     for (const node of this.#open) node.remove();
     const { nodes, decided, used } = inline(this.#pending, growing, this.#before);
-    const [made, open] = growing ? [nodes.slice(0, decided), nodes.slice(decided)] : [nodes, []];
-    for (const node of made) this.#add(node);
+    const [finished, open] = growing ? [nodes.slice(0, decided), nodes.slice(decided)] : [nodes, []];
+    for (const node of finished) this.#add(node);
     this.#open = open.map((node) => (typeof node === "string" ? document.createTextNode(node) : node));
     this.#block.append(...this.#open);
     this.#before = this.#pending[used - 1] ?? this.#before;
@@ -159,7 +159,7 @@ class Line {
   }
 }
 
-/** Makes the table's first row its head. */
+/** Turns the first row into table headers. */
 function head(table) {
   const row = table.rows.length === 1 ? table.rows[0] : null;
   for (const cell of [...(row?.cells ?? [])]) {

@@ -1,6 +1,6 @@
-/** The question box of every example: asks, stops, says how it went, and shows the code that did it. */
+/** The question form of every example: sends, stops, shows the outcome and the code that ran. */
 
-import { Refused } from "./readers.js";
+import { RefusedError } from "./readers.js";
 
 const form = document.getElementById("form");
 const { query } = form.elements;
@@ -8,23 +8,23 @@ const askButton = document.getElementById("ask");
 const stopButton = document.getElementById("stop");
 const problem = document.getElementById("query-error");
 const status = document.getElementById("status");
-let asked = null;
+let controller = null;
 
-/** Calls `answer(question, signal)` for each question; what it returns is the last status, what it throws is shown. */
+/** Calls `answer(question, signal)` for each question. Its result is the final status; errors are shown. */
 export function onAsk(answer) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!asked) run(answer);
+    if (!controller) run(answer);
   });
-  stopButton.addEventListener("click", () => asked?.abort());
-  query.addEventListener("input", forgive);
+  stopButton.addEventListener("click", () => controller?.abort());
+  query.addEventListener("input", clearError);
   query.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
   askButton.disabled = false;
 }
 
-/** Puts the source of the functions that run here on the page. */
+/** Shows the source of the functions. */
 export function showCode(place, ...functions) {
   place.textContent = functions.map((each) => each.toString()).join("\n\n");
 }
@@ -35,8 +35,8 @@ export function announce(outcome, text) {
 }
 
 async function run(answer) {
-  const { signal } = (asked = new AbortController());
-  forgive();
+  const { signal } = (controller = new AbortController());
+  clearError();
   refresh();
   announce("running", "Waiting for the first word …");
   status.scrollIntoView({ block: "nearest" });
@@ -45,41 +45,41 @@ async function run(answer) {
   } catch (error) {
     fail(error, signal);
   }
-  asked = null;
+  controller = null;
   refresh();
   if (query.ariaInvalid) query.focus();
 }
 
 function fail(error, signal) {
   if (signal.aborted) announce("stopped", "Stopped. What was written is kept.");
-  else if (error instanceof Refused && error.problems.length) accuse(error.problems[0]);
-  else if (error instanceof TypeError) announce("failed", "The connection broke off before the end."); // fetch's own words differ
+  else if (error instanceof RefusedError && error.problems.length) showError(error.problems[0]);
+  else if (error instanceof TypeError) announce("failed", "The connection broke off before the end."); // fetch's own messages differ between browsers
   else announce("failed", error.message);
 }
 
-export function accuse({ message, expected }) {
+export function showError({ message, expected }) {
   query.ariaInvalid = "true";
   problem.textContent = `${message} ${expected}`;
-  announce("invalid", "That can’t be asked: see the question.");
+  announce("invalid", "That can’t be controller: see the question.");
 }
 
-function forgive() {
+function clearError() {
   query.ariaInvalid = null;
   problem.textContent = "";
 }
 
-// A button that gets disabled drops the focus to the page's top: hand it to the one that takes its place.
+// A disabled button loses the focus, so move it to the button that replaces it.
 function refresh() {
   const focused = document.activeElement;
-  askButton.disabled = Boolean(asked);
-  stopButton.disabled = !asked;
-  if (focused === askButton && asked) stopButton.focus();
-  if (focused === stopButton && !asked) askButton.focus();
+  askButton.disabled = Boolean(controller);
+  stopButton.disabled = !controller;
+  if (focused === askButton && controller) stopButton.focus();
+  if (focused === stopButton && !controller) askButton.focus();
 }
 
-async function confess() {
+async function showStandinNotice() {
   const health = await fetch("/healthz").then((response) => response.json()).catch(() => ({}));
   document.getElementById("standin").hidden = health.standin !== true;
 }
 
-confess();
+showStandinNotice();
