@@ -148,7 +148,7 @@ def test_a_page_of_another_site_starts_no_work(serve_scripts: ServeScripts, head
     for path, body in WORK:
         answer = ask("POST", f"{url}{path}", json=body, headers=headers)
         assert answer.status_code == 403
-        assert "another site" in json.dumps(answer.json())
+        assert "other sites" in json.dumps(answer.json())
     assert ask("GET", f"{url}/completion", params={"query": "x"}, headers=headers).status_code == 403
     assert provider.calls == []
 

@@ -126,7 +126,7 @@ def url() -> Iterator[str]:
 
         @app.post("/close")
         async def close() -> None:  # pyright: ignore[reportUnusedFunction]
-            app.state.closing.begin()
+            app.state.shutdown.begin()
 
         with serving(app) as url:
             yield url

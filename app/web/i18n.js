@@ -41,7 +41,7 @@ const en = {
   ready: "Ctrl or ⌘ + Enter works too.",
   reason_short: "Name at least one ingredient.",
   reason_long: ({ n }) => `Keep it within 2,000 characters; this is ${whole(n)}.`,
-  reason_letters: "Name the ingredients in messages.",
+  reason_letters: "Name the ingredients in words.",
   reason_joined: ({ n }) =>
     `Together with this recipe's own list it has ${whole(n)} characters, and 300 are the most: leave something out.`,
   reason_running: "A recipe is being written. Stop ends it.",
@@ -114,7 +114,7 @@ const en = {
   status_partial: ({ missing }) =>
     `Ended, but not complete: ${missing.map((part) => en[part]).join(", ")}. The rest is here.`,
   status_failed: ({ reason }) => reason || "The recipe could not be written. Please try again.",
-  status_stopped: "Stopped. The text so far stays.",
+  status_stopped: "Stopped. What was written is kept.",
   status_stopped_early: "Stopped before anything was written.",
   status_unknown: ({ written }) =>
     "The server no longer knows this recipe; it may have been restarted." + (written ? " What is on the page stays." : ""),
