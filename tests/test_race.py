@@ -146,7 +146,7 @@ def test_what_was_measured_before_a_failure_is_kept() -> None:
         (["gpt-nope"], [ONE, "stand-in"]),
         (["fireworks-glm-flash"], ["FIREWORKS_API_KEY"]),
         (["my-llama"], ["SIZZLE_KEYS__MINE"]),
-        (["stand-in"], ["no key is set"]),
+        (["stand-in"], ["no other model"]),
         (["--rounds", "0"], ["--rounds"]),
         (["--rounds", "21"], ["--rounds"]),
         (["--plot", "/nowhere/race.png"], ["--plot", "/nowhere/race.png"]),

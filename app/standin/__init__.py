@@ -1,4 +1,4 @@
-"""The stand-in: an OpenAI-compatible server that composes recipes by rule, for when no provider's key is set.
+"""An OpenAI-compatible server that composes recipes by rule, used when no provider's key is set.
 
 It is no language model and says so wherever it shows. Everything in front of it is the real path.
 """

@@ -1,4 +1,4 @@
-"""Amounts: reads the quantities that people type, and scales those of a recipe."""
+"""Parses typed quantities and scales those of a recipe."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Quantity:
 
 
 class Segment(NamedTuple):
-    """Some words, with the quantity that stands right before and right after them."""
+    """Words with the quantities directly before and after them."""
 
     words: str
     before: Quantity
@@ -33,7 +33,7 @@ class Segment(NamedTuple):
 
 
 def segments(piece: str) -> Iterator[Segment]:
-    """The words between the quantities of a piece: `양파 2개 당근 1개` has 양파 with 2개 and 당근 with 1개."""
+    """Splits a piece into words and their quantities: `양파 2개 당근 1개` has 양파 with 2개 and 당근 with 1개."""
     found = list(_quantity().finditer(piece))
     edges = [0, *(at for each in found for at in each.span()), len(piece)]
     read = [Quantity(), *(Quantity(each["n"], each["u"] or "", each[0].strip()) for each in found), Quantity()]
@@ -42,7 +42,7 @@ def segments(piece: str) -> Iterator[Segment]:
 
 
 def split(piece: str) -> tuple[Quantity, str]:
-    """`2 tbsp of soy sauce` and `간장 2큰술` into the quantity and the name."""
+    """Splits `2 tbsp of soy sauce` and `간장 2큰술` into quantity and name."""
     if unmeasured := re.match(r"^(?P<rest>.+?)\s+(?P<q>약간|적당량|조금)$", piece):
         return Quantity(text=unmeasured["q"]), unmeasured["rest"]
     pinch = re.match(r"^(a pinch)(?:\s+of)?\s+(.+)$", piece, re.IGNORECASE)
@@ -77,8 +77,8 @@ def _quantity() -> re.Pattern[str]:
     )
 
 
-def said(quantity: Quantity, default: str, language: Language) -> str:
-    """The quantity as a list of ingredients says it."""
+def format_quantity(quantity: Quantity, default: str, language: Language) -> str:
+    """Formats the quantity for a list of ingredients."""
     number, unit = _number(quantity.number), unit_of(quantity.unit)
     if language == "ko":
         return number + _counter(quantity.unit, unit, default)
@@ -88,8 +88,8 @@ def said(quantity: Quantity, default: str, language: Language) -> str:
     return f"{number} {name if unit in MEASURES or number in ('1', '1/2') else plural(name)}"
 
 
-def _number(written: str) -> str:
-    bare = re.sub(r"\s+an?$", "", written.lower())
+def _number(text: str) -> str:
+    bare = re.sub(r"\s+an?$", "", text.lower())
     if bare in vocabulary().numbers:
         return vocabulary().numbers[bare]
     for sign, fraction in _FRACTIONS.items():
@@ -98,17 +98,17 @@ def _number(written: str) -> str:
     return re.sub(r"(?<=\d)-(?=\d)", "–", re.sub(r"(?<=\d),(?=\d)", ".", spaced))
 
 
-def _counter(written: str, unit: str | None, default: str) -> str:
-    """The Korean unit: as written, else translated, else the one that this food is usually counted in."""
-    if HANGUL.search(written):
-        return written
+def _counter(text: str, unit: str | None, default: str) -> str:
+    """Returns the Korean unit: as typed, translated, or the usual counter of the food."""
+    if HANGUL.search(text):
+        return text
     if unit is not None and unit != "piece":
         return vocabulary().units[unit].names.ko
     return re.sub(r"^[\d/.]+|(?:g|ml|캔|컵|큰술|작은술)$", "", default) or "개"
 
 
-def unit_of(written: str) -> str | None:
-    lower = written.lower()
+def unit_of(text: str) -> str | None:
+    lower = text.lower()
     for key, unit in vocabulary().units.items():
         if lower and lower in (name.lower() for name in (*unit.names, *unit.also)):
             return key
@@ -116,7 +116,7 @@ def unit_of(written: str) -> str | None:
 
 
 def ratio(amount: str, usual: str) -> float | None:
-    """How many times as much an amount is as the usual one, where both are weighed or both are counted."""
+    """Returns the ratio of an amount to the usual one, if both are weights or both are counts."""
     mine, other = _measure(amount), _measure(usual)
     if mine is None or other is None or mine[1] != other[1]:
         return None
@@ -124,7 +124,7 @@ def ratio(amount: str, usual: str) -> float | None:
 
 
 def _measure(amount: str) -> tuple[float, str] | None:
-    """The number, in grams or milliliters where there is a weight, and the unit."""
+    """Returns number and unit, with weights in grams or milliliters."""
     if not (found := _LEADING.match(amount.split("–")[-1])):
         return None
     number, unit = float(_fraction(found[1])), unit_of(found[3].strip()) or "piece"
@@ -138,7 +138,7 @@ def _fraction(text: str) -> Fraction:
 
 
 def scaled(amount: str, factor: float) -> str:
-    """An amount times a factor, rounded as cooks round: 300 g, 1 1/2 tbsp, 3 cloves."""
+    """Multiplies an amount and rounds it as cooks do: 300 g, 1 1/2 tbsp, 3 cloves."""
     if amount in ("a pinch", "약간"):
         return amount if amount == "약간" or factor < 2 else f"{'1/2' if factor < 4 else '1'} tsp"
     found = _LEADING.fullmatch(amount)
@@ -148,7 +148,7 @@ def scaled(amount: str, factor: float) -> str:
     key = unit_of(unit) or "piece"
     if key == "tsp" and number >= 3:
         number, key = number / 3, "tbsp"
-        unit = vocabulary().units[key].names.said("ko" if HANGUL.search(unit) else "en")
+        unit = vocabulary().units[key].names.in_language("ko" if HANGUL.search(unit) else "en")
     rounded = _rounded(number, key)
     if found[2] and key not in MEASURES and unit:
         unit = (singular if rounded in ("1", "1/2") else plural)(unit)

@@ -1,4 +1,4 @@
-"""The answer as it goes over the wire: text or a call of a tool, cut into tokens, whole or as chunks of a stream."""
+"""Formats an answer, a text or a tool call, as one response or as the chunks of a stream."""
 
 import re
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ _TOKEN = re.compile(r"\s?[가-힣]{1,2}|\s?[^\W\d_가-힣]{1,5}|\s?\d{1,3}|\s?[^
 
 
 def tokenize(text: str) -> list[str]:
-    """Pieces of about four letters or one to three syllables; joined they are the text again."""
+    """Splits a text into pieces of about four letters or one to three syllables."""
     return _TOKEN.findall(text)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What will be sent, and why it ends. The tokens are those of the text, or of the arguments for the `tool`."""
+    """The tokens of a text, or of the arguments of a `tool`, and the finish reason."""
 
     number: int
     tokens: list[str]
@@ -37,9 +37,9 @@ class Answer:
 
     @property
     def usage(self) -> dict[str, int]:
-        written = len(self.tokens)
-        total = self.prompt_tokens + written
-        return {"prompt_tokens": self.prompt_tokens, "completion_tokens": written, "total_tokens": total}
+        completion_tokens = len(self.tokens)
+        total = self.prompt_tokens + completion_tokens
+        return {"prompt_tokens": self.prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total}
 
     def _call(self, arguments: str) -> dict[str, Any]:
         id = f"call_standin_{self.number}"

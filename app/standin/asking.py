@@ -1,4 +1,4 @@
-"""Reading what people ask in words of their own: what is to be replaced, and how long it may take."""
+"""Parses free questions: which food to replace, and how much time there is."""
 
 import re
 from itertools import islice
@@ -21,14 +21,14 @@ _READ = 4000  # characters
 
 
 class Wanted(NamedTuple):
-    """A food that is to be replaced: what it is called, and its key among the substitutes or in the pantry."""
+    """A food to replace: its name, and its key among the substitutes or in the pantry."""
 
     name: str
     key: str | None
 
 
 def minutes_in(text: str) -> int | None:
-    """The minutes that a text names, hours among them."""
+    """Returns the minutes in a text, with hours converted."""
     named = [int(each) for each in _MINUTES.findall(text)[:1]] + [60 * int(each) for each in _HOURS.findall(text)[:1]]
     if not named and re.search(r"half an hour|반 시간", text, re.IGNORECASE):
         return 30
@@ -36,17 +36,17 @@ def minutes_in(text: str) -> int | None:
 
 
 def to_replace(text: str, language: Language) -> list[Wanted]:
-    """The foods that a text asks a substitute for; an unknown one has no key."""
+    """Returns the foods that a text asks a substitute for; an unknown one has no key."""
     found = _replaced_ko(text[:_READ]) or _replaced_en(text[:_READ])
-    wanted = {key or name: Wanted(_said(name, key, language), key) for name, key in found}
+    wanted = {key or name: Wanted(_food_name(name, key, language), key) for name, key in found}
     return list(wanted.values())
 
 
 def _replaced_en(text: str) -> list[tuple[str, str | None]]:
-    """Behind the verb stands what is to be replaced, unless it is passive: can butter be replaced with oil?"""
+    """The food follows the verb, unless the verb is passive: can butter be replaced with oil?"""
     for verb in islice(_REPLACING.finditer(text), 3):
-        behind, before = text[verb.end() :], text[: verb.start()]
-        near = before if _PASSIVE.match(behind) else _END.split(re.sub(r"^\s*(?:for|to|of)\b", "", behind))[0]
+        after, before = text[verb.end() :], text[: verb.start()]
+        near = before if _PASSIVE.match(after) else _END.split(re.sub(r"^\s*(?:for|to|of)\b", "", after))[0]
         if found := _named(near) or _unknown(near) or _named(text):
             return found
     return []
@@ -70,9 +70,9 @@ def _unknown(text: str) -> list[tuple[str, str | None]]:
     return [(name, None)] if 0 < len(words) <= 3 and len(name) <= 30 else []
 
 
-def _said(name: str, key: str | None, language: Language) -> str:
-    """The food by the word that was used, where that is in the language of the answer."""
+def _food_name(name: str, key: str | None, language: Language) -> str:
+    """Returns the user's word for the food if it is in the language of the answer, otherwise the pantry's."""
     if key is None or bool(HANGUL.search(name)) == (language == "ko"):
         return name.lower() if normal(name) in ids_by_name() else bare(name)
     own = substitutes()[key].names if key in substitutes() else None
-    return (own or pantry()[key].names).said(language)
+    return (own or pantry()[key].names).in_language(language)

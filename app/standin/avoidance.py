@@ -1,4 +1,4 @@
-"""What must not be in any part of a recipe: what it is called, what contains it, and whether a text names it."""
+"""Foods that a recipe must not contain: their names, what contains them, and whether a text names them."""
 
 import re
 import tomllib
@@ -37,16 +37,16 @@ class Rules(BaseModel):
 
 @dataclass(frozen=True)
 class Avoidance:
-    """Groups of words with the phrases that don't count, and the diets that the rules don't cover."""
+    """The words to avoid, exempt phrases, and diets that the rules do not cover."""
 
     groups: frozenset[tuple[frozenset[str], frozenset[str]]] = frozenset()
     unsure: tuple[str, ...] = ()
 
     def allows(self, text: str) -> bool:
-        """Whether the text names nothing that is avoided."""
+        """Whether the text names no avoided food."""
         return not any(_names(text, words, fine) for words, fine in self.groups)
 
-    def kept(self, texts: Iterable[str]) -> list[str]:
+    def allowed(self, texts: Iterable[str]) -> list[str]:
         return [text for text in texts if self.allows(text)]
 
 
@@ -62,7 +62,7 @@ def rules() -> Rules:
 
 @lru_cache(maxsize=256)
 def avoidance(diets: tuple[str, ...], foods: tuple[str, ...], has_meat: bool = False) -> Avoidance:
-    """From the diets and foods that a cook names; `has_meat` matters to who keeps meat and milk apart."""
+    """Builds the avoidance from diets and foods. `has_meat` matters for diets that separate meat and milk."""
     groups: list[tuple[frozenset[str], frozenset[str]]] = []
     unsure: list[str] = []
     for diet in diets:
@@ -84,12 +84,12 @@ def is_meat(name: str) -> bool:
 
 
 def avoided_ids(avoided: Avoidance) -> frozenset[str]:
-    """The pantry's ingredients that are avoided, by their names."""
+    """Returns the avoided ingredients of the pantry, by name."""
     return frozenset(key for key, each in pantry().items() if not avoided.allows(f"{each.names.en}, {each.names.ko}"))
 
 
-def said(phrase: str, language: Language) -> str:
-    return rules().phrases[phrase].said(language)
+def phrase(name: str, language: Language) -> str:
+    return rules().phrases[name].in_language(language)
 
 
 def _group(key: str) -> tuple[frozenset[str], frozenset[str]]:
@@ -97,12 +97,12 @@ def _group(key: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _of_food(food: str) -> list[tuple[frozenset[str], frozenset[str]]]:
-    """The groups that go by this name, what the pantry knows by it, and the word itself."""
+    """Returns the groups and pantry entries with this name, and the word itself."""
     name = normal(food.replace("-", " "))
     last = name.split()[-1] if name else ""
     groups = [_group(key) for key, each in rules().avoided.items() if {name, last} & set(map(normal, each.names))]
-    known = pantry().get(ids_by_name().get(name, ids_by_name().get(last, "")))
-    words = {*known.names, *(also for also in known.also if last in normal(also))} if known else set[str]()
+    entry = pantry().get(ids_by_name().get(name, ids_by_name().get(last, "")))
+    words = {*entry.names, *(also for also in entry.also if last in normal(also))} if entry else set[str]()
     return [*groups, (frozenset({name, *words} - {""}), frozenset())]
 
 
@@ -116,7 +116,7 @@ def _pattern(words: frozenset[str]) -> re.Pattern[str]:
 
 
 def _word(word: str) -> str:
-    """English words match whole and in the plural; Korean ones inside a word, but not those of one syllable."""
+    """English words match whole or in the plural; Korean words of two or more syllables also match inside a word."""
     if re.fullmatch(r"[가-힣]", word):
         return rf"(?<![가-힣]){word}(?=(?:은|는|이|가|을|를|과|와|도|만|으로|로|랑|이랑)?(?![가-힣]))"
     if re.search(r"[가-힣]", word):

@@ -1,4 +1,4 @@
-"""What a request may say: the body of OpenAI's chat completions, as far as it makes a difference here, and its errors.
+"""The body of OpenAI's chat completions, as far as it matters here, and its errors.
 
 The source of the shapes is OpenAI's API reference ("Chat", "Function calling", "Errors").
 """
@@ -21,9 +21,9 @@ from pydantic import (
 )
 
 
-@dataclass(eq=False)  # not frozen: Starlette takes the traceback off
+@dataclass(eq=False)  # not frozen, because Starlette clears the traceback
 class ApiError(Exception):
-    """An answer in OpenAI's form for errors."""
+    """An error in OpenAI's format."""
 
     status: int
     message: str
@@ -61,7 +61,7 @@ class Message(BaseModel):
 
 
 class Schema(BaseModel):
-    """A JSON Schema, as far as arguments are filled in from it."""
+    """The parts of a JSON Schema that are used to fill in arguments."""
 
     type: StrictStr | list[StrictStr] | None = None
     description: str = ""
@@ -80,7 +80,7 @@ class Schema(BaseModel):
     @field_validator("properties", mode="before")
     @classmethod
     def _any_for_true(cls, properties: object) -> object:
-        """JSON Schema lets `true` stand for a schema that everything satisfies."""
+        """In JSON Schema `true` accepts everything."""
         if not isinstance(properties, dict):
             return properties
         anything: dict[str, Any] = {}
@@ -119,7 +119,7 @@ class StreamOptions(BaseModel):
 
 
 class Completion(BaseModel):
-    """The body of a request; parameters that make no difference here are accepted and ignored."""
+    """The body of a request. Other parameters are accepted and ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -165,25 +165,25 @@ class Completion(BaseModel):
     def functions(self) -> list[Function]:
         return [tool.function for tool in self.tools or []]
 
-    def said_by(self, *roles: str) -> list[str]:
+    def texts_of(self, *roles: str) -> list[str]:
         return [message.text for message in self.messages if message.role in roles]
 
     @property
     def called(self) -> set[str]:
-        """The tools that were called since the last question."""
-        asked = max((at for at, message in enumerate(self.messages) if message.role == "user"), default=-1)
-        calls = (call for message in self.messages[asked + 1 :] for call in message.tool_calls or [])
+        """Returns the tools called since the last question."""
+        last = max((at for at, message in enumerate(self.messages) if message.role == "user"), default=-1)
+        calls = (call for message in self.messages[last + 1 :] for call in message.tool_calls or [])
         return {call.function.name for call in calls}
 
     @property
     def results(self) -> Sequence[str]:
-        """What the tools answered, if the conversation ends with that."""
-        asked = max((at for at, message in enumerate(self.messages) if message.role != "tool"), default=-1)
-        return [message.text for message in self.messages[asked + 1 :]]
+        """Returns the results of tools at the end of the conversation."""
+        last = max((at for at, message in enumerate(self.messages) if message.role != "tool"), default=-1)
+        return [message.text for message in self.messages[last + 1 :]]
 
 
 def read_body(body: bytes) -> Completion:
-    """Raises `ApiError` that names the parameter."""
+    """Raises `ApiError` with the name of the parameter."""
     try:
         parsed = Completion.model_validate(orjson.loads(body))
     except orjson.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""The choice: how well each dish suits a larder, which three are proposed, and which one a name means."""
+"""Ranks the dishes for a larder, proposes three, and finds the one that a name means."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -21,24 +21,24 @@ class Scored(NamedTuple):
 
 
 def plans(larder: Larder, language: Language, terms: Terms) -> list[Scored]:
-    """Every dish that can be made, the most fitting first."""
+    """Returns all dishes that can be made, the best first."""
     scored = [Scored(_score(made, larder.foods, terms.minutes), made) for made in _made(larder, language, terms)]
     return sorted(scored, key=lambda entry: (-entry.score, entry.plan.key))
 
 
-@lru_cache(maxsize=64)  # the steps of one recipe all ask for the same
+@lru_cache(maxsize=64)  # the steps of a recipe use the same arguments
 def _made(larder: Larder, language: Language, terms: Terms) -> tuple[Plan, ...]:
     made = (plan(key, larder, language, terms) for key in dishes())
     return tuple(each for each in made if each is not None and _is_allowed(each, larder.avoidance))
 
 
 def _is_allowed(made: Plan, avoidance: Avoidance) -> bool:
-    """Whether neither its foods nor its steps name what is avoided, and it has a name that does not, either."""
+    """Whether its foods, its steps and at least one of its names contain no avoided food."""
     if not avoidance.groups:
         return True
-    steps = (_SLOT.sub(" ", step) for step in made.dish.told(made.language).steps)
+    steps = (_SLOT.sub(" ", step) for step in made.dish.texts(made.language).steps)
     names = (food.name for food in made.foods)
-    return all(map(avoidance.allows, (*names, *steps))) and bool(avoidance.kept(made.names()))
+    return all(map(avoidance.allows, (*names, *steps))) and bool(avoidance.allowed(made.names()))
 
 
 def _score(made: Plan, foods: Sequence[Food], minutes: int) -> float:
@@ -58,12 +58,12 @@ def _score(made: Plan, foods: Sequence[Food], minutes: int) -> float:
 
 
 def _idle(made: Plan, minutes: int) -> float:
-    """A quarter of an hour's dish is not what somebody with an afternoon asks for."""
+    """Prefers longer dishes if there is more time."""
     return min(3.0, max(0, min(minutes, 120) - 1.6 * made.total(minutes)) / 25)
 
 
 def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> bool:
-    """Whether it wants rice from the cupboard, say, while there are noodles on hand."""
+    """Whether it needs a staple from the cupboard, such as rice, although another, such as noodles, is on hand."""
     used = {food.id for food in made.foods}
     unused = any(food.kind in STAPLES and food.id not in used for food in foods)
     return unused and any(food.kind in STAPLES for food in made.cupboard)
@@ -72,7 +72,7 @@ def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> bool:
 def propose(
     larder: Larder, language: Language, terms: Terms, wishes: frozenset[str], rng: Random
 ) -> list[tuple[Plan, str]]:
-    """Three plans, of different forms where that does not leave out too much, with a name for each."""
+    """Returns three plans with names, of different forms unless that leaves out too much."""
     picked: list[tuple[Plan, str]] = []
     wide = with_basket(larder, language)
     for stock, in_time, same_lead in (
@@ -90,7 +90,7 @@ def propose(
             fresh := _fresh(options, [made for made, _ in picked], frozenset() if same_lead else wide.spare)
         ):
             best = max(fresh, key=lambda entry: entry.score - 4.0 * _forms(entry.plan, picked))
-            picked.append((best.plan, rng.choice(larder.avoidance.kept(best.plan.names()))))
+            picked.append((best.plan, rng.choice(larder.avoidance.allowed(best.plan.names()))))
     return picked
 
 
@@ -99,7 +99,7 @@ def _forms(made: Plan, picked: Sequence[tuple[Plan, str]]) -> int:
 
 
 def _fresh(options: Iterable[Scored], picked: Sequence[Plan], spare: frozenset[str]) -> list[Scored]:
-    """Those of another dish, which are not around the same thing again if that is one of the spare ones."""
+    """Returns the plans of other dishes, without those around the same spare food."""
     keys = {made.key for made in picked}
     leads = {made.lead.id for made in picked} & spare
     fresh = (entry for entry in options if entry.plan.key not in keys and entry.plan.lead.id not in leads)
@@ -107,9 +107,9 @@ def _fresh(options: Iterable[Scored], picked: Sequence[Plan], spare: frozenset[s
 
 
 def find(name: str, larder: Larder, language: Language, terms: Terms) -> Plan | None:
-    """The plan that goes by this name; for a name that isn't ours, the one whose name comes nearest.
+    """Returns the plan with this name, or the one with the closest name.
 
-    There is none where no dish keeps to what is avoided."""
+    Returns None if no dish meets the restrictions."""
     wide = with_basket(larder, language)
     wanted = _plain(name)
     for stock in (larder, wide):

@@ -1,4 +1,4 @@
-"""The cook: reads a prompt and writes the answer, step by step, always the same for the same prompt and seed."""
+"""Answers a prompt, step by step. The same prompt and seed give the same answer."""
 
 import json
 import re
@@ -29,42 +29,42 @@ _LONG = {"en": 830, "ko": 460}  # characters
 def reply(system: str, human: str, seed: int = 0) -> str:
     order = read(system, human)
     if order.refusal:
-        return f"{_said('about', order.language)} {order.refusal}"
+        return f"{_phrase('about', order.language)} {order.refusal}"
     rng = Random(f"{seed}|{order.step}|{order.typed}|{order.minutes}|{order.recipe_name}")  # noqa: S311 - picks phrases
     text = _WRITERS[order.step](order, rng) if order.step else _answer(order, rng)
     return _checked(text, order)
 
 
 def _checked(text: str, order: Order) -> str:
-    """The finished text without the lines and sentences that name what is avoided, and with what must be said of it."""
+    """Removes lines and sentences that name avoided foods, and adds notes."""
     avoided = order.larder.avoidance
     if order.step == "proposal" or not (avoided.groups or avoided.unsure):
         return text
     if not avoided.allows(text):
-        lines = [" ".join(avoided.kept(_SENTENCE_END.split(line))) for line in text.split("\n")]
-        text = "\n".join(lines).strip() or _said("no_dish", order.language)
+        lines = [" ".join(avoided.allowed(_SENTENCE_END.split(line))) for line in text.split("\n")]
+        text = "\n".join(lines).strip() or _phrase("no_dish", order.language)
     notes = [text] if order.step not in ("intro", None) else [text, *_notes(order)]
     return " ".join(notes) if order.step else "\n\n".join(notes)
 
 
 def _notes(order: Order) -> Iterator[str]:
     if order.leaves_out:
-        yield avoidance.said("left_out", order.language)
+        yield avoidance.phrase("left_out", order.language)
     if diets := order.larder.avoidance.unsure:
-        yield avoidance.said("unsure", order.language).format(diets=", ".join(diets))
+        yield avoidance.phrase("unsure", order.language).format(diets=", ".join(diets))
 
 
 def passed_on(brought: str, system: str, question: str) -> str:
-    """The answer to a question for which tools were asked, made from what they brought."""
+    """Returns the answer to a question from the results of tools."""
     language = language_of(system, question)
-    about = _said("about", language)
-    # a tool that asked the stand-in brings that sentence with it
+    about = _phrase("about", language)
+    # a tool that called the stand-in returns that sentence, too
     text = brought.replace(about, "").strip()
-    return f"{about} {_said('brought', language)}\n\n{text}"
+    return f"{about} {_phrase('brought', language)}\n\n{text}"
 
 
-def _said(phrase: str, language: Language) -> str:
-    return vocabulary().phrases[phrase].said(language)
+def _phrase(phrase: str, language: Language) -> str:
+    return vocabulary().phrases[phrase].in_language(language)
 
 
 def _plan(order: Order) -> Plan | None:
@@ -72,13 +72,13 @@ def _plan(order: Order) -> Plan | None:
 
 
 def _about_plan(write: Callable[[Plan, Order, Random], str]) -> Callable[[Order, Random], str]:
-    """A writer of a part that needs a dish; it says so where no dish keeps to what is avoided."""
+    """Returns a writer for a part that needs a dish. It says so if no dish meets the restrictions."""
 
-    def written(order: Order, rng: Random) -> str:
+    def text(order: Order, rng: Random) -> str:
         plan = _plan(order)
-        return write(plan, order, rng) if plan else _said("no_dish", order.language)
+        return write(plan, order, rng) if plan else _phrase("no_dish", order.language)
 
-    return written
+    return text
 
 
 def _terms(order: Order) -> Terms:
@@ -86,7 +86,7 @@ def _terms(order: Order) -> Terms:
 
 
 def _wishes(order: Order) -> frozenset[str]:
-    """The dishes that the words of the cook wish for: soup, 볶음밥."""
+    """Returns the kinds of dishes that the request names: soup, 볶음밥."""
     words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", order.typed.lower())
     wishes = vocabulary().wishes.items()
     return frozenset(
@@ -105,13 +105,13 @@ def _proposal(order: Order, rng: Random) -> str:
 
 
 def _hook(plan: Plan, order: Order, rng: Random) -> str:
-    hooks = [fill(hook, _about(plan, order)) for hook in plan.dish.told(order.language).hooks]
-    kept = order.larder.avoidance.kept(hook for hook in hooks if hook)
-    return rng.choice(kept) if kept else _serves(plan, order)
+    hooks = [fill(hook, _about(plan, order)) for hook in plan.dish.texts(order.language).hooks]
+    allowed = order.larder.avoidance.allowed(hook for hook in hooks if hook)
+    return rng.choice(allowed) if allowed else _serves(plan, order)
 
 
 def _about(plan: Plan, order: Order) -> Callable[[str], str]:
-    """The slots of hooks and stories, where foods have no amounts."""
+    """Returns the values of the slots in hooks and stories, where foods have no amounts."""
     others = [food.many for food in plan.notable[:3]]
     values = {
         "lead": plan.lead.many,
@@ -128,42 +128,42 @@ def _ingredients(plan: Plan, order: Order, rng: Random) -> str:
 
 
 def _intro(plan: Plan, order: Order, rng: Random) -> str:
-    story = [rng.choice(variants) for variants in plan.dish.told(order.language).story][:3]
-    filled = order.larder.avoidance.kept(fill(template, _about(plan, order)) for template in story)
+    story = [rng.choice(variants) for variants in plan.dish.texts(order.language).story][:3]
+    filled = order.larder.avoidance.allowed(fill(template, _about(plan, order)) for template in story)
     return " ".join(filter(None, (*filled, _serves(plan, order), _unused(plan, order))))
 
 
 def _serves(plan: Plan, order: Order) -> str:
     values = {"servings": str(plan.servings), "minutes": str(plan.total(order.minutes))}
     phrase = "batches" if plan.servings > _MOST_IN_A_PAN else "serves"
-    return fill(_said(phrase, order.language), lambda slot: values[slot.lstrip("?")])
+    return fill(_phrase(phrase, order.language), lambda slot: values[slot.lstrip("?")])
 
 
 def _unused(plan: Plan, order: Order) -> str:
-    """What was typed and is not in the dish, so that nobody looks for it there."""
+    """Returns sentences about the foods on hand that the dish does not use."""
     used = {food.id for food in plan.foods}
     left = [food for food in order.larder.foods if food.id not in used]
     slow = [food for food in left if menu.is_slow(food, order.minutes)]
     rest = [food for food in left if food not in slow]
-    told = (
-        _said_of(phrase, joined([food.many for food in foods], order.language), order.language)
+    sentences = (
+        _filled_phrase(phrase, joined([food.many for food in foods], order.language), order.language)
         for phrase, foods in (("unused", rest), ("unused_raw", slow))
         if foods
     )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def _nutrition(order: Order, rng: Random) -> str:
     if not order.larder.foods:
-        return f"- {_said('no_food', order.language)}"
+        return f"- {_phrase('no_food', order.language)}"
     return "\n".join(_note(food, order.language) for food in order.larder.foods[:14])
 
 
 def _note(food: Food, language: Language) -> str:
     name = food.name[:1].upper() + food.name[1:]
-    if food.known is not None:
-        return f"- {name}: {food.known.note.said(language)}"
-    unknown = _said("nutrition_unknown", language)
+    if food.entry is not None:
+        return f"- {name}: {food.entry.note.in_language(language)}"
+    unknown = _phrase("nutrition_unknown", language)
     return f"- {name}: {unknown[:1].upper() + unknown[1:]}"
 
 
@@ -176,23 +176,23 @@ def _sides(plan: Plan, order: Order, rng: Random) -> str:
 
 
 def _allowed_sides(sort: str, order: Order) -> list[str]:
-    return order.larder.avoidance.kept(words.said(order.language) for words in vocabulary().sides[sort])
+    return order.larder.avoidance.allowed(words.in_language(order.language) for words in vocabulary().sides[sort])
 
 
 def _repeats(side: str, plan: Plan) -> bool:
-    """A side dish of what is in the main dish already would be dull."""
+    """Leaves out side dishes that repeat the main dish."""
     dish = side.lower().split(",")[0].split(" – ")[0]
     return any(food.name.lower() in dish or food.one.lower() in dish for food in plan.foods)
 
 
 def _steps(plan: Plan, order: Order, rng: Random) -> str:
     foods = _with_roles(order.needed, plan) if order.needed else plan.foods
-    told = plan.dish.told(order.language).steps
+    texts = plan.dish.texts(order.language).steps
     aside = {food.id for food in plan.extras}
     inside = [food for food in foods if food.id not in aside]
     values = {"long": str(plan.simmers(order.minutes)), "servings": str(plan.servings)}
-    mentions = Mentions(_lead(plan, told), inside, values, order.language)
-    steps = [_prepared(plan, inside, mentions, order.language), *(fill(step, mentions) for step in told)]
+    mentions = Mentions(_lead(plan, texts), inside, values, order.language)
+    steps = [_prepared(plan, inside, mentions, order.language), *(fill(step, mentions) for step in texts)]
     steps = _complete([step for step in steps if step], mentions, order.language)
     steps[-1:-1] = _served(plan, foods, mentions, order.language, last=False)
     steps += _served(plan, foods, mentions, order.language, last=True)
@@ -204,9 +204,9 @@ def _with_roles(needed: Sequence[Food], plan: Plan) -> list[Food]:
     return [replace(food, role=roles.get(food.id, "")) for food in needed]
 
 
-def _lead(plan: Plan, told: Sequence[str]) -> str | None:
-    """The leading part, unless the steps ask for it by its own name: an egg is beaten there, not diced."""
-    named = named_in(told)
+def _lead(plan: Plan, steps: Sequence[str]) -> str | None:
+    """Returns the leading food, unless the steps name it themselves: an egg is beaten there, not diced."""
+    named = named_in(steps)
     return plan.lead.id if "lead" in named and plan.lead.id not in named else None
 
 
@@ -218,23 +218,23 @@ def _served(plan: Plan, foods: Sequence[Food], mentions: Mentions, language: Lan
         ids = {food.id for food in served}
         words = mentions.say([food for food in foods if food.id in ids])
         if words:
-            steps.append(fill(rule.step.said(language), lambda slot, words=words: words))
+            steps.append(fill(rule.step.in_language(language), lambda slot, words=words: words))
     return [" ".join(steps)] if steps else []
 
 
 def _complete(steps: list[str], mentions: Mentions, language: Language) -> list[str]:
-    """What no step has named yet goes into the last but one, and what is for the top into the last."""
+    """Adds foods that no step names to the last step but one, and toppings to the last."""
     for phrase in ("add", "season", "garnish"):
         left = [food for food in mentions.left if _goes(food) == phrase]
         if left:
             rest = mentions.say(left)
             at = -1 if phrase == "garnish" or len(steps) == 1 else -2
-            steps[at] += " " + _said_of(phrase, rest, language)
+            steps[at] += " " + _filled_phrase(phrase, rest, language)
     return steps
 
 
-def _said_of(phrase: str, rest: str, language: Language) -> str:
-    return fill(_said(phrase, language), lambda slot: rest)
+def _filled_phrase(phrase: str, rest: str, language: Language) -> str:
+    return fill(_phrase(phrase, language), lambda slot: rest)
 
 
 def _goes(food: Food) -> str:
@@ -245,7 +245,7 @@ def _goes(food: Food) -> str:
 
 
 def _prepared(plan: Plan, foods: Sequence[Food], mentions: Mentions, language: Language) -> str:
-    """The first step: everything that is cut, rinsed or drained."""
+    """Returns the first step: everything to cut, rinse or drain."""
     cuts: dict[str, list[Food]] = {}
     for food in foods:
         if cut := _cut(food, plan):
@@ -255,9 +255,9 @@ def _prepared(plan: Plan, foods: Sequence[Food], mentions: Mentions, language: L
 
 
 def _cut(food: Food, plan: Plan) -> str | None:
-    own = food.known.cut if food.known else _cut_of_unknown(food)
+    own = food.entry.cut if food.entry else _cut_of_unknown(food)
     marks = ["lead"] if food.id == plan.lead.id else []
-    # What needs no knife, such as peas, is not cut because vegetables are.
+    # Some vegetables, such as peas, are not cut.
     kinds = [food.kind] if own else []
     for mark in (food.id, *marks, *kinds):
         if mark in plan.dish.cuts:
@@ -298,39 +298,39 @@ def _sentence(clauses: Sequence[str]) -> str:
 
 
 def _answer(order: Order, rng: Random) -> str:
-    """For a question in people's own words; it says first who answers."""
-    about = _said("about", order.language)
+    """Answers a free question, starting with a note that the stand-in answers."""
+    about = _phrase("about", order.language)
     if order.replaced:
         return "\n\n".join((about, *(_substitutes(wanted, order.language) for wanted in order.replaced[:3])))
     if order.larder.foods:
         return f"{about}\n\n{_whole(order, rng)}"
-    return f"{about} {_said('ask', order.language)}"
+    return f"{about} {_phrase('ask', order.language)}"
 
 
 def _substitutes(wanted: Wanted, language: Language) -> str:
     options = substitutes_for(wanted.key, wanted.name, language) if wanted.key else []
     kin = of_the_same_kind(wanted.key, language) if wanted.key else []
     slots = {"food": wanted.name, "others": joined(kin, language)}
-    told = "instead" if options else "same_kind" if kin else "no_substitute"
+    phrase = "instead" if options else "same_kind" if kin else "no_substitute"
     lines = (f"- {each.food[:1].upper()}{each.food[1:]}, {each.amount}: {each.change}." for each in options)
-    return "\n".join((fill(_said(told, language), lambda slot: slots[slot.lstrip("?")]), *lines))
+    return "\n".join((fill(_phrase(phrase, language), lambda slot: slots[slot.lstrip("?")]), *lines))
 
 
 def _whole(order: Order, rng: Random) -> str:
-    """A recipe in one text: of three dishes the first that is told in few words, else the shortest."""
+    """Returns a recipe as one text: the first of three dishes that is short enough, or the shortest."""
     picked = choice.propose(order.larder, order.language, _terms(order), _wishes(order), rng)
     ideas = [(plan, f"{name}: {_hook(plan, order, rng)}", name) for plan, name in picked]
     ideas += [(plan, f"{name}.", name) for plan, name in picked]
-    texts = (f"{idea}\n\n{_told(plan, name, order, rng)}" for plan, idea, name in ideas)
-    nothing = _said("no_dish", order.language)
+    texts = (f"{idea}\n\n{_compact_recipe(plan, name, order, rng)}" for plan, idea, name in ideas)
+    nothing = _phrase("no_dish", order.language)
     return min(texts, key=lambda text: max(len(text), _LONG[order.language]), default=nothing)
 
 
-def _told(plan: Plan, name: str, order: Order, rng: Random) -> str:
-    """What the dish needs, and its steps, where no amount is named again."""
+def _compact_recipe(plan: Plan, name: str, order: Order, rng: Random) -> str:
+    """Returns the ingredients and the steps, without amounts in the steps."""
     needs = joined([food.phrase for food in plan.foods], order.language)
     titled = replace(order, recipe_name=name, needed=tuple(replace(food, amount="") for food in plan.foods))
-    needed, method = _said("needs", order.language), _said("method", order.language)
+    needed, method = _phrase("needs", order.language), _phrase("method", order.language)
     return f"{needed} {needs}.\n\n{method}\n{_steps(plan, titled, rng)}"
 
 

@@ -1,4 +1,4 @@
-"""English nouns: one and many, and lists of them."""
+"""English singulars, plurals, lists and title case."""
 
 import re
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _SAME = {
 
 
 def singular(noun: str) -> str:
-    """The last word of a noun put into the singular: red onions → red onion."""
+    """Turns the last word into the singular: red onions → red onion."""
     head, space, last = noun.rpartition(" ")
     return head + space + _singular(last)
 
@@ -65,11 +65,11 @@ def _plural(word: str) -> str:
 
 
 def listed(words: Sequence[str]) -> str:
-    """a, b and c"""
+    """Returns `a, b and c`."""
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def title(text: str) -> str:
-    """Title case for the name of a dish: small words stay small unless they come first."""
+    """Returns the title case of a dish: small words stay lowercase unless they come first."""
     words = (word if at and word in _SMALL else word[:1].upper() + word[1:] for at, word in enumerate(text.split(" ")))
     return re.sub(r"-([a-z])", lambda match: "-" + match[1].upper(), " ".join(words))

@@ -1,4 +1,4 @@
-"""Foods in free text: what a cook has, and how much of it."""
+"""Finds foods and their amounts in free text."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ _BREAKS = re.compile(
 _TAG = re.compile(r"<[^<>\n]{0,80}>")
 WORD = re.compile(r"[^\W\d_]+(?:[-’'][^\W\d_]+)*")
 _TINNED = re.compile(r"^(?:canned|tinned|(?:can|tin) of) | (?:cans?|tins?)$", re.IGNORECASE)
-_READ = 4000  # characters; nobody has more food than that
+_READ = 4000  # characters
 _PLAIN_MEASURES = ("tbsp", "tsp")
 _PARTICLES = re.compile(r"(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로)$")
 _REFUSED = re.compile(
@@ -32,7 +32,7 @@ _BLANKS = re.compile(r"[^\S\n]+")  # a long run of them would make the patterns 
 _SPOKEN = re.compile(r"[가-힣](?:어요|아요|해요|에요|예요|세요|니다|네요|까요|는데|지만|고요|해줘|해서|려고|줘)$")
 _PEOPLE = r"(?:people|persons?|guests|kids|of us|servings?|portions?)"
 _FEW = r"(?:\d{1,2}|two|three|four|five|six|eight|ten)"
-# What stands in the way of the pieces: the number of people, ranges, brackets around an amount or a state.
+# Removed first: the number of people, ranges, brackets around an amount or a state.
 _PLAIN = tuple(
     (re.compile(pattern, re.IGNORECASE), plain)
     for pattern, plain in (
@@ -54,7 +54,7 @@ _TIME = re.compile(
 
 @dataclass(frozen=True)
 class Food:
-    """An ingredient as this recipe names it, with its amount; `known` is what the pantry has on it, if anything.
+    """An ingredient as this recipe names it, with its amount; `entry` is what the pantry has on it, if anything.
 
     `typed` says that the cook gave the amount, `role` is the id of the food that it stands in for."""
 
@@ -63,7 +63,7 @@ class Food:
     name: str
     amount: str
     language: Language
-    known: Ingredient | None = field(default=None, compare=False)
+    entry: Ingredient | None = field(default=None, compare=False)
     typed: bool = False
     role: str = ""
 
@@ -77,12 +77,12 @@ class Food:
 
     @property
     def later(self) -> str:
-        """What it is called once it is ready: the uncooked rice is rice."""
-        return self.known.done.said(self.language) if self.known and self.known.done else self.name
+        """Its name when cooked: uncooked rice becomes rice."""
+        return self.entry.done.in_language(self.language) if self.entry and self.entry.done else self.name
 
     @property
     def one(self) -> str:
-        """The name as it stands before another noun: onion soup."""
+        """The name before another noun: onion soup."""
         return singular(self.name) if self.language == "en" else self.name
 
     @property
@@ -93,7 +93,7 @@ class Food:
 
 @dataclass(frozen=True)
 class Larder:
-    """What the cook has, and what must not be given; `spare` are the ids that he didn't name but surely has."""
+    """The foods on hand and those to avoid. `spare` are ids of foods that are assumed to be on hand."""
 
     foods: tuple[Food, ...]
     avoided: frozenset[str] = frozenset()
@@ -104,19 +104,19 @@ class Larder:
         return key not in self.avoided
 
     def without(self, avoidance: Avoidance) -> "Larder":
-        """The larder without what is avoided, whatever it is called."""
+        """Returns the larder without avoided foods."""
         avoided = self.avoided | avoided_ids(avoidance)
         foods = tuple(food for food in self.foods if food.id not in avoided and avoidance.allows(food.name))
         return Larder(foods, avoided, self.spare, avoidance)
 
 
 def larder(typed: str, language: Language) -> Larder:
-    """The foods in a list of what is on hand, each once, in the order they come."""
+    """Returns the foods in a list, in order and without duplicates."""
     return _gathered(_pieces(typed), _foods, language)
 
 
 def mentioned(question: str, language: Language) -> Larder:
-    """The foods that a question names: none but known ones, for most of its words are no food."""
+    """Returns the foods in a question. Unknown words are ignored, because most are not food."""
     timeless = _TIME.sub(" ", _BLANKS.sub(" ", question[:_READ]))
     refused = {key for span in _REFUSED.findall(timeless) for key in _refused(span)}
     rest = _gathered(_pieces(_REFUSED.sub("\n", timeless)), _mentioned, language)
@@ -137,7 +137,7 @@ def _gathered(pieces: Iterable[str], foods_in: Callable[[str, Language], Iterato
 
 
 def needed(text: str, language: Language) -> Iterator[Food]:
-    """The lines of a list of ingredients as an earlier step wrote it."""
+    """Parses the list of ingredients from an earlier step."""
     seen: set[str] = set()
     for line in text.splitlines():
         bare = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+", "", line).strip().rstrip(".")
@@ -149,10 +149,10 @@ def needed(text: str, language: Language) -> Iterator[Food]:
 def _line(line: str, language: Language) -> Food:
     quantity, name = amounts.split(re.sub(r"\s*\([^()]*\)|,.*$", "", line).strip() or line)
     key = next((_form(key, span, quantity) for span, key in scan(name)), None)
-    known = pantry()[key] if key else None
+    entry = pantry()[key] if key else None
     amount = quantity.text
-    kind = known.kind if known else _guess(name)
-    return Food(key or f"other:{normal(name)}", kind, name, amount, language, known)
+    kind = entry.kind if entry else _guess(name)
+    return Food(key or f"other:{normal(name)}", kind, name, amount, language, entry)
 
 
 def _pieces(typed: str) -> Iterator[str]:
@@ -196,7 +196,7 @@ def _mentioned(piece: str, language: Language) -> Iterator[Food]:
 
 
 def _is_instruction(piece: str) -> bool:
-    """Whether a piece speaks to a model; what is part of a food's name does not: key lime."""
+    """Whether a piece is an instruction to a model. Parts of food names are not: key lime."""
     words = WORD.findall(piece)
     inside = {word for span, _ in scan(" ".join(words)) for word in span.split()}
     return len(words) > 25 or any(word.lower() in vocabulary().suspicious for word in words if word not in inside)
@@ -206,22 +206,22 @@ Unknown = Callable[[list[str], Quantity, Language], Iterator[Food]]
 
 
 def _named_foods(piece: str, language: Language, unknown: Unknown) -> Iterator[Food]:
-    """The foods of a piece with their quantities, which stand either all before or all after their foods."""
+    """Returns the foods of a piece with their quantities, which are either all before or all after the foods."""
     parts = list(amounts.segments(piece))
-    after = _telling(WORD.findall(parts[0].words)) != [] and len(parts) > 1
+    after = _content_words(WORD.findall(parts[0].words)) != [] and len(parts) > 1
     for part in parts:
         quantity = part.after if after else part.before
         words = WORD.findall(part.words)
         found = list(scan(" ".join(words)))
         if not found:
-            yield from unknown(_telling(words), quantity, language)
+            yield from unknown(_content_words(words), quantity, language)
         counted = len(found) - 1 if after else 0
         for at, (span, key) in enumerate(found):
             own = quantity if at == counted and (after or _is_counted(words, span)) else Quantity()
-            yield known_food(_form(key, span, own), _described(words, span, language), own, language)
+            yield pantry_food(_form(key, span, own), _described(words, span, language), own, language)
 
 
-def _telling(words: list[str]) -> list[str]:
+def _content_words(words: list[str]) -> list[str]:
     return [word for word in words if not _is_filler(word)]
 
 
@@ -234,20 +234,20 @@ def _is_filler(word: str) -> bool:
 
 @cache
 def _ignored() -> frozenset[str]:
-    """The words that are no food: fillers, and units and numbers by themselves."""
+    """Removes fillers, and units and numbers without a food."""
     words = vocabulary()
     units = [name.lower() for unit in words.units.values() for name in (*unit.names, *unit.also)]
     return frozenset({*words.fillers, *words.stop_words, *words.numbers, *units})
 
 
 def _is_counted(words: list[str], span: str) -> bool:
-    """Whether what stands before the food leaves the number to it: 2 big onions, but not 2 dishes of beef."""
+    """Whether a number before these words belongs to the food: 2 big onions, but not 2 dishes of beef."""
     before = words[: len(words) - len(" ".join(words).partition(span)[2].split()) - len(span.split())]
     return not any(word.lower() in vocabulary().uncounted for word in before)
 
 
 def _described(words: list[str], span: str, language: Language) -> str:
-    """The food's name with what stands before it: old potatoes."""
+    """Returns the food's name with its adjectives: old potatoes."""
     before = " ".join(words).partition(span)[0].split()
     described: list[str] = []
     for word in reversed(before[-2:]):
@@ -258,7 +258,7 @@ def _described(words: list[str], span: str, language: Language) -> str:
 
 
 def _form(key: str, span: str, quantity: Quantity) -> str:
-    """A tin of tomatoes is another food than tomatoes, and one chicken is a whole one."""
+    """Returns the id of a special form: a tin of tomatoes, or a whole chicken."""
     unit = amounts.unit_of(quantity.unit)
     if unit == "can":
         return vocabulary().tinned.get(key, key)
@@ -269,7 +269,7 @@ def _form(key: str, span: str, quantity: Quantity) -> str:
 
 
 def scan(text: str, ids: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
-    """The foods in some words, by the pantry's names or those of `ids`, the longest first at each place."""
+    """Finds foods by the pantry's names or those of `ids`, preferring the longest match."""
     words, at = text.split(), 0
     while at < len(words):
         for end in range(min(len(words), at + 4), at, -1):
@@ -290,13 +290,13 @@ def _id_of(span: str, ids: Mapping[str, str]) -> str | None:
     name = _in_a_dish(name)
     if name in ids:
         return ids[name]
-    # Korean joins its nouns: 국산두부 is 두부. One syllable is too little to go by.
+    # Korean joins nouns: 국산두부 is 두부. One syllable is too ambiguous.
     ends = (name[at:] for at in range(1, len(name) - 1) if " " not in name)
     return next((ids[end] for end in ends if end in ids), None)
 
 
 def _in_a_dish(word: str) -> str:
-    """The food in a dish's name: 애호박전 is made of 애호박."""
+    """Returns the food in the name of a dish: 애호박전 is made of 애호박."""
     dish = next((dish for dish in _dish_words() if word.endswith(dish) and len(word) > len(dish) + 1), "")
     return word.removesuffix(dish)
 
@@ -310,16 +310,16 @@ def _unknown(words: list[str], quantity: Quantity, language: Language) -> Iterat
     name = " ".join(words).lower()
     if not words or len(words) > 3:
         return
-    if known := corrected(name) or corrected(words[-1]) or corrected(words[0]):
-        yield known_food(ids_by_name()[known], known, quantity, language)
+    if spelling := corrected(name) or corrected(words[-1]) or corrected(words[0]):
+        yield pantry_food(ids_by_name()[spelling], spelling, quantity, language)
     elif 2 <= len(name) <= 30 and _looks_like_a_word(name):
         yield _strange(bare(name) if HANGUL.search(name) and len(bare(name)) > 1 else name, quantity, language)
 
 
 def _strange(name: str, quantity: Quantity, language: Language) -> Food:
     kind = _guess(name)
-    default = vocabulary().unknown.get(kind, vocabulary().unknown["other"]).said(language)
-    amount = amounts.said(quantity, default, language) if quantity.number else default
+    default = vocabulary().unknown.get(kind, vocabulary().unknown["other"]).in_language(language)
+    amount = amounts.format_quantity(quantity, default, language) if quantity.number else default
     return Food(f"other:{normal(name)}", kind, name, amount, language, typed=bool(quantity.number))
 
 
@@ -332,7 +332,7 @@ def _looks_like_a_word(name: str) -> bool:
 
 
 def _guess(name: str) -> str:
-    """A kind for a food that the pantry lacks, by how its name ends."""
+    """Guesses the kind of an unknown food from the end of its name."""
     last = normal(name)
     for kind, endings in vocabulary().guesses.items():
         if last.endswith(endings):
@@ -340,47 +340,47 @@ def _guess(name: str) -> str:
     return "other"
 
 
-def known_food(key: str, surface: str, quantity: Quantity, language: Language) -> Food:
-    known = pantry()[key]
-    amount = known.amount.said(language)
+def pantry_food(key: str, surface: str, quantity: Quantity, language: Language) -> Food:
+    entry = pantry()[key]
+    amount = entry.amount.in_language(language)
     if quantity.number:
-        amount = amounts.said(quantity, amount, language)
-    elif known.is_counted and amount == "1" and surface != singular(surface):
+        amount = amounts.format_quantity(quantity, amount, language)
+    elif entry.is_counted and amount == "1" and surface != singular(surface):
         amount = "2"
-    name = _named(surface, known, amount, language)
-    return Food(key, known.kind, name, amount, language, known, bool(quantity.number))
+    name = _named(surface, entry, amount, language)
+    return Food(key, entry.kind, name, amount, language, entry, bool(quantity.number))
 
 
-def _named(surface: str, known: Ingredient, amount: str, language: Language) -> str:
-    """The cook's own word where it is in the language of the answer, else the pantry's."""
+def _named(surface: str, entry: Ingredient, amount: str, language: Language) -> str:
+    """Returns the user's word if it is in the language of the answer, otherwise the pantry's."""
     in_korean = bool(HANGUL.search(surface))
-    if in_korean != (language == "ko") or re.search(_TINNED, surface) or normal(surface) in known.foreign:
-        surface = known.names.said(language)
+    if in_korean != (language == "ko") or re.search(_TINNED, surface) or normal(surface) in entry.foreign:
+        surface = entry.names.in_language(language)
     if language == "ko":
-        return _without_particle(surface, known)
-    return agreed(surface.lower(), amount, known)
+        return _without_particle(surface, entry)
+    return agreed(surface.lower(), amount, entry)
 
 
-def agreed(name: str, amount: str, known: Ingredient | None) -> str:
-    """The name in the number that its amount asks for: 1 onion, 2 onions, 150 g mushrooms."""
+def agreed(name: str, amount: str, entry: Ingredient | None) -> str:
+    """Returns the name in singular or plural: 1 onion, 2 onions, 150 g mushrooms."""
     if amount.replace("/", "").isdigit():
         return singular(name) if amount in ("1", "1/2", "1/4", "3/4", "1/3", "2/3") else plural(name)
-    if known is None:
+    if entry is None:
         return name
-    # Mushrooms are measured, but still in the plural; sesame stays sesame.
-    last = singular(known.names.en.split()[-1])
-    in_plural = known.names.en.split()[-1] != last and singular(name.split()[-1]) == last
-    return plural(name) if known.is_counted or in_plural else name
+    # Mushrooms are weighed, but in the plural; sesame stays sesame.
+    last = singular(entry.names.en.split()[-1])
+    in_plural = entry.names.en.split()[-1] != last and singular(name.split()[-1]) == last
+    return plural(name) if entry.is_counted or in_plural else name
 
 
-def _without_particle(surface: str, known: Ingredient) -> str:
-    """The food itself, not the particle after it nor the dish that is made of it."""
+def _without_particle(surface: str, entry: Ingredient) -> str:
+    """Returns the food without a particle, and without the dish made of it."""
     plain = next((word for word in (surface, bare(surface), _in_a_dish(bare(surface))) if word in ids_by_name()), None)
     if plain is not None:
         return plain
-    return known.names.ko if _in_a_dish(bare(surface)) != bare(surface) else surface
+    return entry.names.ko if _in_a_dish(bare(surface)) != bare(surface) else surface
 
 
 def bare(word: str) -> str:
-    """A Korean word without the particle that ends it."""
+    """Returns a Korean word without its particle."""
     return _PARTICLES.sub("", word)

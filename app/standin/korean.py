@@ -1,4 +1,4 @@
-"""Korean particles: which of two forms follows a noun depends on how its last syllable is *read*."""
+"""Korean particles, whose form depends on the pronunciation of the last syllable."""
 
 import re
 from typing import Literal
@@ -30,7 +30,7 @@ _UNIT = re.compile(r"\d\s*(kg|mg|g|ml|l|cm|%)$", re.IGNORECASE)
 
 
 class Noun(str):
-    """A noun that takes its particle in a format string: `f"{Noun('양파'):을}"` is 양파를."""
+    """A noun whose format spec adds a particle: `f"{Noun('양파'):을}"` is 양파를."""
 
     __slots__ = ()
 
@@ -39,7 +39,7 @@ class Noun(str):
 
 
 def with_particle(word: str, particle: str) -> str:
-    """The word with the right form of the particle, which is named by its form after a consonant (을, 은, 으로)."""
+    """Adds the particle, named by its form after a consonant (을, 은, 으로)."""
     after_consonant, after_vowel = _FORMS[particle]
     final = _final(word)
     takes_vowel_form = final == _NONE or (particle == "으로" and final == _RIEUL)
@@ -47,7 +47,7 @@ def with_particle(word: str, particle: str) -> str:
 
 
 def _final(word: str) -> int:
-    # What stands in brackets behind a noun doesn't count: 두부(1모)를 reads 두부를.
+    # Text in brackets after a noun is not pronounced: 두부(1모)를 reads 두부를.
     bare = re.sub(r"[^\w%]+$", "", _BEHIND.sub("", word) or word)
     if unit := _UNIT.search(bare):
         bare = _UNITS[unit[1].lower()]
@@ -60,7 +60,7 @@ def _final(word: str) -> int:
 
 
 def _final_of_latin(word: str) -> int:
-    """How a Latin word ends when Koreans read it: abbreviations letter by letter, others as a borrowed word."""
+    """Returns the final sound of a Latin word in Korean: abbreviations letter by letter, others as loanwords."""
     latin = re.search(r"[A-Za-z]+$", word)
     if latin is None:
         return _NONE

@@ -1,4 +1,4 @@
-"""The menu: which dishes a larder makes, how well each of them suits it, and what each of them is called."""
+"""Which dishes a larder makes, how well they suit it, and their names."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ STAPLES = frozenset({"noodle", "pasta", "bread", "rice", "tortilla", "ricecake",
 _ONE_OF_A_KIND = frozenset({"fat", "stock"})
 _MOST_ALONGSIDE = 3
 _FILLING = frozenset({"potato", "bread", "quick_grain", "rice", "pasta", "noodle", "tortilla", "ricecake", "grain"})
-# Of these a typed amount says how much is cooked.
+# For these kinds, a typed amount determines the servings.
 _WEIGHTY = frozenset(
     {
         "meat",
@@ -50,7 +50,7 @@ _WEIGHTY = frozenset(
 )
 
 
-class Telling(BaseModel):
+class DishTexts(BaseModel):
     """A dish in one language. `story` has one list of variants for each sentence of the introduction."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,10 +82,10 @@ class Dish(BaseModel):
     most: int = _MOST_BESIDE
     likes: float = 0.0
     sides: str
-    en: Telling
-    ko: Telling
+    en: DishTexts
+    ko: DishTexts
 
-    def told(self, language: Language) -> Telling:
+    def texts(self, language: Language) -> DishTexts:
         return self.en if language == "en" else self.ko
 
 
@@ -99,8 +99,8 @@ class Terms:
 
 @dataclass(frozen=True)
 class Plan:
-    """A dish as this larder makes it: what leads, what goes in beside it, what comes from the cupboard, and what is
-    served alongside because the dish has no use for it."""
+    """A dish made from a larder: its leading food, further foods, foods from the cupboard, and foods served
+    alongside."""
 
     key: str
     dish: Dish
@@ -120,7 +120,7 @@ class Plan:
         return (self.lead, *self.beside, *self.extras, *self.cupboard)
 
     def spare_minutes(self, minutes: int) -> int:
-        """A dish that may simmer for longer uses the time there is."""
+        """Uses the available time if the dish can simmer longer."""
         left = minutes - sum(rule.minutes for rule, _ in self.alongside)
         return max(0, min(left, self.dish.longest) - self.dish.minutes) // 5 * 5
 
@@ -133,7 +133,7 @@ class Plan:
 
     @property
     def notable(self) -> list[Food]:
-        """What is worth a mention beside the leading part: the apples of a pancake, but not its eggs."""
+        """Foods worth naming besides the leading one: the apples of a pancake, but not its eggs."""
         kinds = (
             ("fruit", "tart_fruit", "chocolate", "biscuit", "custard", "ice_cream")
             if self.dish.sides == "sweet"
@@ -142,11 +142,11 @@ class Plan:
         return [food for food in self.beside if matches(food, kinds) and food.id not in ("canned_tomatoes", "egg")]
 
     def names(self) -> list[str]:
-        """Every name that this plan can go by."""
+        """Returns all possible names of this plan."""
         lead = self.lead.one.lower()
-        # no Rice Porridge with Rice
+        # avoids Rice Porridge with Rice
         names = [
-            name for name in self.dish.told(self.language).names if "{lead" not in name or lead not in name.lower()
+            name for name in self.dish.texts(self.language).names if "{lead" not in name or lead not in name.lower()
         ]
         titles = (named(name, self.lead, self.notable, self.language) for name in names)
         titles = [title for title in titles if title is not None]
@@ -171,11 +171,11 @@ def matches(food: Food, wanted: Iterable[str]) -> bool:
 
 @cache
 def cupboard_food(key: str, language: Language) -> Food:
-    known = pantry()[key]
-    name = known.names.said(language)
-    amount = known.amount.said(language)
-    food = Food(key, known.kind, name, amount, language, known)
-    return Food(key, known.kind, food.many if amount not in ("1", "1/2") else name, amount, language, known)
+    entry = pantry()[key]
+    name = entry.names.in_language(language)
+    amount = entry.amount.in_language(language)
+    food = Food(key, entry.kind, name, amount, language, entry)
+    return Food(key, entry.kind, food.many if amount not in ("1", "1/2") else name, amount, language, entry)
 
 
 def rank(food: Food) -> int:
@@ -184,7 +184,7 @@ def rank(food: Food) -> int:
 
 
 def plan(key: str, larder: Larder, language: Language, terms: Terms) -> Plan | None:
-    """The dish made from this larder, or nothing when one of its needs isn't met."""
+    """Returns the dish made from this larder, or None if something essential is missing."""
     dish = dishes()[key]
     usable = [food for food in larder.foods if not (matches(food, dish.shuns) or _least(food) > terms.minutes)]
     required: list[Food] = []
@@ -215,35 +215,35 @@ def plan(key: str, larder: Larder, language: Language, terms: Terms) -> Plan | N
 
 
 def _batch(foods: Sequence[Food], terms: Terms) -> tuple[float, int]:
-    """How many times as much as for two is cooked, and for how many that is."""
+    """Returns the factor relative to two servings, and the number of servings."""
     if terms.servings != 2:
         return terms.servings / 2, terms.servings
     ratios = (
-        amounts.ratio(food.amount, food.known.amount.said(food.language)) if food.typed else 1.0
+        amounts.ratio(food.amount, food.entry.amount.in_language(food.language)) if food.typed else 1.0
         for food in foods
-        if food.known and food.kind in _WEIGHTY
+        if food.entry and food.kind in _WEIGHTY
     )
     factor = min(8.0, max(0.5, max(filter(None, ratios), default=1.0)))
     return (1.0, 2) if 0.7 < factor < 1.5 else (factor, max(1, round(2 * factor**0.8)))
 
 
 def _measured(food: Food, dish: Dish, factor: float, language: Language) -> Food:
-    """With the amount that this dish wants, unless the cook has said how much there is."""
-    if food.typed or food.known is None:
+    """Sets the amount that the dish needs, unless the user typed one."""
+    if food.typed or food.entry is None:
         return food
-    usual = dish.amounts[food.id].said(language) if food.id in dish.amounts else food.amount
+    usual = dish.amounts[food.id].in_language(language) if food.id in dish.amounts else food.amount
     if food.kind in _WEIGHTY:
         factor = max(1.0, factor)
     elif food.kind == "fat":
-        factor **= 0.6  # the pan grows less than what is in it
+        factor **= 0.6  # sauces and fats scale less than the rest
     elif matches(food, ("seasoning", "sauces", "aroma")):
         factor **= 0.85
     amount = amounts.scaled(usual, factor)
-    return replace(food, amount=amount, name=agreed(food.name, amount, food.known) if language == "en" else food.name)
+    return replace(food, amount=amount, name=agreed(food.name, amount, food.entry) if language == "en" else food.name)
 
 
 def _cupboard(dish: Dish, have: Sequence[Food], larder: Larder, language: Language) -> list[Food]:
-    """What the dish needs and the cook didn't name; one oil, one kind of noodle or one milk stands in for another."""
+    """Returns what the dish needs and is not on hand. One oil, noodle or milk can replace another."""
     ids = {food.id for food in have}
     kinds = {food.kind for food in have} & {*STAPLES, "stock", "legume"}
     spare = [food for food in larder.foods if food.kind in _ONE_OF_A_KIND and food.id not in dish.cupboard]
@@ -262,7 +262,7 @@ def _cupboard(dish: Dish, have: Sequence[Food], larder: Larder, language: Langua
 
 
 def _stand_in(key: str, larder: Larder, taken: set[str], language: Language) -> Food | None:
-    """The food itself or, when it must not be given, the first that may stand in for it."""
+    """Returns the food, or its first replacement that is allowed."""
     if larder.allows(key):
         return cupboard_food(key, language)
     options = (each for each in vocabulary().stand_ins.get(key, ()) if larder.allows(each) and each not in taken)
@@ -273,7 +273,7 @@ def _stand_in(key: str, larder: Larder, taken: set[str], language: Language) -> 
 def _alongside(
     dish: Dish, larder: Larder, used: set[str], foods: Sequence[Food], terms: Terms, room: int
 ) -> list[tuple[Alongside, tuple[Food, ...]]]:
-    """What else is on hand and goes well next to the dish, as far as time and the table have room for it."""
+    """Returns foods on hand to serve alongside, if time and space allow."""
     left = [food for food in larder.foods if food.id not in used and food.id not in larder.spare]
     spent, filling, served = dish.minutes, any(food.kind in _FILLING for food in foods), 0
     rules: list[tuple[Alongside, tuple[Food, ...]]] = []
@@ -292,17 +292,17 @@ def _alongside(
 
 
 def is_slow(food: Food, minutes: int) -> bool:
-    """Whether there are dishes of this food, and all of them take longer than there is."""
+    """Whether there are dishes with this food, but all take too long."""
     times = [dish.minutes for dish in dishes().values() if matches(food, (*dish.needs[0], *dish.takes))]
     return bool(times) and max(min(times), _least(food)) > minutes
 
 
 def _least(food: Food) -> int:
-    return food.known.minutes if food.known else 0
+    return food.entry.minutes if food.entry else 0
 
 
 def with_basket(larder: Larder, language: Language) -> Larder:
-    """The larder and what most kitchens have."""
+    """Returns the larder plus common staples."""
     have = {food.id for food in larder.foods}
     spare = [key for key in vocabulary().basket if key not in have and larder.allows(key)]
     if larder.avoidance.groups:

@@ -1,4 +1,4 @@
-"""The pantry: what the stand-in knows of food, as read from `data/`. Names, amounts and notes come in two languages."""
+"""The stand-in's data on food, from `data/`. Names, amounts and notes are in two languages."""
 
 import tomllib
 from functools import cache
@@ -21,7 +21,7 @@ class Words(NamedTuple):
     en: str
     ko: str
 
-    def said(self, language: Language) -> str:
+    def in_language(self, language: Language) -> str:
         return self.en if language == "en" else self.ko
 
 
@@ -45,7 +45,7 @@ class Ingredient(BaseModel):
 
     @property
     def is_counted(self) -> bool:
-        """Whether English counts it (2 onions) rather than measures it (300 g beef)."""
+        """Whether English counts it (2 onions) instead of measuring it (300 g beef)."""
         return self.amount.en.replace("/", "").isdigit()
 
 
@@ -57,7 +57,7 @@ class Unit(BaseModel):
 
 
 class Cut(BaseModel):
-    """How an ingredient is made ready; in Korean the clause has one form inside the sentence and one at its end."""
+    """How an ingredient is prepared. In Korean the clause has a different form at the end of a sentence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,7 +66,7 @@ class Cut(BaseModel):
 
 
 class Alongside(BaseModel):
-    """What is served next to a dish that has no use for it: which foods, how long it takes, and the step."""
+    """How to serve foods that a dish does not use: the foods, the time and the step."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,7 +77,7 @@ class Alongside(BaseModel):
 
 
 class Vocabulary(BaseModel):
-    """`words.toml` and `table.toml`: what is needed to read what a cook types, and the shared phrases."""
+    """The contents of `words.toml` and `table.toml`: words for parsing, and shared phrases."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -110,7 +110,7 @@ class Vocabulary(BaseModel):
 
 
 def load(path: str, shape: TypeAdapter[_T]) -> _T:
-    """Every entry of every TOML file in a folder of `data/`."""
+    """Reads all TOML files in a folder of `data/`."""
     entries: dict[str, object] = {}
     for file in sorted(files("app.standin").joinpath("data", path).iterdir(), key=lambda file: file.name):
         entries |= tomllib.loads(file.read_text("utf-8"))
@@ -132,7 +132,7 @@ def vocabulary() -> Vocabulary:
 
 @cache
 def ids_by_name() -> dict[str, str]:
-    """Every name and alias, in lower case and the singular, to the ingredient it means."""
+    """Maps every name and alias, in lowercase and singular, to its ingredient."""
     found: dict[str, str] = {}
     for key, ingredient in pantry().items():
         for name in (*ingredient.names, *ingredient.also, *ingredient.foreign):
@@ -142,7 +142,7 @@ def ids_by_name() -> dict[str, str]:
 
 @cache
 def groups_of(kind: str) -> frozenset[str]:
-    """The kind itself and the groups that hold it: onion is `allium` and `veg`."""
+    """Returns the kind and its groups: onion is `allium` and `veg`."""
     return frozenset({kind} | {group for group, kinds in vocabulary().groups.items() if kind in kinds})
 
 

@@ -1,4 +1,4 @@
-"""Reading a prompt: which step it asks for, in which language, and what food stands in it."""
+"""Parses a prompt: its step, language and foods."""
 
 import re
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from chains.recipe.restrictions import Restrictions, restrictions_in
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
 
 _READ = 2000  # characters of a question, as many as a request may have
-# Tolerant, and in this order: "steps" names ingredients too, and "proposal" may name anything.
+# Lenient, and in this order: "steps" names ingredients too, and "proposal" may name anything.
 _TASKS: tuple[tuple[Step, str], ...] = (
     ("proposal", r"propose|suggest.*recipes|three\b.*\brecipes|JSON array|레시피.*(제안|추천)"),
     ("nutrition", r"nutrition|영양"),
@@ -29,7 +29,7 @@ _TASKS: tuple[tuple[Step, str], ...] = (
 
 @dataclass(frozen=True)
 class Order:
-    """A prompt, read. A prompt without our tags is a question in people's own words, which may be for no step."""
+    """A parsed prompt. A prompt without our tags is a free question, which may belong to no step."""
 
     step: Step | None
     language: Language
@@ -49,9 +49,10 @@ def read(system: str, human: str) -> Order:
     if "<ingredients_on_hand>" not in human:
         return _question(human, language)
     typed = _tagged(human, "ingredients_on_hand")
-    said = restrictions_in(typed)
-    typed_foods = larder(said.rest, language)
-    kept = typed_foods.without(_avoidance(said, _tagged(human, "diet"), _tagged(human, "avoid"), typed_foods))
+    restrictions = restrictions_in(typed)
+    typed_foods = larder(restrictions.rest, language)
+    avoidance = _avoidance(restrictions, _tagged(human, "diet"), _tagged(human, "avoid"), typed_foods)
+    allowed = typed_foods.without(avoidance)
     listed = needed(_tagged(human, "ingredients_needed"), language)
     minutes = re.search(r"\d+", _tagged(human, "prep_time_minutes"))
     servings = re.search(r"\d{1,2}", _tagged(human, "servings"))
@@ -59,20 +60,20 @@ def read(system: str, human: str) -> Order:
         step=_step(re.sub(r"<(\w+)>.*?</\1>", " ", human, flags=re.DOTALL)),
         language=language,
         typed=typed,
-        larder=_gentle(typed, kept),
+        larder=_gentle(typed, allowed),
         minutes=_bounded(int(minutes[0][:5]) if minutes else None),
         servings=max(1, int(servings[0])) if servings else 2,
         recipe_name=" ".join(_tagged(human, "recipe_name").split()),
-        needed=tuple(food for food in listed if kept.avoidance.allows(food.name)),
-        leaves_out=len(kept.foods) < len(typed_foods.foods),
+        needed=tuple(food for food in listed if allowed.avoidance.allows(food.name)),
+        leaves_out=len(allowed.foods) < len(typed_foods.foods),
     )
 
 
-def _avoidance(said: Restrictions, diet: str, avoid: str, on_hand: Larder) -> Avoidance:
-    """What the free text says, and the two tags, which may hold words of people's own, too."""
+def _avoidance(restrictions: Restrictions, diet: str, avoid: str, on_hand: Larder) -> Avoidance:
+    """Combines the restrictions in the free text and in the two tags."""
     named = [restrictions_in(tag) for tag in (diet, avoid)]
-    diets = [name for each in (said, *named) for name in each.diets]
-    foods = [name for each in (said, *named) for name in each.avoided]
+    diets = [name for each in (restrictions, *named) for name in each.diets]
+    foods = [name for each in (restrictions, *named) for name in each.avoided]
     foods += [pantry()[key].names.en for key in sorted(on_hand.avoided)]
     diets += [name for name in _items(named[0].rest) if name not in diets]
     foods += _items(named[1].rest)
@@ -86,7 +87,7 @@ def _items(text: str) -> list[str]:
 
 
 def _gentle(typed: str, larder: Larder) -> Larder:
-    """Without salt and what else a small child must not have, where the words say that one eats."""
+    """Removes salt and other unsuitable foods if the text mentions a small child."""
     gentle = vocabulary().gentle
     if not any(re.search(rf"(?<![a-z]){word}", typed.lower()) for word in gentle["words"]):
         return larder
@@ -95,10 +96,10 @@ def _gentle(typed: str, larder: Larder) -> Larder:
 
 
 def _question(text: str, language: Language) -> Order:
-    """Whoever asks for the list or the steps of a dish in words of his own gets the whole recipe."""
-    said = restrictions_in(text[:_READ])
-    mentions = mentioned(said.rest, language)
-    named = mentions.without(_avoidance(said, "", "", mentions))
+    """Parses a free question. A question for the list or the steps of a dish gets the whole recipe."""
+    restrictions = restrictions_in(text[:_READ])
+    mentions = mentioned(restrictions.rest, language)
+    named = mentions.without(_avoidance(restrictions, "", "", mentions))
     replaced = to_replace(text, language)
     step = _step(text) if named.foods and not replaced else None
     return Order(
@@ -107,9 +108,9 @@ def _question(text: str, language: Language) -> Order:
         typed=text,
         larder=named,
         minutes=_bounded(minutes_in(text)),
-        servings=min(said.servings or 2, 20),
+        servings=min(restrictions.servings or 2, 20),
         leaves_out=len(named.foods) < len(mentions.foods),
-        refusal="" if replaced else _refusal(said.rest, language),
+        refusal="" if replaced else _refusal(restrictions.rest, language),
         replaced=tuple(replaced),
     )
 
@@ -130,9 +131,9 @@ def _bounded(minutes: int | None) -> int:
 
 
 def language_of(system: str, human: str) -> Language:
-    asked = re.findall(r"\b(?:answer|write|reply|respond) in (\w+)", system, re.IGNORECASE)
-    if asked:
-        return "ko" if asked[-1].lower() in ("korean", "한국어", "ko") else "en"
+    languages = re.findall(r"\b(?:answer|write|reply|respond) in (\w+)", system, re.IGNORECASE)
+    if languages:
+        return "ko" if languages[-1].lower() in ("korean", "한국어", "ko") else "en"
     return "ko" if "한국어" in system or HANGUL.search(human) else "en"
 
 

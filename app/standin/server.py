@@ -1,4 +1,4 @@
-"""The wire: OpenAI's chat completions, streamed or whole, paced like a provider's.
+"""OpenAI's chat completions, streamed or in one response, at a set pace.
 
 The source of the shapes is OpenAI's API reference ("Chat", "Streaming", "Errors").
 """
@@ -41,17 +41,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast tokens come: `ttft` seconds to the first, then `rate` a second; a rate of 0 means unlimited."""
+    """The pace of tokens: `ttft` seconds to the first, then `rate` per second; 0 means unlimited."""
 
     ttft: float
     rate: float
 
     def due(self, token: int) -> float:
-        """When a token is due, in seconds since the request came."""
+        """Returns when a token is due, in seconds since the request."""
         return self.ttft + (token / self.rate if self.rate else 0.0)
 
     async def batches(self, tokens: Sequence[str]) -> AsyncIterator[Sequence[str]]:
-        """The tokens as they fall due, by an absolute schedule: a late wake-up is caught up, not added."""
+        """Yields the tokens by an absolute schedule, so that delays do not add up."""
         clock = asyncio.get_running_loop().time
         start, sent = clock(), 0
         await asyncio.sleep(self.ttft)
@@ -114,8 +114,8 @@ def _require_model(model: str) -> None:
 
 
 def _answer(body: Completion, number: int, seed: int) -> Answer:
-    said = reply(body, seed)
-    text, tool = (said.arguments, said.tool) if isinstance(said, Call) else (_before(body.stops, said), None)
+    result = reply(body, seed)
+    text, tool = (result.arguments, result.tool) if isinstance(result, Call) else (_before(body.stops, result), None)
     tokens = tokenize(text)
     cut = body.limit is not None and len(tokens) > body.limit
     return Answer(
@@ -132,7 +132,7 @@ def _before(stops: Sequence[str], text: str) -> str:
 
 
 def standin_app(*, ttft_ms: float = 250, tokens_per_s: float = 80, seed: int = 0) -> Starlette:
-    """The server as an ASGI app. `tokens_per_s` of 0 means unlimited."""
+    """Returns the server as an ASGI app. A `tokens_per_s` of 0 means unlimited."""
     pace = Pace(ttft_ms / 1000, tokens_per_s)
     numbers = itertools.count(1)
 
@@ -141,7 +141,7 @@ def standin_app(*, ttft_ms: float = 250, tokens_per_s: float = 80, seed: int = 0
         body = read_body(await request.body())
         _require_model(body.model)
         answer = _answer(body, next(numbers), seed)
-        # Both are streaming responses, because Starlette stops those at once when the client goes away.
+        # Both are streaming responses, because Starlette cancels those when the client disconnects.
         if not body.stream:
             return StreamingResponse(_whole(answer, pace), media_type="application/json")
         include_usage = body.stream_options is not None and body.stream_options.include_usage
@@ -168,7 +168,7 @@ def standin_app(*, ttft_ms: float = 250, tokens_per_s: float = 80, seed: int = 0
 
 
 class _Server(uvicorn.Server):
-    """Says when it accepts, and on exit hangs up on open streams instead of waiting for their ends."""
+    """Signals when it accepts connections, and on exit closes open streams at once."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -199,15 +199,15 @@ def _url(host: str, sock: socket.socket) -> str:
 
 
 def _server(app: Starlette) -> _Server:
-    # neither log_config nor access_log: both would change the logging of the server around it
-    # an idle connection is kept for longer than Sizzle keeps it, so as not to be closed just when it is used again
+    # no log_config or access_log, because both would change the logging of the enclosing server
+    # longer than Sizzle keeps idle connections, so that none is closed just when it is reused
     keep_s = 75
     return _Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_keep_alive=keep_s))
 
 
 @contextmanager
 def _unlogged(thread: threading.Thread) -> Generator[None]:
-    """Keeps what Uvicorn says of this thread's server out of the process's log, which is about another one."""
+    """Keeps messages of this thread's server out of the log, which is about the main server."""
 
     def is_of_another(record: logging.LogRecord) -> bool:
         return record.thread != thread.ident or record.levelno >= logging.WARNING
@@ -226,7 +226,7 @@ def _unlogged(thread: threading.Thread) -> Generator[None]:
 def serving(
     *, host: str = "127.0.0.1", port: int = 0, ttft_ms: float = 250, tokens_per_s: float = 80, seed: int = 0
 ) -> Generator[str, None, None]:
-    """Serves from a thread of its own and yields the base URL, which ends in `/v1`. Port 0 lets the system pick.
+    """Serves from its own thread and yields the base URL, which ends in `/v1`. Port 0 lets the system pick one.
 
     Raises `OSError` when the port is taken. On exit open streams are cut off.
     """
@@ -248,7 +248,7 @@ def serving(
 
 
 def run(host: str, port: int, ttft_ms: float, tokens_per_s: float, seed: int) -> None:
-    """Serves in the foreground until it is interrupted."""
+    """Serves in the foreground until interrupted."""
     with _bind(host, port) as sock, suppress(KeyboardInterrupt):
         sys.stdout.write(f"Rule-based stand-in (not a language model), model {MODEL_ID}, at {_url(host, sock)}\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The substitutes: what can take a food's place, as read from `data/substitutes.toml`."""
+"""Substitutes for foods, from `data/substitutes.toml`."""
 
 import tomllib
 from functools import cache
@@ -12,7 +12,7 @@ from app.standin.pantry import Language, Words, normal
 
 
 class Substitute(NamedTuple):
-    """What to take, how much of it, and what changes."""
+    """A replacement, its amount, and what changes."""
 
     food: str
     amount: str
@@ -20,7 +20,7 @@ class Substitute(NamedTuple):
 
 
 class Substitutes(BaseModel):
-    """The substitutes of one food; `names` and `also` are its own where it is not one of the pantry's ingredients."""
+    """The substitutes of one food. `names` and `also` are set if it is not an ingredient of the pantry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +29,7 @@ class Substitutes(BaseModel):
     names: Words | None = None
     also: tuple[str, ...] = ()
 
-    def said(self, language: Language) -> tuple[Substitute, ...]:
+    def in_language(self, language: Language) -> tuple[Substitute, ...]:
         return self.en if language == "en" else self.ko
 
 
@@ -41,7 +41,7 @@ def substitutes() -> dict[str, Substitutes]:
 
 @cache
 def ids_by_name() -> dict[str, str]:
-    """Every food's name and aliases to its key; a name of an entry here goes before the pantry's."""
+    """Maps names and aliases of foods to keys. Names here take precedence over the pantry's."""
     own = {
         normal(name): key
         for key, entry in substitutes().items()
@@ -52,10 +52,10 @@ def ids_by_name() -> dict[str, str]:
 
 
 def substitutes_for(key: str, name: str, language: Language) -> list[Substitute]:
-    """What can take the place of a food, but for the one that is called `name` itself."""
+    """Returns the substitutes of a food, except the one called `name`."""
     if key not in substitutes():
         return []
-    return [each for each in substitutes()[key].said(language) if not each.food.lower().startswith(name.lower())]
+    return [each for each in substitutes()[key].in_language(language) if not each.food.lower().startswith(name.lower())]
 
 
 def of_the_same_kind(key: str, language: Language) -> list[str]:
@@ -63,5 +63,5 @@ def of_the_same_kind(key: str, language: Language) -> list[str]:
     foods = pantry.pantry()
     if key not in foods:
         return []
-    kin = (food.names.said(language) for other, food in foods.items() if food.kind == foods[key].kind and other != key)
-    return list(kin)[:3]
+    kin = [food for other, food in foods.items() if food.kind == foods[key].kind and other != key]
+    return [food.names.in_language(language) for food in kin[:3]]

@@ -1,4 +1,4 @@
-"""Tools: which of those that are offered fits a question, and with which arguments, by the words they share."""
+"""Chooses a tool and its arguments for a question, by the words they share."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _ABOUT_FOOD = {"food", "item", "product", "ingredient", "음식", "재료", "식
 _ABOUT_ALL = {"question", "query", "request", "message", "prompt", "input", "질문", "질의", "요청"}
 _TIME = "topic time"
 _IN_NAME = 3  # times as much as in a description
-_MINUTES = 30  # where the question names none
+_MINUTES = 30  # if the question names none
 _DEEPEST = 5  # levels of a schema
 
 
@@ -34,8 +34,8 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A question, and what of it can be an argument."""
+class _Question:
+    """A question and the possible arguments in it."""
 
     text: str
     foods: tuple[str, ...]
@@ -44,24 +44,24 @@ class _Asked:
 
 
 def called(body: Completion, question: str) -> Call | None:
-    """The call that answers the question, or nothing if it is better answered in text."""
+    """Returns a tool call, or None if the question is better answered with text."""
     if body.tools is None or body.tool_choice == "none":
         return None
-    functions, asked = body.functions, _terms(question)
+    functions, terms = body.functions, _terms(question)
     if isinstance(body.tool_choice, NamedTool):
         named = body.tool_choice.function.name
         return _call(next(function for function in functions if function.name == named), question)
     if body.tool_choice == "required":
-        # one that has not had its turn, or an agent that must call would never come to another
+        # prefers tools that were not called yet, so that an agent that must call one reaches all
         functions = [each for each in functions if each.name not in body.called] or functions
-    best = max(functions, key=lambda function: _fit(function, asked))
-    if body.tool_choice != "required" and (body.results or not _fit(best, asked)):
+    best = max(functions, key=lambda function: _fit(function, terms))
+    if body.tool_choice != "required" and (body.results or not _fit(best, terms)):
         return None
     return _call(best, question)
 
 
-def told(results: Sequence[str]) -> str:
-    """What tools answered, as text; JSON becomes lines."""
+def combined(results: Sequence[str]) -> str:
+    """Joins the results of tools as text; JSON becomes lines."""
     return "\n\n".join(map(_readable, results))
 
 
@@ -82,18 +82,18 @@ def _lines(value: JsonValue) -> Iterable[str]:
         yield str(value)
 
 
-def _fit(function: Function, asked: set[str]) -> int:
+def _fit(function: Function, terms: set[str]) -> int:
     properties = function.parameters.properties
     named = _terms(function.name)
     described = _terms(
         " ".join((function.description, *properties, *(each.description for each in properties.values())))
     )
-    return _IN_NAME * len(asked & named) + len(asked & (described - named))
+    return _IN_NAME * len(terms & named) + len(terms & (described - named))
 
 
 @lru_cache(maxsize=512)
 def _terms(text: str) -> set[str]:
-    """What the words mean: their topic, else the word itself; words that tell nothing are left out."""
+    """Returns the topics of the words, or the words themselves, without stop words."""
     words = (bare(word) if HANGUL.search(word) else normal(word) for word in _WORD.findall(_HUMP.sub(" ", text)))
     ignored = {*vocabulary().stop_words, *vocabulary().fillers}
     return {_topic(word) for word in words if _topic(word) != word or (word not in ignored and len(word) > 1)}
@@ -105,28 +105,28 @@ def _topic(word: str) -> str:
 
 def _call(function: Function, question: str) -> Call:
     language = language_of("", question)
-    arguments = _object(function.parameters, function.parameters, _asked(question, language), _DEEPEST)
+    arguments = _object(function.parameters, function.parameters, _parse_question(question, language), _DEEPEST)
     return Call(function.name, json.dumps(arguments, ensure_ascii=False))
 
 
-def _asked(question: str, language: Language) -> _Asked:
+def _parse_question(question: str, language: Language) -> _Question:
     replaced = [wanted.name for wanted in to_replace(question, language)]
     foods = replaced or [food.name for food in mentioned(question, language).foods]
     minutes = minutes_in(question)
     others = re.findall(r"(?<![\d.])\d{1,6}(?!\s*(?:min|분|hour|시간|g\b|kg\b|ml\b)|[\d.])", question)
-    return _Asked(question, tuple(foods), minutes, int(others[0]) if others else None)
+    return _Question(question, tuple(foods), minutes, int(others[0]) if others else None)
 
 
-def _object(schema: Schema, root: Schema, asked: _Asked, depth: int) -> dict[str, Any]:
-    """The required properties, and of the others those that the question says something of."""
+def _object(schema: Schema, root: Schema, question: _Question, depth: int) -> dict[str, Any]:
+    """Fills in the required properties, and the others if the question has a value."""
     filled: dict[str, Any] = {}
     for name, declared in schema.properties.items() if depth else ():
         wanted = _resolved(declared, root)
-        value = _said(name, wanted, root, asked, depth)
+        value = _value(name, wanted, root, question, depth)
         if value is not None:
             filled[name] = value
         elif name in schema.required:
-            filled[name] = _default(name, wanted, asked)
+            filled[name] = _default(name, wanted, question)
     return filled
 
 
@@ -149,41 +149,41 @@ def _kind(schema: Schema) -> str:
     return next((kind for kind in kinds if kind != "null"), default)
 
 
-def _said(name: str, schema: Schema, root: Schema, asked: _Asked, depth: int) -> Any:
-    """What the question says of a property, if anything."""
+def _value(name: str, schema: Schema, root: Schema, question: _Question, depth: int) -> Any:
+    """Returns the question's value for a property, or None."""
     if "const" in schema.model_fields_set:
         return schema.const
     if schema.enum is not None:
-        return next((each for each in schema.enum if str(each).lower() in asked.text.lower()), None)
+        return next((each for each in schema.enum if str(each).lower() in question.text.lower()), None)
     match _kind(schema):
         case "string":
-            return _text_for(name, schema.description, asked)
+            return _text_for(name, schema.description, question)
         case "integer" | "number":
-            number = asked.minutes if _TIME in _terms(f"{name} {schema.description}") else asked.number
+            number = question.minutes if _TIME in _terms(f"{name} {schema.description}") else question.number
             return None if number is None else _bounded(number, schema)
         case "array":
-            return _list_for(name, schema, root, asked, depth - 1)
+            return _list_for(name, schema, root, question, depth - 1)
         case "object":
-            return _object(schema, root, asked, depth - 1) or None
+            return _object(schema, root, question, depth - 1) or None
         case _:
             return None
 
 
-def _list_for(name: str, schema: Schema, root: Schema, asked: _Asked, depth: int) -> list[Any] | None:
+def _list_for(name: str, schema: Schema, root: Schema, question: _Question, depth: int) -> list[Any] | None:
     items = _resolved(schema.items if isinstance(schema.items, Schema) else Schema(), root)
     if _kind(items) == "string" and items.enum is None:
-        return list(asked.foods) or None
-    said = _said(name, items, root, asked, depth) if depth > 0 else None
-    return None if said is None else [said]
+        return list(question.foods) or None
+    value = _value(name, items, root, question, depth) if depth > 0 else None
+    return None if value is None else [value]
 
 
-def _text_for(name: str, description: str, asked: _Asked) -> str | None:
-    """The foods or the whole question, whichever the name, else the description, asks for."""
+def _text_for(name: str, description: str, question: _Question) -> str | None:
+    """Returns the foods or the whole question, depending on the property's name or description."""
     for words in (_words(name), _words(description)):
-        if words & _ABOUT_FOOD and asked.foods:
-            return ", ".join(asked.foods)
+        if words & _ABOUT_FOOD and question.foods:
+            return ", ".join(question.foods)
         if words & _ABOUT_ALL:
-            return asked.text
+            return question.text
     return None
 
 
@@ -191,14 +191,14 @@ def _words(text: str) -> set[str]:
     return {normal(word) for word in _WORD.findall(_HUMP.sub(" ", text))}
 
 
-def _default(name: str, schema: Schema, asked: _Asked) -> Any:
-    """What a required property is given that the question says nothing of."""
+def _default(name: str, schema: Schema, question: _Question) -> Any:
+    """Returns a default for a required property."""
     if schema.default is not None:
         return schema.default
     if schema.enum is not None:
         return schema.enum[0]
     fallbacks: dict[str, Any] = {
-        "string": ", ".join(asked.foods) or asked.text,
+        "string": ", ".join(question.foods) or question.text,
         "integer": _bounded(_MINUTES if _TIME in _terms(f"{name} {schema.description}") else 1, schema),
         "boolean": False,
         "array": [],

@@ -52,7 +52,7 @@ def test_every_substitute_has_an_amount_and_a_consequence(language: str) -> None
     """Each known food is answered with lines of what, how much, and what changes, in the question's language."""
     asked = {"en": "What can replace {}?", "ko": "{} 대신 뭘 쓰죠?"}[language]
     for key, entry in substitutes().items():
-        name = (entry.names or pantry()[key].names).said(language)  # type: ignore[arg-type]
+        name = (entry.names or pantry()[key].names).in_language(language)  # type: ignore[arg-type]
         about, head, *lines = reply("", asked.format(name)).replace("\n\n", "\n").split("\n")
         assert head == {"en": f"Instead of {name}:", "ko": f"{name} 대신:"}[language]
         assert lines
