@@ -1,1 +1,1 @@
-"""What proves the speed: five servers over one fake provider, measured side by side. `python -m benchmarks`."""
+"""Benchmarks: five servers with one fake provider, measured side by side. `python -m benchmarks`."""

@@ -108,9 +108,9 @@ def main(options: argparse.Namespace) -> None:
     if not (options.quick or options.only or rounds or options.servers != ",".join(SERVERS)):
         uvloop.run(measure_all())
         return
-    asked = options.only.split(",") if options.only else [cell.name for cell in (TARGETS if options.quick else CELLS)]
-    cells = [replace(cell, rounds=rounds or cell.rounds) for cell in CELLS if cell.name in asked]
-    uvloop.run(measure_some(cells, options.servers.split(","), asked))
+    names = options.only.split(",") if options.only else [cell.name for cell in (TARGETS if options.quick else CELLS)]
+    cells = [replace(cell, rounds=rounds or cell.rounds) for cell in CELLS if cell.name in names]
+    uvloop.run(measure_some(cells, options.servers.split(","), names))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A cell: so many recipes at once, from one server, at one pace of the provider; and what was measured in it."""
+"""A cell is a number of concurrent recipes from one server at one pace of the provider."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ from benchmarks.schedule import end, our_plan
 
 @dataclass(frozen=True)
 class Cell:
-    """What is measured in each of `rounds` rounds. Recipes that are not there after `deadline_s` have failed."""
+    """The settings of a cell. Recipes that take longer than `deadline_s` have failed."""
 
     name: str
     pace: Pace
@@ -31,9 +31,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Measured:
-    """One server in one cell in one round."""
+    """The results of one server in one cell in one round."""
 
-    cpu_us: float  # of the server, for each token of the provider; so the next two
+    cpu_us: float  # of the server, per token of the provider; likewise the next two
     provider_us: float
     client_us: float
     tokens_per_s: float
@@ -42,19 +42,19 @@ class Measured:
     gap_p99_ms: float  # between fragments of one part
     largest: int  # tokens in the largest fragment
     peak_mb: float  # resident
-    failed: int  # recipes, which count for no other figure but the CPU
-    failure: str | None  # of the first of them
+    failed: int  # recipes, which only count for the CPU
+    failure: str | None  # message of the first one
     readings: list[Reading]
     calls: list[dict[str, Any]]
 
 
 def at(rate: float, recipes: int) -> tuple[str, Pace, int]:
-    """The name, pace and recipes of a cell with parts of 200 tokens and a TTFT of 250 ms."""
+    """Returns a cell with parts of 200 tokens and a TTFT of 250 ms."""
     return f"{f'{rate:g}' if rate else 'unlimited'}x{recipes}", Pace(tokens_per_s=rate), recipes
 
 
 async def measure(cell: Cell, server: Process, provider: Process, seed: int | None = None) -> Measured:
-    """Raises `LostTextError`; recipes that failed are counted."""
+    """Measures one round. Counts failed recipes and raises `LostTextError`."""
     set_pace(provider, cell.pace)
     gc.collect()
     gc.disable()
@@ -100,7 +100,7 @@ def _median(figures: Iterable[float]) -> float:
 
 
 async def _peak_mb(server: Process) -> float:
-    """The most resident memory the server had until this was cancelled."""
+    """Records the server's peak memory until cancelled."""
     peak = server.rss_mb()
     try:
         while True:
@@ -111,7 +111,7 @@ async def _peak_mb(server: Process) -> float:
 
 
 async def _calls_ended(provider: Process) -> list[dict[str, Any]]:
-    """The calls, as soon as all have ended and the server has had the time to put its work away."""
+    """Returns the calls after all have ended and the server is idle."""
     calls = _calls(provider)
     while any(call["ended"] is None for call in calls):
         await asyncio.sleep(0.02)

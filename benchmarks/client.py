@@ -1,4 +1,4 @@
-"""The load: reads recipes at once from `POST /generate`, notes when each event came, and checks every text."""
+"""The load generator: reads concurrent recipes from `POST /generate`, records event times, checks all texts."""
 
 import asyncio
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ STEPS_BY_CODE: dict[str, Step] = {code: step for step, code in CODES.items()}
 
 
 class LostTextError(Exception):
-    """A recipe that passes for finished lacks text, or has text that nobody wrote."""
+    """A finished recipe lacks text or has extra text."""
 
 
 @dataclass
 class Reading:
-    """One recipe as it was read. Times in seconds of this process's clock."""
+    """One recipe as read by the client. Times are in seconds of this process's clock."""
 
     started: float = 0
     ended: float = 0
@@ -39,7 +39,7 @@ class Reading:
 
     @property
     def first_s(self) -> float:
-        """From the request to the first fragment of any part."""
+        """Seconds from the request to the first fragment of any part."""
         return min(times[0] for times in self.times.values()) - self.started
 
     @property
@@ -47,18 +47,18 @@ class Reading:
         return self.ended - self.started
 
     def gaps_s(self) -> list[float]:
-        """Between fragments of one part; the alternates come whole."""
+        """Gaps between fragments of a part, without the alternates, which arrive complete."""
         parts = (times for code, times in self.times.items() if code != ALTERNATES)
         return [later - earlier for times in parts for earlier, later in pairwise(times)]
 
     def largest(self) -> int:
-        """Tokens in the largest fragment: each but the alternates' begins with a space."""
+        """Tokens in the largest fragment. Every token starts with a space, except in the alternates."""
         parts = (texts for code, texts in self.texts.items() if code != ALTERNATES)
         return max(text.count(b" ") for texts in parts for text in texts)
 
 
 class Reader(asyncio.Protocol):
-    """Sends the request and notes what comes when. It is parsed afterwards: the server needs the cores."""
+    """Sends the request and records the chunks with times. Parsing comes later: the server needs the cores."""
 
     def __init__(self, request: bytes) -> None:
         self._request, self.started = request, 0.0
@@ -78,7 +78,7 @@ class Reader(asyncio.Protocol):
 
 
 class Parser:
-    """Makes a reading of what came."""
+    """Parses the recorded chunks."""
 
     def __init__(self, reader: Reader) -> None:
         self.reading = Reading(reader.started)
@@ -107,7 +107,7 @@ class Parser:
 
 
 async def read_recipes(port: int, count: int, deadline_s: float, seed: int | None = None) -> list[Reader]:
-    """`count` recipes at once, each as it came. The seed repeats the pick of the servers that know one."""
+    """Reads `count` recipes concurrently. The seed repeats the pick on servers that support it."""
     body = orjson.dumps(ASKED if seed is None else {**ASKED, "seed": seed})
     request = HEAD % len(body) + body
     return list(await asyncio.gather(*(_read_recipe(port, request, deadline_s) for _ in range(count))))
@@ -126,7 +126,7 @@ async def _read_recipe(port: int, request: bytes, deadline_s: float) -> Reader:
 
 
 def parse(reader: Reader, lengths: Mapping[Step, int]) -> Reading:
-    """Raises `LostTextError` if it passes for finished and is not; other failures are noted in the reading."""
+    """Raises `LostTextError` if a finished recipe is incomplete; other failures are recorded."""
     reading = Parser(reader).reading
     if not reading.failure:
         check(reading, lengths)
@@ -134,12 +134,12 @@ def parse(reader: Reader, lengths: Mapping[Step, int]) -> Reading:
 
 
 def check(reading: Reading, lengths: Mapping[Step, int]) -> None:
-    """Finds out which dish was picked. Raises `LostTextError` unless every part's text is what the provider wrote."""
+    """Determines the picked dish. Raises `LostTextError` unless every text is what the provider sent."""
     for code, step in STEPS_BY_CODE.items():
-        written = "".join(tokens(step, lengths[step])).replace("\n", "⮑")
+        expected = "".join(tokens(step, lengths[step])).replace("\n", "⮑")
         read = b"".join(reading.texts.get(code, [])).decode()
-        if read != written:
-            raise LostTextError(f"{step}: {len(read)} characters read of {len(written)} written: …{read[-80:]!r}")
+        if read != expected:
+            raise LostTextError(f"{step}: {len(read)} characters read of {len(expected)} sent: …{read[-80:]!r}")
     shown = b"".join(reading.texts.get(ALTERNATES, [])).decode()
     reading.picked = _places_by_alternates(lengths["proposal"]).get(shown, -1)
     if reading.picked < 0:

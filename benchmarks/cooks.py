@@ -1,6 +1,6 @@
-"""The load of the soak: cooks who ask for recipes one after the other, over connections that break.
+"""The load of the soak test: clients that request one recipe after another over connections that break.
 
-Each reads a run's events, is cut after so many bytes, comes back behind the last event it has, and checks in the end
+Each reads a run's events, is disconnected after some bytes, resumes after its last event, and finally checks
 that it has each event once, that the text of each part is what the provider wrote, and that the server says the same.
 Some have company, some stop the run, and each looks whether the run before it has expired.
 """
@@ -19,22 +19,22 @@ from app.sse import RETRY
 from benchmarks.client import ASKED
 from benchmarks.tokens import REALISTIC, recipe, tokens
 
-BYTES = (2_000, 60_000)  # through a connection before it breaks
-AWAY_S = 0.3  # at most, until its reader is back
+BYTES = (2_000, 60_000)  # per connection before it breaks
+AWAY_S = 0.3  # at most, before the reader reconnects
 STOPPED, IN_COMPANY = 0.1, 0.1  # of the runs
-PATIENCE_S = 120  # for a run
-RAMP_S = 15  # in which the cooks begin, for they don't come all at once
+RUN_TIMEOUT_S = 120
+RAMP_S = 15  # in which the clients start, one after another
 
 
 @dataclass
 class Tally:
-    """What has become of all runs, and what was wrong."""
+    """The outcomes of all runs, and the problems."""
 
     runs: Counter[str] = field(default_factory=Counter[str])
     parts: Counter[str] = field(default_factory=Counter[str])
     events: int = 0
     cuts: int = 0
-    attempts: int = 0  # beyond a part's first
+    attempts: int = 0  # after the first of each part
     lost: int = 0
     doubled: int = 0
     expired: int = 0
@@ -49,7 +49,7 @@ class Answer:
 
 
 class Exchange:
-    """One request over a connection of its own, whose answer's body is given to `take` as it comes."""
+    """One request on its own connection. `take` receives the body as it arrives."""
 
     def __init__(self, port: int, method: str, path: str, body: bytes = b"", header: str = "") -> None:
         self._port, self.is_complete, self._body = port, False, list[bytes]()
@@ -63,7 +63,7 @@ class Exchange:
         return Answer(self._parser.get_status_code(), b"".join(self._body))
 
     async def read(self, most: int | None = None) -> None:
-        """To the answer's end, or until about `most` bytes have come; then the connection is broken off."""
+        """Reads to the end of the response, or aborts after about `most` bytes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:
             writer.write(self._request)
@@ -91,7 +91,7 @@ async def ask(port: int, method: str, path: str, body: dict[str, Any] | None = N
 
 
 class Reader:
-    """One who reads a run, and has of it what a page has: each part's text, and how it ended."""
+    """Reads a run like the page: each part's text and status."""
 
     def __init__(self, port: int, run_id: str, chance: Random, tally: Tally) -> None:
         self._port, self._path, self._chance, self._tally = port, f"/runs/{run_id}", chance, tally
@@ -101,14 +101,14 @@ class Reader:
         self.status = ""
 
     async def read(self) -> None:
-        """Until the run's end is there, through as many connections as it takes."""
+        """Reads to the end of the run, over any number of connections."""
         while not self.status:
             exchange = Exchange(self._port, "GET", f"{self._path}/events", header=self._resumed_after)
             await exchange.read(self._chance.randint(*BYTES))
             answer = exchange.answer
             if answer.status != 200:
                 raise RuntimeError(f"{answer.status} instead of events: {answer.body[:200]!r}")
-            *blocks, _ = answer.body.split(b"\n\n")  # an event counts with its blank line
+            *blocks, _ = answer.body.split(b"\n\n")  # an event is complete with its blank line
             for block in blocks:
                 self._take(block)
             if not self.status:
@@ -119,26 +119,26 @@ class Reader:
         block = block.removeprefix(RETRY)
         if not block.startswith(b"id: "):
             return
-        event_id, name, told = (line.partition(b": ")[2] for line in block.split(b"\n"))
+        event_id, name, payload = (line.partition(b": ")[2] for line in block.split(b"\n"))
         self._resumed_after = f"Last-Event-ID: {event_id.decode()}"
         seq = int(event_id.partition(b"-")[2])
         self._tally.events += 1
         self._tally.lost += max(0, seq - self._seq - 1)
         self._tally.doubled += seq <= self._seq
         self._seq = seq
-        self._add(name, orjson.loads(told))
+        self._add(name, orjson.loads(payload))
 
-    def _add(self, name: bytes, told: dict[str, Any]) -> None:
+    def _add(self, name: bytes, payload: dict[str, Any]) -> None:
         match name:
             case b"part_start":
-                self._tally.attempts += told["attempt"] > 1
-                self.texts[told["part"]] = []
+                self._tally.attempts += payload["attempt"] > 1
+                self.texts[payload["part"]] = []
             case b"fragment":
-                self.texts[told["part"]].append(told["text"])
+                self.texts[payload["part"]].append(payload["text"])
             case b"part_end":
-                self.ends[told["part"]] = told["status"]
+                self.ends[payload["part"]] = payload["status"]
             case b"end":
-                self.status = told["status"]
+                self.status = payload["status"]
             case _:
                 pass
 
@@ -148,7 +148,7 @@ class Reader:
 
 @dataclass
 class Cook:
-    """Has runs written one after the other."""
+    """Requests one run after another."""
 
     port: int
     chance: Random
@@ -157,13 +157,13 @@ class Cook:
     _last: tuple[str, float] | None = None
 
     async def cook_until(self, moment: float) -> None:
-        """Begins no run after this moment, in seconds of `time.monotonic`."""
+        """Starts no run after this time of `time.monotonic`."""
         await asyncio.sleep(self.chance.uniform(0, RAMP_S))
         while time.monotonic() < moment:
             begun = orjson.loads((await ask(self.port, "POST", "/runs", ASKED)).body)
             run_id = begun["run_id"]
             try:
-                async with asyncio.timeout(PATIENCE_S):
+                async with asyncio.timeout(RUN_TIMEOUT_S):
                     await self._follow(run_id, begun["key"])
             except (OSError, RuntimeError, TimeoutError, ValueError) as error:
                 self.tally.wrong.append(f"run {run_id}: {error!r}")
@@ -175,11 +175,11 @@ class Cook:
         readers = [Reader(self.port, run_id, self.chance, self.tally) for _ in range(count)]
         stopping = self._stop(run_id, key) if self.chance.random() < STOPPED else asyncio.sleep(0)
         await asyncio.gather(stopping, *(reader.read() for reader in readers))
-        told = orjson.loads((await ask(self.port, "GET", f"/runs/{run_id}")).body)
-        self.tally.runs[told["status"]] += 1
-        self.tally.parts.update(state["state"] for state in told["parts"].values())
+        payload = orjson.loads((await ask(self.port, "GET", f"/runs/{run_id}")).body)
+        self.tally.runs[payload["status"]] += 1
+        self.tally.parts.update(state["state"] for state in payload["parts"].values())
         for reader in readers:
-            self.tally.wrong += [f"run {run_id}: {wrong}" for wrong in found_wrong(reader, told)]
+            self.tally.wrong += [f"run {run_id}: {wrong}" for wrong in found_wrong(reader, payload)]
 
     async def _stop(self, run_id: str, key: str) -> None:
         await asyncio.sleep(self.chance.uniform(0, 10))
@@ -190,7 +190,7 @@ class Cook:
             raise RuntimeError(f"DELETE: {answer.status}")
 
     async def _look_back(self) -> None:
-        """At the run before this one, which has expired if it ended long enough ago."""
+        """Checks that the previous run has expired if it ended long enough ago."""
         if self._last and time.monotonic() > self._last[1] + self.keep_s + 1:
             status = (await ask(self.port, "GET", f"/runs/{self._last[0]}")).status
             self.tally.expired += status == 410
@@ -198,10 +198,10 @@ class Cook:
                 self.tally.wrong.append(f"run {self._last[0]}: {status}, but it should have expired")
 
 
-def found_wrong(reader: Reader, told: dict[str, Any]) -> list[str]:
-    """What a reader has that the server, or the provider, says otherwise."""
-    wrong = [f"status {reader.status}, not {told['status']}"] if reader.status != told["status"] else []
-    for part, state in told["parts"].items():
+def found_wrong(reader: Reader, payload: dict[str, Any]) -> list[str]:
+    """Returns the differences between a reader's state and the server's or the provider's."""
+    wrong = [f"status {reader.status}, not {payload['status']}"] if reader.status != payload["status"] else []
+    for part, state in payload["parts"].items():
         if reader.text(part) != state["text"]:
             wrong.append(f"{part}: {len(reader.text(part))} characters read of {len(state['text'])}")
         if state["state"] == "ok" and state["text"] not in good_texts(part):
@@ -210,7 +210,7 @@ def found_wrong(reader: Reader, told: dict[str, Any]) -> list[str]:
 
 
 def good_texts(part: str) -> set[str]:
-    """What a part that is `ok` may hold."""
+    """Returns the possible texts of an `ok` part."""
     if part != "alternates":
         return {"".join(tokens(part, REALISTIC[part]))}  # type: ignore[arg-type, index]
     recipes = [recipe(place, REALISTIC["proposal"]) for place in range(3)]

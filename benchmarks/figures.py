@@ -14,12 +14,12 @@ class Spread:
     least: float
     most: float
 
-    def told(self, digits: int = 2) -> str:
+    def text(self, digits: int = 2) -> str:
         return f"{self.median:,.{digits}f} ({self.least:,.{digits}f}–{self.most:,.{digits}f})"
 
 
 def spread(figures: Iterable[float]) -> Spread:
-    """Of the rounds that have a figure: one in which every recipe failed has none."""
+    """Returns the spread over rounds with a figure. Rounds in which every recipe failed have none."""
     listed = sorted(figure for figure in figures if not isnan(figure)) or [nan]
     return Spread(median(listed), listed[0], listed[-1])
 
@@ -29,5 +29,5 @@ def of(rounds: Sequence[Measured], figure: str) -> Spread:
 
 
 def ratio(ours: Sequence[Measured], others: Sequence[Measured], figure: str) -> list[float]:
-    """Round by round, for as many as both have."""
+    """Returns the ratios round by round."""
     return [getattr(one, figure) / getattr(other, figure) for one, other in zip(ours, others, strict=False)]

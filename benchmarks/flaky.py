@@ -1,4 +1,4 @@
-"""The fake provider, one of whose calls in 25 breaks off half-way, and another in 25 is refused with a 503."""
+"""A fake provider that aborts one call in 25 half-way and rejects another one in 25 with a 503."""
 
 import asyncio
 import socket
@@ -16,19 +16,19 @@ _numbers = count(1)
 
 
 class Flaky(Connection):
-    """Counts the calls of all connections, for which of them goes wrong is a matter of its number."""
+    """Counts the calls of all connections; the number decides which call fails."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._transport = transport
 
-    def _begin(self, asked: dict[str, Any]) -> None:
+    def _begin(self, body: dict[str, Any]) -> None:
         number = next(_numbers) % EVERY
         self._breaks_off = number == 0
         if number == EVERY // 2:
             self._write(REFUSAL)
         else:
-            super()._begin(asked)
+            super()._begin(body)
 
     def _send_due(self) -> None:
         if self._breaks_off and self._sent > self._tokens // 2:

@@ -1,4 +1,4 @@
-"""The floor: our schedule with no library between but aiohttp, orjson and uvicorn's raw ASGI.
+"""The floor: our schedule with only aiohttp, orjson and uvicorn's raw ASGI.
 
 What has arrived at once is sent on at once, as one fragment.
 """
@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 import uvicorn
 
-from benchmarks.asks import MODELS, messages, variables
+from benchmarks.prompts import MODELS, messages, variables
 from benchmarks.wire import alternate, fragment
 from chains.recipe.request import Step
 
@@ -42,49 +42,49 @@ class Floor:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _generate(self, receive: Any, send: Any) -> None:
-        asked = orjson.loads((await receive())["body"])
+        body = orjson.loads((await receive())["body"])
         await send(START)
-        await self._write(send, asked)
+        await self._write(send, body)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _write(self, send: Any, asked: dict[str, Any]) -> None:
-        known = variables(asked)
+    async def _write(self, send: Any, body: dict[str, Any]) -> None:
+        values = variables(body)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._part(send, "nutrition", known))
-            tasks.create_task(self._dishes(send, known, tasks))
+            tasks.create_task(self._part(send, "nutrition", values))
+            tasks.create_task(self._dishes(send, values, tasks))
 
-    async def _dishes(self, send: Any, known: dict[str, str], tasks: asyncio.TaskGroup) -> None:
+    async def _dishes(self, send: Any, values: dict[str, str], tasks: asyncio.TaskGroup) -> None:
         picked, recipes, text = random.randrange(3), [], ""  # noqa: S311
-        async for piece in self._ask("proposal", known):
+        async for piece in self._ask("proposal", values):
             text += piece
             if "}" not in piece:
                 continue
             for found in re.findall(r"\{[^}]*\}", text)[len(recipes) :]:
                 recipes.append(orjson.loads(found))
                 if len(recipes) == picked + 1:
-                    self._start(tasks, send, {**known, **_named(recipes[picked])})
+                    self._start(tasks, send, {**values, **_named(recipes[picked])})
                 elif len(recipes) <= 3:
                     await emit(send, alternate(recipes[-1]))
 
-    def _start(self, tasks: asyncio.TaskGroup, send: Any, known: dict[str, str]) -> None:
-        tasks.create_task(self._part(send, "intro", known))
-        tasks.create_task(self._part(send, "sides", known))
-        tasks.create_task(self._method(send, known))
+    def _start(self, tasks: asyncio.TaskGroup, send: Any, values: dict[str, str]) -> None:
+        tasks.create_task(self._part(send, "intro", values))
+        tasks.create_task(self._part(send, "sides", values))
+        tasks.create_task(self._method(send, values))
 
-    async def _method(self, send: Any, known: dict[str, str]) -> None:
-        ingredients = await self._part(send, "ingredients", known)
-        await self._part(send, "steps", {**known, "ingredients": ingredients})
+    async def _method(self, send: Any, values: dict[str, str]) -> None:
+        ingredients = await self._part(send, "ingredients", values)
+        await self._part(send, "steps", {**values, "ingredients": ingredients})
 
-    async def _part(self, send: Any, part: Step, known: dict[str, str]) -> str:
+    async def _part(self, send: Any, part: Step, values: dict[str, str]) -> str:
         text = ""
-        async for piece in self._ask(part, known):
+        async for piece in self._ask(part, values):
             text += piece
             await emit(send, fragment(part, piece))
         return text
 
-    async def _ask(self, step: Step, known: dict[str, str]) -> AsyncIterator[str]:
-        asked = orjson.dumps({"model": MODELS[step], "messages": messages(step, known), "stream": True})
-        async with self._http.post(self._url, data=asked, headers=JSON) as response:
+    async def _ask(self, step: Step, values: dict[str, str]) -> AsyncIterator[str]:
+        body = orjson.dumps({"model": MODELS[step], "messages": messages(step, values), "stream": True})
+        async with self._http.post(self._url, data=body, headers=JSON) as response:
             rest = b""
             async for block in response.content.iter_any():
                 *events, rest = (rest + block).split(b"\n\n")

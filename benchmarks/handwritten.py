@@ -1,4 +1,4 @@
-"""The loop as an expert writes it by hand: AsyncOpenAI, a queue, FastAPI, and the C# project's schedule.
+"""A server written by hand: AsyncOpenAI, a queue, FastAPI, and the C# project's schedule.
 
 The whole proposal comes first, unstreamed, for nobody sees it; then the alternates and four parts at once, the steps
 as soon as the ingredients are complete.
@@ -16,25 +16,25 @@ from fastapi.responses import StreamingResponse
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from benchmarks.asks import MODELS, messages, variables
+from benchmarks.prompts import MODELS, messages, variables
 from benchmarks.wire import alternate, fragment
 from chains.recipe.request import Step
 
 Put = Callable[[bytes | None], None]
 
 
-class Asked(BaseModel):
+class RecipeBody(BaseModel):
     ingredientsOnHand: str
     prepTime: int
 
 
-class Kitchen:
+class Writer:
     def __init__(self, base_url: str) -> None:
         self._openai = AsyncOpenAI(base_url=base_url, api_key="none")
 
-    async def stream(self, asked: Asked) -> AsyncIterator[bytes]:
+    async def stream(self, body: RecipeBody) -> AsyncIterator[bytes]:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        writing = asyncio.create_task(self._write(asked, queue.put_nowait))
+        writing = asyncio.create_task(self._write(body, queue.put_nowait))
         writing.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -43,31 +43,31 @@ class Kitchen:
         finally:
             writing.cancel()
 
-    async def _write(self, asked: Asked, put: Put) -> None:
-        known = variables(asked.model_dump())
-        recipes = json.loads(await self._complete("proposal", known))
+    async def _write(self, body: RecipeBody, put: Put) -> None:
+        values = variables(body.model_dump())
+        recipes = json.loads(await self._complete("proposal", values))
         recipe = recipes.pop(random.randrange(3))  # noqa: S311
         for other in recipes:
             put(alternate(other))
-        known |= {"recipe_name": recipe["name"], "recipe_intro": recipe["intro"]}
+        values |= {"recipe_name": recipe["name"], "recipe_intro": recipe["intro"]}
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._method(known, put))
+            tasks.create_task(self._method(values, put))
             for part in ("intro", "nutrition", "sides"):
-                tasks.create_task(self._part(part, known, put))
+                tasks.create_task(self._part(part, values, put))
 
-    async def _method(self, known: dict[str, str], put: Put) -> None:
-        ingredients = await self._part("ingredients", known, put)
-        await self._part("steps", {**known, "ingredients": ingredients}, put)
+    async def _method(self, values: dict[str, str], put: Put) -> None:
+        ingredients = await self._part("ingredients", values, put)
+        await self._part("steps", {**values, "ingredients": ingredients}, put)
 
-    async def _complete(self, step: Step, known: dict[str, str]) -> str:
-        answer = await self._openai.chat.completions.create(model=MODELS[step], messages=messages(step, known))
+    async def _complete(self, step: Step, values: dict[str, str]) -> str:
+        answer = await self._openai.chat.completions.create(model=MODELS[step], messages=messages(step, values))
         return answer.choices[0].message.content or ""
 
-    async def _part(self, part: Step, known: dict[str, str], put: Put) -> str:
+    async def _part(self, part: Step, values: dict[str, str], put: Put) -> str:
         text = ""
         async with await self._openai.chat.completions.create(
             model=MODELS[part],
-            messages=messages(part, known),
+            messages=messages(part, values),
             stream=True,
         ) as chunks:
             async for chunk in chunks:
@@ -78,11 +78,11 @@ class Kitchen:
 
 
 def create_app(base_url: str) -> FastAPI:
-    app, kitchen = FastAPI(), Kitchen(base_url)
+    app, writer = FastAPI(), Writer(base_url)
 
     @app.post("/generate")
-    async def generate(asked: Asked) -> StreamingResponse:
-        return StreamingResponse(kitchen.stream(asked), media_type="text/event-stream")
+    async def generate(body: RecipeBody) -> StreamingResponse:
+        return StreamingResponse(writer.stream(body), media_type="text/event-stream")
 
     return app
 

@@ -1,4 +1,4 @@
-"""The LCEL server as most people write it: stock runnables, `assign`, `astream_events`, `StreamingResponse`."""
+"""An idiomatic LCEL server: stock runnables, `assign`, `astream_events`, `StreamingResponse`."""
 
 import json
 import random
@@ -14,13 +14,13 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel,
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-from benchmarks.asks import MODELS, variables
+from benchmarks.prompts import MODELS, variables
 from benchmarks.wire import alternate, fragment
 from chains.recipe.prompts import PROMPTS
 from chains.recipe.request import Step
 
 
-class Asked(BaseModel):
+class RecipeBody(BaseModel):
     ingredientsOnHand: str
     prepTime: int
 
@@ -50,13 +50,13 @@ def pick(proposal: str) -> dict[str, Any]:
     return {"picked": picked, "alternates": recipes}
 
 
-def with_recipe(known: dict[str, Any]) -> dict[str, Any]:
-    recipe = known["dish"]["picked"]
-    return {**known, "recipe_name": recipe["name"], "recipe_intro": recipe["intro"]}
+def with_recipe(values: dict[str, Any]) -> dict[str, Any]:
+    recipe = values["dish"]["picked"]
+    return {**values, "recipe_name": recipe["name"], "recipe_intro": recipe["intro"]}
 
 
-async def stream(chain: Runnable[Any, Any], asked: Asked) -> AsyncIterator[bytes]:
-    async for event in chain.astream_events(variables(asked.model_dump()), version="v2"):
+async def stream(chain: Runnable[Any, Any], body: RecipeBody) -> AsyncIterator[bytes]:
+    async for event in chain.astream_events(variables(body.model_dump()), version="v2"):
         if event["event"] == "on_chat_model_stream":
             step, text = event["metadata"]["step"], event["data"]["chunk"].content
             if step != "proposal" and text:
@@ -70,8 +70,8 @@ def create_app(base_url: str) -> FastAPI:
     app, chain = FastAPI(), recipe_chain(base_url)
 
     @app.post("/generate")
-    async def generate(asked: Asked) -> StreamingResponse:
-        return StreamingResponse(stream(chain, asked), media_type="text/event-stream")
+    async def generate(body: RecipeBody) -> StreamingResponse:
+        return StreamingResponse(stream(chain, body), media_type="text/event-stream")
 
     return app
 

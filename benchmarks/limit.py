@@ -1,4 +1,4 @@
-"""The limit of a server whose tokens are events of LangChain's: the floor, with each call a model's run.
+"""The limit of servers whose tokens are LangChain events: the floor, with each call as a model run.
 
 It has no prompts, parsers, ChatOpenAI, deadlines, attempts or log: what is left of LangChain is the six runs, one event
 for each piece of text, of a proposal for each recipe, and one for each beginning and end. They come about as ours do,
@@ -29,33 +29,33 @@ class Limit(Floor):
     """The ASGI application."""
 
     async def _generate(self, receive: Any, send: Any) -> None:
-        asked = orjson.loads((await receive())["body"])
+        body = orjson.loads((await receive())["body"])
         await send(START)
 
-        async def recipe(asked: Any, config: RunnableConfig) -> None:
+        async def recipe(body: Any, config: RunnableConfig) -> None:
             _callbacks.set(config["callbacks"])
-            await self._write(send, asked)
+            await self._write(send, body)
 
-        async for event in RunnableLambda(recipe).astream_events(asked, version="v2"):
+        async for event in RunnableLambda(recipe).astream_events(body, version="v2"):
             if event["event"] == "on_chat_model_stream" and event["name"] != "proposal":
                 await emit(send, fragment(event["name"], event["data"]["chunk"].content))
         await send({"type": "http.response.body", "body": b""})
 
-    async def _part(self, send: Any, part: Step, known: dict[str, str]) -> str:
-        return "".join([piece async for piece in self._ask(part, known)])
+    async def _part(self, send: Any, part: Step, values: dict[str, str]) -> str:
+        return "".join([piece async for piece in self._ask(part, values)])
 
-    async def _ask(self, step: Step, known: dict[str, str]) -> AsyncIterator[str]:
+    async def _ask(self, step: Step, values: dict[str, str]) -> AsyncIterator[str]:
         [run] = await _callbacks.get().on_chat_model_start({}, [[HumanMessage(step)]], name=step)
         [events] = run.handlers
         text = ""
-        async for chunk in events.tap_output_aiter(run.run_id, self._chunks(step, known)):
+        async for chunk in events.tap_output_aiter(run.run_id, self._chunks(step, values)):
             text += chunk.content
             yield chunk.content
         await run.on_llm_end(LLMResult(generations=[[ChatGeneration(message=AIMessage(text))]]))
 
-    async def _chunks(self, step: Step, known: dict[str, str]) -> AsyncIterator[AIMessageChunk]:
+    async def _chunks(self, step: Step, values: dict[str, str]) -> AsyncIterator[AIMessageChunk]:
         untold = ""
-        async for piece in super()._ask(step, known):
+        async for piece in super()._ask(step, values):
             untold += piece
             if step != "proposal" or "}" in piece:
                 yield text_chunk(untold)

@@ -46,7 +46,7 @@ class Process:
 
 @contextmanager
 def all_processes(names: Sequence[str] = SERVERS) -> Iterator[tuple[Process, dict[str, Process]]]:
-    """The provider, and the servers by name, until the block ends."""
+    """Runs the provider and the servers within the block."""
     with ExitStack() as stack:
         provider = stack.enter_context(running("provider", ["-m", "benchmarks.provider"]))
         yield provider, {name: stack.enter_context(serving(name, f"{provider.url}/v1")) for name in names}
@@ -59,7 +59,7 @@ def serving(name: str, base_url: str) -> AbstractContextManager[Process]:
 
 
 def our_settings(base_url: str) -> dict[str, str]:
-    """The environment in which ours takes the fake provider for both of its own."""
+    """Returns the environment in which our server uses the fake provider."""
     return {
         "GROQ_API_KEY": "none",
         "FIREWORKS_API_KEY": "none",
@@ -71,10 +71,10 @@ def our_settings(base_url: str) -> dict[str, str]:
 
 @contextmanager
 def running(name: str, arguments: list[str], settings: dict[str, str] | None = None) -> Iterator[Process]:
-    """Python with these arguments, from the moment it has told its port; interrupted at the end of the block."""
+    """Runs Python with these arguments, yields once it has printed its port, and interrupts it afterwards."""
     environment = {key: value for key, value in os.environ.items() if not _FOREIGN.search(key)}
     environment |= {"PYTHONPATH": str(ROOT), **(settings or {})}
-    # a directory of its own, for there is no .env in it
+    # its own directory, without a .env
     with tempfile.TemporaryDirectory() as place, open(Path(place, "log"), "w+") as log:
         child = subprocess.Popen([sys.executable, *arguments], cwd=place, env=environment, stdout=log, stderr=log)  # noqa: S603
         path = Path(place, "log")

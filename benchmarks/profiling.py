@@ -1,4 +1,4 @@
-"""Runs ours under py-spy and adds its samples up by library and by function."""
+"""Runs our server under py-spy and sums the samples by library and function."""
 
 import signal
 import subprocess
@@ -18,13 +18,13 @@ from benchmarks.processes import Process, serving
 
 CELL = Cell(*at(500, 8))
 TIMES = 12
-RATE = 200  # samples a second; a token then costs what it costs without
+RATE = 200  # samples per second, which does not change the cost of a token
 LOOP = "event loop, sockets, HTTP parser"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Shares of the server's CPU time, the largest first; `kernel` is the system's share."""
+    """Shares of the server's CPU time, the largest first. `kernel` is the kernel's share."""
 
     libraries: list[tuple[str, float]]
     functions: list[tuple[str, float]]
@@ -32,7 +32,7 @@ class Profile:
 
 
 async def profile(provider: Process) -> Profile:
-    """Ours at 500 tokens a second and 8 recipes, after a warm-up. Raises `RuntimeError` where py-spy is not let in."""
+    """Profiles our server at 500 tokens/s and 8 recipes, after a warm-up. Raises `RuntimeError` without permission."""
     with serving("ours", f"{provider.url}/v1") as ours, tempfile.TemporaryDirectory() as place:
         await warm_up({"ours": ours}, provider)
         before = psutil.Process(ours.pid).cpu_times()
@@ -46,20 +46,22 @@ async def profile(provider: Process) -> Profile:
 
 @contextmanager
 def _sampled(pid: int, file: Path) -> Iterator[None]:
-    """The process's samples, of threads that are at work, are in the file behind the block."""
+    """Records samples of active threads; they are in the file after the block."""
     spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid), "--rate", str(RATE)]
-    # a pause for each sample would count for whatever calls the system, behind which it takes effect
+    # pausing the process for samples would distort the shares of functions that make system calls
     options = ["--nonblocking", "--format", "raw", "--nolineno", "--output", str(file)]
     with subprocess.Popen([*spy, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as sampler:  # noqa: S603
         try:
             assert sampler.stdout  # noqa: S101  it is a pipe
-            if "Sampling" not in (told := sampler.stdout.readline()):
-                raise RuntimeError(f"py-spy can't look into the server (on Linux root can, or ptrace_scope 0): {told}")
+            if "Sampling" not in (output := sampler.stdout.readline()):
+                raise RuntimeError(
+                    f"py-spy can't look into the server (on Linux root can, or ptrace_scope 0): {output}"
+                )
             yield
             sampler.send_signal(signal.SIGINT)
-            told, _ = sampler.communicate(timeout=30)
+            output, _ = sampler.communicate(timeout=30)
             if sampler.returncode:
-                raise RuntimeError(f"py-spy failed: {told}")
+                raise RuntimeError(f"py-spy failed: {output}")
         finally:
             sampler.kill()
 
@@ -78,11 +80,11 @@ def _shares(file: Path, kernel: float) -> Profile:
 
 
 def _place(frame: str) -> tuple[str, str]:
-    """The library and the function of `function (package/module.py)`. None is there where py-spy was too late."""
+    """Returns library and function of `function (package/module.py)`, or None if py-spy was too late."""
     if not frame:
         return "unread", "unread"
     function, _, file = frame.removesuffix(")").rpartition(" (")
-    if file == "app/loop.py":  # nothing of Python runs below the loop
+    if file == "app/loop.py":  # no Python runs below the loop
         return "uvloop", LOOP
     module = file.removesuffix(".py").replace("/", ".")
     return module.partition(".")[0], f"{module}.{function}"

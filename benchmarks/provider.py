@@ -1,6 +1,6 @@
-"""The fake provider: OpenAI's chat completions, streamed at a set pace from chunks that were encoded beforehand.
+"""A fake provider: OpenAI's chat completions, streamed at a set pace from pre-encoded chunks.
 
-`POST /pace` sets the pace of the calls that follow, `GET /calls` tells of each what it was for, when it was asked and
+`POST /pace` sets the pace of the calls that follow, `GET /calls` tells of each what it was for, when it was body and
 when its last token was sent, in seconds of the machine's clock; null while it is open. Nothing, not even the status
 line, is sent before the first token, and each event is a write of its own.
 """
@@ -17,7 +17,7 @@ import httptools
 import orjson
 import uvloop
 
-from benchmarks.asks import step_of
+from benchmarks.prompts import step_of
 from benchmarks.tokens import EVEN, tokens
 from chains.recipe.request import Step
 
@@ -27,7 +27,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds to the first token, tokens a second (0: no limit) for all models but those named, tokens of a call."""
+    """Seconds to the first token, tokens per second (0: no limit), by model or for all, and tokens per call."""
 
     ttft_s: float = 0.25
     tokens_per_s: float = 0
@@ -40,7 +40,7 @@ class Pace:
 
 
 class Provider:
-    """What the connections share."""
+    """The state shared by all connections."""
 
     def __init__(self) -> None:
         self.set_pace(Pace())
@@ -51,7 +51,7 @@ class Provider:
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection: its requests are parsed by httptools and answered one after the other."""
+    """A keep-alive connection. Its requests are parsed by httptools and answered in turn."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -91,22 +91,22 @@ class Connection(asyncio.Protocol):
             case _:
                 self._write(whole(b'{"object":"list","data":[]}'))
 
-    def _begin(self, asked: dict[str, Any]) -> None:
-        pace, model = self._provider.pace, asked["model"]
-        step = step_of(asked["messages"][-1]["content"])
+    def _begin(self, body: dict[str, Any]) -> None:
+        pace, model = self._provider.pace, body["model"]
+        step = step_of(body["messages"][-1]["content"])
         length, interval = pace.lengths[step], pace.interval_s(model)
-        self._call = {"step": step, "asked": perf_counter(), "ended": None}
+        self._call = {"step": step, "requested": perf_counter(), "ended": None}
         self._provider.calls.append(self._call)
-        if not asked.get("stream"):
+        if not body.get("stream"):
             self._later(pace.ttft_s + (length - 1) * interval, partial(self._answer, completion(step, length, model)))
             return
-        wants_usage = bool((asked.get("stream_options") or {}).get("include_usage"))
+        wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         self._frames, self._tokens, self._sent = frames(step, length, model, wants_usage), length, 0
-        self._first, self._interval = self._call["asked"] + pace.ttft_s, interval
+        self._first, self._interval = self._call["requested"] + pace.ttft_s, interval
         self._later(pace.ttft_s, self._send_due if interval else self._send_next)
 
     def _send_due(self) -> None:
-        """Sends all tokens that are due by now: a late wake-up is caught up, so the pace holds."""
+        """Sends all tokens that are due, so that delays do not change the pace."""
         due = int((perf_counter() - self._first) / self._interval + 1.05)
         due = min(max(due, self._sent), self._tokens)
         for frame in self._frames[self._sent : due]:
@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
             self._later(self._first + self._sent * self._interval - perf_counter(), self._send_due)
 
     def _send_next(self) -> None:
-        """Sends one token for each turn of the loop, so that it is a write to the socket too."""
+        """Sends one token per turn of the loop, so that each is a separate write."""
         self._write(self._frames[self._sent])
         self._sent += 1
         if self._sent == self._tokens:
@@ -149,13 +149,13 @@ def whole(body: bytes) -> bytes:
 
 @cache
 def frames(step: Step, length: int, model: str, wants_usage: bool) -> tuple[bytes, ...]:
-    """The answer in HTTP chunks, an event in each. The first brings the role too, those behind the tokens end it."""
+    """Returns the response in HTTP chunks of one event. The first also has the role, and the last ones end it."""
     texts = tokens(step, length)
     role = HEAD + chunk(model, {"role": "assistant", "content": ""})
-    written = [chunk(model, {"content": text}) for text in texts]
+    encoded = [chunk(model, {"content": text}) for text in texts]
     usage = [event({**_base(model), "choices": [], "usage": _usage(length)})] if wants_usage else []
     ending = [chunk(model, {}, "stop"), *usage, http_chunk(b"data: [DONE]\n\n"), LAST_CHUNK]
-    return (role + written[0], *written[1:], *ending)
+    return (role + encoded[0], *encoded[1:], *ending)
 
 
 @cache

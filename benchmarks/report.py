@@ -1,4 +1,4 @@
-"""RESULTS.md: the targets beside what was measured, every cell, both schedules, the profile, the machine."""
+"""Writes RESULTS.md: the targets and the measurements, all cells, both schedules, the profile, the machine."""
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,32 +25,31 @@ CODES = {"add": "ingredients", "int": "intro", "ing": "nutrition", "sde": "sides
 
 HEAD = """# What was measured
 
-Written by `make bench`; the figures are of one run on the machine named at the end, all servers interleaved in it.
-Others' work on the machine comes and goes: ratios within a round are what holds, so each is the **median of the rounds,
-with the least and the most** in parentheses.
+Written by `make bench`. The figures are from one run on the machine named at the end, with all servers interleaved. The
+load of the machine varies, so only ratios within a round are reliable; each is the **median of the rounds, with minimum
+and maximum** in parentheses.
 
 Each server is one process with uvicorn, uvloop and httptools that answers `POST /generate` on loopback. The provider
-streams at a set pace, each event a write of its own, and sends nothing before the first token. A recipe is six calls of
-200 tokens, the proposal among them, TTFT 250 ms, unless another is named. A cell is called *tokens a second for each
-call* x *recipes at once*. The text of every part of every recipe was compared with what the provider wrote.
-[TRIED.md](TRIED.md) says what each change to the path of a token brought.
+streams at a set pace, with one write per event, and sends nothing before the first token. A recipe is six calls of 200
+tokens, including the proposal, with a TTFT of 250 ms unless stated otherwise. A cell is named *tokens/s per call* x
+*concurrent recipes*. The text of every part of every recipe was compared with what the provider sent.
+[TRIED.md](TRIED.md) lists the effect of each change to the token path.
 
 | server | what it is |
 |---|---|
-| ours | `sizzle serve` as it is, with this provider in place of Groq and Fireworks |
-| idiomatic | LCEL as most write it: stock runnables, `assign`, `RunnableParallel`, `astream_events`, FastAPI |
-| handwritten | `AsyncOpenAI`, tasks, a queue, FastAPI; the C# project's schedule, the proposal unstreamed |
-| floor | aiohttp, orjson, raw ASGI, our schedule; what has arrived at once is joined |
-| limit | the floor, its calls runs of LangChain's, its pieces (a proposal's recipes) events of `astream_events` |
+| ours | `sizzle serve` with this provider instead of Groq and Fireworks |
+| idiomatic | idiomatic LCEL: stock runnables, `assign`, `RunnableParallel`, `astream_events`, FastAPI |
+| handwritten | `AsyncOpenAI`, tasks, a queue, FastAPI; the C# project's schedule, proposal not streamed |
+| floor | aiohttp, orjson, raw ASGI, our schedule; chunks that arrive together are joined |
+| limit | the floor, with calls as LangChain runs and pieces (of a proposal: recipes) as `astream_events` events |
 """
 
 
-CPU = """Microseconds of the server's process for each token of the provider (divided by 1,000: CPU seconds for 1,000
-tokens).
+CPU = """Microseconds of server CPU per token of the provider (divided by 1,000: CPU seconds per 1,000 tokens).
 """
-CARRIED = "Tokens a second at unlimited pace, without a TTFT, 16 recipes at once.\n"
-PROFILED = """500 tokens a second, 8 recipes at once: py-spy's samples, by the Python function that the server was
-in, for which the C code and the system's calls count that it makes.
+CARRIED = "Tokens/s at unlimited pace, without a TTFT, 16 concurrent recipes.\n"
+PROFILED = """500 tokens/s, 8 concurrent recipes: py-spy's samples by Python function, including its C code and
+system calls.
 """
 
 
@@ -71,7 +70,7 @@ def report(results: Results, timelines: Timelines, profiled: str, idle_mb: Mappi
 def targets_table(rows: Iterable[Row]) -> str:
     return table(
         ["what", "target", "measured", "at best", "met"],
-        ([row.what, f"≤ {row.limit:g}", row.measured.told(), row.possible, _met(row)] for row in rows),
+        ([row.what, f"≤ {row.limit:g}", row.measured.text(), row.possible, _met(row)] for row in rows),
     )
 
 
@@ -81,23 +80,23 @@ def _met(row: Row) -> str:
 
 def cpu_table(results: Results) -> str:
     cells = [cell.name for cell in TARGETS if cell.name in results]
-    rows = [[name, *(_told(results, cell, name) for cell in cells)] for name in SERVERS]
-    over = [[f"ours / {name}", *(_told_ratio(results, cell, name) for cell in cells)] for name in SERVERS[1:]]
+    rows = [[name, *(_cpu(results, cell, name) for cell in cells)] for name in SERVERS]
+    over = [[f"ours / {name}", *(_ratio(results, cell, name) for cell in cells)] for name in SERVERS[1:]]
     return table(["", *cells], [*rows, *over])
 
 
-def _told(results: Results, cell: str, name: str) -> str:
-    return of(results[cell][name], "cpu_us").told(0) if name in results[cell] else ""
+def _cpu(results: Results, cell: str, name: str) -> str:
+    return of(results[cell][name], "cpu_us").text(0) if name in results[cell] else ""
 
 
-def _told_ratio(results: Results, cell: str, name: str) -> str:
+def _ratio(results: Results, cell: str, name: str) -> str:
     ratios = ratio(results[cell].get("ours", []), results[cell].get(name, []), "cpu_us")
-    return spread(ratios).told(3) if ratios else ""
+    return spread(ratios).text(3) if ratios else ""
 
 
 def carried(results: Results) -> str:
     rounds = results[SATURATED.name]
-    return table(["server", "tokens/s"], ([name, of(rounds[name], "tokens_per_s").told(0)] for name in SERVERS))
+    return table(["server", "tokens/s"], ([name, of(rounds[name], "tokens_per_s").text(0)] for name in SERVERS))
 
 
 CELL_COLUMNS = (
@@ -114,9 +113,9 @@ def cells_table(results: Results, idle_mb: Mapping[str, float]) -> str:
         for name in results.get(cell.name, ())
     )
     note = (
-        "MB/run: the most that was resident in the cell, less what was after the warm-up, for each recipe; what "
-        "earlier cells left counts too. “first” of the hand-written and the idiomatic server is high by their "
-        "schedule: they show nothing before the proposal is whole."
+        "MB/run: peak resident memory in the cell minus that after the warm-up, per recipe, including what earlier "
+        "cells left. “first” of the hand-written and the idiomatic server is high because their schedule shows nothing "
+        "before the proposal is complete."
     )
     return table(CELL_COLUMNS, rows) + f"\n{note}\n"
 
@@ -130,7 +129,7 @@ def _cell_row(cell: Cell, name: str, results: Results, idle_mb: float) -> list[s
     per_run = (of(rounds, "peak_mb").median - idle_mb) / cell.recipes
     rest = of(rounds, "provider_us").median + of(rounds, "client_us").median
     return [
-        cell.name, name, of(rounds, "cpu_us").told(1), "" if name == "ours" else _told_ratio(results, cell.name, name),
+        cell.name, name, of(rounds, "cpu_us").text(1), "" if name == "ours" else _ratio(results, cell.name, name),
         middle("tokens_per_s", 0), middle("first_ms", 0),
         middle("over_critical", 2).replace("nan", "–"), middle("gap_p99_ms", 1), middle("largest", 0), f"{per_run:.2f}",
         str(sum(measured.failed for measured in rounds)), f"{rest:.1f}",
@@ -138,11 +137,11 @@ def _cell_row(cell: Cell, name: str, results: Results, idle_mb: float) -> list[s
 
 
 SCHEDULE = f"""One recipe at a time, realistic lengths (proposal 110 tokens, ingredients 150, intro 120, nutrition 120,
-sides 20, steps 300), TTFT 250 ms. Seconds from the request, the mean over the three places of the pick. “C#” is the
-hand-written server. “{BOTH}”: the fastest model writes proposal and ingredients at 800 tokens a second, the large one
-the others at 80; with every step on the large model it is the row of 80.
+sides 20, steps 300), TTFT 250 ms. Seconds from the request, averaged over the three positions of the pick. “C#” is
+the hand-written server. “{BOTH}”: the fastest model streams proposal and ingredients at 800 tokens/s, the large one the
+others at 80; the row “80” has every step on the large model.
 """
-AGES = "How old a fragment is when it reaches the client, since its first token was due at the provider:"
+AGES = "Age of a fragment when it reaches the client, since its first token was due at the provider:"
 
 
 def schedule_text(timelines: Timelines) -> str:

@@ -1,9 +1,9 @@
-"""When each part can be there at best: computed from the provider's pace, for our schedule and for the C# project's."""
+"""The earliest possible time of each part, from the provider's pace, in our schedule and the C# project's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.asks import MODELS
+from benchmarks.prompts import MODELS
 from benchmarks.provider import Pace
 from benchmarks.tokens import recipe_ends
 from chains.recipe.request import Step
@@ -13,7 +13,7 @@ from chains.recipe.request import Step
 class Call:
     """A call to the provider: seconds from the request."""
 
-    asked: float
+    requested: float
     first: float
     last: float
 
@@ -22,20 +22,20 @@ Plan = Mapping[Step, Call]
 
 
 def our_plan(pace: Pace, picked: int) -> Plan:
-    """Nutrition starts at once, the stage behind the pick as soon as the picked recipe is complete in the stream."""
+    """Nutrition starts at once, dependent parts as soon as the picked recipe is complete in the stream."""
     proposal = _call(pace, "proposal", 0)
     picked_at = proposal.first + recipe_ends(pace.lengths["proposal"])[picked] * pace.interval_s(MODELS["proposal"])
     return _plan(pace, proposal, picked_at, nutrition_at=0)
 
 
 def csharp_plan(pace: Pace) -> Plan:
-    """All parts start when the whole proposal is there; the steps when the ingredients are."""
+    """All parts start after the whole proposal, the steps after the ingredients."""
     proposal = _call(pace, "proposal", 0)
     return _plan(pace, proposal, proposal.last, nutrition_at=proposal.last)
 
 
 def end(plan: Plan) -> float:
-    """Seconds from the request to the last token of all: the critical path."""
+    """The critical path: seconds from the request to the last token."""
     return max(call.last for call in plan.values())
 
 
@@ -51,6 +51,6 @@ def _plan(pace: Pace, proposal: Call, picked_at: float, nutrition_at: float) -> 
     }
 
 
-def _call(pace: Pace, step: Step, asked: float) -> Call:
-    first = asked + pace.ttft_s
-    return Call(asked, first, first + (pace.lengths[step] - 1) * pace.interval_s(MODELS[step]))
+def _call(pace: Pace, step: Step, requested: float) -> Call:
+    first = requested + pace.ttft_s
+    return Call(requested, first, first + (pace.lengths[step] - 1) * pace.interval_s(MODELS[step]))

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.soak`: five minutes of 100 runs at a time whose readers are cut, and what is left afterwards.
+"""`python -m benchmarks.soak`: 100 concurrent runs for five minutes, whose readers disconnect and resume.
 
-The provider breaks off a part of its calls and refuses another; readers lose their connections and come back; some
+The provider aborts some of its calls and rejects others; readers lose their connections and come back; some
 cooks stop their runs. Expired runs are forgotten within seconds, so that memory has to be flat. It fails if anything
 was lost, came twice, passed for finished or is left over; without options it writes SOAK.md and its picture.
 """
@@ -33,19 +33,19 @@ SECONDS, RUNS = 300, 100
 PACE = Pace(ttft_s=0.25, tokens_per_s=15, lengths=REALISTIC)  # a recipe takes about 40 s, 100 half a core
 KEEP_S = 5
 SAMPLE_S = 2
-WARM_UP = 0.2  # of the time, in which memory may grow
-GROWTH = 1.05  # of the memory of the first half that may be in use in the second
-SETTLE_S = 150  # until all is gone: connections to providers are kept for 60 s, and looked at every 60 s
+WARM_UP = 0.2  # of the time; memory may grow
+GROWTH = 1.05  # allowed ratio of the second half's memory to the first's
+SETTLE_S = 150  # until everything is closed: connections to providers are kept for 60 s and checked every 60 s
 
 
 REPORT = """# A soak
 
-Written by `python -m benchmarks.soak`: {seconds:.0f} seconds with {runs} runs at a time, at {pace:g} tokens a second
-for each call. Of the provider's calls 4 % break off half-way and 4 % are refused; readers are cut after 2 to 60 kB and
-come back; 10 % of the runs are stopped, 10 % have two readers; runs are kept for {keep_s} s. The texts of all parts
-were compared with what the provider wrote, and with what the server told in the end.
+Written by `python -m benchmarks.soak`: {seconds:.0f} seconds with {runs} concurrent runs, at {pace:g} tokens/s
+per call. 4 % of the provider's calls are aborted half-way and 4 % rejected; readers are disconnected after 2 to 60
+kB and resume; 10 % of the runs are cancelled, 10 % have two readers; finished runs are kept for {keep_s} s. The texts
+of all parts were compared with what the provider sent and with the final state on the server.
 
-| what | found | as it should be |
+| what | found | as expected |
 | --- | --- | --- |
 {rows}
 
@@ -55,7 +55,7 @@ were compared with what the provider wrote, and with what the server told in the
 
 @dataclass(frozen=True)
 class Sample:
-    """The server at a moment, in seconds from the beginning. Sockets of its clients, and to the provider.
+    """The server at a time in seconds from the start, with sockets of its clients and to the provider.
 
     `health_ms` is what it took to answer `GET /healthz`: how late everything is, the load in this process included.
     """
@@ -71,7 +71,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found, in words, and whether it is as it should be."""
+    """A result, and whether it is as expected."""
 
     what: str
     found: str
@@ -79,7 +79,7 @@ class Finding:
 
 
 class Watch:
-    """Takes samples of the server, which tells its tasks at a signal."""
+    """Takes samples of the server, which writes its tasks on a signal."""
 
     def __init__(self, server: Process, file: Path) -> None:
         self._server, self._file, self._process = server, file, psutil.Process(server.pid)
@@ -116,7 +116,7 @@ class Watch:
 
 @contextmanager
 def sizzle(base_url: str) -> Iterator[tuple[Process, Path]]:
-    """The server, and the file in which it tells its tasks."""
+    """Runs the server. Yields it and the file with its tasks."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place, "tasks")
         arguments = ["-m", "benchmarks.watched", str(file), "serve", "--port", "0"]
@@ -143,7 +143,7 @@ async def soak(seconds: float, runs: int) -> tuple[Tally, list[Sample], dict[str
 
 
 async def settled(watch: Watch, tasks: int) -> Sample:
-    """The server as it is when no socket is open and no more tasks are there than before, or after some time."""
+    """Returns a sample once all sockets are closed and the tasks are as before, or after a timeout."""
     async for sample in watch.until(time.monotonic() + SETTLE_S):
         if sample.clients + sample.upstream == 0 and sample.tasks <= tasks:
             return sample
@@ -156,29 +156,31 @@ def findings(tally: Tally, busy: Sequence[Sample], idle: dict[str, int], last: S
     deleted = sorted(tally.delete_ms) or [0.0]
     tasks, sockets = sum(idle.values()), last.clients + last.upstream
     return [
-        Finding("runs", f"{tally.runs.total():,}: {told(tally.runs)}", tally.runs.total() > 0),
-        Finding("parts", f"{tally.parts.total():,}: {told(tally.parts)}", tally.parts["ok"] > 0),
-        Finding("attempts beyond the first", f"{tally.attempts:,}", tally.attempts > 0),
-        Finding("connections cut and resumed", f"{tally.cuts:,}", tally.cuts > 0),
+        Finding("runs", f"{tally.runs.total():,}: {counts_text(tally.runs)}", tally.runs.total() > 0),
+        Finding("parts", f"{tally.parts.total():,}: {counts_text(tally.parts)}", tally.parts["ok"] > 0),
+        Finding("retries", f"{tally.attempts:,}", tally.attempts > 0),
+        Finding("connections aborted and resumed", f"{tally.cuts:,}", tally.cuts > 0),
         Finding("events read", f"{tally.events:,}", True),
         Finding("events lost", str(tally.lost), tally.lost == 0),
-        Finding("events that came twice", str(tally.doubled), tally.doubled == 0),
-        Finding("runs with anything else wrong", str(len(tally.wrong)), not tally.wrong),
+        Finding("events repeated", str(tally.doubled), tally.doubled == 0),
+        Finding("runs with other problems", str(len(tally.wrong)), not tally.wrong),
         Finding("expired runs that answered 410", f"{tally.expired:,}", tally.expired > 0),
         Finding(
-            "DELETE to 204, median and most", f"{median(deleted):.0f} and {deleted[-1]:.0f} ms", median(deleted) < 500
+            "DELETE to 204, median and maximum",
+            f"{median(deleted):.0f} and {deleted[-1]:.0f} ms",
+            median(deleted) < 500,
         ),
-        Finding("GET /healthz, median and most", f"{median(late):.0f} and {max(late):.0f} ms", True),
+        Finding("GET /healthz, median and maximum", f"{median(late):.0f} and {max(late):.0f} ms", True),
         Finding("CPU of the server", f"{cpu(busy):.0%} of a core", True),
         Finding("MB resident, first and second half", f"{first:.0f} and {second:.0f}", second <= first * GROWTH),
-        Finding("most tasks, and sockets of clients", f"{peak(busy, 'tasks')} and {peak(busy, 'clients')}", True),
+        Finding("maximum of tasks and client sockets", f"{peak(busy, 'tasks')} and {peak(busy, 'clients')}", True),
         Finding("tasks before and after", f"{tasks} and {last.tasks}", last.tasks <= tasks),
-        Finding("sockets left", f"{last.clients} of clients, {last.upstream} upstream", sockets == 0),
+        Finding("open sockets at the end", f"{last.clients} of clients, {last.upstream} upstream", sockets == 0),
     ]
 
 
 def halves(busy: Sequence[Sample]) -> tuple[float, float]:
-    """Megabytes on average, in the first half behind the warm-up and in the second."""
+    """Returns the mean memory in MB, in the first half after the warm-up and in the second."""
     end = busy[-1].at_s
     first = [sample.rss_mb for sample in busy if end * WARM_UP <= sample.at_s < end / 2]
     return mean(first), mean(sample.rss_mb for sample in busy if sample.at_s >= end / 2)
@@ -192,7 +194,7 @@ def peak(samples: Sequence[Sample], name: str) -> int:
     return max(getattr(sample, name) for sample in samples)
 
 
-def told(counts: dict[str, int]) -> str:
+def counts_text(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
 
 

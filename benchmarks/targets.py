@@ -1,4 +1,4 @@
-"""What ours has to reach, and what was measured: a row for each."""
+"""The targets for our server and the measurements, one row each."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ CROWD_GAP_MS, CROWD_MB = 1000, 1
 
 @dataclass(frozen=True)
 class Row:
-    """A target: what is measured must be at most `limit`.
+    """A target: the measurement must be at most `limit`.
 
     `possible` is what the schedule allows at best, or what the server called limit needs, in words.
     """
@@ -78,7 +78,7 @@ def _end_row(timelines: Timelines, our_pace: str, csharp_pace: str, limit: float
     ours = [timeline.reading.total_s for timeline in timelines[our_pace, "ours"]]
     csharp = mean(timeline.reading.total_s for timeline in timelines[csharp_pace, "handwritten"])
     best = mean(end(our_plan(PACES[our_pace], place)) for place in PLACES) / end(csharp_plan(PACES[csharp_pace]))
-    # the mean, for each place of the pick has the same chance
+    # the mean, because every position of the pick is equally likely
     measured = Spread(mean(ours) / csharp, min(ours) / csharp, max(ours) / csharp)
     return Row(f"end over C# schedule, {our_pace}, {how}", limit, measured, f"{best:.3f}")
 

@@ -1,4 +1,4 @@
-"""The schedules side by side: one recipe at an otherwise idle server, ours and the hand-written one in turn.
+"""Compares the schedules: one recipe on an idle server, ours and the hand-written one in turn.
 
 Realistic lengths. Each round has ours pick another of the three recipes, so that the mean is that of a random pick.
 """
@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from benchmarks.asks import FAST, LARGE, MODELS
 from benchmarks.cells import Cell, measure
 from benchmarks.client import STEPS_BY_CODE, Reading
 from benchmarks.processes import Process
+from benchmarks.prompts import FAST, LARGE, MODELS
 from benchmarks.provider import Pace
 from benchmarks.tokens import REALISTIC
 
@@ -25,7 +25,7 @@ PLACES = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Timeline:
-    """One recipe: what the client read, and the calls that the provider had."""
+    """One recipe as read by the client, and its calls to the provider."""
 
     pace: Pace
     reading: Reading
@@ -36,26 +36,26 @@ class Timeline:
         return self.reading.started
 
     def first_s(self) -> dict[str, float]:
-        """By the part's code, from the request."""
+        """Seconds from the request to the first fragment, by code of the part."""
         return {code: times[0] - self.started for code, times in self.reading.times.items()}
 
     def ages_s(self) -> list[float]:
-        """Of each fragment when it came: since the provider was due to send the first token in it."""
-        asked = {call["step"]: call["asked"] for call in self.calls}
+        """The age of each fragment on arrival, since its first token was due at the provider."""
+        requested = {call["step"]: call["requested"] for call in self.calls}
         ages: list[float] = []
         for code, step in STEPS_BY_CODE.items():
             interval, token = self.pace.interval_s(MODELS[step]), 0
             for arrived, text in zip(self.reading.times[code], self.reading.texts[code], strict=True):
-                ages.append(arrived - (asked[step] + self.pace.ttft_s + token * interval))
-                token += text.count(b" ")  # each token begins with one
+                ages.append(arrived - (requested[step] + self.pace.ttft_s + token * interval))
+                token += text.count(b" ")  # every token starts with a space
         return ages
 
 
-Timelines = dict[tuple[str, str], list[Timeline]]  # by pace and server, one for each place of the pick
+Timelines = dict[tuple[str, str], list[Timeline]]  # by pace and server, one for each position of the pick
 
 
 async def run_timelines(servers: Mapping[str, Process], provider: Process) -> AsyncIterator[tuple[str, str, Timeline]]:
-    """The pace, the server and what it did."""
+    """Yields the pace, the server and its timeline."""
     seeds = await _seeds(servers["ours"], provider)
     for place in PLACES:
         for name, pace in PACES.items():
@@ -67,7 +67,7 @@ async def run_timelines(servers: Mapping[str, Process], provider: Process) -> As
 
 
 async def _seeds(ours: Process, provider: Process) -> list[int]:
-    """A seed for each place of the pick."""
+    """Returns a seed for each position of the pick."""
     cell = Cell("seeds", replace(PACES["80"], ttft_s=0, tokens_per_s=0), 1)
     found: dict[int, int] = {}
     for seed in count():

@@ -1,4 +1,4 @@
-"""The texts that the fake provider answers with, token by token. No token comes twice, so a lost one always shows."""
+"""The texts of the fake provider, token by token. No token repeats, so a lost one is always detected."""
 
 from functools import cache
 
@@ -20,7 +20,7 @@ _WORDS = (" beef", " and", " onions", " slowly", " fry", " 2", " cups", " of", "
 
 @cache
 def tokens(step: Step, length: int) -> tuple[str, ...]:
-    """The answer to a step, in `length` tokens."""
+    """Returns the answer to a step in `length` tokens."""
     if step == "proposal":
         shares = _shares(length)
         return tuple(token for place, share in enumerate(shares) for token in _recipe_tokens(place, share))
@@ -29,12 +29,12 @@ def tokens(step: Step, length: int) -> tuple[str, ...]:
 
 @cache
 def recipe(place: int, length: int) -> dict[str, str]:
-    """The proposal's recipe at this place, if the proposal has `length` tokens."""
+    """Returns the recipe at this position of a proposal of `length` tokens."""
     return {"name": DISHES[place], "intro": "".join(_intro(place, _shares(length)[place]))}
 
 
 def recipe_ends(length: int) -> tuple[int, int, int]:
-    """The index of the token that completes each of the three recipes."""
+    """Returns the index of the token that completes each of the three recipes."""
     first, second, third = _shares(length)
     return first - 1, first + second - 1, first + second + third - 1
 

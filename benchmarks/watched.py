@@ -1,4 +1,4 @@
-"""Ours, which tells how many tasks it has: `python -m benchmarks.watched FILE …` is `sizzle …`.
+"""Our server, writing its tasks to a file on a signal: `python -m benchmarks.watched FILE …` is `sizzle …`.
 
 At each SIGUSR1 it writes to FILE what its tasks are, and how many there are of each.
 """
@@ -16,7 +16,7 @@ from app.cli import main as sizzle
 
 
 def tasks() -> Counter[str]:
-    """The tasks of the loop that runs in this thread, by the coroutine that each began with."""
+    """Counts the tasks of this thread's loop by coroutine."""
     return Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks())
 
 
@@ -24,7 +24,7 @@ def main(file: Path) -> None:
     def tell(*_: Any) -> None:
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(tasks()))
-        os.replace(partial, file)  # so that nobody reads half of it
+        os.replace(partial, file)  # so that readers never see a partial file
 
     signal.signal(signal.SIGUSR1, tell)
     sizzle()

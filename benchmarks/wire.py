@@ -1,4 +1,4 @@
-"""Wire 1 as the other servers write it."""
+"""The C# wire, as encoded by the other servers."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What every server asks the provider: the same prompts to the same models, so that only the way of asking differs."""
+"""The prompts and models that all servers share."""
 
 from typing import Any
 
@@ -25,20 +25,20 @@ _TAIL = 40
 _STEPS_BY_TAIL = {texts[-1][1].replace("}}", "}")[-_TAIL:]: step for step, texts in _TEXTS.items()}
 
 
-def variables(asked: dict[str, Any]) -> dict[str, str]:
-    """The prompts' variables that the body of `POST /generate` knows."""
+def variables(body: dict[str, Any]) -> dict[str, str]:
+    """Returns the prompt variables in the body of `POST /generate`."""
     return {
-        "ingredients_on_hand": asked["ingredientsOnHand"],
-        "prep_time": str(asked["prepTime"]),
+        "ingredients_on_hand": body["ingredientsOnHand"],
+        "prep_time": str(body["prepTime"]),
         "language_name": "English",
     }
 
 
-def messages(step: Step, known: dict[str, str]) -> list[dict[str, str]]:
-    """The step's prompt as the chat completions protocol wants it."""
-    return [{"role": role, "content": text.format_map(known)} for role, text in _TEXTS[step]]
+def messages(step: Step, values: dict[str, str]) -> list[dict[str, str]]:
+    """Returns the step's prompt as chat messages."""
+    return [{"role": role, "content": text.format_map(values)} for role, text in _TEXTS[step]]
 
 
 def step_of(prompt: str) -> Step:
-    """The step whose task ends the prompt."""
+    """Returns the step whose task ends the prompt."""
     return _STEPS_BY_TAIL[prompt[-_TAIL:]]
