@@ -1,4 +1,4 @@
-# make run, make check: each sets up what it needs the first time, with uv if it is there, else with venv and pip.
+# make run and make check install what they need on first use, with uv if available, otherwise with venv and pip.
 PORT ?= 8000
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV := $(shell command -v uv)
@@ -9,10 +9,10 @@ SETUP := pyproject.toml constraints.txt
 
 ifdef UV
 MAKE_VENV = uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-# compiled here as pip does, else each process compiles all of it where Python may not write
+# compiled at install, as pip does; otherwise every process compiles everything if it cannot write the cache
 INSTALL = uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable .
 else
-# the pip that comes with Python 3.11 knows no --group
+# pip of Python 3.11 does not support --group
 MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 endif
@@ -29,7 +29,7 @@ check: $(VENV)/.for-checking
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
-# the quick ones, for a developer who waits for them
+# the quick tests
 test: $(VENV)/.for-checking
 	$(BIN)/pytest tests -m "not slow"
 
@@ -39,20 +39,20 @@ fix: $(VENV)/.for-checking
 
 install: $(VENV)/.for-checking
 
-# the picture in README.md, of the page as it is
+# takes the screenshot in README.md
 picture: $(VENV)/.for-checking
 	$(BIN)/python -m docs.picture
 
-# what benchmarks/RESULTS.md says of the speed, measured anew: about half an hour
+# repeats the measurements of benchmarks/RESULTS.md; takes about half an hour
 bench: $(VENV)/.for-checking
 	$(BIN)/python -m benchmarks
 
-# what benchmarks/SOAK.md says of five minutes with a hundred runs at a time, done anew: about 8 minutes
+# repeats benchmarks/SOAK.md: a hundred concurrent runs for five minutes; takes about 8 minutes
 soak: $(VENV)/.for-checking
 	$(BIN)/python -m benchmarks.soak
 
-# pins every version; the file holds no registry's address
-# it needs no installed project: what is pinned may no longer fit what pyproject.toml asks for
+# pins every version, without the address of a registry
+# does not need an installed project, because the pins may no longer match pyproject.toml
 lock: | $(VENV)/.made
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || uv pip install --quiet --python $(BIN)/python pip
 	$(BIN)/python -m pip install --quiet uv

@@ -1,4 +1,4 @@
-"""For tests and notebooks alike: no key, setting or proxy of the developer's own reaches them."""
+"""Keeps the developer's own keys, settings and proxies out of tests and notebooks."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Takes the picture in README.md: the page in Debian's Chromium while the stand-in writes a recipe.
+"""Takes the screenshot in README.md: the page in Debian's Chromium while the stand-in writes a recipe.
 
 Usage: make picture. Needs the packages chromium and fonts-noto-cjk.
 """
