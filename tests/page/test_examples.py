@@ -215,7 +215,7 @@ def test_an_event_source_asks_once(page: Page, stream: Callable[..., tuple[str, 
     assert queries == ["first", "second"]
 
 
-@pytest.mark.parametrize("error", ['data: {"error": "The provider is busy."}\n\n', RuntimeError("broken off")])
+@pytest.mark.parametrize("error", ['data: {"error": "The provider is busy."}\n\n', RuntimeError("disconnected")])
 def test_an_event_source_does_not_ask_again_after_an_error(
     page: Page, stream: Callable[..., tuple[str, list[str]]], error: str | Exception
 ) -> None:
@@ -225,7 +225,7 @@ def test_an_event_source_does_not_ask_again_after_an_error(
     page.goto(f"{url}/examples/eventsource")
     ask(page, "first")
     finish(page, "failed")
-    expect(status(page)).to_contain_text("busy" if isinstance(error, str) else "broken off")
+    expect(status(page)).to_contain_text("busy" if isinstance(error, str) else "disconnected")
     expect(answer(page)).to_have_text("Onions")
     assert page.evaluate("sources.map((source) => source.readyState)") == [2]
     assert queries == ["first"]
