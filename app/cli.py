@@ -116,7 +116,7 @@ def generate(
 @cli.command()
 def models(
     server: Annotated[
-        str, typer.Option(metavar="URL", help="A running Sizzle, asked for the providers that it skips after failures.")
+        str, typer.Option(metavar="URL", help="A running Sizzle, which knows the cooldowns of providers.")
     ] = "http://127.0.0.1:8000",
 ) -> None:
     """Shows the registry: each model with window and output in tokens, key, provider's cooldown, and steps."""

@@ -64,9 +64,9 @@ def draw_schedules(csharp: Timeline, ours: Timeline, file: Path) -> None:
 def _draw_schedule(axes: Any, timeline: Timeline, title: str) -> None:
     calls = {call["step"]: call for call in timeline.calls}
     for row, step in enumerate(ROWS):
-        body, ended = (calls[step][moment] - timeline.started for moment in ("asked", "ended"))
-        first, colour = body + timeline.pace.ttft_s, "#868e96" if step == "proposal" else "#d9480f"
-        axes.barh(row, first - body, left=body, color=colour, alpha=0.25)
+        requested, ended = (calls[step][moment] - timeline.started for moment in ("requested", "ended"))
+        first, colour = requested + timeline.pace.ttft_s, "#868e96" if step == "proposal" else "#d9480f"
+        axes.barh(row, first - requested, left=requested, color=colour, alpha=0.25)
         axes.barh(row, ended - first, left=first, color=colour)
     shown = timeline.first_s()
     axes.plot([shown["alt"]], [0], "D", color="black", markersize=5)

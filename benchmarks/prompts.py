@@ -31,6 +31,9 @@ def variables(body: dict[str, Any]) -> dict[str, str]:
         "ingredients_on_hand": body["ingredientsOnHand"],
         "prep_time": str(body["prepTime"]),
         "language_name": "English",
+        "diet": "",
+        "avoid": "",
+        "servings": "2",
     }
 
 

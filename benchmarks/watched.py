@@ -21,12 +21,12 @@ def tasks() -> Counter[str]:
 
 
 def main(file: Path) -> None:
-    def tell(*_: Any) -> None:
+    def write_tasks(*_: Any) -> None:
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(tasks()))
         os.replace(partial, file)  # so that readers never see a partial file
 
-    signal.signal(signal.SIGUSR1, tell)
+    signal.signal(signal.SIGUSR1, write_tasks)
     sizzle()
 
 

@@ -131,7 +131,7 @@ def _object(schema: Schema, root: Schema, question: _Question, depth: int) -> di
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
-    """The schema that stands behind references, and the first of alternatives that is not null."""
+    """Resolves references, and takes the first alternative that is not null."""
     for _ in range(_DEEPEST):
         if schema.ref is not None:
             inner = root.defs.get(schema.ref.rpartition("/")[2], Schema())
