@@ -1,6 +1,6 @@
 """`python -m benchmarks` measures all cells, the schedules and the profile, and writes RESULTS.md and its pictures.
 
-With any option it measures a part, and writes nothing.
+With options it measures a part and writes no files.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """The load of the soak test: clients that request one recipe after another over connections that break.
 
 Each reads a run's events, is disconnected after some bytes, resumes after its last event, and finally checks
-that it has each event once, that the text of each part is what the provider wrote, and that the server says the same.
-Some have company, some stop the run, and each looks whether the run before it has expired.
+that it has each event once, and that the texts are those of the provider and of the server. Some runs have two readers,
+some are cancelled, and each client checks that its previous run has expired.
 """
 
 import asyncio

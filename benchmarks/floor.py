@@ -1,6 +1,6 @@
 """The floor: our schedule with only aiohttp, orjson and uvicorn's raw ASGI.
 
-What has arrived at once is sent on at once, as one fragment.
+Chunks that arrive together are forwarded as one fragment.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Floor:
-    """The ASGI application."""
+    """An ASGI application."""
 
     def __init__(self, base_url: str) -> None:
         self._url = f"{base_url}/chat/completions"

@@ -1,7 +1,7 @@
 """A server written by hand: AsyncOpenAI, a queue, FastAPI, and the C# project's schedule.
 
-The whole proposal comes first, unstreamed, for nobody sees it; then the alternates and four parts at once, the steps
-as soon as the ingredients are complete.
+The whole proposal comes first, without streaming; then the alternates and four parts in parallel, and the steps after
+the ingredients.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The limit of servers whose tokens are LangChain events: the floor, with each call as a model run.
 
-It has no prompts, parsers, ChatOpenAI, deadlines, attempts or log: what is left of LangChain is the six runs, one event
-for each piece of text, of a proposal for each recipe, and one for each beginning and end. They come about as ours do,
-by LangChain's tap, of chunks that are not validated.
+It has no prompts, parsers, ChatOpenAI, deadlines, retries or log. Of LangChain it uses six runs, one event per piece of
+text (or per proposed recipe), and one per start and end, created as in our server: with `tap_output_aiter` and
+unvalidated chunks.
 """
 
 import sys
@@ -26,7 +26,7 @@ _callbacks: ContextVar[AsyncCallbackManager] = ContextVar("callbacks")
 
 
 class Limit(Floor):
-    """The ASGI application."""
+    """An ASGI application."""
 
     async def _generate(self, receive: Any, send: Any) -> None:
         body = orjson.loads((await receive())["body"])

@@ -1,4 +1,4 @@
-"""The cells, and the rounds that run through them: in each, every cell by one server after the other."""
+"""The cells, and the rounds that measure every cell on every server."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,7 +28,7 @@ Results = Mapping[str, Mapping[str, Sequence[Measured]]]  # by cell and server, 
 
 
 async def warm_up(servers: Mapping[str, Process], provider: Process) -> dict[str, float]:
-    """Has every server write two recipes; returns the memory that it then has, in MB. Raises `RuntimeError`."""
+    """Requests two recipes from every server and returns their memory in MB. Raises `RuntimeError`."""
     cell = Cell("warm-up", Pace(ttft_s=0, lengths=dict.fromkeys(EVEN, 20)), 2)
     for server in servers.values():
         if failure := (await measure(cell, server, provider)).failure:
@@ -39,7 +39,7 @@ async def warm_up(servers: Mapping[str, Process], provider: Process) -> dict[str
 async def run_rounds(
     cells: Sequence[Cell], servers: Mapping[str, Process], provider: Process
 ) -> AsyncIterator[tuple[int, Cell, str, Measured]]:
-    """The order of the servers turns with the rounds, so that none always comes first."""
+    """Rotates the order of the servers with the rounds."""
     for turn in range(max(cell.rounds for cell in cells)):
         for cell in (cell for cell in cells if turn < cell.rounds):
             names = [name for name in cell.servers if name in servers]

@@ -1,4 +1,4 @@
-"""The pictures: CPU per token against the hand-written server, and both schedules one above the other."""
+"""Draws CPU per token relative to the hand-written server, and both schedules."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ CODES = {"ingredients": "add", "intro": "int", "nutrition": "ing", "sides": "sde
 
 
 def draw_cpu(results: Results, limits: Sequence[float], file: Path) -> None:
-    """Bars of the medians over the rounds, whiskers from the least to the most; `limits` are ours to keep."""
+    """Draws bars of the medians with whiskers from minimum to maximum. `limits` are our targets."""
     figure, axes = pyplot.subplots(figsize=(9, 4.2), layout="constrained")
     for place, name in enumerate(COLOURS):
         spreads = [_over_handwritten(results, cell.name, name) for cell in TARGETS]
@@ -52,7 +52,7 @@ def _words(cell: str) -> str:
 
 
 def draw_schedules(csharp: Timeline, ours: Timeline, file: Path) -> None:
-    """Each call: pale until its first token, full while it is streamed. Diamonds: when the client has its first."""
+    """Draws each call: pale until its first token, solid while it streams. Diamonds mark the client's first fragment."""
     figure, panels = pyplot.subplots(2, sharex=True, figsize=(9, 5.6), layout="constrained")
     titles = ("The C# project’s schedule: the proposal whole, then the parts", "Ours: nothing waits that need not")
     for axes, timeline, title in zip(panels, (csharp, ours), titles, strict=True):

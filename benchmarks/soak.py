@@ -1,8 +1,8 @@
 """`python -m benchmarks.soak`: 100 concurrent runs for five minutes, whose readers disconnect and resume.
 
-The provider aborts some of its calls and rejects others; readers lose their connections and come back; some
-cooks stop their runs. Expired runs are forgotten within seconds, so that memory has to be flat. It fails if anything
-was lost, came twice, passed for finished or is left over; without options it writes SOAK.md and its picture.
+The provider aborts some of its calls and rejects others; readers disconnect and resume; some cancel their runs.
+Runs expire within seconds, so memory has to stay flat. It fails if anything was lost, repeated, wrongly finished or left
+over. Without options it writes SOAK.md and its plot.
 """
 
 import argparse

@@ -26,7 +26,7 @@ CROWD_GAP_MS, CROWD_MB = 1000, 1
 class Row:
     """A target: the measurement must be at most `limit`.
 
-    `possible` is what the schedule allows at best, or what the server called limit needs, in words.
+    `possible` describes the best value that the schedule allows, or that of the server called limit.
     """
 
     what: str

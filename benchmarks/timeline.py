@@ -1,6 +1,6 @@
 """Compares the schedules: one recipe on an idle server, ours and the hand-written one in turn.
 
-Realistic lengths. Each round has ours pick another of the three recipes, so that the mean is that of a random pick.
+Uses realistic lengths. Every round picks another of the three recipes, so that the mean equals that of random picks.
 """
 
 from collections.abc import AsyncIterator, Mapping

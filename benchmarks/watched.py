@@ -1,6 +1,6 @@
 """Our server, writing its tasks to a file on a signal: `python -m benchmarks.watched FILE …` is `sizzle …`.
 
-At each SIGUSR1 it writes to FILE what its tasks are, and how many there are of each.
+On SIGUSR1 it writes the number of tasks by coroutine to FILE.
 """
 
 import asyncio
