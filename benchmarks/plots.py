@@ -21,7 +21,7 @@ CODES = {"ingredients": "add", "intro": "int", "nutrition": "ing", "sides": "sde
 
 
 def draw_cpu(results: Results, limits: Sequence[float], file: Path) -> None:
-    """Draws bars of the medians with whiskers from minimum to maximum. `limits` are our targets."""
+    """Draws the medians as bars, with whiskers from minimum to maximum. `limits` are targets."""
     figure, axes = pyplot.subplots(figsize=(9, 4.2), layout="constrained")
     for place, name in enumerate(COLOURS):
         spreads = [_over_handwritten(results, cell.name, name) for cell in TARGETS]

@@ -1,7 +1,7 @@
 """`python -m benchmarks.soak`: 100 concurrent runs for five minutes, whose readers disconnect and resume.
 
 The provider aborts some of its calls and rejects others; readers disconnect and resume; some cancel their runs.
-Runs expire within seconds, so memory has to stay flat. It fails if anything was lost, repeated, wrongly finished or left
+Runs expire within seconds, so memory has to stay flat. It fails if anything was lost, repeated, cut short or left
 over. Without options it writes SOAK.md and its plot.
 """
 
