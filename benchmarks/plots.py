@@ -52,7 +52,7 @@ def _words(cell: str) -> str:
 
 
 def draw_schedules(csharp: Timeline, ours: Timeline, file: Path) -> None:
-    """Draws each call: pale until its first token, solid while it streams. Diamonds mark the client's first fragment."""
+    """Draws each call: pale until its first token, solid while it streams. Diamonds: first fragment at the client."""
     figure, panels = pyplot.subplots(2, sharex=True, figsize=(9, 5.6), layout="constrained")
     titles = ("The C# project’s schedule: the proposal whole, then the parts", "Ours: nothing waits that need not")
     for axes, timeline, title in zip(panels, (csharp, ours), titles, strict=True):
