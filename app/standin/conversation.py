@@ -1,7 +1,8 @@
-"""Decides whether a request is answered with a recipe, with the results of tools, or with a tool call."""
+"""Decides whether a request is answered by the cook, by the rules for other tasks, from tools' results, or by a call."""
 
-from app.standin import cook, tools
+from app.standin import cook, general, tools
 from app.standin.body import Completion
+from app.standin.task import is_general
 from app.standin.tools import Call
 
 
@@ -17,4 +18,6 @@ def reply(body: Completion, seed: int) -> Call | str:
         return cook.passed_on(tools.combined(body.results), system, questions[-1] if questions else "")
     # Only our own prompts spread one task over several messages.
     tagged = "<ingredients_on_hand>" in human
-    return cook.reply(system, human if tagged else "".join(questions[-1:]), seed if body.seed is None else body.seed)
+    task = human if tagged else "".join(questions[-1:])
+    write = general.reply if is_general(system, task) else cook.reply
+    return write(system, task, seed if body.seed is None else body.seed)

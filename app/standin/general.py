@@ -1,0 +1,182 @@
+"""Answers to prompts that are not the recipe's: JSON of the shape asked for, lines, steps or a few sentences."""
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from itertools import cycle, islice
+from random import Random
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from app.standin import cook
+from app.standin.foods import mentioned
+from app.standin.pantry import Language, Words
+from app.standin.task import Task, read_task
+from app.standin.wording import fill, joined
+
+_DEEPEST = 4  # levels of JSON
+_PLACE = re.compile(r"(?:^|_)(?:place|city|town|destination|region|country|location)$|장소|도시", re.IGNORECASE)
+_TEXT = re.compile(r"about|intro|descri|why|reason|summary|text|detail|note|sentence|설명|소개|이유", re.IGNORECASE)
+_FOR_SUM = re.compile(r"\b(?:sum|total)$")
+_THIS = Words("this", "이 주제")
+
+
+class _Place(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Words
+    about: Words
+
+
+class _List(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    words: tuple[str, ...]
+    lines: tuple[Words, ...]
+    labelled: bool = False
+    labels: tuple[str, ...] = ()
+    sum: Words | None = None
+
+
+class _Phrases(BaseModel):
+    """`data/general.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    notice: Words
+    sentences: tuple[Words, ...]
+    of_subject: tuple[Words, ...]
+    names: tuple[Words, ...]
+    descriptions: tuple[Words, ...]
+    suits: Words
+    places: tuple[_Place, ...]
+    lists: tuple[_List, ...]
+    labels: dict[str, str]
+
+
+@cache
+def _phrases() -> _Phrases:
+    return _Phrases.model_validate(
+        tomllib.loads(files("app.standin").joinpath("data", "general.toml").read_text("utf-8"))
+    )
+
+
+@lru_cache(maxsize=512)
+def reply(system: str, human: str, seed: int = 0) -> str:
+    """The answer to one prompt, always the same for the same seed."""
+    task = read_task(system, human, _phrases().notice)
+    rng = Random(f"{seed}|{system}|{human}")  # noqa: S311 - picks phrases
+    if task.shape.kind == "json":
+        return _json(task, rng)
+    if task.shape.kind == "sentences":
+        return f"{_sentences(task, rng)} {_phrases().notice.said(task.language)}"
+    return f"{_lines(task, rng)}\n\n{_phrases().notice.said(task.language)}"
+
+
+def _topics(task: Task) -> list[str]:
+    return [topic for topic in task.topics if topic != task.subject] or [task.subject or _THIS.said(task.language)]
+
+
+@dataclass(frozen=True)
+class _Author:
+    """Fills in JSON: the phrases stand in the order in which they are used."""
+
+    language: Language
+    topics: Sequence[str]
+    places: Sequence[_Place]
+    names: Sequence[Words]
+    descriptions: Sequence[Words]
+
+    def value(self, key: str, example: JsonValue, at: int, is_placed: bool = False, depth: int = _DEEPEST) -> JsonValue:
+        """A value like the example, another one for each `at`."""
+        if isinstance(example, bool) or example is None or not depth:
+            return example
+        if isinstance(example, dict):
+            is_placed = any(map(_PLACE.search, example))
+            return {name: self.value(name, each, at, is_placed, depth - 1) for name, each in example.items()}
+        if isinstance(example, list):
+            like = example[0] if example else ""
+            return [self.value(key, like, 2 * at + each, is_placed, depth - 1) for each in range(2)]
+        return self._text(key, example, at, is_placed) if isinstance(example, str) else example + at
+
+    def _text(self, key: str, example: str, at: int, is_placed: bool) -> str:
+        place, times = self.places[at % len(self.places)], at // len(self.places)
+        topic = self.topics[at % len(self.topics)]
+        if _PLACE.search(key):
+            return _again(place.name.said(self.language), times)
+        is_name = not _TEXT.search(key) and not _TEXT.search(example)
+        if is_placed and not is_name:
+            return _filled(_phrases().suits, self.language, about=place.about.said(self.language), topic=topic)
+        phrases = self.names if is_name else self.descriptions
+        return _again(_filled(phrases[at % len(phrases)], self.language, topic=topic), at // len(phrases))
+
+
+def _again(text: str, times: int) -> str:
+    return f"{text} ({times + 1})" if times else text
+
+
+def _json(task: Task, rng: Random) -> str:
+    known, dishes = _phrases(), _dishes(task)
+    names = [Words(dish["name"], dish["name"]) for dish in dishes] or rng.sample(known.names, len(known.names))
+    descriptions = [Words(dish["intro"], dish["intro"]) for dish in dishes]
+    descriptions = descriptions or rng.sample(known.descriptions, len(known.descriptions))
+    places = rng.sample(known.places, len(known.places))
+    author = _Author(task.language, _topics(task), places, names, descriptions)
+    values = [author.value("", task.shape.example, at) for at in range(max(1, task.shape.size))]
+    return json.dumps(values if task.shape.size else values[0], ensure_ascii=False, indent=1)
+
+
+def _dishes(task: Task) -> list[dict[str, str]]:
+    """The recipes for the foods that a prompt names, where it is about cooking."""
+    foods = ", ".join(food.name for food in mentioned(task.text, task.language).foods) if task.is_about_food else ""
+    answer = "한국어로 답하세요" if task.language == "ko" else "Answer in English"
+    return json.loads(cook.reply(answer, f"JSON: {foods}. Suggest three recipes.")) if foods else []
+
+
+def _sentences(task: Task, rng: Random) -> str:
+    known, topics = _phrases(), _topics(task)
+    phrases = [*(known.of_subject if task.subject else ()), *rng.sample(known.sentences, len(known.sentences))]
+    slots = {"subject": task.subject, "topics": joined(topics[:3], task.language)}
+    chosen = zip(phrases[: task.shape.size], cycle(topics), strict=False)
+    return " ".join(_filled(phrase, task.language, topic=topic, **slots) for phrase, topic in chosen)
+
+
+def _lines(task: Task, rng: Random) -> str:
+    texts = _texts(task)
+    if task.shape.kind == "steps":
+        return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
+    return "\n".join(f"- {text}" for text in dict.fromkeys(texts))
+
+
+def _texts(task: Task) -> list[str]:
+    rule, topics, count = _list_for(task), _topics(task), task.shape.size
+    labels = list(task.shape.labels or (rule.labels if rule.labelled else topics))
+    if rule.labelled and not task.shape.labels:
+        count = len(labels)
+    place = task.subject or topics[0]
+    phrases = list(islice(cycle(rule.lines), count))
+    if rule.sum and _FOR_SUM.search(labels[-1]):
+        phrases[-1] = rule.sum
+    slots = zip(phrases, cycle(labels), cycle(topics), strict=False)
+    own = task.shape.labels if not rule.labelled else ()
+    return [
+        _filled(phrase, task.language, label=_label(label, task.language), topic=label if own else topic, place=place)
+        for phrase, label, topic in slots
+    ]
+
+
+def _list_for(task: Task) -> _List:
+    text = task.text.lower()
+    return next((each for each in _phrases().lists if any(word in text for word in each.words)), _phrases().lists[-1])
+
+
+def _label(label: str, language: Language) -> str:
+    return _phrases().labels.get(label, label) if language == "ko" else label.removeprefix("the ")
+
+
+def _filled(phrase: Words, language: Language, **slots: str) -> str:
+    return fill(phrase.said(language), lambda slot: slots[slot.lstrip("?")])
