@@ -1,4 +1,4 @@
-"""Decides whether a request is answered by the cook, by the rules for other tasks, from tools' results, or by a call."""
+"""Decides who answers a request: the cook, the rules for other tasks, the results of tools, or a call of a tool."""
 
 from app.standin import cook, general, tools
 from app.standin.body import Completion

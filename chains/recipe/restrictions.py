@@ -153,18 +153,23 @@ def _diets(text: str) -> Iterator[_Found]:
 def _following(text: str) -> Iterator[_Found]:
     """No nuts; allergic to eggs, milk and fish."""
     for trigger in _BEFORE.finditer(text):
-        window = text[trigger.end() : trigger.end() + _WINDOW]
-        clause = _BREAK.split(window)[0]
-        if trigger[0].rstrip().endswith(":"):
-            clause = _list_of_allergens(window)
-        elif "allerg" in trigger[0].lower() or "intoleran" in trigger[0].lower():
-            clause = clause + _more_of_a_list(window[len(clause) :])
-        clause = clause[: stop.start()] if (stop := _STOP.search(clause)) else clause
-        if trigger[0].lower().startswith("non"):
-            clause = clause.split(" ")[0]
-        foods = _foods(_SEPARATOR.split(clause))
+        length, foods = _foods_after(trigger[0].lower(), text[trigger.end() : trigger.end() + _WINDOW])
         if foods:
-            yield _Found(trigger.start(), trigger.end() + len(clause), foods)
+            yield _Found(trigger.start(), trigger.end() + length, foods)
+
+
+@lru_cache(maxsize=1024)
+def _foods_after(trigger: str, window: str) -> tuple[int, tuple[str, ...]]:
+    """The foods that the window names, and the length of the clause that names them."""
+    clause = _BREAK.split(window)[0]
+    if trigger.rstrip().endswith(":"):
+        clause = _list_of_allergens(window)
+    elif "allerg" in trigger or "intoleran" in trigger:
+        clause = clause + _more_of_a_list(window[len(clause) :])
+    clause = clause[: stop.start()] if (stop := _STOP.search(clause)) else clause
+    if trigger.startswith("non"):
+        clause = clause.split(" ")[0]
+    return len(clause), _foods(_SEPARATOR.split(clause))
 
 
 def _list_of_allergens(window: str) -> str:
@@ -190,16 +195,23 @@ def _preceding(text: str) -> Iterator[_Found]:
     """Nut-free; peanut and egg allergy."""
     for trigger in _AFTER.finditer(text):
         before = text[max(0, trigger.start() - _WINDOW) : trigger.start()]
-        near = _BREAK.split(before)[-1]
-        near = near[stops[-1].end() :] if (stops := list(_STOP.finditer(near))) else near
-        items = _SEPARATOR.split(near.rstrip("-"))
-        name = _last_name(items[-1], "free" in trigger[0].lower())
-        others = _linked(items[:-1], before[: len(before) - len(near)] if " and " in near else "")
-        if "free" in trigger[0].lower():  # eggs and gluten-free bread
-            others = [other for other in others if other.lower() in _data()["allergens"]["free_of"]]
-        if foods := _foods([*others, name]):
-            start = before.lower().rfind((others or [name])[0].lower().strip())
-            yield _Found(trigger.start() - len(before) + max(start, 0), trigger.end(), foods)
+        start, foods = _foods_before(before, "free" in trigger[0].lower())
+        if foods:
+            yield _Found(trigger.start() - len(before) + start, trigger.end(), foods)
+
+
+@lru_cache(maxsize=1024)
+def _foods_before(before: str, is_free: bool) -> tuple[int, tuple[str, ...]]:
+    """Where the foods at the end of a text begin, and what they are."""
+    near = _BREAK.split(before)[-1]
+    near = near[stops[-1].end() :] if (stops := list(_STOP.finditer(near))) else near
+    items = _SEPARATOR.split(near.rstrip("-"))
+    name = _last_name(items[-1], is_free)
+    others = _linked(items[:-1], before[: len(before) - len(near)] if " and " in near else "")
+    if is_free:  # eggs and gluten-free bread
+        others = [other for other in others if other.lower() in _data()["allergens"]["free_of"]]
+    start = before.lower().rfind((others or [name])[0].lower().strip())
+    return max(start, 0), _foods([*others, name])
 
 
 def _last_name(text: str, is_free: bool) -> str:
@@ -227,17 +239,23 @@ def _preceding_ko(text: str) -> Iterator[_Found]:
     """우유 알레르기, 계란빼고, 글루텐 프리."""
     for trigger in _AFTER_KO.finditer(text):
         before = text[max(0, trigger.start() - _WINDOW) : trigger.start()]
-        near = _BREAK.split(before)[-1]
         at = len(trigger[0]) - len(trigger[0].lstrip()) + trigger.start()
-        if _NOT_KO.search(near) or _NOTHING_ELSE_KO.search(text, max(0, at - 8), at + 12):
+        if _NOTHING_ELSE_KO.search(text, max(0, at - 8), at + 12):
             continue
-        names = _named_ko(near)
-        if "알" in trigger[0] or "불내증" in trigger[0]:
-            names = [*_linked([], before[: len(before) - len(near)]), *names]
-        if foods := _foods(_PARTICLE.sub("", name) for name in names):
+        start, foods = _foods_before_ko(before, "알" in trigger[0] or "불내증" in trigger[0])
+        if foods:
             tail = _TAIL_KO.match(text, trigger.end())
-            start = before.rfind(names[0])
-            yield _Found(trigger.start() - len(before) + max(start, 0), tail.end() if tail else trigger.end(), foods)
+            yield _Found(trigger.start() - len(before) + start, tail.end() if tail else trigger.end(), foods)
+
+
+@lru_cache(maxsize=1024)
+def _foods_before_ko(before: str, is_allergy: bool) -> tuple[int, tuple[str, ...]]:
+    near = _BREAK.split(before)[-1]
+    if _NOT_KO.search(near) or not (names := _named_ko(near)):
+        return 0, ()
+    if is_allergy:
+        names = [*_linked([], before[: len(before) - len(near)]), *names]
+    return max(before.rfind(names[0]), 0), _foods(_PARTICLE.sub("", name) for name in names)
 
 
 def _named_ko(near: str) -> list[str]:
