@@ -73,12 +73,14 @@ def reply(system: str, human: str, seed: int = 0) -> str:
     if task.shape.kind == "json":
         return _json(task, rng)
     if task.shape.kind == "sentences":
-        return f"{_sentences(task, rng)} {_phrases().notice.said(task.language)}"
-    return f"{_lines(task, rng)}\n\n{_phrases().notice.said(task.language)}"
+        return f"{_sentences(task, rng)} {_phrases().notice.in_language(task.language)}"
+    return f"{_lines(task, rng)}\n\n{_phrases().notice.in_language(task.language)}"
 
 
 def _topics(task: Task) -> list[str]:
-    return [topic for topic in task.topics if topic != task.subject] or [task.subject or _THIS.said(task.language)]
+    return [topic for topic in task.topics if topic != task.subject] or [
+        task.subject or _THIS.in_language(task.language)
+    ]
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,10 @@ class _Author:
         place, times = self.places[at % len(self.places)], at // len(self.places)
         topic = self.topics[at % len(self.topics)]
         if _PLACE.search(key):
-            return _again(place.name.said(self.language), times)
+            return _again(place.name.in_language(self.language), times)
         is_name = not _TEXT.search(key) and not _TEXT.search(example)
         if is_placed and not is_name:
-            return _filled(_phrases().suits, self.language, about=place.about.said(self.language), topic=topic)
+            return _filled(_phrases().suits, self.language, about=place.about.in_language(self.language), topic=topic)
         phrases = self.names if is_name else self.descriptions
         return _again(_filled(phrases[at % len(phrases)], self.language, topic=topic), at // len(phrases))
 
@@ -179,4 +181,4 @@ def _label(label: str, language: Language) -> str:
 
 
 def _filled(phrase: Words, language: Language, **slots: str) -> str:
-    return fill(phrase.said(language), lambda slot: slots[slot.lstrip("?")])
+    return fill(phrase.in_language(language), lambda slot: slots[slot.lstrip("?")])
