@@ -46,6 +46,10 @@ class Avoidance:
         """Whether the text names no avoided food."""
         return not any(_names(text, words, fine) for words, fine in self.groups)
 
+    def with_fine(self, names: frozenset[str]) -> "Avoidance":
+        """Allows these names, which the cook says are free of what is avoided."""
+        return Avoidance(frozenset((words, fine | names) for words, fine in self.groups), self.unsure)
+
     def allowed(self, texts: Iterable[str]) -> list[str]:
         return [text for text in texts if self.allows(text)]
 
@@ -103,7 +107,7 @@ def _of_food(food: str) -> list[tuple[frozenset[str], frozenset[str]]]:
     groups = [_group(key) for key, each in rules().avoided.items() if {name, last} & set(map(normal, each.names))]
     entry = pantry().get(ids_by_name().get(name, ids_by_name().get(last, "")))
     words = {*entry.names, *(also for also in entry.also if last in normal(also))} if entry else set[str]()
-    return [*groups, (frozenset({name, *words} - {""}), frozenset())]
+    return [*groups, (frozenset({name, *words} - {""}), frozenset({f"{name} free", f"{name} 프리"}))]
 
 
 def _names(text: str, words: frozenset[str], fine: frozenset[str]) -> bool:

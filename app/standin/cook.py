@@ -22,6 +22,7 @@ from app.standin.wording import Mentions, fill, joined, named_in
 _SENTENCE_END = re.compile(r"(?<=[.!?]) +")
 _CUTS_IN_A_SENTENCE = 3
 _MOST_IN_A_PAN = 5  # servings
+_LONG_MIN = 60  # minutes from which on a much shorter dish is explained
 _LONG = {"en": 830, "ko": 460}  # characters
 
 
@@ -136,14 +137,17 @@ def _intro(plan: Plan, order: Order, rng: Random) -> str:
 def _serves(plan: Plan, order: Order) -> str:
     values = {"servings": str(plan.servings), "minutes": str(plan.total(order.minutes))}
     phrase = "batches" if plan.servings > _MOST_IN_A_PAN else "serves"
-    return fill(_phrase(phrase, order.language), lambda slot: values[slot.lstrip("?")])
+    text = fill(_phrase(phrase, order.language), lambda slot: values[slot.lstrip("?")])
+    if phrase == "batches" or order.minutes < _LONG_MIN or plan.total(order.minutes) > order.minutes // 2:
+        return text
+    return f"{text} {fill(_phrase('shorter', order.language), lambda slot: str(order.minutes))}"
 
 
 def _unused(plan: Plan, order: Order) -> str:
     """Returns sentences about the foods on hand that the dish does not use."""
     used = {food.id for food in plan.foods}
     left = [food for food in order.larder.foods if food.id not in used]
-    slow = [food for food in left if menu.is_slow(food, order.minutes)]
+    slow = [food for food in left if _goes(food) != "season" and menu.is_slow(food, order.minutes)]
     rest = [food for food in left if food not in slow]
     sentences = (
         _filled_phrase(phrase, joined([food.many for food in foods], order.language), order.language)

@@ -36,6 +36,7 @@ _FEW = r"(?:\d{1,2}|two|three|four|five|six|eight|ten)"
 _PLAIN = tuple(
     (re.compile(pattern, re.IGNORECASE), plain)
     for pattern, plain in (
+        (r"(?:오늘|어제|내일|이|매일|주말|늦은|금요일|토요일)\s?밤(?:에|은|엔)?(?![가-힣])|밤(?:늦게|중에)", " "),
         (rf"\bfor\s+{_FEW}(?:\s+{_PEOPLE})?(?=\s*(?:$|[^\w\s]))", " "),
         (rf"\b{_FEW}\s+{_PEOPLE}\b|\d{{1,2}}\s*(?:인분|명|식구)", " "),
         (r"(?<=\d)\s?(?:~|–|—|-|\bto\b|\bor\b)\s?(?=\d)", "–"),

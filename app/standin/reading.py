@@ -25,6 +25,10 @@ _TASKS: tuple[tuple[Step, str], ...] = (
     ("intro", r"introduc|sentences|소개"),
     ("ingredients", r"ingredient|shopping list|재료"),
 )
+_FREE_PASTA = re.compile(
+    r"gluten[- ]free (?:pasta|spaghetti|penne|fusilli)|글루텐\s?프리 (?:파스타|스파게티)", re.IGNORECASE
+)
+_PASTA = re.compile(r"(\d{1,4}\s?g)?,?\s*(?:pasta|spaghetti|penne|fusilli|파스타|스파게티)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,10 @@ def read(system: str, human: str) -> Order:
         return _question(human, language)
     typed = _tagged(human, "ingredients_on_hand")
     restrictions = restrictions_in(typed)
-    typed_foods = larder(restrictions.rest, language)
+    typed_foods = larder(_free_pasta(typed, restrictions.rest), language)
     avoidance = _avoidance(restrictions, _tagged(human, "diet"), _tagged(human, "avoid"), typed_foods)
+    if _FREE_PASTA.search(typed):
+        avoidance = avoidance.with_fine(frozenset({"pasta", "파스타"}))
     allowed = typed_foods.without(avoidance)
     listed = needed(_tagged(human, "ingredients_needed"), language)
     minutes = re.search(r"\d+", _tagged(human, "prep_time_minutes"))
@@ -60,7 +66,7 @@ def read(system: str, human: str) -> Order:
         step=_step(re.sub(r"<(\w+)>.*?</\1>", " ", human, flags=re.DOTALL)),
         language=language,
         typed=typed,
-        larder=_gentle(typed, allowed),
+        larder=_only_whites(_gentle(typed, allowed)),
         minutes=_bounded(int(minutes[0][:5]) if minutes else None),
         servings=max(1, int(servings[0])) if servings else 2,
         recipe_name=" ".join(_tagged(human, "recipe_name").split()),
@@ -93,6 +99,21 @@ def _gentle(typed: str, larder: Larder) -> Larder:
         return larder
     avoided = larder.avoided | set(gentle["avoid"])
     return replace(larder, foods=tuple(f for f in larder.foods if f.id not in avoided), avoided=avoided)
+
+
+def _only_whites(larder: Larder) -> Larder:
+    """Adds no whole eggs where only egg whites are on hand."""
+    ids = {food.id for food in larder.foods}
+    is_without_yolks = "egg_white" in ids and "egg" not in ids
+    return replace(larder, avoided=larder.avoided | {"egg"}) if is_without_yolks else larder
+
+
+def _free_pasta(typed: str, rest: str) -> str:
+    """Restores "gluten-free" before pasta: it is a restriction, and part of a food's name, too."""
+    if not _FREE_PASTA.search(typed):
+        return rest
+    name = "글루텐프리 파스타" if HANGUL.search(rest) else "gluten-free pasta"
+    return _PASTA.sub(lambda found: f"{found[1] or ''} {name}".strip(), rest, count=1)
 
 
 def _question(text: str, language: Language) -> Order:

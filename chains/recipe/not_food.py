@@ -64,6 +64,13 @@ _BEFORE_MEAT = re.compile(
     rf"(?:\b{_COOK}|\b(?:with|of|from|using|recipes?\sfor))\s(?:(?:a|an|the|my|our|your|his|her|some|minced)\s){{0,2}}$",
     re.IGNORECASE,
 )
+_PET_FOOD = re.compile(
+    r"['’]?s?\s?(?:biscuits?|treats?|cookies?|snacks?|food|bowls?)\b|\s?(?:간식|사료|쿠키|밥)", re.IGNORECASE
+)
+_OF_PAN = re.compile(
+    r"\bseason(?:ing)?\s(?:(?:a|an|the|my|our|your)\s)?(?:[\w-]{1,12}\s){0,2}(?:pan|skillet|wok|griddle)s?\b",
+    re.IGNORECASE,
+)
 _AFTER_MEAT_KO = re.compile(r"(?:\s?고기)?[을를로]{0,2}\s?(?:요리|볶|끓|굽|구워|튀|찌|삶|먹)")
 _LONGEST_QUESTION = 2000  # characters; what is longer holds a document, and no cook's words
 
@@ -98,16 +105,26 @@ def not_food_in(text: str) -> NotFood | None:
 def not_food_in_question(question: str) -> NotFood | None:
     """The first thing in a cook's own words that must not be cooked; a pet may be in them that is not to be eaten."""
     found = not_food_in(question)
-    if not found or found.kind != "pets":
+    if not found or _is_about_pan(question):
+        return None
+    if found.kind != "pets":
         return found
     before, _, after = question.partition(found.food)
+    if _PET_FOOD.match(after):
+        return None
     return found if _BEFORE_MEAT.search(before[-40:]) or _AFTER_MEAT_KO.match(after) else None
+
+
+def _is_about_pan(question: str) -> bool:
+    """Whether a question is about how to season a pan, and about nothing to eat."""
+    rest = _OF_PAN.sub(" ", question)
+    return rest != question and not re.search(rf"\b(?:{_COOK}|{_MEAL}|eat|recipe)", rest, re.IGNORECASE)
 
 
 def asks_for_recipe(question: str) -> bool:
     """Whether a question in a cook's own words asks how to cook something, and not how to clean with it."""
     is_short = len(question) <= _LONGEST_QUESTION
-    return is_short and bool(_RECIPE.search(question)) and not _CLEANING.search(question)
+    return is_short and bool(_RECIPE.search(_OF_PAN.sub(" ", question))) and not _CLEANING.search(question)
 
 
 def is_instruction(text: str) -> bool:
