@@ -17,6 +17,13 @@ MAKE_VENV = $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 endif
 
+# the types of the pages' JavaScript; npm install --prefix tests/node brings tsc, which CI must have
+ifneq ($(or $(wildcard tests/node/node_modules/.bin/tsc),$(CI)),)
+TSC = tests/node/node_modules/.bin/tsc --project tests/node
+else
+TSC = @echo "The JavaScript is not checked: npm install --prefix tests/node brings what does."
+endif
+
 .PHONY: run check test fix install lock picture bench soak clean
 
 run: $(VENV)/.for-running
@@ -27,6 +34,7 @@ check: $(VENV)/.for-checking
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(TSC)
 	$(BIN)/pytest
 
 # the quick tests

@@ -10,11 +10,11 @@ from typing import Literal
 from uuid import uuid4
 
 from app.traffic import Traffic, TrafficTotal, Transport, total
-from chains.completion import astream_completion, check_window
+from chains.completion import CompletionRequest, astream_completion, check_window
 from chains.errors import SizzleError
 from chains.messages import Message
 from chains.models.chat import ProviderChat
-from chains.recipe.request import CompletionRequest, Language
+from chains.translations import Language
 
 logger = logging.getLogger(__name__)
 

@@ -65,10 +65,16 @@ def serve(
         int,
         typer.Option(min=1, help="Number of processes. Runs are resumable with one only."),
     ] = 1,
+    composition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:NAME", help="A composition to serve beside the recipe. Repeatable."),
+    ] = None,
 ) -> None:
     """Serves the page, POST /generate and runs."""
     import uvicorn
 
+    if composition:
+        os.environ["SIZZLE_COMPOSITIONS"] = ",".join(composition)  # which each worker reads
     settings = read_settings()
     settings.check()
     _check_address(host, port)
@@ -108,8 +114,9 @@ def generate(
     )
     settings = read_settings()
     from app.terminal import JsonLines, LivePanels, PlainText
+    from chains.recipe.composition import RECIPE
 
-    screen = JsonLines() if json else (LivePanels if sys.stdout.isatty() else PlainText)(request.language)
+    screen = JsonLines() if json else (LivePanels if sys.stdout.isatty() else PlainText)(RECIPE, request.language)
     raise typer.Exit(asyncio.run(_generate(settings, request, screen)))
 
 
@@ -119,7 +126,7 @@ def models(
         str, typer.Option(metavar="URL", help="A running Sizzle, which knows the cooldowns of providers.")
     ] = "http://127.0.0.1:8000",
 ) -> None:
-    """Shows the registry: each model with window and output in tokens, key, provider's cooldown, and steps."""
+    """Shows the registry: each model with window and output in tokens, key, provider's cooldown, and parts."""
     from rich.console import Console
 
     from app.terminal import registry_table
@@ -129,7 +136,7 @@ def models(
     keys = settings.provider_keys()
     cooldowns = _cooldowns(server)
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(registry_table(registry, set(keys), settings.choose_models(registry), cooldowns or {}))
+    console.print(registry_table(registry, set(keys), settings.choose_models(), cooldowns or {}))
     if cooldowns is None:
         console.print(f"No Sizzle answers at {server}, so cooldowns are unknown. (--server)", style="dim")
 
@@ -206,14 +213,14 @@ def _checked_request(fields: Mapping[str, object]) -> RecipeRequest:
 def _entrants(settings: Settings, names: Sequence[str]) -> list[str]:
     """Returns the names of the models to measure."""
     registry = settings.load_registry()
-    usable = registry.models_of(settings.usable_providers(registry))
+    usable = registry.models_of(settings.usable_providers())
     for name in names:
         if name not in registry.models:
             raise typer.BadParameter(f"no model {name!r}; known: {', '.join(registry.models)}", param_hint="MODEL")
         if name not in usable:
             provider = registry.models[name].provider
             missing = (
-                "answers only where a step has no other model"
+                "answers only where a part has no other model"
                 if provider == STANDIN
                 else f"needs {key_setting(provider)}"
             )
@@ -252,7 +259,7 @@ def _cooldowns(server: str) -> dict[str, float] | None:
 async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "Scoreboard", console: "Console") -> None:
     from rich.live import Live
 
-    from app.main import open_models
+    from app.models import open_models
     from chains.race import race as racing
 
     # redrawn between calls only: a drawing thread would disturb the measurement
@@ -272,16 +279,17 @@ async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "S
 async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen") -> int:
     from app.eventlog import RunEnd
     from app.eventlog.memory import MemoryEventLog
-    from app.main import open_models
+    from app.models import open_models
     from app.runs import Runs
+    from chains.recipe.composition import RECIPE
 
     status = "failed"
     async with (
         open_models(settings) as models,
-        aclosing(Runs(models.recipe, MemoryEventLog())) as runs,
+        aclosing(Runs(models.served, MemoryEventLog())) as runs,
     ):
         with screen:
-            async for batch in runs.follow(await runs.start(request)):
+            async for batch in runs.follow(await runs.start(RECIPE.name, request)):
                 for event in (entry.event for entry in batch):
                     screen.show(event)
                     status = event.status if isinstance(event, RunEnd) else status

@@ -16,12 +16,12 @@ from app.event_source import EventSourceResponse
 from app.languages import language_of
 from app.openapi import errors, events_of
 from app.origins import refuse_foreign_pages
-from app.refusals import InvalidFieldError
-from chains.completion import astream_completion, check_window
+from app.refusals import InvalidFieldError, describe_query
+from chains.completion import CompletionRequest, astream_completion, check_window
 from chains.errors import PromptTooLongError, SizzleError
 from chains.messages import Message
 from chains.models.chat import ProviderChat
-from chains.recipe.request import CompletionRequest, Language
+from chains.translations import Language
 
 HEADERS = {"X-Content-Type-Options": "nosniff"}
 ERROR_DELAY_S = 0.3  # a browser drops unread data when the connection is aborted
@@ -54,6 +54,10 @@ async def completion_head(params: Annotated[CompletionRequest, Query()], request
     is_event_stream = "text/event-stream" in request.headers.get("accept", "")
     media_type = "text/event-stream" if is_event_stream else "text/plain"
     return StreamingResponse(iter(()), media_type=media_type, headers=HEADERS)
+
+
+describe_query(completion, CompletionRequest)
+describe_query(completion_head, CompletionRequest)
 
 
 class PlainTextStream(StreamingResponse):

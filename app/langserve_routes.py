@@ -10,26 +10,26 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, Response
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import Runnable
 from langserve import APIHandler  # pyright: ignore[reportMissingTypeStubs]
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.disconnect import run_until_disconnect
 from app.errors import add_error_handlers
 from app.middleware import PAGE_POLICY
+from app.models import Served
 from app.openapi import DocumentedApp, errors
 from app.origins import refuse_foreign_pages, require_json
 from app.pages import WEB
 from app.refusals import HTTPError
 from chains.errors import SizzleError
-from chains.recipe.chain import ChatModel, standalone
-from chains.recipe.markdown import markdown_chain
-from chains.recipe.request import STEPS, Step
+from chains.parts.compose import standalone
+from chains.parts.markdown import markdown_chain
 
 MAX_BATCH = 20  # inputs of one call
 NO_NESTED_RUNS = {"include_names": list[str]()}  # they contain prompts and the provider's messages
@@ -43,15 +43,16 @@ async def index() -> FileResponse:
     return FileResponse(WEB / "chains.html")
 
 
-def chains_app(recipe: RunnableLambda[Any, Any], models: Mapping[Step, ChatModel], origins: Collection[str]) -> FastAPI:
-    """Returns the application under `/chains`, with a playground for `recipe` and for each step."""
+def chains_app(served: Served, origins: Collection[str]) -> FastAPI:
+    """Returns the application under `/chains`, with a playground for the composition and for each part."""
     # LangServe's schema of a configurable enum has a string as its default
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
     app = DocumentedApp(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None)
     app.state.origins = origins
     add_error_handlers(app)
-    chains: dict[str, Runnable[Any, str]] = {"recipe": markdown_chain(recipe)}
-    chains |= {step: standalone(step, models[step]) for step in STEPS}
+    composition, models = served.composition, served.configurable_models
+    chains: dict[str, Runnable[Any, str]] = {composition.name: markdown_chain(composition, served.configurable_chain)}
+    chains |= {name: standalone(composition, name, models[name]) for name in composition.names}
     for name, chain in chains.items():
         # of a config only `configurable` is read, and of that only `model`
         handler = APIHandler(chain.with_config(run_name=name), path=f"/{name}", config_keys=("configurable",))

@@ -5,7 +5,7 @@ from typing import Any, cast, get_args
 
 from fastapi import Request
 
-from chains.recipe.request import Language
+from chains.translations import Language
 
 LANGUAGES: dict[object, Language] = {language: language for language in get_args(Language)}
 

@@ -8,14 +8,15 @@ from time import perf_counter
 from typing import LiteralString
 
 from app.eventlog import EventLog, LogFullError, RunEnd, RunStatus
+from chains.errors import OUR_SIDE
 from chains.messages import Message
-from chains.recipe.request import Language, Part, PartEnd, Status, Update
+from chains.parts.composition import Composition
+from chains.parts.events import PartEnd, PartEvent, Status
+from chains.translations import Language
 
 logger = logging.getLogger(__name__)
 
 TOO_LONG: LiteralString = "The recipe exceeded the size limit. Please try again."
-OUR_SIDE: LiteralString = "Something went wrong on our side: try again."
-PROPOSAL_PART: Part = "alternates"  # fails exactly when the proposal fails
 
 
 class LiveRun:
@@ -26,10 +27,12 @@ class LiveRun:
     """
 
     def __init__(
-        self, run_id: str, log: EventLog, parts: Sequence[Part], on_finished: Callable[[], object],
-        ends: Mapping[Part, Status] | None = None, elapsed_ms: int = 0, language: Language = "en",
+        self, run_id: str, log: EventLog, composition: Composition, parts: Sequence[str],
+        on_finished: Callable[[], object],
+        ends: Mapping[str, Status] | None = None, elapsed_ms: int = 0, language: Language = "en",
     ) -> None:  # fmt: skip
         self._run_id, self._log, self._parts, self._on_finished = run_id, log, parts, on_finished
+        self._choice = composition.choice.name if composition.choice else None
         self._ends = dict(ends or {})
         self._language: Language = language
         self._started_at = perf_counter() - elapsed_ms / 1000
@@ -38,7 +41,7 @@ class LiveRun:
         self._is_cancelled = self._is_forgotten = False
         self._message: str | None = None
         self.is_stopping = False  # accepts no more parts
-        self.active_parts: set[Part] = set()
+        self.active_parts: set[str] = set()
         self.ended = asyncio.Event()
 
     @property
@@ -51,7 +54,7 @@ class LiveRun:
         """Whether no more parts can be started."""
         return self.is_ending or (self.is_stopping and bool(self._tasks))
 
-    def write(self, updates: AsyncGenerator[Update], parts: Collection[Part]) -> None:
+    def write(self, updates: AsyncGenerator[PartEvent], parts: Collection[str]) -> None:
         """Starts to write the updates of these parts. Raises `ValueError` if the run is over."""
         if self.is_over:
             raise ValueError("the run is over: no more parts can be started")
@@ -80,7 +83,7 @@ class LiveRun:
         self._is_forgotten = True
         self.cancel()
 
-    async def _write(self, updates: AsyncGenerator[Update]) -> None:
+    async def _write(self, updates: AsyncGenerator[PartEvent]) -> None:
         try:
             async with aclosing(updates):
                 async for update in updates:
@@ -126,6 +129,6 @@ class LiveRun:
         if self._is_cancelled:
             return "cancelled"
         ends = {part: self._ends.get(part, "failed") for part in self._parts}
-        if ends.get(PROPOSAL_PART) == "failed" or set(ends.values()) == {"failed"}:
+        if (self._choice and ends.get(self._choice) == "failed") or set(ends.values()) == {"failed"}:
             return "failed"
         return "ok" if set(ends.values()) == {"ok"} else "partial"

@@ -2,24 +2,31 @@
 
 import gc
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
-from contextlib import AbstractContextManager, ExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
-from langchain_core.runnables import RunnableLambda
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from typing_extensions import override
 
-from app import completion_routes, examples, langserve_routes, openai_errors, race_routes, routes, run_routes
+from app import (
+    completion_routes,
+    composition_routes,
+    examples,
+    langserve_routes,
+    openai_errors,
+    race_routes,
+    routes,
+    run_routes,
+)
 from app.broadcasts import Broadcasts
 from app.closing import ShutdownMiddleware, ShutdownNotifier
+from app.compositions import prefix
 from app.cors import ANY, ANY_WARNING, cors
 from app.errors import add_error_handlers
 from app.eventlog import EventLogError
@@ -27,26 +34,19 @@ from app.eventlog.memory import MemoryEventLog
 from app.head import HeadAsGet
 from app.langserve_routes import SuppressReportedErrors, chains_app
 from app.middleware import BodyLimit, SecurityHeaders
+from app.models import Models, Served, about, open_models
 from app.openai_routes import DEFAULT_MODEL, openai_app
 from app.openapi import DocumentedApp
 from app.pages import WEB
 from app.runs import RunError, Runs
-from app.settings import STANDIN, Settings, read_settings
-from app.standin.server import serving
+from app.settings import Settings, read_settings
 from app.stream_headers import StreamHeaders
 from app.traffic import TrafficMeter
-from chains.models.chat import ChatModels, ProviderChat
-from chains.models.health import Health
-from chains.models.registry import Registry
-from chains.models.transport import ConnectionWarmer, http_clients
-from chains.recipe.chain import ChatModel, recipe_chain
-from chains.recipe.request import Part, RecipeRequest, Step
+from chains.recipe.composition import RECIPE
+from chains.recipe.request import RecipeRequest
 
 logger = logging.getLogger(__name__)
 
-NO_MODEL = "The rule-based stand-in answers, not a language model"
-SOME_BY_STANDIN = "The rule-based stand-in, not a language model, writes {steps}"
-SET_A_KEY = ": set GROQ_API_KEY or FIREWORKS_API_KEY."
 MAX_BODY = 1024 * 1024  # bytes; enough for a chat's whole history
 
 
@@ -62,7 +62,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.shutdown = ShutdownNotifier()
     app.state.origins = settings.origins()
     app.include_router(routes.router)
-    app.include_router(run_routes.router)
+    served = settings.load_compositions().values()
+    for composition in served:
+        app.include_router(composition_routes.router(composition, served), prefix=prefix(composition.name))
+        app.include_router(run_routes.router(composition), prefix=prefix(composition.name))
     app.include_router(completion_routes.router)
     app.include_router(examples.router)
     app.include_router(langserve_routes.router)
@@ -115,14 +118,6 @@ def served_app() -> FastAPI:
     return app
 
 
-def about(settings: Settings) -> dict[str, object]:
-    """Returns the model of each step, and the steps that use the rule-based stand-in."""
-    registry = settings.load_registry()
-    chosen = settings.choose_models(registry)
-    steps = _standin_steps(registry, chosen)
-    return {"standin": bool(steps), "standin_steps": steps, "models": chosen}
-
-
 def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -135,12 +130,8 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
         ):
             app.state.models = models
             apps: dict[str, ASGIApp] = {
-                "/chains": OnDemand(
-                    lambda: chains_app(models.configurable_recipe, models.configurable_models, app.state.origins)
-                ),
-                "/v1": openai_app(
-                    models.configurable_recipe, _owners(models), app.state.origins, settings.keep_alive_s
-                ),
+                **{f"{prefix(name)}/chains": _chains(each, settings.origins()) for name, each in models.served.items()},
+                "/v1": openai_app(models.served, _owners(models), settings.origins(), settings.keep_alive_s),
             }
             shutdown: ShutdownNotifier = app.state.shutdown
             with _mounted(app, apps), shutdown.on_signals(), shutdown.notify(app.state.runs.close):
@@ -161,6 +152,10 @@ def _mounted(app: FastAPI, apps: Mapping[str, ASGIApp]) -> Generator[None]:
             app.router.routes.remove(mount)
 
 
+def _chains(served: Served, origins: tuple[str, ...]) -> ASGIApp:
+    return OnDemand(lambda: chains_app(served, origins))
+
+
 class OnDemand:
     """Creates an application at its first request, because LangServe's takes a tenth of a second."""
 
@@ -171,84 +166,16 @@ class OnDemand:
         await self._make()(scope, receive, send)
 
 
-def _runs(settings: Settings, models: "Models") -> Runs:
+def _runs(settings: Settings, models: Models) -> Runs:
     log = MemoryEventLog(keep_s=settings.keep_runs_s, limit=2 * settings.max_runs)
-    return Runs(models.recipe, log, settings.max_runs)
-
-
-@dataclass(frozen=True)
-class Models:
-    """The models and the chains made of them.
-
-    `default_models` are those that the settings choose, by step; `configurable_models` have the configurable field
-    `model`. `completion_models` are all models by name, `health` is by the provider's name.
-    """
-
-    default_models: Mapping[Step, ProviderChat]
-    configurable_models: Mapping[Step, ChatModel]
-    completion_models: Mapping[str, ProviderChat]
-    recipe: RunnableLambda[Any, dict[Part, Any]]
-    configurable_recipe: RunnableLambda[Any, dict[Part, Any]]
-    health: Mapping[str, Health]
-    connection_warmer: ConnectionWarmer
+    return Runs(models.served, log, settings.max_runs)
 
 
 def _owners(models: Models) -> dict[str, str]:
     """Returns the `owned_by` of each model of `/v1`."""
-    labels = dict.fromkeys(model.label for model in models.default_models.values())
-    return {DEFAULT_MODEL: ", ".join(labels)} | {name: model.label for name, model in models.completion_models.items()}
+    owners = {DEFAULT_MODEL if name == RECIPE.name else name: _labels(each) for name, each in models.served.items()}
+    return owners | {name: model.label for name, model in models.completion_models.items()}
 
 
-@asynccontextmanager
-async def open_models(settings: Settings) -> AsyncGenerator[Models]:
-    """Opens the models that the settings name, and runs the stand-in if it is one of them."""
-    settings.check()
-    registry = settings.load_registry()
-    chosen, usable = settings.choose_models(registry), settings.usable_providers(registry)
-    with ExitStack() as stack:
-        if warning := _standin_warning(registry, chosen, has_key=bool(settings.provider_keys())):
-            logger.warning(warning)
-        if STANDIN in usable:
-            registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
-        keys, proxies = settings.provider_keys(), settings.provider_proxies(registry)
-        async with http_clients() as http:
-            yield _models(ChatModels(registry, chosen, keys, http, proxies), usable, settings)
-
-
-def _standin_steps(registry: Registry, chosen: Mapping[Step, str]) -> list[Step]:
-    return [step for step, name in chosen.items() if registry.models[name].provider == STANDIN]
-
-
-def _standin_warning(registry: Registry, chosen: Mapping[Step, str], *, has_key: bool) -> str | None:
-    """Returns a warning that names the stand-in's steps and the keys to set, or None if it has no steps."""
-    steps = _standin_steps(registry, chosen)
-    if not steps:
-        return None
-    warning = NO_MODEL if len(steps) == len(chosen) else SOME_BY_STANDIN.format(steps=", ".join(steps))
-    return warning + ("." if has_key else SET_A_KEY)
-
-
-def _models(factory: ChatModels, usable: Collection[str], settings: Settings) -> Models:
-    recipe = partial(
-        recipe_chain,
-        others=factory.others(usable),
-        deadline_s=settings.run_deadline_s,
-        hedge_after_s=settings.hedge_after_s,
-    )
-    default_models = factory.as_chosen()
-    configurable_models = factory.choosable(usable)
-    return Models(
-        default_models=default_models,
-        configurable_models=configurable_models,
-        completion_models=factory.completing(usable),
-        recipe=recipe(default_models),
-        configurable_recipe=recipe(configurable_models),
-        health=factory.health,
-        connection_warmer=ConnectionWarmer(factory.endpoints()),
-    )
-
-
-def _standin(settings: Settings) -> AbstractContextManager[str]:
-    return serving(
-        ttft_ms=settings.standin_ttft_ms, tokens_per_s=settings.standin_tokens_per_s, seed=settings.standin_seed
-    )
+def _labels(served: Served) -> str:
+    return ", ".join(dict.fromkeys(model.label for model in served.models.values()))

@@ -16,7 +16,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from langchain_core.callbacks import UsageMetadataCallbackHandler
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -26,6 +26,7 @@ from app.conversation import PlainReply, request_of
 from app.disconnect import client_closed_request, run_until_disconnect
 from app.event_source import EventSourceResponse
 from app.languages import language_of
+from app.models import Served
 from app.openai_errors import ApiError, api_errors, openai_error_response
 from app.openai_requests import ChatRequest
 from app.openapi import AppWithout422
@@ -34,10 +35,14 @@ from chains.completion import DEADLINE_S, until
 from chains.errors import ProviderError, SizzleError
 from chains.messages import Message, validation_message
 from chains.models.timeouts import timeout_stream
-from chains.parts.stream import astream_fragments
+from chains.parts.composition import Composition
+from chains.parts.composition import Request as CompositionRequest
+from chains.parts.events import PartEnd
+from chains.parts.markdown import MarkdownWriter
+from chains.parts.stream import astream_parts
+from chains.recipe.composition import RECIPE
 from chains.recipe.free_text import language_in
-from chains.recipe.markdown import MarkdownWriter
-from chains.recipe.request import Language, PartEnd, RecipeRequest
+from chains.translations import Language
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
@@ -109,27 +114,29 @@ class PlainText:
 
 
 @dataclass
-class RecipeText:
-    """A recipe as Markdown in reading order, from `model`."""
+class CompositionText:
+    """A composition as Markdown in reading order, from `model`, or from the models chosen by the settings."""
 
-    chain: RunnableLambda[Any, Any]
+    served: Served
     model: str
-    request: RecipeRequest
+    request: CompositionRequest
     finish_reason: FinishReason = field(default="stop", init=False)
     _usage: UsageMetadataCallbackHandler = field(
         default_factory=lambda: _inline(UsageMetadataCallbackHandler()), init=False
     )
 
     async def pieces(self) -> AsyncGenerator[str]:
-        """Raises `ProviderError` at the end if there is no recipe."""
-        writer, failure = MarkdownWriter(self.request.language), None
-        configurable = {} if self.model == DEFAULT_MODEL else {"model": self.model}
+        """Raises `ProviderError` at the end if nothing could be chosen."""
+        composition = self.served.composition
+        choice = composition.choice.name if composition.choice else None
+        writer, failure = MarkdownWriter(composition, self.request.language), None
+        configurable = {} if self.model in (DEFAULT_MODEL, composition.name) else {"model": self.model}
         config: RunnableConfig = {"callbacks": [self._usage], "configurable": configurable}
-        fragments = astream_fragments(self.chain, self.request, config)
-        async with aclosing(timeout_stream(DEADLINE_S, fragments)) as updates:
-            async for update in updates:
-                match update:
-                    case PartEnd("alternates", "failed", message=message):
+        part_events = astream_parts(self.served.configurable_chain, self.request, config)
+        async with aclosing(timeout_stream(DEADLINE_S, part_events)) as events:
+            async for event in events:
+                match event:
+                    case PartEnd(part, "failed", message=message) if part == choice:
                         failure = message
                     case PartEnd(finish_reason="content_filter"):
                         self.finish_reason = "content_filter"
@@ -137,7 +144,7 @@ class RecipeText:
                         self.finish_reason = "length"
                     case _:
                         pass
-                if text := writer.write(update):
+                if text := writer.write(event):
                     yield text
         if failure:
             raise ProviderError("{message}", message=failure)
@@ -151,7 +158,7 @@ class RecipeText:
 
 
 def openai_app(
-    chain: RunnableLambda[Any, Any], owners: Mapping[str, str], origins: Collection[str], keep_alive_s: float
+    served: Mapping[str, Served], owners: Mapping[str, str], origins: Collection[str], keep_alive_s: float
 ) -> FastAPI:
     """Returns the application under `/v1`. `owners` has the `owned_by` of each model and of `DEFAULT_MODEL`."""
     app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
@@ -180,7 +187,7 @@ def openai_app(
         if re.search(r"[^\W\d_]", text := "".join(body.texts("user")[-1:])):
             request.state.language = language_in(text)
         language = language_of(request)
-        answer = _answer(chain, body, language)
+        answer = _answer(served, body, language)
         if not body.stream:
             return JSONResponse(await run_until_disconnect(request, _whole(answer)))
         pieces = answer.pieces()
@@ -210,8 +217,8 @@ def _require(model: str, owners: Mapping[str, str]) -> None:
         raise ApiError(404, message, "model", "model_not_found")
 
 
-def _answer(chain: RunnableLambda[Any, Any], body: ChatRequest, language: Language) -> Answer:
-    """Returns a recipe or a fixed text. Raises `ApiError` if the request is for neither."""
+def _answer(served: Mapping[str, Served], body: ChatRequest, language: Language) -> Answer:
+    """Returns a composition or a fixed text. Raises `ApiError` if the request is for neither."""
     if refusal := body.refusal():
         name, reason = refusal
         wrong = reason.in_language(language)
@@ -221,15 +228,21 @@ def _answer(chain: RunnableLambda[Any, Any], body: ChatRequest, language: Langua
         raise ApiError(400, Message(NO_USER), "messages", "invalid_value")
     if (text := task_answer("\n".join(body.texts("system", "developer")), texts)) is not None:
         return Answer(body.model, PlainText(text))
+    each = served.get(body.model, served[RECIPE.name])
     try:
-        request = request_of([query_in(text) for text in texts])
+        request = _request(each.composition, [query_in(text) for text in texts])
     except PlainReply as reply:
         return Answer(body.model, PlainText(reply.text))
     except ValidationError as error:
         raise _unreadable(error, language) from None
-    seed = None if body.seed is None else body.seed % 2**53
-    recipe = RecipeText(chain, body.model, request.model_copy(update={"seed": seed}))
-    return Answer(body.model, recipe, body.stop or ())
+    if body.seed is not None:
+        request = request.model_copy(update={"seed": body.seed % 2**53})
+    text = CompositionText(each, body.model, request)
+    return Answer(body.model, text, body.stop or ())
+
+
+def _request(composition: Composition, texts: Sequence[str]) -> CompositionRequest:
+    return request_of(texts) if composition is RECIPE else composition.request_from(texts[-1], language_in(texts[-1]))
 
 
 def _unreadable(error: ValidationError, language: Language) -> ApiError:

@@ -14,7 +14,6 @@ from typing_extensions import override
 from app.eventlog import EVENT_NAMES
 from app.run_state import RunState
 from chains.race import Progress
-from chains.recipe.request import RunRequest
 
 COMPONENT = "#/components/schemas/{model}"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -104,14 +103,14 @@ def events_schema() -> dict[str, Any]:
 
 
 def _definitions(template: str) -> dict[str, Any]:
-    kinds = [*EVENT_NAMES, *RACE_EVENTS, RunState, RunRequest]
+    kinds = [*EVENT_NAMES, *RACE_EVENTS, RunState]
     inputs = [(kind.__name__, "serialization", TypeAdapter(kind)) for kind in kinds]
     definitions: dict[str, Any] = TypeAdapter.json_schemas(inputs, ref_template=template)[1]["$defs"]  # pyright: ignore
     for kind in EVENT_NAMES:
         definitions[kind.__name__]["properties"]["at_ms"] = AT_MS
         definitions[kind.__name__]["required"].append("at_ms")
-    for name in ("RunStart", "RunState"):  # their type also covers `POST /generate`, whose requests have no `recipe`
-        definitions[name]["properties"]["request"] = {"$ref": template.format(model="RunRequest")}
+    for name in ("RunStart", "RunState"):  # the request is that of the run's composition
+        definitions[name]["properties"]["request"] = {"type": "object"}
     return _with_nullable_seed(definitions)
 
 

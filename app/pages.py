@@ -1,4 +1,4 @@
-"""The folder of the pages, and the 404 page."""
+"""The folder of the pages, the pages of compositions, and the 404 page."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from app.languages import language_of
-from chains.recipe.request import Language
+from chains.translations import Language
 
 WEB = Path(str(files("app") / "web"))
 WORDS: dict[Language, dict[str, str]] = {
@@ -22,6 +22,14 @@ WORDS: dict[Language, dict[str, str]] = {
         "link": "레시피 만들러 가기",
     },
 }
+
+
+def composition_page(name: str, description: str) -> str:
+    """Returns the page of the composition of this name, with its description as JSON. The recipe has its own form."""
+    page = (WEB / ("index.html" if name == "recipe" else "composition.html")).read_text("utf-8")
+    sheet = (WEB / "sheet.html").read_text("utf-8")
+    data = description.replace("<", r"\u003c")  # so that no text ends the element
+    return page.replace("<!-- sheet -->", f'{sheet}  <script type="application/json" id="composition">{data}</script>')
 
 
 def wants_page(request: Request) -> bool:

@@ -20,7 +20,7 @@ from app.settings import STANDIN
 from chains.messages import Message, validation_message
 from chains.models.chat import ProviderChat
 from chains.race import MAX_TOKENS, CallStart, Progress, RaceEnd, RaceStart, Result, RoundEnd, entrants, race
-from chains.recipe.request import Language
+from chains.translations import Language
 
 OFF: LiteralString = (
     "The race is off here, because it makes calls that a provider charges for. "

@@ -1,6 +1,6 @@
 """Error responses; validation errors are listed by field."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, LiteralString, cast
 
@@ -11,9 +11,12 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app.languages import language_of
+from chains.completion import CompletionRequest
 from chains.errors import SizzleError
 from chains.messages import Message, validation_message
-from chains.recipe.request import PARTS, CompletionRequest, Language, RecipeRequest, RunRequest, StepsRequest
+from chains.translations import Language
+
+Expected = tuple[Message, Mapping[str, Message]]  # of a body, and of its fields
 
 
 class HTTPError(HTTPException):
@@ -42,8 +45,9 @@ async def validation_error(request: Request, error: Exception) -> JSONResponse:
     """Answers 422 with each invalid field, what is wrong and what is expected."""
     language = language_of(request)
     if isinstance(error, RequestValidationError):
-        body = EXPECTED_BODY.get(request.url.path, Message(""))
-        problems = [_problem(problem, body, language) for problem in error.errors()]
+        nothing: Expected = (Message(""), {})
+        body, fields = cast(Expected, getattr(request.scope.get("endpoint"), "expected", nothing))
+        problems = [_problem(problem, body, {**EXPECTED_FIELD, **fields}, language) for problem in error.errors()]
         return JSONResponse({"detail": problems}, status_code=422)
     assert isinstance(error, InvalidFieldError)  # noqa: S101  registered for this class only
     return JSONResponse({"detail": [error.in_language(language)]}, status_code=422)
@@ -61,7 +65,26 @@ def error_response(
     return JSONResponse({"detail": message.in_language(language_of(request))}, status, headers)
 
 
-def _problem(problem: Mapping[str, Any] | str, body: Message, language: Language) -> dict[str, str]:
+def describe_body(endpoint: Callable[..., Any], model: type[BaseModel]) -> None:
+    """Makes validation errors of this endpoint say what its body and the fields of `model` should be."""
+    body = Message("A JSON object with {fields}.", fields=_names(model))
+    endpoint.expected = body, field_descriptions(model)  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def describe_query(endpoint: Callable[..., Any], model: type[BaseModel]) -> None:
+    """Makes validation errors of this endpoint name its query parameters."""
+    endpoint.expected = Message("{message}", message=f"{_names(model)}."), field_descriptions(model)  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def describe_path(endpoint: Callable[..., Any], **values: Iterable[str]) -> None:
+    """Makes validation errors of this endpoint list the values of its path parameters."""
+    fields = {name: Message("One of {names}.", names=", ".join(each)) for name, each in values.items()}
+    endpoint.expected = Message(""), fields  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def _problem(
+    problem: Mapping[str, Any] | str, body: Message, fields: Mapping[str, Message], language: Language
+) -> dict[str, str]:
     if isinstance(problem, str):  # LangServe's form for a body that is not JSON
         return _named("body", Message("{message}", message=problem), body, language)
     names = [place for place in problem["loc"] if isinstance(place, str) and place not in _PLACES]
@@ -69,7 +92,7 @@ def _problem(problem: Mapping[str, Any] | str, body: Message, language: Language
         del names[0]
     field = names[0] if names else "body"
     message = Message("{message}", message=f"{validation_message(problem, language)}.")
-    return _named(field, message, EXPECTED_FIELD.get(field, body), language)
+    return _named(field, message, fields.get(field, body), language)
 
 
 def _named(field: str, message: Message, expected: Message, language: Language) -> dict[str, str]:
@@ -83,26 +106,21 @@ def _names(model: type[BaseModel]) -> str:
 def field_descriptions(model: type[BaseModel]) -> dict[str, Message]:
     """Returns the description of each field, by its alias."""
     return {
-        field.alias or name: Message(cast(LiteralString, field.description or ""))
+        field.alias or name: Message(cast(LiteralString, _escaped(field.description or "")))
         for name, field in model.model_fields.items()
     }
 
 
+def _escaped(template: str) -> str:
+    return template.replace("{", "{{").replace("}", "}}")
+
+
 _PLACES = ("body", "header", "path", "__root__")
-_OBJECT: LiteralString = "A JSON object with {fields}."
 EXPECTED_FIELD = {
-    **field_descriptions(StepsRequest),
-    **field_descriptions(RunRequest),
     **field_descriptions(CompletionRequest),
-    "part": Message("One of {names}.", names=", ".join(PARTS)),
     "input": Message("A JSON object with the fields that the chain's input_schema names."),
     "inputs": Message("A list of at most 20 JSON objects with the fields that the chain's input_schema names."),
     "config": Message(
         'A JSON object: {{"configurable": {{"model": "…"}}}} with a model that config_schema names, or an empty one.'
     ),
-}
-EXPECTED_BODY = {
-    "/generate": Message(_OBJECT, fields=_names(RecipeRequest)),
-    "/runs": Message(_OBJECT, fields=_names(RunRequest)),
-    "/completion": Message("{message}", message=f"{_names(CompletionRequest)}."),
 }

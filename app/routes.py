@@ -1,20 +1,12 @@
-"""The routes of the page."""
+"""The pages for developers, and the health check."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
 
 from app.openapi import events_schema
 from app.pages import WEB
 
 router = APIRouter()
-
-
-@router.get("/", include_in_schema=False)
-@router.get("/r/{run_id}", include_in_schema=False)  # the page loads the run
-async def page(request: Request) -> FileResponse:
-    warm_up = BackgroundTask(request.app.state.models.connection_warmer.keep)  # connects while the user types
-    return FileResponse(WEB / "index.html", background=warm_up)
 
 
 @router.get("/docs", include_in_schema=False)

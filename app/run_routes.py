@@ -1,23 +1,26 @@
 """`POST /generate`, the C# project's wire, and the run stream under `/runs`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+# (the types of bodies are those of a composition)
 import orjson
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
+from app.compositions import prefix
 from app.event_source import EventSourceResponse
 from app.eventlog import EventId, EventLogError, ExpiredRunError, UnknownRunError, json_default
 from app.openapi import LOCATION, Responses, content, errors, events_of, object_of
 from app.origins import refuse_foreign_changes, require_json
-from app.refusals import InvalidFieldError, error_response
+from app.refusals import InvalidFieldError, describe_body, describe_path, error_response
 from app.runs import CapacityError, IdempotencyKeyReusedError, RunError, Runs, WrongKeyError
 from app.sse import RETRY, SHUTDOWN_MESSAGE, SeedEncoder, encode_entry, join_frames
 from chains.messages import Message
-from chains.recipe.request import Part, RecipeRequest, RunRequest
+from chains.parts.composition import Composition
 
 NOT_FOUND = Message("Run not found. It may have been lost when the server restarted.")
 EXPIRED = Message("This run has expired. Please request the recipe again.")
@@ -45,8 +48,6 @@ REWRITTEN = {
     "headers": LOCATION,
     "content": {"application/json": {"schema": object_of(run_id="string", part="string", attempt="integer")}},
 }
-
-router = APIRouter(dependencies=[Depends(refuse_foreign_changes)])
 
 
 # coroutine functions, because FastAPI calls any other in a thread
@@ -89,59 +90,25 @@ async def _own_run_id(run_id: RunId, runs: AllRuns, sizzle_run_key: Annotated[st
 OwnRunId = Annotated[UUID, Depends(_own_run_id)]
 
 
-async def _own_run(body: RecipeRequest, runs: AllRuns) -> AsyncGenerator[UUID]:
-    """A run that ends with its connection, because the client has no id to resume with."""
-    run_id = await runs.start(body)
-    try:
-        yield run_id
-    finally:
-        await runs.forget(run_id)
+_existing_runs = APIRouter()
 
 
-@router.post(
-    "/generate",
-    response_class=EventSourceResponse,
-    dependencies=[Depends(require_json)],
-    responses={200: SEED_WIRE} | errors(400, 403, 413, 415, 503),
-)
-async def generate(run_id: Annotated[UUID, Depends(_own_run)], runs: AllRuns, request: Request) -> EventSourceResponse:
-    """Streams a recipe as `data: <code>|<text>` events; named events report the progress."""
-    return EventSourceResponse(_seed_frames(runs, run_id), keep_alive_s=request.app.state.keep_alive_s)
-
-
-@router.post(
-    "/runs",
-    status_code=201,
-    dependencies=[Depends(require_json)],
-    responses={201: STARTED} | errors(400, 403, 413, 415, 503),
-)
-async def start(body: RunRequest, runs: AllRuns, key: Annotated[str | None, Depends(_key)]) -> JSONResponse:
-    """Starts a run. A repeated `Idempotency-Key` starts no second one.
-
-    The `key` in the response is needed to cancel the run and to regenerate its parts.
-    """
-    try:
-        run_id = await runs.start(body, key)
-    except IdempotencyKeyReusedError as error:
-        raise InvalidFieldError(KEY, error.message, KEY_RULE) from None
-    run_key = runs.key_of(run_id)
-    return JSONResponse({"run_id": str(run_id), "key": run_key}, 201, {"Location": f"/runs/{run_id}", RUN_KEY: run_key})
-
-
-@router.get("/runs/{run_id}", responses={200: {"content": content("RunState")}} | errors(404, 410))
+@_existing_runs.get("/runs/{run_id}", responses={200: {"content": content("RunState")}} | errors(404, 410))
 async def state(run_id: RunId, runs: AllRuns) -> Response:
     """Returns the current state of the run."""
     return Response(orjson.dumps(await runs.state(run_id), default=json_default), media_type="application/json")
 
 
-@router.delete("/runs/{run_id}", status_code=204, responses=errors(403, 404, 410))
+@_existing_runs.delete("/runs/{run_id}", status_code=204, responses=errors(403, 404, 410))
 async def cancel(run_id: OwnRunId, runs: AllRuns) -> None:
     """Cancels the run and closes its calls to providers; its text stays. Needs the run's key."""
     await runs.cancel(run_id)
 
 
-@router.head("/runs/{run_id}/events", include_in_schema=False)
-@router.get("/runs/{run_id}/events", response_class=EventSourceResponse, responses=RUN_STREAM | errors(404, 410))
+@_existing_runs.head("/runs/{run_id}/events", include_in_schema=False)
+@_existing_runs.get(
+    "/runs/{run_id}/events", response_class=EventSourceResponse, responses=RUN_STREAM | errors(404, 410)
+)
 async def events(
     run_id: RunId, runs: AllRuns, request: Request, last: Annotated[EventId | None, Depends(_last_event_id)]
 ) -> Response:
@@ -152,14 +119,73 @@ async def events(
     return EventSourceResponse(frames, keep_alive_s=request.app.state.keep_alive_s, shutdown_message=SHUTDOWN_MESSAGE)
 
 
-@router.post(
-    "/runs/{run_id}/parts/{part}", status_code=202, responses={202: REWRITTEN} | errors(403, 404, 409, 410, 503)
-)
-async def rewrite(run_id: OwnRunId, part: Part, runs: AllRuns) -> JSONResponse:
-    """Regenerates a part and the parts made from it. Needs the run's key."""
-    attempt = await runs.rewrite(run_id, part)
-    content = {"run_id": str(run_id), "part": part, "attempt": attempt}
-    return JSONResponse(content, 202, {"Location": f"/runs/{run_id}"})
+def router(composition: Composition) -> APIRouter:
+    """Returns the routes of a composition's runs."""
+    routes = APIRouter(dependencies=[Depends(refuse_foreign_changes)])
+    routes.include_router(_new_runs(composition))
+    routes.include_router(_existing_runs, dependencies=[Depends(_check_composition(composition))])
+    routes.include_router(_rewrites(composition), dependencies=[Depends(_check_composition(composition))])
+    return routes
+
+
+def _new_runs(composition: Composition) -> APIRouter:
+    routes = APIRouter(dependencies=[Depends(require_json)], responses=errors(400, 403, 413, 415, 503))
+    SeedRequest, RunRequest = composition.request, composition.run_request
+
+    async def own_run(body: SeedRequest, runs: AllRuns) -> AsyncGenerator[UUID]:  # pyright: ignore
+        """A run that ends with its connection, because the client has no id to resume with."""
+        run_id = await runs.start(composition.name, body)
+        try:
+            yield run_id
+        finally:
+            await runs.forget(run_id)
+
+    @routes.post("/generate", response_class=EventSourceResponse, responses={200: SEED_WIRE})
+    async def generate(
+        run_id: Annotated[UUID, Depends(own_run)], runs: AllRuns, request: Request
+    ) -> EventSourceResponse:
+        """Streams the parts as `data: <code>|<text>` events; named events report the progress."""
+        frames = _seed_frames(runs, run_id, composition)
+        return EventSourceResponse(frames, keep_alive_s=request.app.state.keep_alive_s)
+
+    @routes.post("/runs", status_code=201, responses={201: STARTED})
+    async def start(body: RunRequest, runs: AllRuns, key: Annotated[str | None, Depends(_key)]) -> JSONResponse:  # pyright: ignore
+        """Starts a run. A repeated `Idempotency-Key` starts no second one.
+
+        The `key` in the response is needed to cancel the run and to regenerate its parts.
+        """
+        try:
+            run_id = await runs.start(composition.name, body, key)
+        except IdempotencyKeyReusedError as error:
+            raise InvalidFieldError(KEY, error.message, KEY_RULE) from None
+        run_key, path = runs.key_of(run_id), f"{prefix(composition.name)}/runs/{run_id}"
+        return JSONResponse({"run_id": str(run_id), "key": run_key}, 201, {"Location": path, RUN_KEY: run_key})
+
+    describe_body(generate, SeedRequest)
+    describe_body(start, RunRequest)
+    return routes
+
+
+def _rewrites(composition: Composition) -> APIRouter:
+    routes = APIRouter(responses=errors(403, 404, 409, 410, 503))
+    PartName = Literal[composition.names]  # pyright: ignore
+
+    @routes.post("/runs/{run_id}/parts/{part}", status_code=202, responses={202: REWRITTEN})
+    async def rewrite(run_id: OwnRunId, part: PartName, runs: AllRuns) -> JSONResponse:  # pyright: ignore
+        """Regenerates a part and the parts made from it. Needs the run's key."""
+        attempt = await runs.rewrite(run_id, part)
+        content = {"run_id": str(run_id), "part": part, "attempt": attempt}
+        return JSONResponse(content, 202, {"Location": f"{prefix(composition.name)}/runs/{run_id}"})
+
+    describe_path(rewrite, part=composition.names)
+    return routes
+
+
+def _check_composition(composition: Composition) -> Callable[..., Awaitable[None]]:
+    async def check(run_id: RunId, runs: AllRuns) -> None:
+        await runs.check_composition(run_id, composition.name)
+
+    return check
 
 
 async def run_error(request: Request, error: Exception) -> Response:
@@ -179,8 +205,8 @@ async def run_error(request: Request, error: Exception) -> Response:
             raise error
 
 
-async def _seed_frames(runs: Runs, run_id: UUID) -> AsyncGenerator[bytes]:
-    encoder = SeedEncoder()
+async def _seed_frames(runs: Runs, run_id: UUID, composition: Composition) -> AsyncGenerator[bytes]:
+    encoder = SeedEncoder(composition)
     async with aclosing(runs.follow(run_id)) as batches:
         async for entries in batches:
             for chunk in join_frames(encoder.encode, entries):

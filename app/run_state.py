@@ -6,17 +6,8 @@ from typing import Literal
 
 from app.eventlog import LogEntry, RunEnd, RunStart, RunStatus
 from chains.messages import Message
-from chains.recipe.request import (
-    Fragment,
-    Part,
-    PartEnd,
-    PartStart,
-    Proposal,
-    Recipe,
-    RecipeRequest,
-    RunRequest,
-    Status,
-)
+from chains.parts.composition import Composition, Request
+from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartStart, Proposal, Status
 
 STOPPED = Message("The run was stopped before it finished.")
 
@@ -45,22 +36,23 @@ class RunState:
     """
 
     run_id: str
-    request: RecipeRequest
+    composition: str
+    request: Request
     status: Literal["running"] | RunStatus = "running"
-    recipes: tuple[Recipe, ...] = ()
+    options: tuple[Option, ...] = ()
     picked: int | None = None
-    parts: dict[Part, PartState] = field(default_factory=dict[Part, PartState])
+    parts: dict[str, PartState] = field(default_factory=dict[str, PartState])
     total_ms: int | None = None
     message: str | None = None
     last_event_id: str = ""
-    _previous_texts: dict[Part, str] = field(default_factory=dict[Part, str])  # orjson skips names with an underscore
+    _previous_texts: dict[str, str] = field(default_factory=dict[str, str])  # orjson skips names with an underscore
 
     def add(self, events: Iterable[LogEntry]) -> None:
         """Adds the next events. Fragments are joined by part before they are added."""
-        texts: dict[Part, list[str]] = {}
+        texts: dict[str, list[str]] = {}
         for entry in events:
             event = entry.event
-            if isinstance(event, Fragment):
+            if isinstance(event, Fragment | Alternate):
                 texts.setdefault(event.part, []).append(event.text)
             else:
                 self._add_text(texts)
@@ -68,15 +60,15 @@ class RunState:
             self.last_event_id = str(entry.id)
         self._add_text(texts)
 
-    def ends(self) -> dict[Part, Status]:
+    def ends(self) -> dict[str, Status]:
         """Returns the status of each part that has ended."""
-        ends: dict[Part, Status] = {}
+        ends: dict[str, Status] = {}
         for name, part in self.parts.items():
             if part.state != "waiting" and part.state != "writing":
                 ends[name] = part.state
         return ends
 
-    def _add_text(self, texts: dict[Part, list[str]]) -> None:
+    def _add_text(self, texts: dict[str, list[str]]) -> None:
         for part, pieces in texts.items():
             self.parts[part].text += "".join(pieces)
             self._previous_texts.pop(part, None)
@@ -84,8 +76,8 @@ class RunState:
 
     def _add(self, event: object) -> None:
         match event:
-            case Proposal(recipes, picked):
-                self.recipes, self.picked = recipes, picked
+            case Proposal(options, picked):
+                self.options, self.picked = options, picked
             case PartStart(part, attempt, provider, model):
                 self._previous_texts[part] = self.parts[part].text or self._previous_texts.get(part, "")
                 self.parts[part] = PartState("writing", attempt, provider=provider, model=model)
@@ -109,13 +101,14 @@ class RunState:
                 self._restore(name)
                 part.state, part.message = "cut_off", STOPPED.in_language(self.request.language)
 
-    def _restore(self, part: Part) -> None:
+    def _restore(self, part: str) -> None:
         self.parts[part].text = self._previous_texts.pop(part, "") or self.parts[part].text
 
 
-def state_of(start: RunStart) -> RunState:
-    """Returns the state of a run that has just started."""
-    state = RunState(start.run_id, start.request, parts={part: PartState() for part in start.parts})
-    if isinstance(start.request, RunRequest) and (dish := start.request.recipe):
-        state.recipes, state.picked = (Recipe(dish.name, dish.intro),), 0
+def state_of(start: RunStart, composition: Composition) -> RunState:
+    """The state of a run that has just begun."""
+    parts = {part: PartState() for part in start.parts}
+    state = RunState(start.run_id, start.composition, start.request, parts=parts)
+    if option := composition.chosen(start.request):
+        state.options, state.picked = (option,), 0
     return state

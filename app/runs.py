@@ -16,34 +16,20 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from functools import partial
 from secrets import token_bytes
-from typing import Any, LiteralString
+from typing import LiteralString
 from uuid import UUID, uuid4
 
-from langchain_core.runnables import RunnableLambda
-
 from app.eventlog import EventId, EventLog, ExpiredRunError, LogEntry, LogFullError, RunEnd, RunStart, UnknownRunError
-from app.live_run import PROPOSAL_PART, LiveRun
+from app.live_run import LiveRun
+from app.models import Served
 from app.run_state import PartState, RunState, state_of
 from chains.errors import SizzleError
-from chains.parts.stream import astream_fragments
-from chains.recipe.markdown import titles_of
-from chains.recipe.request import (
-    DEPENDANTS,
-    PARTS,
-    Draft,
-    Language,
-    Part,
-    Proposal,
-    Recipe,
-    RecipeRequest,
-    RunRequest,
-    Status,
-    Update,
-)
+from chains.parts.composition import Composition, Request
+from chains.parts.events import Draft, PartEvent, Proposal, Status
+from chains.parts.stream import astream_parts
+from chains.translations import Language
 
-NO_DISH = (Recipe("", ""),)  # for a part that needs no dish, so that the chain proposes none
 NOT_OWNER: LiteralString = "Only the browser or program that started this recipe can stop it or regenerate its parts."
-NEEDS_DISH: tuple[Part, ...] = ("ingredients", "intro", "sides", "steps")
 
 
 class RunError(SizzleError):
@@ -80,56 +66,61 @@ class Runs:
     Every method that takes a run id raises `UnknownRunError` and `ExpiredRunError`, except `forget`.
     """
 
-    def __init__(self, chain: RunnableLambda[Any, Any], log: EventLog, limit: int = 500) -> None:
-        self._chain, self._log, self._limit = chain, log, limit
+    def __init__(self, served: Mapping[str, Served], log: EventLog, limit: int = 500) -> None:
+        self._served, self._log, self._limit = served, log, limit
         self._live: dict[UUID, LiveRun] = {}
         self._lock = asyncio.Lock()  # for methods that check a run before they change it
         self._id_secret = token_bytes(32)
         self._key_secret = token_bytes(32)  # another one, because the ids derived from chosen keys reveal the first
         self._is_closing = False
 
-    async def start(self, request: RecipeRequest, key: str | None = None) -> UUID:
-        """Starts a run. With the idempotency key of an existing run, returns that run's id instead.
+    async def start(self, composition: str, request: Request, key: str | None = None) -> UUID:
+        """Starts a run of a composition. With the idempotency key of an existing run, returns that run's id instead.
 
         Raises `CapacityError` and `IdempotencyKeyReusedError`.
         """
         if not key:
-            return await self._start(uuid4(), request)
+            return await self._start(uuid4(), self._served[composition], request)
         async with self._lock:
             run_id = self._id_for_key(key)
-            return run_id if await self._exists(run_id, request) else await self._start(run_id, request)
+            if await self._exists(run_id, composition, request):
+                return run_id
+            return await self._start(run_id, self._served[composition], request)
 
-    async def _start(self, run_id: UUID, request: RecipeRequest) -> UUID:
-        parts, chain_input = _chain_input(request)
-        run = self._reserve(run_id, request.language, parts)
+    async def _start(self, run_id: UUID, served: Served, request: Request) -> UUID:
+        composition = served.composition
+        parts, chain_input = _chain_input(composition, request)
+        run = self._reserve(run_id, composition, request.language, parts)
         try:
-            await self._log.begin(str(run_id), RunStart(str(run_id), request, parts))
+            await self._log.begin(str(run_id), RunStart(str(run_id), composition.name, request, parts))
         except LogFullError:
             run.abandon()
             raise _full() from None
         except BaseException:
             run.abandon()
             raise
-        run.write(astream_fragments(self._chain, chain_input, {"run_id": run_id}), parts)
+        run.write(astream_parts(served.chain, chain_input, {"run_id": run_id}), parts)
         return run_id
 
-    async def rewrite(self, run_id: UUID, part: Part) -> int:
+    async def rewrite(self, run_id: UUID, part: str) -> int:
         """Regenerates a part and the parts made from it, in an active or a finished run.
 
         Returns the number of the part's next attempt. Raises `CapacityError`, `UnknownPartError` and `PartBusyError`.
         """
         async with self._lock:
             run, state = await self._settled_state(run_id)
-            parts = _with_dependents(state, part)
+            served = self._served[state.composition]
+            composition = served.composition
+            parts = _with_dependents(composition, state, part)
             self._check_open()
             if run and (busy := run.active_parts.intersection(parts)):
-                raise PartBusyError(
-                    "Still being generated: {parts}.", parts=titles_of(part for part in PARTS if part in busy)
-                )
-            draft = _draft(state, part, parts)
-            run = run or await self._reopened(run_id, state)
-            updates = astream_fragments(self._chain, draft)
-            run.write(updates if part == PROPOSAL_PART else _without_proposals(updates), parts)
+                names = [name for name in composition.names if name in busy]
+                raise PartBusyError("Still being generated: {parts}.", parts=composition.titles(names))
+            draft = _draft(composition, state, part, parts)
+            run = run or await self._reopened(run_id, composition, state)
+            events = astream_parts(served.chain, draft)
+            is_choice = composition[part] is composition.choice
+            run.write(events if is_choice else _without_proposals(events), parts)
             return draft.attempts[part] + 1
 
     async def _settled_state(self, run_id: UUID) -> tuple[LiveRun | None, RunState]:
@@ -144,7 +135,7 @@ class Runs:
             if run and run.is_ending:
                 await run.ended.wait()
                 continue
-            active_parts = set(run.active_parts) if run else set[Part]()
+            active_parts = set(run.active_parts) if run else set[str]()
             state = await self.state(run_id)
             if self._live.get(run_id) is run and not (run and (run.is_over or run.active_parts != active_parts)):
                 return run, state
@@ -162,7 +153,7 @@ class Runs:
         events = await self._log.read(str(run_id))
         start = events[0].event
         assert isinstance(start, RunStart)  # noqa: S101  every log begins with it
-        state, count = state_of(start), 0
+        state, count = state_of(start, self._served[start.composition].composition), 0
         while events:
             state.add(events)
             count += len(events)
@@ -170,6 +161,12 @@ class Runs:
                 break
             events = await self._log.read(str(run_id), count)
         return state
+
+    async def check_composition(self, run_id: UUID, composition: str) -> None:
+        """Raises `UnknownRunError` if the run is another composition's."""
+        first, *_ = await self._log.read(str(run_id))
+        if isinstance(first.event, RunStart) and first.event.composition != composition:
+            raise UnknownRunError
 
     async def cancel(self, run_id: UUID) -> None:
         """Closes the run's calls to providers and ends it. A finished run is unchanged."""
@@ -213,23 +210,26 @@ class Runs:
         await self._log.aclose()
 
     def _reserve(
-        self, run_id: UUID, language: Language, parts: tuple[Part, ...],
-        ends: Mapping[Part, Status] | None = None, elapsed_ms: int = 0,
+        self, run_id: UUID, composition: Composition, language: Language, parts: tuple[str, ...],
+        ends: Mapping[str, Status] | None = None, elapsed_ms: int = 0,
     ) -> LiveRun:  # fmt: skip
         """Registers an active run. Raises `CapacityError`."""
         self._check_open()
         if len(self._live) >= self._limit:
             raise _full()
         on_finished = partial(self._live.pop, run_id, None)
-        run = self._live[run_id] = LiveRun(str(run_id), self._log, parts, on_finished, ends, elapsed_ms, language)
+        run = self._live[run_id] = LiveRun(
+            str(run_id), self._log, composition, parts, on_finished, ends, elapsed_ms, language
+        )
         return run
 
     def _check_open(self) -> None:
         if self._is_closing:
             raise CapacityError("The server is shutting down. Please try again in a few seconds.", retry_after=2)
 
-    async def _reopened(self, run_id: UUID, state: RunState) -> LiveRun:
-        run = self._reserve(run_id, state.request.language, tuple(state.parts), state.ends(), state.total_ms or 0)
+    async def _reopened(self, run_id: UUID, composition: Composition, state: RunState) -> LiveRun:
+        language, parts, ends = state.request.language, tuple(state.parts), state.ends()
+        run = self._reserve(run_id, composition, language, parts, ends, state.total_ms or 0)
         try:
             await self._log.reopen(str(run_id))
         except BaseException:
@@ -241,14 +241,14 @@ class Runs:
         """Derives the run id from the key, so that no table of keys is needed and nobody else can guess the id."""
         return UUID(bytes=hmac.digest(self._id_secret, key.encode(), "sha256")[:16], version=4)
 
-    async def _exists(self, run_id: UUID, request: RecipeRequest) -> bool:
+    async def _exists(self, run_id: UUID, composition: str, request: Request) -> bool:
         """Whether the run exists. Raises `IdempotencyKeyReusedError` if it has another request."""
         try:
             first, *_ = await self._log.read(str(run_id))
         except (UnknownRunError, ExpiredRunError):
             return False
         assert isinstance(first.event, RunStart)  # noqa: S101  every log begins with it
-        if first.event.request != request:
+        if (first.event.composition, first.event.request) != (composition, request):
             raise IdempotencyKeyReusedError("This Idempotency-Key was used with another request.")
         return True
 
@@ -257,47 +257,48 @@ def _full() -> CapacityError:
     return CapacityError("The server is at capacity. Please try again in a few seconds.", retry_after=5)
 
 
-def _chain_input(request: RecipeRequest) -> tuple[tuple[Part, ...], RecipeRequest | Draft]:
-    """Returns the parts of a run and the chain's input. With a given dish there is no proposal and no alternates."""
-    if not isinstance(request, RunRequest) or not (dish := request.recipe):
-        return PARTS, request
-    parts: tuple[Part, ...] = tuple(part for part in PARTS if part != PROPOSAL_PART)
-    return parts, Draft(request, (Recipe(dish.name, dish.intro),), texts={PROPOSAL_PART: ""})
+def _chain_input(composition: Composition, request: Request) -> tuple[tuple[str, ...], Request | Draft]:
+    """Returns the parts of a run and the chain's input. With a given option there is no proposal."""
+    choice, option = composition.choice, composition.chosen(request)
+    if not choice or not option:
+        return composition.names, request
+    parts = tuple(name for name in composition.names if name != choice.name)
+    return parts, Draft(request, (option,), texts={choice.name: ""})
 
 
-def _with_dependents(state: RunState, part: Part) -> set[Part]:
+def _with_dependents(composition: Composition, state: RunState, part: str) -> set[str]:
     """Returns the part and the parts made from it. Raises `UnknownPartError`."""
     if part not in state.parts:
-        raise UnknownPartError("This run was started with a given dish and has no alternates.")
-    return {part, *DEPENDANTS.get(part, ())}
+        raise UnknownPartError("This run was started with a given option, so it proposes no others.")
+    return {part, *composition.dependents(part)}
 
 
-def _draft(state: RunState, part: Part, parts: Collection[Part]) -> Draft:
+def _draft(composition: Composition, state: RunState, part: str, parts: Collection[str]) -> Draft:
     """Returns a draft without these parts. Raises `PartBusyError` if the rest is not enough for `part`."""
-    if part in NEEDS_DISH and not state.recipes:
-        raise PartBusyError(
-            "No dish has been chosen yet. Regenerate “{part}” instead.", part=titles_of([PROPOSAL_PART])
-        )
-    if part == "steps" and not _is_usable(state.parts["ingredients"]):
-        raise PartBusyError("The steps are made from the ingredients. Regenerate the ingredients instead.")
-    texts: dict[Part, str] = {name: each.text for name, each in state.parts.items() if name not in parts}
-    if PROPOSAL_PART not in state.parts:
-        texts[PROPOSAL_PART] = ""
-    previous_texts: dict[Part, str] = {name: state.parts[name].text for name in parts if name != PROPOSAL_PART}
-    attempts: dict[Part, int] = {name: each.attempt for name, each in state.parts.items()}
-    recipes = () if part == PROPOSAL_PART else state.recipes or NO_DISH
-    return Draft(state.request, recipes, state.picked or 0, texts, attempts, previous_texts)
+    choice = composition.choice.name if composition.choice else None
+    for need in composition.needs(part):
+        if not (state.options if need == choice else _is_usable(state.parts[need])):
+            raise PartBusyError(
+                "This part is made from “{part}”. Regenerate that instead.", part=composition.titles([need])
+            )
+    texts = {name: each.text for name, each in state.parts.items() if name not in parts}
+    if choice and choice not in state.parts:
+        texts[choice] = ""
+    previous_texts = {name: state.parts[name].text for name in parts if name != choice}
+    attempts = {name: each.attempt for name, each in state.parts.items()}
+    options = () if part == choice else state.options
+    return Draft(state.request, options, state.picked or 0, texts, attempts, previous_texts)
 
 
-def _is_usable(ingredients: PartState) -> bool:
-    """Whether steps can be made from the list: one that reached its token limit is enough, a broken one is not."""
-    broke_off = ingredients.state == "cut_off" and not ingredients.finish_reason
-    return ingredients.state != "failed" and not broke_off and bool(ingredients.text.strip())
+def _is_usable(part: PartState) -> bool:
+    """Whether others can be made from the part: a text that reached its token limit is enough, a broken one is not."""
+    broke_off = part.state == "cut_off" and not part.finish_reason
+    return part.state != "failed" and not broke_off and bool(part.text.strip())
 
 
-async def _without_proposals(updates: AsyncGenerator[Update]) -> AsyncGenerator[Update]:
-    """Drops the proposals, because the dish is unchanged."""
-    async with aclosing(updates):
-        async for update in updates:
-            if not isinstance(update, Proposal):
-                yield update
+async def _without_proposals(events: AsyncGenerator[PartEvent]) -> AsyncGenerator[PartEvent]:
+    """Drops the proposals, because the pick is unchanged."""
+    async with aclosing(events):
+        async for event in events:
+            if not isinstance(event, Proposal):
+                yield event

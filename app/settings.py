@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from app.compositions import load_compositions, part_roles
 from app.cors import SEED_PAGE, origin
 from app.network import check_certificates, is_loopback, proxy_for
 from chains.errors import ConfigError
 from chains.models.registry import Registry, load_registry
-from chains.recipe.request import STEPS, Step
+from chains.parts.composition import Composition
 
 STANDIN = "standin"
 AROUND_KEYS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # often copied along with a key
@@ -60,9 +61,14 @@ class Settings(BaseSettings):
     base_urls: dict[str, HttpUrl] = Field(default={}, description="other addresses of providers, by name")
     fireworks_base_url: HttpUrl | None = None
     groq_base_url: HttpUrl | None = None
-    registry: Path | None = Field(default=None, description="a TOML file with additional providers, models and steps")
+    registry: Path | None = Field(
+        default=None, description="a TOML file with additional providers, models, roles and parts"
+    )
     model: str | None = Field(default=None, description="the name of a model for every step")
-    models: dict[Step, str] = Field(default={}, description="names of models, by step")
+    models: dict[str, str] = Field(default={}, description="names of models, by part")
+    compositions: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas)] = Field(
+        default=(), description="compositions to serve beside the recipe, as module:NAME, separated by commas"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas), AfterValidator(_origins)] = Field(
         default=(), description="additional allowed origins, comma-separated"
     )
@@ -78,6 +84,7 @@ class Settings(BaseSettings):
     standin_ttft_ms: float = Field(default=250, ge=0, le=60_000, description="milliseconds")
     standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens per second, 0 for no limit")
     standin_seed: int = 0
+    fast: bool = Field(default=True, description="use private API of LangChain and pydantic where it saves time")
     race: bool = Field(default=False, description="allow the page /race to make paid calls")
 
     def origins(self) -> tuple[str, ...]:
@@ -110,19 +117,23 @@ class Settings(BaseSettings):
         registry = registry.at({name: str(url) for name, url in urls if url})
         return registry.preferring(self.model) if self.model in registry.models else registry
 
-    def choose_models(self, registry: Registry) -> dict[Step, str]:
-        """Returns the name of the model for each step. Raises `ConfigError`."""
-        return registry.choose(self.usable_providers(registry), self._named_models())
+    def load_compositions(self) -> dict[str, Composition]:
+        """Returns the compositions by name. Raises `CompositionError`."""
+        return load_compositions(self.compositions)
 
-    def usable_providers(self, registry: Registry) -> set[str]:
+    def choose_models(self) -> dict[str, str]:
+        """Returns the name of the model for each part, by its qualified name. Raises `ConfigError`."""
+        return self.load_registry().choose(self._roles(), self.usable_providers(), self._named_models())
+
+    def usable_providers(self) -> set[str]:
         """Returns the providers that have a key or need none.
 
-        The stand-in is included if a step names it, or if there is no key and a step has no other model.
+        The stand-in is included if a part names it, or if there is no key and a part has no other model.
         """
-        keys, named = self.provider_keys(), self._named_models()
+        registry, keys, named = self.load_registry(), self.provider_keys(), self._named_models()
         keyless = {name for name, provider in registry.providers.items() if not provider.needs_key}
         usable = (keys.keys() | keyless) - {STANDIN}
-        unnamed = [registry.steps[step].models for step in STEPS if step not in named]
+        unnamed = [registry.models_for(part, role) for part, role in self._roles().items() if part not in named]
         is_needed = not keys and not all(registry.providers_of(models) & usable for models in unnamed)
         is_named = STANDIN in registry.providers_of(named.values())
         return usable | {STANDIN} if is_needed or is_named else usable
@@ -130,7 +141,7 @@ class Settings(BaseSettings):
     def check(self) -> None:
         """Raises `ConfigError` if the settings are inconsistent, or a proxy or certificate cannot be used."""
         registry = self.load_registry()
-        self.choose_models(registry)
+        self.choose_models()
         self.provider_proxies(registry)
         if any(
             url.startswith("https") and not is_loopback(urlsplit(url).hostname or "")
@@ -138,12 +149,22 @@ class Settings(BaseSettings):
         ):
             check_certificates()
 
-    def _named_models(self) -> dict[Step, str]:
-        return {**(dict.fromkeys(STEPS, self.model) if self.model else {}), **self.models}
+    def _roles(self) -> dict[str, str]:
+        return part_roles(self.load_compositions())
+
+    def _named_models(self) -> dict[str, str]:
+        """Returns the models that the settings name, by qualified part. Raises `ConfigError` for an unknown part."""
+        parts = self._roles()
+        available = {name for part in parts for name in (part, part.rpartition(".")[2])}
+        for part in self.models:
+            if part not in available:
+                raise ConfigError(f"SIZZLE_MODELS__{part.upper()}: unknown part; available: {', '.join(parts)}.")
+        models = {part: self.models.get(part, self.models.get(part.rpartition(".")[2], self.model)) for part in parts}
+        return {part: model for part, model in models.items() if model}
 
     def _addresses(self, registry: Registry) -> dict[str, str]:
         """Returns the base URLs of the usable providers."""
-        names = self.usable_providers(registry) & registry.providers_of(registry.models)
+        names = self.usable_providers() & registry.providers_of(registry.models)
         return {name: registry.providers[name].base_url for name in names}
 
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import orjson
 
 from app.eventlog import EVENT_NAMES, LogEntry, RunEnd, to_json
-from chains.recipe.request import Fragment, Part, PartEnd, PartStart, Recipe
+from chains.parts.composition import Composition
+from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartStart
 
-CODES: dict[Part, str] = {
+# the seed project's codes; other parts have their name as their code
+CODES = {
     "alternates": "alt",
     "ingredients": "add",
     "intro": "int",
@@ -62,19 +64,23 @@ def _bounded(frames: Iterable[bytes]) -> Iterator[bytes]:
 class SeedEncoder:
     """Encodes events for one reader whose page can only append."""
 
-    def __init__(self) -> None:
-        self._with_text: set[Part] = set()
-        self._shown: set[Recipe] = set()
+    def __init__(self, composition: Composition) -> None:
+        self._choice = composition.choice.name if composition.choice else None
+        self._with_text: set[str] = set()
+        self._alternates: list[Option] = []
 
     def encode(self, entry: LogEntry) -> bytes:
         event = entry.event
-        if isinstance(event, Fragment):  # nearly all are, and a match of patterns costs more
-            return self._fragment(event.part, event.text, event.recipe)
+        if isinstance(event, Fragment):  # nearly every event; pattern matching costs more
+            self._with_text.add(event.part)
+            return _text(event.part, _escaped(event.text))
         match event:
-            case PartStart(part) if part in self._with_text:  # behind what an earlier attempt wrote
+            case PartStart(part) if part in self._with_text:  # after the text of an earlier attempt
                 return _named("part_start", to_json(event)) + _text(part, NEW_PARAGRAPH)
+            case Alternate(part, option):
+                return self._alternate(part, option)
             case PartEnd(part, "failed", message=message):
-                ended, named = _named("part_end", to_json(event)), None if part == "alternates" else part
+                ended, named = _named("part_end", to_json(event)), None if part == self._choice else part
                 return ended + _error(message or "", named)
             case RunEnd(status, total_ms, message):
                 ended = _named("end", orjson.dumps({"status": status, "total_ms": total_ms}))
@@ -82,25 +88,23 @@ class SeedEncoder:
             case _:
                 return _named(EVENT_NAMES[type(event)], to_json(event))
 
-    def _fragment(self, part: Part, text: str, recipe: Recipe | None) -> bytes:
-        if not recipe:
-            self._with_text.add(part)
-            return _text(part, _escaped(text))
-        if recipe in self._shown:
+    def _alternate(self, part: str, option: Option) -> bytes:
+        if option in self._alternates:
             return b""
-        self._shown.add(recipe)
-        return _text(part, f"<li><b>{_escaped(recipe.name)}</b> &nbsp;<i>{_escaped(recipe.intro)}</i></li>")
+        self._alternates.append(option)
+        name, *others = map(_escaped, option.values())
+        return _text(part, f"<li><b>{name}</b> &nbsp;<i>{' '.join(others)}</i></li>")
 
 
-def _text(part: Part, html: str) -> bytes:
-    return f"data: {CODES[part]}|{html}\n\n".encode()
+def _text(part: str, html: str) -> bytes:
+    return f"data: {CODES.get(part, part)}|{html}\n\n".encode()
 
 
 def _named(name: str, json: bytes) -> bytes:
     return b"event: %b\ndata: %b|%b\n\n" % (name.encode(), name.encode(), json)
 
 
-def _error(message: str, part: Part | None) -> bytes:
+def _error(message: str, part: str | None) -> bytes:
     """An error of one part, or of the whole run if `part` is None."""
     return _named("error", orjson.dumps({"message": message, "part": part}))
 

@@ -12,14 +12,13 @@ import orjson
 
 from benchmarks.tokens import recipe, tokens
 from benchmarks.wire import ALTERNATES, CODES, alternate
-from chains.recipe.request import Step
 
 ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": 45}
 HEAD = (
     b"POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n"
 )
-STEPS_BY_CODE: dict[str, Step] = {code: step for step, code in CODES.items()}
+PARTS_BY_CODE = {code: part for part, code in CODES.items()}
 
 
 class LostTextError(Exception):
@@ -125,7 +124,7 @@ async def _read_recipe(port: int, request: bytes, deadline_s: float) -> Reader:
     return reader
 
 
-def parse(reader: Reader, lengths: Mapping[Step, int]) -> Reading:
+def parse(reader: Reader, lengths: Mapping[str, int]) -> Reading:
     """Raises `LostTextError` if a finished recipe is incomplete; other failures are recorded."""
     reading = Parser(reader).reading
     if not reading.failure:
@@ -133,15 +132,15 @@ def parse(reader: Reader, lengths: Mapping[Step, int]) -> Reading:
     return reading
 
 
-def check(reading: Reading, lengths: Mapping[Step, int]) -> None:
+def check(reading: Reading, lengths: Mapping[str, int]) -> None:
     """Determines the picked dish. Raises `LostTextError` unless every text is what the provider sent."""
-    for code, step in STEPS_BY_CODE.items():
-        expected = "".join(tokens(step, lengths[step])).replace("\n", "⮑")
+    for code, part in PARTS_BY_CODE.items():
+        expected = "".join(tokens(part, lengths[part])).replace("\n", "⮑")
         read = b"".join(reading.texts.get(code, [])).decode()
         if read != expected:
-            raise LostTextError(f"{step}: {len(read)} characters read of {len(expected)} sent: …{read[-80:]!r}")
+            raise LostTextError(f"{part}: {len(read)} characters read of {len(expected)} sent: …{read[-80:]!r}")
     shown = b"".join(reading.texts.get(ALTERNATES, [])).decode()
-    reading.picked = _places_by_alternates(lengths["proposal"]).get(shown, -1)
+    reading.picked = _places_by_alternates(lengths["alternates"]).get(shown, -1)
     if reading.picked < 0:
         raise LostTextError(f"the alternates are not two of the three recipes: {shown!r}")
 

@@ -213,6 +213,6 @@ def good_texts(part: str) -> set[str]:
     """Returns the possible texts of an `ok` part."""
     if part != "alternates":
         return {"".join(tokens(part, REALISTIC[part]))}  # type: ignore[arg-type, index]
-    recipes = [recipe(place, REALISTIC["proposal"]) for place in range(3)]
+    recipes = [recipe(place, REALISTIC["alternates"]) for place in range(3)]
     lines = [f"{one['name']}: {one['intro']}\n" for one in recipes]
     return {first + second for first in lines for second in lines if first != second}

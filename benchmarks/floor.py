@@ -16,7 +16,6 @@ import uvicorn
 
 from benchmarks.prompts import MODELS, messages, variables
 from benchmarks.wire import alternate, fragment
-from chains.recipe.request import Step
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
 JSON = {"Content-Type": "application/json"}
@@ -55,7 +54,7 @@ class Floor:
 
     async def _dishes(self, send: Any, values: dict[str, str], tasks: asyncio.TaskGroup) -> None:
         picked, recipes, text = random.randrange(3), [], ""  # noqa: S311
-        async for piece in self._ask("proposal", values):
+        async for piece in self._ask("alternates", values):
             text += piece
             if "}" not in piece:
                 continue
@@ -75,15 +74,15 @@ class Floor:
         ingredients = await self._part(send, "ingredients", values)
         await self._part(send, "steps", {**values, "ingredients": ingredients})
 
-    async def _part(self, send: Any, part: Step, values: dict[str, str]) -> str:
+    async def _part(self, send: Any, part: str, values: dict[str, str]) -> str:
         text = ""
         async for piece in self._ask(part, values):
             text += piece
             await emit(send, fragment(part, piece))
         return text
 
-    async def _ask(self, step: Step, values: dict[str, str]) -> AsyncIterator[str]:
-        body = orjson.dumps({"model": MODELS[step], "messages": messages(step, values), "stream": True})
+    async def _ask(self, part: str, values: dict[str, str]) -> AsyncIterator[str]:
+        body = orjson.dumps({"model": MODELS[part], "messages": messages(part, values), "stream": True})
         async with self._http.post(self._url, data=body, headers=JSON) as response:
             rest = b""
             async for block in response.content.iter_any():

@@ -18,7 +18,6 @@ from pydantic import BaseModel
 
 from benchmarks.prompts import MODELS, messages, variables
 from benchmarks.wire import alternate, fragment
-from chains.recipe.request import Step
 
 Put = Callable[[bytes | None], None]
 
@@ -45,7 +44,7 @@ class Writer:
 
     async def _write(self, body: RecipeBody, put: Put) -> None:
         values = variables(body.model_dump())
-        recipes = json.loads(await self._complete("proposal", values))
+        recipes = json.loads(await self._complete("alternates", values))
         recipe = recipes.pop(random.randrange(3))  # noqa: S311
         for other in recipes:
             put(alternate(other))
@@ -59,11 +58,11 @@ class Writer:
         ingredients = await self._part("ingredients", values, put)
         await self._part("steps", {**values, "ingredients": ingredients}, put)
 
-    async def _complete(self, step: Step, values: dict[str, str]) -> str:
-        answer = await self._openai.chat.completions.create(model=MODELS[step], messages=messages(step, values))
+    async def _complete(self, part: str, values: dict[str, str]) -> str:
+        answer = await self._openai.chat.completions.create(model=MODELS[part], messages=messages(part, values))
         return answer.choices[0].message.content or ""
 
-    async def _part(self, part: Step, values: dict[str, str], put: Put) -> str:
+    async def _part(self, part: str, values: dict[str, str], put: Put) -> str:
         text = ""
         async with await self._openai.chat.completions.create(
             model=MODELS[part],

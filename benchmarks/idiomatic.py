@@ -14,10 +14,8 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel,
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-from benchmarks.prompts import MODELS, variables
+from benchmarks.prompts import MODELS, PROMPTS, variables
 from benchmarks.wire import alternate, fragment
-from chains.recipe.prompts import PROMPTS
-from chains.recipe.request import Step
 
 
 class RecipeBody(BaseModel):
@@ -26,11 +24,11 @@ class RecipeBody(BaseModel):
 
 
 def recipe_chain(base_url: str) -> Runnable[Any, Any]:
-    def step(name: Step) -> Runnable[Any, str]:
-        model = ChatOpenAI(model=MODELS[name], base_url=base_url, api_key="none", metadata={"step": name})
+    def step(name: str) -> Runnable[Any, str]:
+        model = ChatOpenAI(model=MODELS[name], base_url=base_url, api_key="none", metadata={"part": name})
         return PROMPTS[name] | model | StrOutputParser()
 
-    proposal = step("proposal") | RunnableLambda(pick)
+    proposal = step("alternates") | RunnableLambda(pick)
     return (
         RunnablePassthrough.assign(dish=proposal)
         | RunnableLambda(with_recipe)
@@ -58,9 +56,9 @@ def with_recipe(values: dict[str, Any]) -> dict[str, Any]:
 async def stream(chain: Runnable[Any, Any], body: RecipeBody) -> AsyncIterator[bytes]:
     async for event in chain.astream_events(variables(body.model_dump()), version="v2"):
         if event["event"] == "on_chat_model_stream":
-            step, text = event["metadata"]["step"], event["data"]["chunk"].content
-            if step != "proposal" and text:
-                yield fragment(step, text)
+            part, text = event["metadata"]["part"], event["data"]["chunk"].content
+            if part != "alternates" and text:
+                yield fragment(part, text)
         elif event["event"] == "on_chain_end" and event["name"] == "pick":
             for recipe in event["data"]["output"]["alternates"]:
                 yield alternate(recipe)

@@ -20,7 +20,6 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from benchmarks.floor import START, Floor, emit
 from benchmarks.wire import fragment
 from chains._fast.tokens import text_chunk
-from chains.recipe.request import Step
 
 _callbacks: ContextVar[AsyncCallbackManager] = ContextVar("callbacks")
 
@@ -37,27 +36,27 @@ class Limit(Floor):
             await self._write(send, body)
 
         async for event in RunnableLambda(recipe).astream_events(body, version="v2"):
-            if event["event"] == "on_chat_model_stream" and event["name"] != "proposal":
+            if event["event"] == "on_chat_model_stream" and event["name"] != "alternates":
                 await emit(send, fragment(event["name"], event["data"]["chunk"].content))
         await send({"type": "http.response.body", "body": b""})
 
-    async def _part(self, send: Any, part: Step, values: dict[str, str]) -> str:
+    async def _part(self, send: Any, part: str, values: dict[str, str]) -> str:
         return "".join([piece async for piece in self._ask(part, values)])
 
-    async def _ask(self, step: Step, values: dict[str, str]) -> AsyncIterator[str]:
-        [run] = await _callbacks.get().on_chat_model_start({}, [[HumanMessage(step)]], name=step)
+    async def _ask(self, part: str, values: dict[str, str]) -> AsyncIterator[str]:
+        [run] = await _callbacks.get().on_chat_model_start({}, [[HumanMessage(part)]], name=part)
         [events] = run.handlers
         text = ""
-        async for chunk in events.tap_output_aiter(run.run_id, self._chunks(step, values)):
+        async for chunk in events.tap_output_aiter(run.run_id, self._chunks(part, values)):
             text += chunk.content
             yield chunk.content
         await run.on_llm_end(LLMResult(generations=[[ChatGeneration(message=AIMessage(text))]]))
 
-    async def _chunks(self, step: Step, values: dict[str, str]) -> AsyncIterator[AIMessageChunk]:
+    async def _chunks(self, part: str, values: dict[str, str]) -> AsyncIterator[AIMessageChunk]:
         untold = ""
-        async for piece in super()._ask(step, values):
+        async for piece in super()._ask(part, values):
             untold += piece
-            if step != "proposal" or "}" in piece:
+            if part != "alternates" or "}" in piece:
                 yield text_chunk(untold)
                 untold = ""
         if untold:

@@ -16,7 +16,7 @@ from matplotlib import pyplot
 
 COLOURS = {"idiomatic": "#b0b0b0", "handwritten": "#6f9bd1", "ours": "#d9480f", "floor": "#2b8a3e"}
 LABELS = {"idiomatic": "idiomatic LCEL", "handwritten": "hand-written", "ours": "ours", "floor": "floor"}
-ROWS = ("proposal", "nutrition", "ingredients", "intro", "sides", "steps")
+ROWS = ("alternates", "nutrition", "ingredients", "intro", "sides", "steps")
 CODES = {"ingredients": "add", "intro": "int", "nutrition": "ing", "sides": "sde", "steps": "ste"}
 
 
@@ -62,15 +62,15 @@ def draw_schedules(csharp: Timeline, ours: Timeline, file: Path) -> None:
 
 
 def _draw_schedule(axes: Any, timeline: Timeline, title: str) -> None:
-    calls = {call["step"]: call for call in timeline.calls}
-    for row, step in enumerate(ROWS):
-        requested, ended = (calls[step][moment] - timeline.started for moment in ("requested", "ended"))
-        first, colour = requested + timeline.pace.ttft_s, "#868e96" if step == "proposal" else "#d9480f"
+    calls = {call["part"]: call for call in timeline.calls}
+    for row, part in enumerate(ROWS):
+        requested, ended = (calls[part][moment] - timeline.started for moment in ("requested", "ended"))
+        first, colour = requested + timeline.pace.ttft_s, "#868e96" if part == "alternates" else "#d9480f"
         axes.barh(row, first - requested, left=requested, color=colour, alpha=0.25)
         axes.barh(row, ended - first, left=first, color=colour)
     shown = timeline.first_s()
     axes.plot([shown["alt"]], [0], "D", color="black", markersize=5)
-    axes.plot([shown[CODES[step]] for step in ROWS[1:]], range(1, len(ROWS)), "D", color="black", markersize=5)
+    axes.plot([shown[CODES[part]] for part in ROWS[1:]], range(1, len(ROWS)), "D", color="black", markersize=5)
     for moment, words in ((min(shown.values()), "first visible"), (timeline.reading.total_s, "end")):
         axes.axvline(moment, color="black", linewidth=0.8, linestyle="dotted")
         axes.text(moment, -0.75, f" {words} {moment:.2f} s", fontsize=8)

@@ -3,26 +3,19 @@
 from typing import Any
 
 from chains.models.registry import load_registry
-from chains.recipe.prompts import PROMPTS
-from chains.recipe.request import STEPS, Step
+from chains.recipe.composition import RECIPE
 
 _REGISTRY = load_registry()
-_CHOSEN = _REGISTRY.choose({"groq", "fireworks"}, {})
+_CHOSEN = _REGISTRY.choose({part.name: part.role for part in RECIPE.parts}, {"groq", "fireworks"}, {})
 
-MODELS: dict[Step, str] = {step: _REGISTRY.models[_CHOSEN[step]].id for step in STEPS}
-FAST, LARGE = MODELS["proposal"], MODELS["steps"]
+MODELS = {name: _REGISTRY.models[_CHOSEN[name]].id for name in RECIPE.names}
+FAST, LARGE = MODELS["alternates"], MODELS["steps"]
 
-PARTS: tuple[Step, ...] = ("ingredients", "intro", "nutrition", "sides", "steps")
+PROMPTS = {name: RECIPE.prompt(name) for name in RECIPE.names}
 
-_TEXTS: dict[Step, tuple[tuple[str, str], ...]] = {
-    step: tuple(
-        (role, message.prompt.template)
-        for role, message in zip(("system", "user"), PROMPTS[step].messages, strict=True)
-    )
-    for step in STEPS
-}
+_TEXTS = {name: (("system", RECIPE.system), ("user", RECIPE[name].prompt)) for name in RECIPE.names}
 _TAIL = 40
-_STEPS_BY_TAIL = {texts[-1][1].replace("}}", "}")[-_TAIL:]: step for step, texts in _TEXTS.items()}
+_PARTS_BY_TAIL = {RECIPE[name].prompt.replace("}}", "}")[-_TAIL:]: name for name in RECIPE.names}
 
 
 def variables(body: dict[str, Any]) -> dict[str, str]:
@@ -37,11 +30,11 @@ def variables(body: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def messages(step: Step, values: dict[str, str]) -> list[dict[str, str]]:
-    """Returns the step's prompt as chat messages."""
-    return [{"role": role, "content": text.format_map(values)} for role, text in _TEXTS[step]]
+def messages(part: str, values: dict[str, str]) -> list[dict[str, str]]:
+    """Returns the part's prompt as chat messages."""
+    return [{"role": role, "content": text.format_map(values)} for role, text in _TEXTS[part]]
 
 
-def step_of(prompt: str) -> Step:
-    """Returns the step whose task ends the prompt."""
-    return _STEPS_BY_TAIL[prompt[-_TAIL:]]
+def part_of(prompt: str) -> str:
+    """Returns the part whose task ends the prompt."""
+    return _PARTS_BY_TAIL[prompt[-_TAIL:]]

@@ -1,6 +1,6 @@
 """A fake provider: OpenAI's chat completions, streamed at a set pace from pre-encoded chunks.
 
-`POST /pace` sets the pace of subsequent calls. `GET /calls` returns the step of each call, when it was requested and
+`POST /pace` sets the pace of subsequent calls. `GET /calls` returns the part of each call, when it was requested and
 when its last token was sent, in seconds of the machine's clock, or null while it is open. Nothing, not even the status
 line, is sent before the first token, and each event is a separate write.
 """
@@ -17,9 +17,8 @@ import httptools
 import orjson
 import uvloop
 
-from benchmarks.prompts import step_of
+from benchmarks.prompts import part_of
 from benchmarks.tokens import EVEN, tokens
-from chains.recipe.request import Step
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -32,7 +31,7 @@ class Pace:
     ttft_s: float = 0.25
     tokens_per_s: float = 0
     by_model: Mapping[str, float] = field(default_factory=dict)
-    lengths: Mapping[Step, int] = field(default_factory=lambda: EVEN)
+    lengths: Mapping[str, int] = field(default_factory=lambda: EVEN)
 
     def interval_s(self, model: str) -> float:
         rate = self.by_model.get(model, self.tokens_per_s)
@@ -93,15 +92,15 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, body: dict[str, Any]) -> None:
         pace, model = self._provider.pace, body["model"]
-        step = step_of(body["messages"][-1]["content"])
-        length, interval = pace.lengths[step], pace.interval_s(model)
-        self._call = {"step": step, "requested": perf_counter(), "ended": None}
+        part = part_of(body["messages"][-1]["content"])
+        length, interval = pace.lengths[part], pace.interval_s(model)
+        self._call = {"part": part, "requested": perf_counter(), "ended": None}
         self._provider.calls.append(self._call)
         if not body.get("stream"):
-            self._later(pace.ttft_s + (length - 1) * interval, partial(self._answer, completion(step, length, model)))
+            self._later(pace.ttft_s + (length - 1) * interval, partial(self._answer, completion(part, length, model)))
             return
         wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        self._frames, self._tokens, self._sent = frames(step, length, model, wants_usage), length, 0
+        self._frames, self._tokens, self._sent = frames(part, length, model, wants_usage), length, 0
         self._first, self._interval = self._call["requested"] + pace.ttft_s, interval
         self._later(pace.ttft_s, self._send_due if interval else self._send_next)
 
@@ -148,9 +147,9 @@ def whole(body: bytes) -> bytes:
 
 
 @cache
-def frames(step: Step, length: int, model: str, wants_usage: bool) -> tuple[bytes, ...]:
+def frames(part: str, length: int, model: str, wants_usage: bool) -> tuple[bytes, ...]:
     """Returns the response in HTTP chunks of one event. The first also has the role, and the last ones end it."""
-    texts = tokens(step, length)
+    texts = tokens(part, length)
     role = HEAD + chunk(model, {"role": "assistant", "content": ""})
     encoded = [chunk(model, {"content": text}) for text in texts]
     usage = [event({**_base(model), "choices": [], "usage": _usage(length)})] if wants_usage else []
@@ -159,8 +158,8 @@ def frames(step: Step, length: int, model: str, wants_usage: bool) -> tuple[byte
 
 
 @cache
-def completion(step: Step, length: int, model: str) -> bytes:
-    message = {"role": "assistant", "content": "".join(tokens(step, length))}
+def completion(part: str, length: int, model: str) -> bytes:
+    message = {"role": "assistant", "content": "".join(tokens(part, length))}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     body = {**_base(model), "object": "chat.completion", "choices": [choice], "usage": _usage(length)}
     return whole(orjson.dumps(body))

@@ -139,7 +139,7 @@ def _cell_row(cell: Cell, name: str, results: Results, idle_mb: float) -> list[s
 SCHEDULE = f"""One recipe at a time, realistic lengths (proposal 110 tokens, ingredients 150, intro 120, nutrition 120,
 sides 20, steps 300), TTFT 250 ms. Seconds from the request, averaged over the three positions of the pick. “C#” is
 the hand-written server. “{BOTH}”: the fastest model streams proposal and ingredients at 800 tokens/s, the large one the
-others at 80; the row “80” has every step on the large model.
+others at 80; the row “80” has every part on the large model.
 """
 AGES = "Age of a fragment when it reaches the client, since its first token was due at the provider:"
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from benchmarks.prompts import MODELS
 from benchmarks.provider import Pace
 from benchmarks.tokens import recipe_ends
-from chains.recipe.request import Step
 
 
 @dataclass(frozen=True)
@@ -18,19 +17,19 @@ class Call:
     last: float
 
 
-Plan = Mapping[Step, Call]
+Plan = Mapping[str, Call]
 
 
 def our_plan(pace: Pace, picked: int) -> Plan:
     """Nutrition starts at once, dependent parts as soon as the picked recipe is complete in the stream."""
-    proposal = _call(pace, "proposal", 0)
-    picked_at = proposal.first + recipe_ends(pace.lengths["proposal"])[picked] * pace.interval_s(MODELS["proposal"])
+    proposal = _call(pace, "alternates", 0)
+    picked_at = proposal.first + recipe_ends(pace.lengths["alternates"])[picked] * pace.interval_s(MODELS["alternates"])
     return _plan(pace, proposal, picked_at, nutrition_at=0)
 
 
 def csharp_plan(pace: Pace) -> Plan:
     """All parts start after the whole proposal, the steps after the ingredients."""
-    proposal = _call(pace, "proposal", 0)
+    proposal = _call(pace, "alternates", 0)
     return _plan(pace, proposal, proposal.last, nutrition_at=proposal.last)
 
 
@@ -42,7 +41,7 @@ def end(plan: Plan) -> float:
 def _plan(pace: Pace, proposal: Call, picked_at: float, nutrition_at: float) -> Plan:
     ingredients = _call(pace, "ingredients", picked_at)
     return {
-        "proposal": proposal,
+        "alternates": proposal,
         "nutrition": _call(pace, "nutrition", nutrition_at),
         "ingredients": ingredients,
         "intro": _call(pace, "intro", picked_at),
@@ -51,6 +50,6 @@ def _plan(pace: Pace, proposal: Call, picked_at: float, nutrition_at: float) -> 
     }
 
 
-def _call(pace: Pace, step: Step, requested: float) -> Call:
+def _call(pace: Pace, part: str, requested: float) -> Call:
     first = requested + pace.ttft_s
-    return Call(requested, first, first + (pace.lengths[step] - 1) * pace.interval_s(MODELS[step]))
+    return Call(requested, first, first + (pace.lengths[part] - 1) * pace.interval_s(MODELS[part]))

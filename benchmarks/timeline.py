@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from benchmarks.cells import Cell, measure
-from benchmarks.client import STEPS_BY_CODE, Reading
+from benchmarks.client import PARTS_BY_CODE, Reading
 from benchmarks.processes import Process
 from benchmarks.prompts import FAST, LARGE, MODELS
 from benchmarks.provider import Pace
@@ -41,12 +41,12 @@ class Timeline:
 
     def ages_s(self) -> list[float]:
         """The age of each fragment on arrival, since its first token was due at the provider."""
-        requested = {call["step"]: call["requested"] for call in self.calls}
+        requested = {call["part"]: call["requested"] for call in self.calls}
         ages: list[float] = []
-        for code, step in STEPS_BY_CODE.items():
-            interval, token = self.pace.interval_s(MODELS[step]), 0
+        for code, part in PARTS_BY_CODE.items():
+            interval, token = self.pace.interval_s(MODELS[part]), 0
             for arrived, text in zip(self.reading.times[code], self.reading.texts[code], strict=True):
-                ages.append(arrived - (requested[step] + self.pace.ttft_s + token * interval))
+                ages.append(arrived - (requested[part] + self.pace.ttft_s + token * interval))
                 token += text.count(b" ")  # every token starts with a space
         return ages
 

@@ -2,29 +2,27 @@
 
 from functools import cache
 
-from chains.recipe.request import Step
-
-REALISTIC: dict[Step, int] = {
-    "proposal": 110,
+REALISTIC: dict[str, int] = {
+    "alternates": 110,
     "ingredients": 150,
     "intro": 120,
     "nutrition": 120,
     "sides": 20,
     "steps": 300,
 }
-EVEN: dict[Step, int] = dict.fromkeys(REALISTIC, 200)
+EVEN: dict[str, int] = dict.fromkeys(REALISTIC, 200)
 
 DISHES = ("Pepper steak", "Beef soup", "Onion tart")
 _WORDS = (" beef", " and", " onions", " slowly", " fry", " 2", " cups", " of", " peppers", " until", " soft", " then")
 
 
 @cache
-def tokens(step: Step, length: int) -> tuple[str, ...]:
-    """Returns the answer to a step in `length` tokens."""
-    if step == "proposal":
+def tokens(part: str, length: int) -> tuple[str, ...]:
+    """Returns the answer to a part in `length` tokens."""
+    if part == "alternates":
         shares = _shares(length)
         return tuple(token for place, share in enumerate(shares) for token in _recipe_tokens(place, share))
-    return tuple(_word(step, number) for number in range(length))
+    return tuple(_word(part, number) for number in range(length))
 
 
 @cache
@@ -39,9 +37,9 @@ def recipe_ends(length: int) -> tuple[int, int, int]:
     return first - 1, first + second - 1, first + second + third - 1
 
 
-def _word(step: Step, number: int) -> str:
+def _word(part: str, number: int) -> str:
     line_end = "\n" if number % 15 == 14 else ""
-    return f"{_WORDS[number % len(_WORDS)]}{number}{step[0]}{line_end}"
+    return f"{_WORDS[number % len(_WORDS)]}{number}{part[0]}{line_end}"
 
 
 def _shares(length: int) -> tuple[int, int, int]:

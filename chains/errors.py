@@ -2,6 +2,7 @@
 
 SizzleError
 ├── ConfigError                    the registry, a model or a key does not fit; reported at start
+│   └── CompositionError           a composition is declared wrongly
 ├── ProviderError                  the provider failed or sent an unusable answer; another attempt may succeed
 │   ├── ProviderRejectedError      rejected the request, the key, the account or the model: a setting must change
 │   ├── ProviderOverloadedError    busy or failing: 408, 409, 429, 5xx
@@ -16,10 +17,16 @@ SizzleError
 └── DependencyFailedError          a part that this one needs has failed
 """
 
+import logging
 from typing import LiteralString
 
 from chains.messages import Message
 from chains.translations import Language
+
+logger = logging.getLogger(__name__)
+
+TOO_LATE: LiteralString = "There was no time left to write this: try again."
+OUR_SIDE: LiteralString = "Something went wrong on our side: try again."
 
 
 class SizzleError(Exception):
@@ -41,6 +48,10 @@ class ConfigError(SizzleError):
 
     def __init__(self, message: str) -> None:
         super().__init__("{message}", message=message)
+
+
+class CompositionError(ConfigError):
+    """A composition is declared wrongly: the message names it and the part."""
 
 
 class ProviderError(SizzleError):
@@ -102,3 +113,13 @@ class PromptTooLongError(SizzleError):
 
 class DependencyFailedError(SizzleError):
     """A part that this one needs has failed."""
+
+
+def explained(error: Exception) -> SizzleError:
+    """The error in words for people. One that is neither a provider's nor the input's fault is logged."""
+    if isinstance(error, SizzleError):
+        return error
+    if isinstance(error, TimeoutError):
+        return SizzleError(TOO_LATE)
+    logger.error("a part failed", exc_info=error)
+    return SizzleError(OUR_SIDE)

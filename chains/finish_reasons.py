@@ -3,9 +3,15 @@
 Providers have words of their own for it, and some send free text. Only the words of `FinishReason` go on from here.
 """
 
-from typing import Literal, cast
+from typing import Literal, LiteralString, cast
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls", "error"]
+
+CUT_OFF: dict[FinishReason | None, LiteralString] = {
+    "length": "Cut off at the limit of tokens set for it.",
+    "content_filter": "Cut off by the provider's content filter.",
+}
+NO_REASON: LiteralString = "The provider did not say why its answer ended."
 
 # Parts of the words in use, among them those of OpenAI, Azure, Gemini, Anthropic, Cohere, DeepSeek, TGI and vLLM.
 # The order matters: Cohere has ERROR_TOXIC and ERROR_LIMIT.

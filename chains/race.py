@@ -17,13 +17,12 @@ from typing import cast
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 
-from chains.errors import ProviderError
-from chains.finish_reasons import finish_reason_in
+from chains.errors import ProviderError, explained
+from chains.finish_reasons import CUT_OFF, finish_reason_in
 from chains.messages import Message
 from chains.models.chat import ProviderChat
-from chains.parts.stream import CUT_OFF
-from chains.recipe.chain import why
-from chains.recipe.request import Failed, Language
+from chains.parts.events import Failed
+from chains.translations import Language
 
 # What Sizzle is for, in a few words: a prompt so short costs no model time to read.
 PROMPT = "What can I cook for two with beef, onions and peppers? Write the steps of a recipe that takes 30 minutes."
@@ -148,7 +147,7 @@ async def _asked(model: ProviderChat, deadline_s: float, language: Language) -> 
         )
         return Failed(late.in_language(language))
     except Exception as error:  # noqa: BLE001  it fails alone
-        return Failed(why(error).message_in(language))
+        return Failed(explained(error).message_in(language))
 
 
 async def _measured(model: ProviderChat) -> Figures:

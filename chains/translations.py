@@ -29,11 +29,10 @@ KOREAN: dict[str, str] = {
     ("The provider broke off before the end."): ("제공자의 답이 끝나기 전에 끊겼어요."),
     ("There was no time left to write this: try again."): ("이 부분을 쓸 시간이 남지 않았어요. 다시 시도해 주세요."),
     ("Something went wrong on our side: try again."): ("저희 쪽에서 문제가 생겼어요. 다시 시도해 주세요."),
-    ("The model did not propose two recipes that can be read: try again."): (
-        "모델이 읽을 수 있는 레시피를 두 가지 이상 제안하지 않았어요. 다시 시도해 주세요."
+    ("The model did not propose two options that can be read: try again."): (
+        "모델이 읽을 수 있는 제안을 두 가지 이상 내놓지 않았어요. 다시 시도해 주세요."
     ),
-    ("Needs the ingredients, which failed."): ("재료를 쓰지 못해서 이 부분도 쓸 수 없었어요."),
-    ("Needs the recipe, which failed."): ("요리를 정하지 못해서 이 부분도 쓸 수 없었어요."),
+    ("Needs “{part}”, which failed."): ("‘{part}’ 부분을 쓰지 못해서 이 부분도 쓸 수 없었어요."),
     (
         "The prompt is about {prompt:,} tokens long and the answer may take {answer:,}, "
         "but {model} holds {window:,}: use a larger model."
@@ -64,14 +63,11 @@ KOREAN: dict[str, str] = {
         "실행이 멈추는 중이에요. 잠시 뒤에 다시 시도해 주세요."
     ),
     ("Still being generated: {parts}."): ("아직 쓰고 있어요: {parts}."),
-    ("No dish has been chosen yet. Regenerate “{part}” instead."): (
-        "아직 요리가 정해지지 않았어요. 대신 ‘{part}’ 부분을 다시 쓰게 해 주세요."
+    ("This part is made from “{part}”. Regenerate that instead."): (
+        "이 부분은 ‘{part}’ 부분을 바탕으로 써요. 그 부분을 먼저 다시 쓰게 해 주세요."
     ),
-    ("The steps are made from the ingredients. Regenerate the ingredients instead."): (
-        "만드는 법은 재료를 바탕으로 써요. 대신 재료를 다시 쓰게 해 주세요."
-    ),
-    ("This run was started with a given dish and has no alternates."): (
-        "정해진 요리로 시작한 실행이라 다른 아이디어가 없어요."
+    ("This run was started with a given option, so it proposes no others."): (
+        "고른 것으로 시작한 실행이라 다른 제안이 없어요."
     ),
     ("Only the browser or program that started this recipe can stop it or regenerate its parts."): (
         "이 레시피를 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요."
@@ -147,17 +143,13 @@ KOREAN: dict[str, str] = {
     ),
     ("For how many people the amounts are: a whole number, 1 to 20."): ("몇 인분인지: 1~20의 정수."),
     ("How long cooking may take: a whole number of minutes, 5 to 240."): ("조리에 쓸 수 있는 시간: 5~240의 정수(분)."),
-    ("The recipe's language: en for English or ko for Korean."): ("레시피의 언어: 영어는 en, 한국어는 ko."),
+    ("The language of the answer: en for English or ko for Korean."): ("답의 언어: 영어는 en, 한국어는 ko."),
     ("A whole number from 0 to 2^53 that repeats the pick, or nothing for chance."): (
         "같은 요리를 다시 고르게 하는 0~2^53의 정수. 없으면 무작위."
     ),
-    ("For example: Pepper steak."): ("예: 제육볶음."),
-    ("A sentence about it, or nothing."): ("요리를 설명하는 한 문장. 없어도 돼요."),
     (
-        "The dish to be written, with a name of 1 to 200 characters and an intro of at "
-        "most 1,000, or nothing for three proposals."
+        "The recipe to be written, with name of 1 to 200 characters and intro of at most 1,000, or nothing for a proposal."
     ): ("쓸 요리: 1~200자의 이름과 1,000자까지의 소개. 없으면 세 가지를 제안해요."),
-    ("With amounts, one to a line."): ("분량과 함께 한 줄에 하나씩."),
     ("The question: 1 to 20,000 characters."): ("질문: 1~20,000자."),
     ("The name of a model that has a key, as `sizzle models` lists them, or nothing."): (
         "키가 있는 모델의 이름(`sizzle models`에 나오는 대로). 없어도 돼요."

@@ -149,6 +149,8 @@ def written(events: list[Told]) -> dict[str, str]:
             texts[part] = ""
         elif event.name == "fragment":
             texts[part] += event.fields["text"]
+        elif event.name == "alternate":
+            texts[part] += f"{': '.join(event.fields['option'].values())}\n"
     return texts
 
 

@@ -37,6 +37,7 @@ ServeScripts = Callable[..., tuple[str, Provider]]
 # they start processes, send thousands of requests, or wait for what a provider's deadline ends
 SLOW = {
     *("test_any_input", "test_chat_front_ends", "test_cli", "test_cuts", "test_environment", "test_examples"),
+    "test_compositions",
     *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_loop", "test_provider_streams"),
     *("test_proxies", "test_race", "test_schemathesis", "test_sdk_comparison", "test_shutdown", "test_slow_readers"),
     *("test_terminal", "test_what_is_sent"),
@@ -67,11 +68,15 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def serve_scripts(serve: Serve) -> Iterator[ServeScripts]:
-    """Serves Sizzle over a provider that follows `scripts`; returns Sizzle's address and the provider."""
+    """Serves Sizzle over a provider that follows `scripts`; returns Sizzle's address and the provider.
+
+    The provider knows the prompts of the recipe and of the compositions that are served.
+    """
     with ExitStack() as stack:
 
         def start(scripts: dict[str, Script | list[Script]] | None = None, **settings: Any) -> tuple[str, Provider]:
-            scripted = stack.enter_context(provider(scripts))
+            compositions = Settings(**settings).load_compositions().values()
+            scripted = stack.enter_context(provider(scripts, compositions))
             return serve(groq_api_key="sk-groq-1", groq_base_url=scripted.url, **settings), scripted
 
         yield start

@@ -5,10 +5,12 @@ import itertools
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from string import Formatter
 from typing import Any, TypeVar
 
 import uvicorn
@@ -17,7 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from chains.recipe.prompts import PROMPTS
+from chains.parts.composition import Choice, Composition
+from chains.recipe.composition import RECIPE
 
 COOKIE = {"Set-Cookie": "session=leak; Path=/"}  # which nobody is to bring back
 RECIPES = [
@@ -56,15 +59,22 @@ class Refuse:
     body: str = '{"error": {"message": "provider words sk-canary-1234"}}'
 
 
+PARTS = RECIPE.names
+PROMPTS = {"proposal" if part is RECIPE.choice else part.name: RECIPE.prompt(part.name) for part in RECIPE.parts}
+
 T = TypeVar("T")
 Script = list[str | bytes | Gate | Finish | Refuse]
 
 
 @dataclass
 class Provider:
-    """An OpenAI-compatible provider whose answer for each step is a script, and who remembers its calls."""
+    """An OpenAI-compatible provider whose answer for each step is a script, and who remembers its calls.
+
+    A step is named after its part; that of the recipe's `Choice` is `proposal`.
+    """
 
     scripts: dict[str, Script | list[Script]] = field(default_factory=dict)
+    compositions: Collection[Composition] = (RECIPE,)
     calls: list[dict[str, Any]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     url: str = ""
@@ -76,7 +86,7 @@ class Provider:
 
     async def _answer(self, request: Request) -> Response:
         body = json.loads(await request.body())
-        step = step_of(body["messages"][-1]["content"])
+        step = step_of(body["messages"][-1]["content"], self.compositions)
         url = request.url
         call = {"step": step, "path": url.path, "query": url.query, "headers": dict(request.headers), "body": body}
         self.calls.append(call)
@@ -90,7 +100,7 @@ class Provider:
         return StreamingResponse(self._stream(step, script), media_type="text/event-stream", headers=COOKIE)
 
     def _script(self, step: str) -> Script:
-        script = self.scripts.get(step, default_script(step))
+        script = self.scripts.get(step, default_script(step, self.compositions))
         if script and isinstance(script[0], list):
             asked = sum(call["step"] == step for call in self.calls)
             return script[min(asked, len(script)) - 1]  # type: ignore[return-value]
@@ -129,16 +139,39 @@ def apart(*texts: str) -> Script:
     ]
 
 
-def default_script(step: str) -> Script:
+def default_script(step: str, compositions: Collection[Composition] = (RECIPE,)) -> Script:
     if step == "proposal":
-        return [json.dumps(RECIPES)[i : i + 12] for i in range(0, len(json.dumps(RECIPES)), 12)]
+        return _in_pieces(RECIPES)
+    choices = {each.choice.name: each.choice for each in compositions if each.choice and each is not RECIPE}
+    if step in choices:
+        return _in_pieces(options_of(choices[step]))
     return [f"{step} ", "one, ", f"{step} two."]
 
 
-def step_of(prompt: str) -> str:
-    """The step whose task ends the prompt; any other prompt is a plain completion's."""
-    tails = {step: prompts.messages[-1].prompt.template[-40:].replace("}}", "}") for step, prompts in PROMPTS.items()}
-    return next((step for step, tail in tails.items() if prompt.endswith(tail)), "completion")
+def options_of(choice: Choice) -> list[dict[str, str]]:
+    """Three options: the text of each field is its name and the option's number."""
+    return [{field: f"{field} {number}" for field in choice.fields.values()} for number in (1, 2, 3)]
+
+
+def _in_pieces(options: list[dict[str, str]]) -> Script:
+    text = json.dumps(options)
+    return [text[start : start + 12] for start in range(0, len(text), 12)]
+
+
+def step_of(prompt: str, compositions: Collection[Composition] = (RECIPE,)) -> str:
+    """The step whose task is in the prompt; any other prompt is a plain completion's."""
+    tasks = {
+        "proposal" if part is RECIPE.choice else part.name: _task(part.prompt)
+        for composition in compositions
+        for part in composition.parts
+    }
+    return next((step for step, task in tasks.items() if task in prompt), "completion")
+
+
+@cache
+def _task(template: str) -> str:
+    """The longest text of the template that holds no variable."""
+    return max((literal for literal, *_ in Formatter().parse(template)), key=len)
 
 
 def chunk(delta: dict[str, str], finish_reason: str | None = None, **more: Any) -> bytes:
@@ -182,9 +215,11 @@ def serving(app: Any, sndbuf: int | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def provider(scripts: dict[str, Script | list[Script]] | None = None) -> Iterator[Provider]:
+def provider(
+    scripts: dict[str, Script | list[Script]] | None = None, compositions: Collection[Composition] = (RECIPE,)
+) -> Iterator[Provider]:
     """A scripted provider that is being served; a step without a script gets a plausible answer."""
-    scripted = Provider(scripts or {})
+    scripted = Provider(scripts or {}, compositions)
     with serving(scripted.app()) as url:
         scripted.url = f"{url}/v1"
         yield scripted

@@ -296,17 +296,17 @@ def test_an_event_an_answer_and_a_document_are_bounded() -> None:
 
 
 def test_a_draft_before_a_proposal_is_not_read_early() -> None:
-    reader = ProposalReader()
+    reader = ProposalReader(("name", "intro"))
     recipe = '{"name": "Stew", "intro": "Warm."}'
     assert reader.feed(f"We could write [{recipe}], or better:") == []
-    early = ProposalReader()
-    assert [found.name for found in early.feed(f'```json\n{{"recipes": [{recipe}')] == ["Stew"]
+    early = ProposalReader(("name", "intro"))
+    assert [found["name"] for found in early.feed(f'```json\n{{"recipes": [{recipe}')] == ["Stew"]
 
 
 def test_nested_objects_are_parsed_once() -> None:
     """No object is parsed whose nesting shows that it is no recipe, however its braces come."""
-    reader = ProposalReader()
+    reader = ProposalReader(("name", "intro"))
     assert reader.feed("{" * 50_000) == []
     assert [reader.feed("}") for _ in range(100)] == [[]] * 100
     wrapped = '{"data": {"recipes": [{"name": "Stew", "intro": "Warm.", "extra": {"kcal": 5}}]}}'
-    assert [recipe.name for recipe in ProposalReader().feed(wrapped)] == ["Stew"]
+    assert [recipe["name"] for recipe in ProposalReader(("name", "intro")).feed(wrapped)] == ["Stew"]

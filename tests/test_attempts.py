@@ -7,29 +7,19 @@ from contextlib import ExitStack, aclosing
 
 import pytest
 
-from app.main import open_models
+from app.models import open_models
 from app.settings import Settings
 from chains.models.health import COOLDOWN_S, MAX_COOLDOWN_S, Health, RequestsPerMinute
-from chains.parts.stream import astream_fragments
-from chains.recipe.markdown import MarkdownWriter
-from chains.recipe.request import (
-    DEPENDANTS,
-    PARTS,
-    Draft,
-    Fragment,
-    Part,
-    PartEnd,
-    PartStart,
-    Proposal,
-    Recipe,
-    RecipeRequest,
-    Update,
-)
+from chains.parts.events import Alternate, Draft, Fragment, PartEnd, PartEvent, PartStart, Proposal
+from chains.parts.markdown import MarkdownWriter
+from chains.parts.stream import astream_parts
+from chains.recipe.composition import RECIPE
+from chains.recipe.request import RecipeRequest
 from tests.client import wait_until
-from tests.servers import Finish, Gate, Provider, Refuse, Script, provider, run
+from tests.servers import PARTS, Finish, Gate, Provider, Refuse, Script, provider, run
 
 BEEF = RecipeRequest.model_validate({"ingredientsOnHand": "beef", "seed": 3})
-DISHES = tuple(Recipe(name, f"{name}.") for name in ("Stew", "Pie", "Hash"))
+DISHES = tuple({"name": name, "intro": f"{name}."} for name in ("Stew", "Pie", "Hash"))
 
 
 class Pair:
@@ -42,7 +32,7 @@ class Pair:
         self.groq: Provider = self._stack.enter_context(provider(groq))  # type: ignore[arg-type]
         self.fireworks: Provider = self._stack.enter_context(provider(fireworks))  # type: ignore[arg-type]
 
-    async def write(self, *drafts: RecipeRequest | Draft, hedge_after_s: float | None = None) -> list[list[Update]]:
+    async def write(self, *drafts: RecipeRequest | Draft, hedge_after_s: float | None = None) -> list[list[PartEvent]]:
         """The updates of each, one after the other on the same models."""
         settings = Settings(
             groq_api_key="k",
@@ -52,9 +42,9 @@ class Pair:
             hedge_after_s=hedge_after_s,
         )
         async with open_models(settings) as models:
-            told: list[list[Update]] = []
+            told: list[list[PartEvent]] = []
             for draft in drafts:
-                async with aclosing(astream_fragments(models.recipe, draft)) as updates:
+                async with aclosing(astream_parts(models.recipe.chain, draft)) as updates:
                     told.append([update async for update in updates])
             return told
 
@@ -65,11 +55,11 @@ def pair() -> Iterator[Pair]:
         yield Pair(stack)
 
 
-def _of(updates: list[Update], part: Part) -> list[Update]:
+def _of(updates: list[PartEvent], part: str) -> list[PartEvent]:
     return [update for update in updates if not isinstance(update, Proposal) and update.part == part]
 
 
-def _text(updates: list[Update], part: Part) -> str:
+def _text(updates: list[PartEvent], part: str) -> str:
     text = ""
     for update in _of(updates, part):
         text = "" if isinstance(update, PartStart) else text
@@ -95,7 +85,7 @@ def test_hedging_stays_within_a_tenth_of_the_calls(pair: Pair) -> None:
     held = Gate()
     pair.serve({}, {"intro": [held, "Slow."]})
 
-    async def write() -> list[list[Update]]:
+    async def write() -> list[list[PartEvent]]:
         writing = asyncio.create_task(pair.write(BEEF, hedge_after_s=0.05))
         while not writing.done() and "intro" not in [call["step"] for call in pair.fireworks.calls]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -167,8 +157,8 @@ def test_requests_are_spread_over_the_minute() -> None:
 def test_what_a_draft_has_is_kept_and_the_rest_is_written(pair: Pair) -> None:
     """Only the missing parts are asked for, from the dish and the ingredients that are there, as further attempts."""
     pair.serve({}, {})
-    kept: dict[Part, str] = {
-        part: f"{part}." for part in PARTS if part not in ("ingredients", *DEPENDANTS["ingredients"])
+    kept: dict[str, str] = {
+        part: f"{part}." for part in PARTS if part not in ("ingredients", *RECIPE.dependents("ingredients"))
     }
     draft = Draft(BEEF, DISHES, 1, kept, {"ingredients": 1, "steps": 2})
     (updates,) = run(pair.write(draft))
@@ -193,19 +183,19 @@ def test_a_proposal_goes_on_where_it_broke_off(pair: Pair) -> None:
     """Recipes that were complete before the break stay, and the next attempt fills the list; none comes twice."""
     pair.serve({"proposal": ['[{"name": "Stew", "intro": "Hot."}, {"name": "Pi', Finish(None)]}, {})
     (updates,) = run(pair.write(BEEF))
-    names = [recipe.name for recipe in [u for u in updates if isinstance(u, Proposal)][-1].recipes]
+    names = [option["name"] for option in [u for u in updates if isinstance(u, Proposal)][-1].options]
     assert names == ["Stew", "Pepper Steak", "Beef Soup"]
     ideas: list[str] = []
     for update in _of(updates, "alternates"):
         ideas = [] if isinstance(update, PartStart) else ideas
-        ideas += [update.recipe.name] if isinstance(update, Fragment) and update.recipe else []
+        ideas += [update.option["name"]] if isinstance(update, Alternate) else []
     assert len(ideas) == len(set(ideas)) == 2
     assert {end.status for end in updates if isinstance(end, PartEnd)} == {"ok"}
 
 
 def test_markdown_takes_nothing_back() -> None:
     """A part that nobody could read yet is begun anew unseen; in one that could be, a note says so."""
-    writer = MarkdownWriter()
+    writer = MarkdownWriter(RECIPE)
     text = "".join(
         map(
             writer.write,
@@ -220,9 +210,9 @@ def test_markdown_takes_nothing_back() -> None:
                 PartEnd("ingredients", "ok"),
                 Fragment("steps", "1. Whole."),
                 PartEnd("steps", "ok"),
-                Fragment("alternates", "Pie", DISHES[1]),
+                Alternate("alternates", DISHES[1]),
                 PartStart("alternates", 2, "groq", "m"),
-                Fragment("alternates", "Pie", DISHES[1]),
+                Alternate("alternates", DISHES[1]),
                 *(PartEnd(part, "ok") for part in ("sides", "nutrition", "alternates")),
             ),
         )
@@ -246,7 +236,7 @@ def test_what_has_come_to_its_end_is_not_asked_for_again(pair: Pair, at_the_end:
 def test_a_rewritten_part_that_comes_to_nothing_keeps_what_it_held(pair: Pair) -> None:
     """Where no attempt writes a word, the former text is told once more, and the part has failed all the same."""
     pair.serve({"intro": [Refuse(503)]}, {"intro": [Refuse(503)]})
-    kept: dict[Part, str] = {part: f"{part}." for part in PARTS if part != "intro"}
+    kept: dict[str, str] = {part: f"{part}." for part in PARTS if part != "intro"}
     (updates,) = run(pair.write(Draft(BEEF, DISHES, 1, kept, {"intro": 1}, {"intro": "As it was."})))
     end = _of(updates, "intro")[-1]
     assert [_text(updates, "intro"), isinstance(end, PartEnd) and end.status] == ["As it was.", "failed"]

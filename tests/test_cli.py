@@ -15,7 +15,7 @@ import pyte
 import pytest
 
 from app.eventlog import EVENT_NAMES
-from app.terminal import HEADINGS
+from chains.recipe.composition import RECIPE
 from tests.client import read
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Refuse, provider
@@ -63,7 +63,7 @@ def test_generate_prints_json_lines() -> None:
     said = sizzle("generate", "beef, onions", "--json", "--seed", "3").stdout
     events = [json.loads(line) for line in said.splitlines()]
     assert {event["event"] for event in events} <= set(EVENT_NAMES.values())
-    assert {event["part"] for event in events if event["event"] == "fragment"} == set(events[0]["parts"])
+    assert {event["part"] for event in events if event["event"] in ("fragment", "alternate")} == set(events[0]["parts"])
     assert [events[0]["event"], events[-1]["event"], events[-1]["status"]] == ["run", "end", "ok"]
 
 
@@ -94,7 +94,7 @@ def test_generate_fills_panels_on_a_terminal(lines: int) -> None:
     """On a tty, even one of 24 lines, six panels are drawn; at the end the whole recipe stands there once."""
     shown = shown_on_a_terminal(lines)
     assert sum("─ done ─" in line for line in shown) == 6
-    for heading in HEADINGS["en"].values():
+    for heading in [part.title_in("en") for part in RECIPE.parts]:
         assert sum(f"─ {heading} ─" in line for line in shown) == 1
 
 
@@ -180,7 +180,9 @@ def test_a_wrong_setting_is_one_line(command: list[str]) -> None:
 def test_models_shows_the_registry() -> None:
     """Every model with window, output, whether its key is set, and the steps that it writes."""
     said = sizzle("models", GROQ_API_KEY="sk-secret").stdout
-    assert re.search(r"groq-gpt-oss-20b +Groq +proposal, ingredients +131,072\s+openai/gpt-oss-20b +set +65,536", said)
+    assert re.search(
+        r"groq-gpt-oss-20b +Groq +alternates, ingredients +131,072\s+openai/gpt-oss-20b +set +65,536", said
+    )
     assert re.search(r"fireworks-glm-flash .*\n.* missing ", said)
     assert "sk-secret" not in said
 

@@ -211,7 +211,7 @@ def test_openais_sdk_works_from_another_origin(page: Page, sdk: Path, serve: Ser
         page.goto(elsewhere)
         text, reason, status, message = page.evaluate(WITH_SDK, [url, "beef, onions; 30 minutes"])
     assert ["## Steps" in text, reason, status] == [True, "stop", 404]
-    assert "There is no model 'gpt-5' here" in message
+    assert "There is no model 'gpt-5'" in message
 
 
 BY_HAND = """async ([base, ask]) => {

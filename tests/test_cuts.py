@@ -15,15 +15,16 @@ from app.eventlog import EventId, EventLog, LogEntry, RunEnd, RunEvent, RunStart
 from app.eventlog.memory import MemoryEventLog
 from app.main import create_app
 from app.settings import Settings
-from chains.recipe.request import PARTS, Fragment, Part, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
+from chains.parts.events import Fragment, PartEnd, PartStart, Proposal
+from chains.recipe.request import RecipeRequest
 from tests.amounts import cases
 from tests.client import Told, decoded, start, written
 from tests.faults import FAULTS, GOOD, faults
-from tests.servers import run, serving
+from tests.servers import PARTS, run, serving
 
-START = RunStart("run", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), PARTS)
+START = RunStart("run", "recipe", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), PARTS)
 END = RunEnd("ok", 1)
-PROPOSED = Proposal(tuple(Recipe(name, "so") for name in "ABC"), 1)
+PROPOSED = Proposal(tuple({"name": name, "intro": "so"} for name in "ABC"), 1)
 STREAMS = cases(1000)
 
 # A part's attempts, each as the pieces of its text; which part it is; and how it ends.
@@ -63,7 +64,7 @@ class Tally:
         assert [logged.event for logged in kept] == list(whole)
 
 
-def updates(life: Sequence[tuple[list[list[str]], Part, str]]) -> list[RunEvent]:
+def updates(life: Sequence[tuple[list[list[str]], str, str]]) -> list[RunEvent]:
     """What is written in a life of the log, its end included."""
     written: list[RunEvent] = [PROPOSED]
     for attempts, part, status in life:
@@ -128,7 +129,7 @@ def test_a_reader_cut_behind_any_event_reads_exactly_the_rest() -> None:
 
     @settings(max_examples=STREAMS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(lives=LIVES, bursts=BURSTS)
-    def one_stream(lives: list[list[tuple[list[list[str]], Part, str]]], bursts: list[int]) -> None:
+    def one_stream(lives: list[list[tuple[list[list[str]], str, str]]], bursts: list[int]) -> None:
         run(cut_everywhere([updates(life) for life in lives], bursts, tally))
 
     one_stream()

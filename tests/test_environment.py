@@ -160,7 +160,7 @@ def test_a_key_that_no_header_can_hold_is_named_and_not_shown(
     (tmp_path / ".env").write_text(f'{name}="{key}"\n', encoding="utf-8")
     with pytest.raises(ConfigError) as raised:
         read_settings()
-    assert str(raised.value).startswith(f"{name}: has a character")
+    assert str(raised.value).startswith(f"{name}: contains an invalid character")
     assert "gsk" not in str(raised.value)
 
 

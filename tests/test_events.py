@@ -11,9 +11,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from typing_extensions import override
 
-from app.main import open_models
+from app.models import open_models
 from app.settings import Settings
-from chains.parts.retry import MOST
+from chains.parts.retry import MAX_ATTEMPTS
 from tests.servers import RECIPES, Finish, Gate, Script, apart, provider, run
 
 ASKED = {"ingredients_on_hand": "beef, onions", "prep_time": 30}
@@ -60,7 +60,7 @@ def test_every_handler_is_told_of_every_token_in_order() -> None:
 
     async def writing(url: str) -> None:
         async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
-            async for event in models.recipe.astream_events(ASKED, {"callbacks": handlers}, version="v2"):
+            async for event in models.recipe.chain.astream_events(ASKED, {"callbacks": handlers}, version="v2"):
                 told: Any = event["data"]
                 if event["event"] == "on_chat_model_stream":
                     chunks.setdefault(event["run_id"], []).append(told["chunk"])
@@ -87,7 +87,7 @@ def test_an_event_of_new_text_says_of_its_run_what_that_of_its_beginning_says() 
 
     async def writing(url: str) -> None:
         async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
-            async for event in models.recipe.astream_events(ASKED, {"tags": ["quick"]}, version="v2"):
+            async for event in models.recipe.chain.astream_events(ASKED, {"tags": ["quick"]}, version="v2"):
                 if event["event"] == "on_chat_model_start":
                     beginnings[event["run_id"]] = _run_of(event)
                 if event["event"] == "on_chat_model_stream":
@@ -108,7 +108,7 @@ def test_events_around_events_are_told_of_the_same_text() -> None:
         async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
 
             async def whole(asked: dict[str, Any], config: RunnableConfig) -> None:
-                async for event in models.recipe.astream_events(asked, config, version="v2"):
+                async for event in models.recipe.chain.astream_events(asked, config, version="v2"):
                     inner.update(_new_text(event))
 
             async for event in RunnableLambda(whole).astream_events(ASKED, version="v2"):
@@ -129,10 +129,10 @@ def test_calls_of_one_id_are_answered_whole() -> None:
 
             async def twice(asked: Any, config: RunnableConfig) -> list[str]:
                 alike: RunnableConfig = {**config, "run_id": uuid4()}
-                second = asyncio.create_task(models.default_models["intro"].ainvoke("Introduce it.", alike))
+                second = asyncio.create_task(models.recipe.models["intro"].ainvoke("Introduce it.", alike))
                 while not scripted.calls:  # noqa: ASYNC110  they belong to another thread's loop
                     await asyncio.sleep(0.002)
-                first = await models.default_models["intro"].ainvoke("Introduce it.", alike)
+                first = await models.recipe.models["intro"].ainvoke("Introduce it.", alike)
                 gate.open()
                 return [first.text, (await second).text]
 
@@ -156,7 +156,7 @@ def test_what_was_held_is_told_when_a_proposal_breaks_off() -> None:
     letters = json.dumps(RECIPES)
     begun = letters[: letters.index("}") + 10]
     told = _told_of_proposal([*apart(*begun), Finish(None)])
-    assert "".join(told) == begun * MOST  # attempts
+    assert "".join(told) == begun * MAX_ATTEMPTS  # attempts
 
 
 def _told_of_proposal(script: Script) -> list[str]:
@@ -165,8 +165,8 @@ def _told_of_proposal(script: Script) -> list[str]:
 
     async def proposing(url: str) -> None:
         async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
-            async for event in models.recipe.astream_events(ASKED, version="v2"):
-                told.extend(_text_of(event, "proposal"))
+            async for event in models.recipe.chain.astream_events(ASKED, version="v2"):
+                told.extend(_text_of(event, "alternates"))
 
     with provider({"proposal": script}) as scripted:
         run(proposing(scripted.url))
@@ -181,6 +181,6 @@ def _new_text(event: Any) -> list[tuple[str, str]]:
     return [(event["run_id"], event["data"]["chunk"].content)] if event["event"] == "on_chat_model_stream" else []
 
 
-def _text_of(event: Any, step: str) -> list[str]:
-    is_told = event["event"] == "on_chat_model_stream" and event["metadata"]["step"] == step
+def _text_of(event: Any, part: str) -> list[str]:
+    is_told = event["event"] == "on_chat_model_stream" and event["metadata"]["part"] == part
     return [event["data"]["chunk"].content] if is_told else []

@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 from app import examples
 from app.broadcasts import Broadcast, Broadcasts, End
 from app.closing import ShutdownMiddleware, ShutdownNotifier
-from app.main import open_models
+from app.models import open_models
 from app.settings import Settings
 from app.traffic import TrafficMeter
 from tests.client import wait_until

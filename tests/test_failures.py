@@ -6,11 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.main import open_models
+from app.models import open_models
 from app.settings import Settings
 from app.sse import CODES
-from chains.recipe.chain import recipe_chain
-from chains.recipe.request import Failed
+from chains.parts.events import Failed
 from tests.client import ASKED, read, texts, told, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import RECIPES, Finish, Gate, Refuse, Script, provider, run
@@ -89,7 +88,7 @@ def test_the_proposal_is_read_tolerantly(serve_scripts: ServeScripts, written: s
     """Code fences, trailing commas, prose, a wrapping object, unusable and unfinished entries do no harm."""
     url, provider = serve_scripts({"proposal": [written[i : i + 3] for i in range(0, len(written), 3)]})
     events = read(url)
-    assert [recipe["name"] for recipe in told(events, "proposal")[-1]["recipes"]] == ["A", "B"]
+    assert [recipe["name"] for recipe in told(events, "proposal")[-1]["options"]] == ["A", "B"]
     assert told(events, "end")[0]["status"] == "ok"
     assert [call["step"] for call in provider.calls].count("proposal") == 1
 
@@ -99,7 +98,7 @@ def test_too_few_recipes_are_asked_for_once_more(serve_scripts: ServeScripts) ->
     url, provider = serve_scripts({"proposal": [[json.dumps(RECIPES[:1])], [json.dumps(RECIPES[1:])]]})
     events = read(url)
     assert [call["step"] for call in provider.calls].count("proposal") == 2
-    assert told(events, "proposal")[-1]["recipes"] == RECIPES
+    assert told(events, "proposal")[-1]["options"] == RECIPES
     assert told(events, "end")[0]["status"] == "ok"
 
 
@@ -109,7 +108,7 @@ def test_too_few_recipes_twice_fail_the_run(serve_scripts: ServeScripts, propose
     url, provider = serve_scripts({"proposal": [proposed]})
     events = read(url)
     assert told(events, "end")[0]["status"] == "failed"
-    assert "two recipes" in next(error["message"] for error in told(events, "error") if error["part"] is None)
+    assert "two options" in next(error["message"] for error in told(events, "error") if error["part"] is None)
     assert len([error for error in told(events, "error") if error["part"] is None]) == 1
     assert [call["step"] for call in provider.calls].count("proposal") == 2
 
@@ -155,7 +154,7 @@ def test_half_an_emoji_is_no_error(serve_scripts: ServeScripts) -> None:
     url, provider = serve_scripts({"proposal": [named], "ingredients": ["- beef \ud83d"], "intro": ["so \ud83d", "!"]})
     events = read(url)
     assert told(events, "end")[0]["status"] == "ok"
-    assert [recipe["name"] for recipe in told(events, "proposal")[-1]["recipes"]] == ["A?", "B?"]
+    assert [recipe["name"] for recipe in told(events, "proposal")[-1]["options"]] == ["A?", "B?"]
     assert [texts(events)["int"], texts(events)["add"]] == ["so ?!", "- beef ?"]
     assert "steps" in {call["step"] for call in provider.calls}
 
@@ -184,7 +183,7 @@ def test_the_chain_by_itself_gives_texts_and_failures() -> None:
 
     async def cook(url: str) -> Any:
         async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
-            return await recipe_chain(models.default_models).ainvoke({"ingredientsOnHand": "beef", "seed": 1})
+            return await models.recipe.chain.ainvoke({"ingredientsOnHand": "beef", "seed": 1})
 
     with provider({"ingredients": [Refuse(404)]}) as scripted:
         parts = run(cook(scripted.url))
@@ -193,4 +192,4 @@ def test_the_chain_by_itself_gives_texts_and_failures() -> None:
         "Groq does not know the model or the address (404): check the model's id in the registry and the "
         "provider's base URL."
     )
-    assert parts["steps"] == Failed("Needs the ingredients, which failed.")
+    assert parts["steps"] == Failed("Needs “Ingredients”, which failed.")

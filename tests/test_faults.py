@@ -65,6 +65,8 @@ SETTINGS = {
 
 ServeFaults = Callable[..., tuple[str, FaultServer]]
 
+LARGE = ("intro", "nutrition", "sides", "steps")  # whose first model is Fireworks's
+
 
 @contextmanager
 def sizzle_over(server: FaultServer, **settings: Any) -> Iterator[str]:
@@ -349,7 +351,7 @@ def test_a_run_is_over_at_its_deadline(serve_faults: ServeFaults) -> None:
 
 def test_a_provider_that_keeps_failing_rests(serve_faults: ServeFaults) -> None:
     """After three failures in a row it is asked nothing while there is another, and everybody can see that."""
-    url, server = serve_faults({step: [refusal(503), GOOD] for step in ("intro", "nutrition", "sides")})
+    url, server = serve_faults({step: [refusal(503), GOOD] for step in LARGE})
     read(url)
     asked = len(server.calls)
     events = read(url)
@@ -395,7 +397,7 @@ def test_a_time_beyond_all_bounds_is_none(
     serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A `Retry-After` of 400 digits is one beyond two minutes, the rest it brings is bounded, and no log fails."""
-    scripts = {step: [refusal(503, f"Retry-After: {'9' * 400}"), GOOD] for step in ("intro", "nutrition", "sides")}
+    scripts = {step: [refusal(503, f"Retry-After: {'9' * 400}"), GOOD] for step in LARGE}
     url, _ = serve_faults(scripts)
     events = read(url)
     assert shown(events) == good_recipe(events)

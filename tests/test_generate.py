@@ -93,9 +93,9 @@ def test_an_idea_is_shown_once(serve_scripts: ServeScripts) -> None:
     assert [call["step"] for call in provider.calls].count("proposal") == 2
     shown = "".join(text for _, code, text in events if code == "alt")
     proposal = told(events, "proposal")[-1]
-    del proposal["recipes"][proposal["picked"]]
-    assert re.findall("<b>(.*?)</b>", shown) == [recipe["name"] for recipe in proposal["recipes"]]
-    assert [len(proposal["recipes"]), "⮑" in shown] == [2, False]
+    del proposal["options"][proposal["picked"]]
+    assert re.findall("<b>(.*?)</b>", shown) == [recipe["name"] for recipe in proposal["options"]]
+    assert [len(proposal["options"]), "⮑" in shown] == [2, False]
 
 
 def test_who_leaves_ends_the_run(serve_scripts: ServeScripts) -> None:
@@ -191,7 +191,7 @@ def test_health_says_who_answers(serve: Serve, serve_scripts: ServeScripts) -> N
     assert httpx.get(f"{serve()}/healthz").json()["standin"] is True
     health = httpx.get(f"{serve_scripts()[0]}/healthz").json()
     assert [health["status"], health["standin"]] == ["ok", False]
-    assert health["models"]["proposal"] == "groq-gpt-oss-20b"
+    assert health["models"]["alternates"] == "groq-gpt-oss-20b"
     assert "sk-" not in str(health)
 
 

@@ -13,16 +13,16 @@ from playwright.sync_api import Page, expect
 
 from app.main import create_app
 from app.settings import Settings
-from chains.parts.stream import BROKEN_OFF, CUT_OFF
-from chains.recipe.request import STEPS
+from chains.finish_reasons import CUT_OFF
+from chains.models.chat import BROKEN_OFF
 from tests.client import ask, wait_until
 from tests.conftest import ServeScripts
-from tests.servers import Finish, Gate, Refuse, chunk, run, serving
+from tests.servers import PROMPTS, Finish, Gate, Refuse, chunk, run, serving
 
 DISH = {"ingredientsOnHand": "beef, onions", "prepTime": 30, "recipe_name": "Beef stew", "ingredients": "- 300 g beef"}
 FIELDS = {
     "recipe": ["ingredientsOnHand", "prepTime"],
-    "proposal": ["ingredientsOnHand", "prepTime"],
+    "alternates": ["ingredientsOnHand", "prepTime"],
     "nutrition": ["ingredientsOnHand", "prepTime"],
     "ingredients": ["ingredientsOnHand", "prepTime", "recipe_name"],
     "intro": ["ingredientsOnHand", "prepTime", "recipe_name"],
@@ -67,7 +67,7 @@ def test_a_remote_runnable_works_on_every_chain(serve_scripts: ServeScripts, nam
 
     with remote(f"{url}/chains/{name}") as chain:
         text = chain.invoke(given)
-        assert ("Pepper Steak" if name in ("recipe", "proposal") else f"{name} one, ") in text
+        assert ("Pepper Steak" if name in ("recipe", "alternates") else f"{name} one, ") in text
         assert "".join(chain.stream(given)) == text
         assert chain.batch([given, given]) == [text, text]
         assert run(in_async_forms()) == [text] * 4
@@ -160,13 +160,13 @@ def test_a_batch_is_bounded(serve_scripts: ServeScripts) -> None:
     assert ask("POST", f"{url}/chains/sides/batch", json=[]).status_code == 422
 
 
-@pytest.mark.parametrize("name", ["recipe", "proposal", "sides"])
+@pytest.mark.parametrize("name", ["recipe", "alternates", "sides"])
 @pytest.mark.parametrize("endpoint", ["invoke", "batch", "stream", "stream_log"])
 def test_nothing_of_a_providers_error_leaves(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, name: str, endpoint: str
 ) -> None:
     """Body, headers and key of a provider that refuses are in no answer and in no log."""
-    url, provider = serve_scripts({step: [Refuse(401)] for step in STEPS})
+    url, provider = serve_scripts({step: [Refuse(401)] for step in PROMPTS})
     given = asked(name)
     body = {"inputs": [given]} if endpoint == "batch" else {"input": given}
     said = ""

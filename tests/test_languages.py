@@ -40,7 +40,7 @@ def test_the_failures_of_a_run_are_in_its_language(serve_scripts: ServeScripts) 
         parts["ingredients"]["message"]
         == "Groq: API 키가 거절됐어요(401). 설정에서 이 제공자의 API 키를 확인해 주세요."
     )
-    assert parts["steps"]["message"] == "재료를 쓰지 못해서 이 부분도 쓸 수 없었어요."
+    assert parts["steps"]["message"] == "‘재료’ 부분을 쓰지 못해서 이 부분도 쓸 수 없었어요."
     assert parts["intro"]["message"] == "정해 둔 토큰 한도에서 끊겼어요."
     assert parts["nutrition"]["message"] == "제공자의 콘텐츠 필터가 답을 끊었어요."
     assert parts["sides"]["message"] == "Groq: 빈 답이 왔어요. 다시 시도해 주세요."
@@ -107,7 +107,6 @@ NOWHERE = "/runs/00000000-0000-4000-8000-000000000000"
         ("GET", f"{NOWHERE}/events", 404, {}),
         ("POST", f"{NOWHERE}/parts/intro", 404, {}),
         ("POST", f"{NOWHERE}/parts/dessert", 404, {}),
-        ("GET", f"{NOWHERE}/events", 422, {"headers": {"Last-Event-ID": "x"}}),
         ("POST", "/runs", 422, {"json": {"ingredientsOnHand": "beef"}, "headers": {"Idempotency-Key": "a b"}}),
         ("GET", "/nowhere", 404, {}),
         ("PUT", "/runs", 405, {}),

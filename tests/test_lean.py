@@ -15,16 +15,20 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel, RunnablePassthrough
 from typing_extensions import override
 
-from app.main import open_models
+from app.models import open_models
 from app.settings import Settings
 from chains._fast.runnables import fast
 from chains.errors import ProviderError
-from chains.recipe.chain import step
+from chains.parts.compose import step
+from chains.recipe.composition import RECIPE
 from tests.servers import Refuse, apart, provider, run
 
 DISH = {
     "ingredients_on_hand": "beef",
     "prep_time": 30,
+    "diet": "",
+    "avoid": "",
+    "servings": 2,
     "language_name": "English",
     "recipe_name": "Pepper Steak",
     "recipe_intro": "Hot.",
@@ -193,18 +197,18 @@ def test_a_step_is_told_by_its_own_name_whatever_metadata_its_caller_has() -> No
     async def intro(url: str) -> list[dict[str, Any]]:
         async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
             return await _events(
-                fast(step("intro", models.default_models["intro"])), {"metadata": {"step": "x", "by": "us"}}
+                fast(step(RECIPE, "intro", models.recipe.models["intro"])), {"metadata": {"part": "x", "by": "us"}}
             )
 
     with provider() as scripted:
         told = [event["metadata"] for event in run(intro(scripted.url))]
-    assert {(metadata["step"], metadata["by"]) for metadata in told} == {("intro", "us")}
+    assert {(metadata["part"], metadata["by"]) for metadata in told} == {("intro", "us")}
 
 
 async def _told_of_intros(url: str) -> list[list[Any]]:
     """Events, and what a handler is told, of an intro that is written and one that fails, by either chain."""
     async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
-        intro = step("intro", models.default_models["intro"])
+        intro = step(RECIPE, "intro", models.recipe.models["intro"])
         return [await _told(chain) for chain in (intro, fast(intro))]
 
 
@@ -225,7 +229,7 @@ async def _events(chain: Runnable[Any, Any], config: RunnableConfig) -> list[dic
 async def _intros(url: str, *callbacks: list[Any]) -> list[str]:
     """One text for each of these callbacks, by the fast chain."""
     async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
-        chain = RunnableLambda(_within(fast(step("intro", models.default_models["intro"]))))
+        chain = RunnableLambda(_within(fast(step(RECIPE, "intro", models.recipe.models["intro"]))))
         return [await chain.ainvoke(DISH, {"callbacks": each}) for each in callbacks]
 
 

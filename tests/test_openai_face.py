@@ -14,10 +14,9 @@ from langchain_openai import ChatOpenAI
 from openai import OpenAI
 from openai.types.chat import ChatCompletionChunk
 
-from chains.recipe.request import STEPS
 from tests.client import wait_until
 from tests.conftest import ServeScripts
-from tests.servers import Finish, Gate, Refuse, run
+from tests.servers import PROMPTS, Finish, Gate, Refuse, run
 
 ASKED: list[Any] = [
     {"role": "system", "content": "Be brief."},
@@ -183,7 +182,7 @@ def test_a_recipe_that_fails_is_an_error_in_our_words(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
     """A whole answer is a 502; a stream says what there is and ends with the error; none repeats the provider."""
-    url, _ = serve_scripts({step: [Refuse(401)] for step in STEPS})
+    url, _ = serve_scripts({step: [Refuse(401)] for step in PROMPTS})
     body = {"model": "sizzle", "messages": ASKED, "stream": stream}
     answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=20)
     said = answer.text
@@ -215,7 +214,7 @@ def test_a_client_that_leaves_closes_the_calls(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
     """Also one that waits for the whole answer: the provider sees it within a second, and no log cries over it."""
-    url, provider = serve_scripts({step: [Gate()] for step in STEPS})
+    url, provider = serve_scripts({step: [Gate()] for step in PROMPTS})
     body = {"model": "sizzle", "messages": ASKED, "stream": stream}
 
     async def leave() -> None:

@@ -21,7 +21,7 @@ import pyte
 import pytest
 from httpx_sse import connect_sse
 
-from app.main import open_models
+from app.models import open_models
 from app.settings import Settings
 from chains.race import PROMPT, RaceEnd, Result, race
 from tests.client import wait_until

@@ -5,7 +5,6 @@ import re
 
 import httpx
 
-from chains.recipe.request import PARTS
 from tests.client import (
     ASKED,
     NO_TLS,
@@ -20,7 +19,7 @@ from tests.client import (
     written,
 )
 from tests.conftest import ServeScripts
-from tests.servers import Finish, Gate, Refuse, default_script, run
+from tests.servers import PARTS, Finish, Gate, Refuse, default_script, run
 
 DISH = {"name": "Onion Tart", "intro": "Crisp."}
 
@@ -149,7 +148,7 @@ def test_a_part_whose_input_is_missing_names_what_to_write_instead(serve_scripts
     address = start(url)
     follow(address)
     answer = rewrite(address, "steps")
-    assert [answer.status_code, "ingredients" in answer.json()["detail"]] == [409, True]
+    assert [answer.status_code, "“Ingredients”" in answer.json()["detail"]] == [409, True]
     url, _ = serve_scripts({"proposal": [Refuse(401)]})
     address = start(url)
     assert statuses(follow(address)) == ["failed"]
@@ -165,7 +164,7 @@ def test_steps_are_not_made_from_half_a_list(serve_scripts: ServeScripts) -> Non
     assert wait_until(lambda: ask("GET", address).json()["parts"]["ingredients"]["text"] != "", seconds=5)
     assert cancel(address).status_code == 204
     answer = rewrite(address, "steps")
-    assert [answer.status_code, "ingredients" in answer.json()["detail"]] == [409, True]
+    assert [answer.status_code, "“Ingredients”" in answer.json()["detail"]] == [409, True]
     assert rewrite(address, "ingredients").status_code == 202
     follow(address)
     assert held(address)["ingredients"] == ["cut_off", "- 300 g beef\n- 2 on"]
@@ -226,7 +225,7 @@ def test_a_part_of_a_chosen_dish_is_written_again(serve_scripts: ServeScripts) -
     assert statuses(follow(address, before[-1].id)) == ["ok"]
     assert "Onion Tart" in str(provider.calls[-1]["body"])
     state = ask("GET", address).json()
-    assert [state["recipes"], state["picked"]] == [[DISH], 0]
+    assert [state["options"], state["picked"]] == [[DISH], 0]
 
 
 def test_an_attempt_takes_the_place_of_the_one_before(serve_scripts: ServeScripts) -> None:

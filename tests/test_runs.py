@@ -11,15 +11,15 @@ import pytest
 from app.eventlog import EventLog, LogEntry, RunEnd, RunEvent, RunStart
 from app.eventlog.memory import MemoryEventLog
 from app.live_run import TOO_LONG
-from app.main import open_models
+from app.models import open_models
 from app.runs import CapacityError, PartBusyError, Runs
 from app.settings import Settings
-from chains.recipe.chain import recipe_chain
-from chains.recipe.request import PARTS, Fragment, PartEnd, PartStart, RunRequest
+from chains.parts.events import Fragment, PartEnd, PartStart
+from chains.recipe.composition import RECIPE
 from tests.client import wait_until
-from tests.servers import Gate, default_script, provider, run
+from tests.servers import PARTS, Gate, default_script, provider, run
 
-BEEF = RunRequest.model_validate({"ingredientsOnHand": "beef"})
+BEEF = RECIPE.run_request.model_validate({"ingredientsOnHand": "beef"})
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def runs_at(url: str, log: EventLog | None = None, limit: int = 500) -> As
     """Runs over the provider at `url`."""
     async with (
         open_models(Settings(groq_api_key="k", groq_base_url=url)) as models,
-        aclosing(Runs(recipe_chain(models.default_models), log or MemoryEventLog(), limit)) as runs,
+        aclosing(Runs(models.served, log or MemoryEventLog(), limit)) as runs,
     ):
         yield runs
 
@@ -86,7 +86,7 @@ def test_a_run_cancelled_at_any_moment_ends_once(store: type[MemoryEventLog]) ->
 
     async def cancel(url: str, moments: int) -> list[Any]:
         async with runs_at(url, store()) as runs:
-            following = runs.follow(await runs.start(BEEF))
+            following = runs.follow(await runs.start("recipe", BEEF))
             seen = [logged.event for logged in await anext(following)]
             for _ in range(moments):
                 await asyncio.sleep(0)
@@ -111,7 +111,7 @@ def test_a_run_cancelled_at_any_moment_of_a_rewrite_ends_once_more(store: type[M
 
     async def cancel(url: str, moments: int) -> list[RunEvent]:
         async with runs_at(url, store()) as runs:
-            run_id = await runs.start(BEEF)
+            run_id = await runs.start("recipe", BEEF)
             async for _ in runs.follow(run_id):
                 pass
             await runs.rewrite(run_id, "ingredients")
@@ -133,7 +133,7 @@ def test_a_log_that_is_full_ends_its_run() -> None:
 
     async def wait(url: str) -> list[RunEvent]:
         async with runs_at(url, MemoryEventLog(max_bytes=50_000)) as runs:
-            run_id = await runs.start(BEEF)
+            run_id = await runs.start("recipe", BEEF)
             return [logged.event async for events in runs.follow(run_id) for logged in events]
 
     with provider({"nutrition": [*["Beef " * 100] * 200, Gate()]}) as scripted:
@@ -159,7 +159,7 @@ def test_a_fault_of_ours_ends_the_run_with_words(caplog: pytest.LogCaptureFixtur
 
     async def wait(url: str) -> list[RunEvent]:
         async with runs_at(url, Broken()) as runs:
-            return [logged.event async for events in runs.follow(await runs.start(BEEF)) for logged in events]
+            return [logged.event async for events in runs.follow(await runs.start("recipe", BEEF)) for logged in events]
 
     with provider() as scripted:
         events = run(wait(scripted.url))
@@ -173,7 +173,7 @@ def test_a_run_needs_no_reader_and_is_not_slowed_by_one() -> None:
 
     async def scenario(url: str) -> list[list[LogEntry]]:
         async with runs_at(url) as runs:
-            run_id = await runs.start(BEEF)
+            run_id = await runs.start("recipe", BEEF)
             slow = runs.follow(run_id)
             seen = await anext(slow)
             async for _ in runs.follow(run_id):
@@ -191,11 +191,11 @@ def test_a_run_has_its_place_until_it_has_ended() -> None:
 
     async def scenario(url: str) -> list[object]:
         async with runs_at(url, limit=1) as runs:
-            ended = await runs.start(BEEF)
+            ended = await runs.start("recipe", BEEF)
             async for _ in runs.follow(ended):
                 pass
-            live = await runs.start(BEEF)
-            for refused in (runs.start(BEEF), runs.rewrite(ended, "intro")):
+            live = await runs.start("recipe", BEEF)
+            for refused in (runs.start("recipe", BEEF), runs.rewrite(ended, "intro")):
                 with pytest.raises(CapacityError):
                     await refused
             await runs.cancel(live)
@@ -229,7 +229,7 @@ def test_a_run_that_ends_while_a_rewrite_looks_at_it_is_taken_up_again(has_ended
     async def scenario(url: str, last: Gate) -> list[RunEvent]:
         log = Awaiting()
         async with runs_at(url, log) as runs:
-            run_id = await runs.start(BEEF)
+            run_id = await runs.start("recipe", BEEF)
             await until_only_nutrition_is_left(runs, run_id)
             log.reads, log.ends = Gate(), Gate()
             rewriting = asyncio.create_task(runs.rewrite(run_id, "intro"))
@@ -258,7 +258,7 @@ def test_what_is_being_stopped_is_not_written_again() -> None:
     async def scenario(url: str) -> list[RunEvent]:
         log = Awaiting()
         async with runs_at(url, log) as runs:
-            run_id = await runs.start(BEEF)
+            run_id = await runs.start("recipe", BEEF)
             await until_only_nutrition_is_left(runs, run_id)
             log.ends = Gate()
             cancelling = asyncio.create_task(runs.cancel(run_id))
@@ -281,11 +281,11 @@ def test_no_run_is_begun_where_there_is_no_room_for_its_log() -> None:
 
     async def scenario(url: str) -> None:
         async with runs_at(url, MemoryEventLog(all_bytes=1)) as runs:
-            live = await runs.start(BEEF)
+            live = await runs.start("recipe", BEEF)
             with pytest.raises(CapacityError, match="at capacity"):
-                await runs.start(BEEF)
+                await runs.start("recipe", BEEF)
             await runs.cancel(live)
-            await runs.start(BEEF)
+            await runs.start("recipe", BEEF)
 
     with provider({"proposal": [Gate()]}) as scripted:
         run(scenario(scripted.url))

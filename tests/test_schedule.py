@@ -76,7 +76,7 @@ def test_the_stage_starts_when_the_picked_recipe_is_complete(serve_scripts: Serv
             held.open()
 
     events = read(url, ASKED | {"seed": seed_that_picks(place)}, seen=open_after_steps)
-    assert told(events, "proposal")[0] == {"recipes": RECIPES[: place + 1], "picked": place}
-    assert told(events, "proposal")[-1] == {"recipes": RECIPES, "picked": place}
+    assert told(events, "proposal")[0] == {"options": RECIPES[: place + 1], "picked": place}
+    assert told(events, "proposal")[-1] == {"options": RECIPES, "picked": place}
     assert told(events, "end")[0]["status"] == "ok"
     assert len(where(events, "alt")) == 2

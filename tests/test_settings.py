@@ -10,10 +10,11 @@ from chains.errors import ConfigError
 from chains.models.registry import load_registry
 from tests.client import ASKED, ask, read, told
 from tests.conftest import Serve, ServeScripts
-from tests.servers import Provider, provider, serving
+from tests.servers import PARTS, Provider, provider, serving
 
 FOR_ANY_REQUEST = {"accept", "accept-encoding", "connection"}
-FAST, LARGE = {"proposal", "ingredients"}, {"intro", "nutrition", "sides", "steps"}
+PARTS_BY_STEP = {part: part for part in PARTS} | {"proposal": "alternates"}
+FAST, LARGE = {"alternates", "ingredients"}, {"intro", "nutrition", "sides", "steps"}
 
 OWN = """
 [providers.mine]
@@ -30,7 +31,8 @@ max_output = 90
 
 
 def models_asked(provider: Provider) -> dict[str, str]:
-    return {call["step"]: call["body"]["model"] for call in provider.calls}
+    """The model of each part."""
+    return {PARTS_BY_STEP[call["step"]]: call["body"]["model"] for call in provider.calls}
 
 
 def keys_sent(provider: Provider) -> set[str]:
@@ -111,9 +113,7 @@ def test_the_standin_starts_only_for_the_steps_that_have_no_other_model(
 ) -> None:
     """A server that needs no key writes all steps of its own registry without the stand-in."""
     steps = [step for step in (*FAST, *LARGE) if step != left_to_standin]
-    tables = "".join(
-        f'[steps.{step}]\nmodels = ["tiny", "stand-in"]\nmax_tokens = 90\ntemperature = 0\n' for step in steps
-    )
+    tables = "".join(f'[parts.{step}]\nmodels = ["tiny", "stand-in"]\nmax_tokens = 90\n' for step in steps)
     registry = tmp_path / "mine.toml"
     with provider() as mine:
         registry.write_text(OWN.format(url=mine.url, key="needs_key = false", window=8192) + tables)
@@ -122,7 +122,7 @@ def test_the_standin_starts_only_for_the_steps_that_have_no_other_model(
         assert told(read(url), "end")[0]["status"] == "ok"
         assert models_asked(mine) == dict.fromkeys(steps, "tiny-1")
     expected = [left_to_standin] if left_to_standin else []
-    assert [health["standin"], health["standin_steps"]] == [bool(expected), expected]
+    assert [health["standin"], health["standin_parts"]] == [bool(expected), expected]
     assert [model["id"] for model in models if "stand-in" in model["id"]] == ["stand-in"] * len(expected)
     warnings = [record.getMessage() for record in caplog.records if "stand-in" in record.getMessage().lower()]
     assert [warning for warning in warnings if "not a language model" in warning and "writes" in warning] == (
@@ -135,7 +135,7 @@ def test_a_standin_that_a_setting_names_asks_for_no_key(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture
 ) -> None:
     url, _ = serve_scripts(models={"sides": "stand-in"})
-    assert ask("GET", f"{url}/healthz").json()["standin_steps"] == ["sides"]
+    assert ask("GET", f"{url}/healthz").json()["standin_parts"] == ["sides"]
     assert "The rule-based stand-in, not a language model, writes sides." in [
         record.getMessage() for record in caplog.records
     ]
@@ -188,10 +188,10 @@ def test_a_wrong_setting_is_named_in_one_line(
     ("toml", "named"),
     [
         ("[models", "mine.toml"),
-        ("models = 3", "providers, models and steps"),
+        ("models = 3", "providers, models, roles and parts"),
         ('[models.x]\nprovider = "nobody"\nid = "x"\ncontext_window = 1\nmax_output = 1', "unknown provider nobody"),
         ('[models.x]\nprovider = "groq"\nid = "x"\ncontext_window = 0\nmax_output = 1', "models.x.context_window"),
-        ('[steps.sides]\nmodels = ["no"]\nmax_tokens = 1\ntemperature = 0', "unknown model no"),
+        ('[parts.sides]\nmodels = ["no"]', "unknown model no"),
         ('[providers.x]\nlabel = "X"\nbase_url = "ftp://x"', "providers.x.base_url"),
     ],
 )

@@ -9,49 +9,56 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.errors import ProposalError
-from chains.parts.choice import Shortlist, recipes_in
-from chains.recipe.request import Failed, Recipe
+from chains.parts.choice import Options, options_in
+from chains.parts.events import Failed, Option
 from tests.servers import run
 
+FIELDS = ("name", "intro")
+
+
+def option(name: str, intro: str) -> Option:
+    return {"name": name, "intro": intro}
+
+
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(lambda text: bool(text.strip()))
-recipes = st.lists(st.builds(Recipe, words, words), max_size=4)
+recipes = st.lists(st.builds(option, words, words), max_size=4)
 
 
-def clean(recipe: Recipe) -> Recipe:
-    return Recipe(" ".join(recipe.name.split()), " ".join(recipe.intro.split()))
+def clean(recipe: Option) -> Option:
+    return option(" ".join(recipe["name"].split()), " ".join(recipe["intro"].split()))
 
 
 @given(recipes, st.booleans(), st.sampled_from(["", "```json\n", "Sure! Here you are: ", "{not json} "]))
-def test_every_complete_recipe_is_read_whatever_its_text(proposed: list[Recipe], ascii_only: bool, before: str) -> None:
+def test_every_complete_recipe_is_read_whatever_its_text(proposed: list[Option], ascii_only: bool, before: str) -> None:
     """Names and intros with braces, quotes, backslashes or escapes come back as they were; after prose, three do."""
-    rows = [{"name": recipe.name, "intro": recipe.intro} for recipe in proposed]
+    rows = [{"name": recipe["name"], "intro": recipe["intro"]} for recipe in proposed]
     text = before + json.dumps(rows, ensure_ascii=ascii_only) + "\n```"
     is_draft = before == "Sure! Here you are: "
-    assert recipes_in(text) == [clean(recipe) for recipe in proposed][-3 if is_draft else 0 :]
+    assert options_in(text, FIELDS, 3) == [clean(recipe) for recipe in proposed][-3 if is_draft else 0 :]
 
 
 @given(recipes, st.data())
-def test_a_proposal_that_grows_only_ever_adds_recipes(proposed: list[Recipe], data: st.DataObject) -> None:
+def test_a_proposal_that_grows_only_ever_adds_recipes(proposed: list[Option], data: st.DataObject) -> None:
     """Cut anywhere, the text holds a beginning of the list that the whole text holds."""
-    text = json.dumps([{"name": recipe.name, "intro": recipe.intro} for recipe in proposed])
+    text = json.dumps([{"name": recipe["name"], "intro": recipe["intro"]} for recipe in proposed])
     cut = data.draw(st.integers(0, len(text)))
-    early = recipes_in(text[:cut])
-    assert early == recipes_in(text)[: len(early)]
+    early = options_in(text[:cut], FIELDS, 3)
+    assert early == options_in(text, FIELDS, 3)[: len(early)]
 
 
 def picked_by(seed: int, names: str) -> str:
     """The name that a shortlist of this seed picks from these recipes."""
 
     async def pick() -> str:
-        shortlist = Shortlist(seed)
+        shortlist = Options(3, seed)
         for name in names:
-            shortlist.add(Recipe(name, "x"))
+            shortlist.add({"name": name, "intro": "x"})
         shortlist.close("too few")
         picked = await shortlist.pick()
-        assert isinstance(picked, Recipe)
-        assert shortlist.recipes[shortlist.picked] == picked
-        assert {recipe.name async for recipe in shortlist.others()} | {picked.name} == set(names[:3])
-        return picked.name
+        assert isinstance(picked, dict)
+        assert shortlist.found[shortlist.picked] == picked
+        assert {recipe["name"] async for recipe in shortlist.others()} | {picked["name"]} == set(names[:3])
+        return picked["name"]
 
     return run(pick())
 
@@ -72,17 +79,17 @@ def test_a_seed_repeats_the_pick() -> None:
 
 
 def test_fewer_than_two_are_a_failure() -> None:
-    """Whoever waits for the pick is told why there is none; whoever reads the others is raised it."""
+    """The pick is a `Failed` with the reason, and a check raises it."""
 
     async def ask() -> None:
-        shortlist = Shortlist(seed=0)
+        shortlist = Options(3, seed=0)
         assert shortlist.picked == 1, "the one that never comes"
-        shortlist.add(Recipe("A", "x"))
-        shortlist.add(Recipe("A", "the same again"))
+        shortlist.add({"name": "A", "intro": "x"})
+        shortlist.add({"name": "A", "intro": "the same again"})
         shortlist.close("too few")
         assert await shortlist.pick() == Failed("too few")
         with pytest.raises(ProposalError, match="too few"):
-            [_ async for _ in shortlist.others()]
+            shortlist.check()
 
     run(ask())
 
@@ -91,15 +98,15 @@ def test_a_reader_that_is_cancelled_takes_nothing_along() -> None:
     """The shortlist is filled and closed as before, and the other readers get what they wait for."""
 
     async def ask() -> None:
-        shortlist = Shortlist(seed=0)
+        shortlist = Options(3, seed=0)
         leaving, staying = asyncio.create_task(shortlist.pick()), asyncio.create_task(shortlist.pick())
         await asyncio.sleep(0)
         leaving.cancel()
         await asyncio.sleep(0)
         for name in "ABC":
-            shortlist.add(Recipe(name, "x"))
+            shortlist.add({"name": name, "intro": "x"})
         shortlist.close("too few")
-        assert await staying == Recipe("B", "x")
+        assert await staying == {"name": "B", "intro": "x"}
         assert leaving.cancelled()
 
     run(ask())

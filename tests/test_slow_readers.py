@@ -25,7 +25,7 @@ SNDBUF = 16 * 1024
 # so that megabytes of one part are not over its limit of tokens
 ROOMY = "".join(
     f'[{table}]\nmodels = ["groq-gpt-oss-20b"]\nmax_tokens = 60000\ntemperature = 0\n'
-    for table in ("steps.nutrition", "steps.intro", "steps.steps", "completion")
+    for table in ("parts.nutrition", "parts.intro", "parts.steps", "completion")
 )
 
 

@@ -70,7 +70,7 @@ def test_models_shows_everything_on_a_narrow_terminal(columns: int) -> None:
     shown = "\n".join(Terminal("models", columns=columns, lines=200, GROQ_API_KEY="k").whole())
     for text in ("groq-gpt-oss-20b", "openai/gpt-oss-20b", "Fireworks", "missing", "set", "131,072", "65,536"):
         assert text in shown
-    assert {"proposal", "ingredients", "nutrition"} <= set(re.findall(r"\w+", shown))
+    assert {"alternates", "ingredients", "nutrition"} <= set(re.findall(r"\w+", shown))
     assert max(len(row.rstrip()) for row in shown.split("\n")) <= columns
 
 
@@ -81,7 +81,7 @@ def test_models_cuts_no_column_of_a_narrower_terminal(columns: int) -> None:
     windows = re.findall(r" ([0-9,]+) *$", shown, re.MULTILINE)
     assert "Window" in shown
     assert windows[:2] == ["131,072", "65,536"]
-    assert {"proposal", "ingredients", "nutrition"} <= set(re.findall(r"\w+", shown))
+    assert {"alternates", "ingredients", "nutrition"} <= set(re.findall(r"\w+", shown))
 
 
 def test_states_are_in_the_language_asked_for() -> None:

@@ -14,9 +14,12 @@ import pydantic_core.core_schema
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
+from chains.completion import CompletionRequest
 from chains.errors import ConfigError, SizzleError
 from chains.messages import validation_message
 from chains.models import failures
+from chains.parts.composition import Request
+from chains.recipe.composition import RECIPE
 from chains.translations import KOREAN, KOREAN_VALIDATION
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +48,7 @@ def message_classes() -> set[str]:
     errors = [SizzleError]
     for error in errors:
         errors += error.__subclasses__()
-    return {"Message", "HTTPError"} | {error.__name__ for error in errors if error is not ConfigError}
+    return {"Message", "HTTPError"} | {error.__name__ for error in errors if not issubclass(error, ConfigError)}
 
 
 def templates_in(node: ast.expr, module: ModuleType) -> Iterator[str]:
@@ -116,11 +119,13 @@ def descriptions() -> set[str]:
     """What the fields of requests are said to be."""
     modules = [module_of(path) for path in SOURCES]
     models = {one for module in modules for one in vars(module).values() if isinstance(one, type)}
+    models |= {RECIPE.run_request, RECIPE.request}
     return {
         field.description
         for model in models
         if issubclass(model, BaseModel)
-        and model.__module__.startswith(("app.", "chains.recipe.request"))
+        and (model.__module__.startswith("app.") or issubclass(model, Request | CompletionRequest))
+        and model.__module__ != "app.composition_routes"  # answers
         and model.__name__ != "Settings"
         for field in model.model_fields.values()
         if field.description

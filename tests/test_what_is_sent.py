@@ -122,7 +122,7 @@ def test_an_entry_that_cannot_be_right_is_named(tmp_path: Path, entry: str, fiel
 
 @pytest.mark.parametrize("setting", ["keys", "base_urls"])
 def test_a_setting_for_an_unknown_provider_is_named(setting: str) -> None:
-    with pytest.raises(ConfigError, match=f"SIZZLE_{setting.upper()}__TOGETHERR: no such provider"):
+    with pytest.raises(ConfigError, match=f"SIZZLE_{setting.upper()}__TOGETHERR: unknown provider"):
         Settings(**{setting: {"togetherr": "http://x"}}).load_registry()  # type: ignore[arg-type]
 
 
@@ -144,8 +144,8 @@ def test_without_a_key_only_the_stand_in_can_be_used(sizzle_url: str) -> None:
 )
 def test_a_key_alone_is_enough(name: str, small: str, large: str) -> None:
     settings = Settings(keys={name: "k-1"})  # type: ignore[dict-item]
-    chosen = settings.choose_models(settings.load_registry())
-    assert chosen == dict.fromkeys(("proposal", "ingredients"), small) | dict.fromkeys(
+    chosen = settings.choose_models()
+    assert chosen == dict.fromkeys(("alternates", "ingredients"), small) | dict.fromkeys(
         ("intro", "nutrition", "sides", "steps"), large
     )
 

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from app.sse import RETRY
-from chains.recipe.request import PARTS
 from tests.client import (
     ASKED,
     Told,
@@ -25,7 +24,7 @@ from tests.client import (
     written,
 )
 from tests.conftest import Serve, ServeScripts
-from tests.servers import Gate, Refuse
+from tests.servers import PARTS, Gate, Refuse
 
 DISH = {"name": "Onion Tart", "intro": "Crisp."}
 
@@ -47,10 +46,7 @@ def test_a_run_is_told_from_its_start_to_its_end(serve_scripts: ServeScripts) ->
     for name in ("part_start", "part_end"):
         assert sorted(fields["part"] for fields in named(events, name)) == sorted(PARTS)
     assert written(events)["steps"] == "steps one, steps two."
-    assert {fields["recipe"] is None for fields in named(events, "fragment") if fields["part"] != "alternates"} == {
-        True
-    }
-    assert named(events, "proposal")[-1]["recipes"][2] == DISH
+    assert named(events, "proposal")[-1]["options"][2] == DISH
 
 
 def test_a_stream_says_when_to_come_back_and_is_no_cache(sizzle_url: str) -> None:
@@ -90,16 +86,16 @@ def test_the_state_is_what_the_events_add_up_to(serve_scripts: ServeScripts) -> 
         assert told | end == told
     assert [state["status"], state["last_event_id"]] == ["partial", events[-1].id]
     assert [state["total_ms"], state["message"]] == [events[-1].fields[name] for name in ("total_ms", "message")]
-    assert {name: state[name] for name in ("recipes", "picked")}.items() <= named(events, "proposal")[-1].items()
+    assert {name: state[name] for name in ("options", "picked")}.items() <= named(events, "proposal")[-1].items()
     assert state["parts"]["sides"]["message"]
-    assert live["recipes"] == state["recipes"]
+    assert live["options"] == state["options"]
 
 
 def test_a_run_that_waits_for_its_proposal_has_no_dish_yet(serve_scripts: ServeScripts) -> None:
     """Before the pick there is none, and the parts behind it wait."""
     url, _ = serve_scripts({"proposal": [Gate()], "nutrition": [Gate()]})
     state = ask("GET", start(url)).json()
-    assert [state["recipes"], state["picked"]] == [[], None]
+    assert [state["options"], state["picked"]] == [[], None]
     assert [state["parts"]["steps"]["state"], state["parts"]["steps"]["attempt"]] == ["waiting", 0]
 
 

@@ -21,7 +21,8 @@ from typing import Literal, NamedTuple, Protocol
 import orjson
 from typing_extensions import override
 
-from chains.recipe.request import Fragment, Part, PartEnd, PartStart, Proposal, RecipeRequest
+from chains.parts.composition import Request
+from chains.parts.events import Alternate, Fragment, PartEnd, PartEvent, PartStart, Proposal
 
 RunStatus = Literal["ok", "partial", "failed", "cancelled"]
 
@@ -30,11 +31,12 @@ MAX_BATCH = 256  # events
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """A run began; `parts` will follow."""
+    """A run of a composition began; `parts` will follow."""
 
     run_id: str
-    request: RecipeRequest
-    parts: tuple[Part, ...]
+    composition: str
+    request: Request
+    parts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,13 @@ class RunEnd:
     message: str | None = None
 
 
-RunEvent = RunStart | Proposal | PartStart | Fragment | PartEnd | RunEnd
+RunEvent = RunStart | PartEvent | RunEnd
 
 EVENT_NAMES: dict[type[RunEvent], str] = {
     RunStart: "run",
     Fragment: "fragment",
     Proposal: "proposal",
+    Alternate: "alternate",
     PartStart: "part_start",
     PartEnd: "part_end",
     RunEnd: "end",
@@ -197,6 +200,6 @@ def to_json(event: RunEvent) -> bytes:
 
 def json_default(value: object) -> object:
     """The `default` of `orjson.dumps`: converts requests, which are pydantic models."""
-    if isinstance(value, RecipeRequest):
+    if isinstance(value, Request):
         return value.model_dump(by_alias=True)
     raise TypeError(f"{type(value).__name__} is not JSON serializable")

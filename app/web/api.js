@@ -1,17 +1,19 @@
 /** Calls the API of runs. Each function resolves with `{code, wait_s, …JSON}`, or with null if there was no response. */
 
+import { BASE } from "./composition.js";
+
 const TIMEOUT_MS = 15_000;
 const keyHeader = (key) => ({ "Sizzle-Run-Key": key });
 const RETRY_DELAYS_MS = [400, 1200];
 
-export const cancel = (id, key) => callWithRetries(`/runs/${id}`, { method: "DELETE", headers: keyHeader(key) });
-export const getRun = (id) => call(`/runs/${id}`, { cache: "no-store" });
-export const rewrite = (id, part, key) => call(`/runs/${id}/parts/${part}`, { method: "POST", headers: keyHeader(key) });
+export const cancel = (id, key) => callWithRetries(`${BASE}/runs/${id}`, { method: "DELETE", headers: keyHeader(key) });
+export const getRun = (id) => call(`${BASE}/runs/${id}`, { cache: "no-store" });
+export const rewrite = (id, part, key) => call(`${BASE}/runs/${id}/parts/${part}`, { method: "POST", headers: keyHeader(key) });
 
 /** `key` is the idempotency key: a repeated call starts no second run. */
 export function createRun(request, key) {
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-  return callWithRetries("/runs", { method: "POST", headers, body: JSON.stringify(request) });
+  return callWithRetries(`${BASE}/runs`, { method: "POST", headers, body: JSON.stringify(request) });
 }
 
 // Not crypto.randomUUID, which pages over plain HTTP do not have.

@@ -7,8 +7,9 @@
  */
 
 import { getRun } from "./api.js";
+import { BASE } from "./composition.js";
 
-const KINDS = ["run", "proposal", "part_start", "fragment", "part_end", "end"];
+const KINDS = ["run", "proposal", "alternate", "part_start", "fragment", "part_end", "end"];
 const GONE_CODES = [404, 410];
 const RETRY_DELAY_MS = 500;
 const MAX_RETRY_DELAY_MS = 15_000;
@@ -46,7 +47,7 @@ export class Follower {
 
   listen() {
     this.#close();
-    this.#source = new EventSource(`/runs/${this.#id}/events`);
+    this.#source = new EventSource(`${BASE}/runs/${this.#id}/events`);
     this.#source.onopen = () => this.#listener.connected(true);
     this.#source.onerror = () => this.#onError();
     for (const kind of KINDS) {

@@ -1,25 +1,35 @@
-/** The form: its request, validation and field errors. */
+/** The recipe's form: its request, validation and field errors. */
 
-import { household, openHousehold } from "./household.js";
-import { clearText, setText } from "./i18n.js";
+import * as actions from "./form-actions.js";
+import { household, mergedHousehold, openHousehold, tooLong } from "./household.js";
+import { setText } from "./i18n.js";
 
-const form = document.getElementById("form");
-const { ingredientsOnHand, prepTime, language, diet, avoid, servings } = form.elements;
-const generate = document.getElementById("generate");
-const stop = document.getElementById("stop");
+export { ready } from "./form-actions.js";
+export const element = document.getElementById("form");
+export const { language } = element.elements;
+
+const { ingredientsOnHand, prepTime } = element.elements;
 const undo = document.getElementById("undo");
-const reason = document.getElementById("reason");
 
 // As on the server: a syllable or ideograph can be a word (무, 굴); a word of other letters needs two (ox).
 const WORD = /[가-힣\u3040-\u30ff\u3400-\u9fff]|\p{L}[\u0300-\u036f]*\p{L}/u;
 
 export function request() {
-  return { ...recipeFields(), language: language.value, ...household() };
+  return { ...draft(), language: language.value, ...household() };
 }
 
 /** The fields that belong to one recipe; the others are saved in the browser. */
-export function recipeFields() {
+export function draft() {
   return { ingredientsOnHand: ingredientsOnHand.value.trim(), prepTime: Number(prepTime.value) };
+}
+
+export const draftOf = ({ ingredientsOnHand, prepTime }) => ({ ingredientsOnHand, prepTime });
+
+/** The request for another dish. For somebody else's recipe, the foods that they avoid are avoided, too. */
+export function followUp(run) {
+  const { diet, avoid, servings, ...rest } = run.request;
+  const request = { ...rest, ...(run.isOwn ? household() : mergedHousehold(run.request)) };
+  return { request, problems: tooLong(request) };
 }
 
 /** Returns the text key and values of a problem, or nothing if the form is valid. */
@@ -31,20 +41,12 @@ function validationError() {
   if (!WORD.test(text)) return ["reason_letters"];
 }
 
-export function ready() {
-  return !generate.disabled;
+export function refresh(running) {
+  actions.refresh(running, validationError(), ingredientsOnHand);
 }
 
-export function refresh(running) {
-  const problem = running ? ["reason_running"] : validationError();
-  const focused = document.activeElement;
-  generate.disabled = Boolean(problem);
-  stop.disabled = stop.hidden = !running;
-  form.toggleAttribute("data-running", running);
-  setText(reason, ...(problem ?? ["ready"]));
-  // A disabled button loses the focus, so move it to the button that replaces it.
-  if (running && focused === generate) stop.focus();
-  if (!running && focused === stop) (problem ? ingredientsOnHand : generate).focus({ preventScroll: true });
+export function onInput(field) {
+  if (field === ingredientsOnHand) clearUndo();
 }
 
 /** Inserts a sample; the previous text can be restored. */
@@ -61,15 +63,14 @@ export function undoSample() {
   ingredientsOnHand.focus();
 }
 
-/** Called when the sample is edited. */
-export function clearUndo() {
+function clearUndo() {
   undo.value = "";
   undo.hidden = true;
 }
 
 // As typed text, so that Ctrl+Z undoes it, too. Only this deprecated API does that.
 function replace(text) {
-  const focused = document.activeElement;
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   ingredientsOnHand.focus({ preventScroll: true });
   ingredientsOnHand.select();
   if (!document.execCommand("insertText", false, text)) ingredientsOnHand.setRangeText(text);
@@ -105,22 +106,11 @@ export function focus() {
 }
 
 export function clearFieldErrors() {
-  for (const field of [ingredientsOnHand, prepTime, language, diet, avoid, servings]) {
-    field.removeAttribute("aria-invalid");
-    clearText(document.getElementById(`${field.name}-error`));
-  }
+  actions.clearFieldErrors();
 }
 
-/** Shows each problem at its field, or at the first field if it has none, with the server's message or our own. */
 export function showFieldErrors(problems) {
-  const fields = problems.map((problem) => {
-    const field = form.elements[problem.field] ?? ingredientsOnHand;
-    field.setAttribute("aria-invalid", "true");
-    const line = document.getElementById(`${field.name}-error`);
-    if (problem.word) setText(line, problem.word, problem.values);
-    else line.textContent = problem.message;
-    return field;
-  });
+  const fields = actions.showFieldErrors(problems, ingredientsOnHand);
   if (fields.some((field) => field.closest("details"))) openHousehold();
   fields[0]?.focus();
 }

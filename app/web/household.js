@@ -40,7 +40,7 @@ export function tooLong(other) {
 }
 
 /** Shows servings, diet and time of a recipe. */
-export function showHousehold(element, { diet, avoid, servings, prepTime }) {
+export function showHousehold(element, { diet, avoid, servings, prepTime = undefined }) {
   setText(element, "for_whom", { servings: servings ?? DEFAULTS.servings, diet, avoid, minutes: prepTime });
 }
 

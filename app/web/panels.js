@@ -1,11 +1,13 @@
-/** One part of the recipe: its text and its state. */
+/** One part: its text and its state. */
 
+import { chooser, optionTexts } from "./composition.js";
 import { StreamedText } from "./streamed-text.js";
 import { unmarked } from "./markdown.js";
 import { setText } from "./i18n.js";
 
 const template = document.getElementById("panel");
 const idea = document.getElementById("idea");
+const options = new WeakMap(); // by the button that takes it
 
 export class Panel {
   attempt = 0;
@@ -13,14 +15,18 @@ export class Panel {
   #text;
   #again;
   #isBroken = false; // whether the text broke off for a reason other than the token limit
-  #language = "en";
 
-  constructor(section) {
+  constructor(part) {
+    const section = document.createElement("section");
     this.section = section;
-    this.part = section.dataset.part;
+    this.part = part;
+    section.className = "panel";
+    section.dataset.part = part;
     section.append(template.content.cloneNode(true));
-    section.setAttribute("aria-labelledby", `${this.part}-title`);
+    section.setAttribute("aria-labelledby", `${part}-title`);
     this.#find = (selector) => section.querySelector(selector);
+    this.#find("h3").id = `${part}-title`;
+    setText(this.#find("h3"), `title_${part}`);
     this.#text = new StreamedText(this.#find(".body"));
     this.#again = this.#button();
     setText(this.#find(".hint"), `hint_${this.part}`);
@@ -61,8 +67,14 @@ export class Panel {
   wait(language, shown) {
     this.reset();
     this.section.hidden = !shown;
-    this.#language = this.#find(".body").lang = this.#find(".trouble").lang = language;
-    this.#enter("waiting", `waiting_${this.part}`);
+    this.#find(".body").lang = this.#find(".trouble").lang = language;
+    this.#enter("waiting");
+  }
+
+  /** Says which parts it waits for, unless it is being regenerated. */
+  waitFor(parts) {
+    if (this.state !== "waiting" || this.#stale) return;
+    setText(this.#find(".state span"), parts.length ? "state_waiting_for" : "state_waiting", { parts });
   }
 
   start(attempt) {
@@ -78,11 +90,15 @@ export class Panel {
     this.#enter("waiting", word);
   }
 
-  write(text, recipe) {
-    if (this.#stale) this.#clear();
-    if (this.state === "waiting") this.#enter("writing");
-    if (recipe) this.#list(recipe);
-    else this.#text.append(text);
+  write(text) {
+    this.#beginText();
+    this.#text.append(text);
+  }
+
+  /** Adds an option that was not picked. */
+  list(option) {
+    this.#beginText();
+    this.#list(option);
   }
 
   end({ status, message, finish_reason }) {
@@ -112,12 +128,17 @@ export class Panel {
     this.section.toggleAttribute("data-stale", whether);
   }
 
+  #beginText() {
+    if (this.#stale) this.#clear();
+    if (this.state === "waiting") this.#enter("writing");
+  }
+
   #button() {
     const button = this.#find(".again");
     button.value = this.part;
     button.id = `${this.part}-again`;
     button.setAttribute("aria-labelledby", `${this.part}-again ${this.part}-title`);
-    setText(button, this.part === "alternates" ? "again_alternates" : "again");
+    setText(button, this.part === chooser ? "again_choice" : "again");
     return button;
   }
 
@@ -130,31 +151,30 @@ export class Panel {
     this.#find(".trouble").textContent = "";
   }
 
-  #list({ name, intro }) {
+  #list(option) {
+    const { name, about } = optionTexts(option);
     const body = this.#find(".body");
     const list = body.firstElementChild ?? body.appendChild(document.createElement("ul"));
     list.setAttribute("role", "list"); // Safari drops the role where list-style is none
     const item = idea.content.cloneNode(true).firstElementChild;
     const [strong, span, button] = item.children;
     strong.textContent = unmarked(name);
-    span.textContent = unmarked(intro ?? "");
+    span.textContent = unmarked(about);
     strong.id = `idea-${list.children.length}`;
     button.id = `cook-${list.children.length}`;
     button.setAttribute("aria-labelledby", `${button.id} ${strong.id}`);
+    options.set(button, option);
     setText(button, "cook");
     list.append(item);
   }
 
   #enter(state, word = state) {
     this.section.dataset.state = state;
-    this.section.setAttribute("aria-busy", state === "writing");
+    this.section.setAttribute("aria-busy", String(state === "writing"));
     this.#find("use").setAttribute("href", `#icon-${state}`);
     setText(this.#find(".state span"), `state_${word}`);
   }
 }
 
-/** Returns the dish of the idea above the button. */
-export function dishOf(button) {
-  const [strong, span] = button.closest("li").children;
-  return { name: strong.textContent, intro: span.textContent };
-}
+/** Returns the option that this button takes. */
+export const optionAt = (button) => options.get(button);

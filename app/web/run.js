@@ -1,7 +1,7 @@
-/** The run on the page: applies its events to the recipe, and has its status, Stop and Retry. Leaving it does not cancel it. */
+/** The run on the page: applies its events to the sheet, and has its status, Stop and Retry. Leaving it does not cancel it. */
 
 import { Follower } from "./follower.js";
-import { saveEvents, savedEvents } from "./saved-recipes.js";
+import { saveEvents, savedEvents } from "./saved-runs.js";
 import { cancel, rewrite } from "./api.js";
 
 const SETTLED = { cancelled: "stopped", failed: "failed" };
@@ -11,7 +11,7 @@ export class Run {
   request = null;
   #follower;
   #events = []; // since the last `run` event
-  #recipe;
+  #sheet;
   #onChange;
   #onOpen = null;
   #isConnected = true;
@@ -22,10 +22,10 @@ export class Run {
   #isLeft = false;
 
   /** `key` is null if somebody else started the run. */
-  constructor(id, key, recipe, onChange) {
+  constructor(id, key, sheet, onChange) {
     this.id = id;
     this.key = key;
-    this.#recipe = recipe;
+    this.#sheet = sheet;
     this.#onChange = onChange;
     this.#follower = new Follower(id, {
       events: (batch) => this.#take(batch),
@@ -53,20 +53,20 @@ export class Run {
 
   /** The text key of the status, and its values. */
   get status() {
-    const recipe = this.#recipe;
-    if (this.#lostCode) return [GONE[this.#lostCode], { written: recipe.hasText }];
+    const sheet = this.#sheet;
+    if (this.#lostCode) return [GONE[this.#lostCode], { written: sheet.hasText }];
     if (this.#endEvent) return this.#outcome();
     if (!this.#isConnected) return [navigator.onLine ? "reconnecting" : "offline"];
     if (this.#isStopping) return ["stopping"];
     if (!this.request) return ["opening"];
-    if (recipe.retried.length) return ["retrying", { parts: recipe.retried }];
-    return [recipe.name ? "running" : "choosing"];
+    if (sheet.retried.length) return ["retrying", { parts: sheet.retried }];
+    return [sheet.isChoosing ? "choosing" : "running"];
   }
 
   /** Follows a new run. */
   begin(request) {
     this.request = request;
-    this.#recipe.begin(request);
+    this.#sheet.begin(request);
     this.#follower.listen();
     this.#onChange();
   }
@@ -74,7 +74,7 @@ export class Run {
   /** Follows an existing run; `onOpen` receives its request. */
   open(onOpen) {
     this.#onOpen = onOpen;
-    this.#recipe.open();
+    this.#sheet.open();
     this.#follower.open();
     this.#onChange();
   }
@@ -111,10 +111,10 @@ export class Run {
   }
 
   #await(part, attempt) {
-    const hasStarted = this.#recipe.attempt(part) >= attempt;
+    const hasStarted = this.#sheet.attempt(part) >= attempt;
     this.#pendingRewrite = hasStarted ? null : { part, attempt };
     if (hasStarted) return;
-    this.#recipe.again(part);
+    this.#sheet.again(part);
     if (this.#endEvent) this.#reopen();
   }
 
@@ -135,7 +135,7 @@ export class Run {
     this.#events.push(event);
     if (event.kind === "run") this.#start(event);
     else if (event.kind === "end") this.#end(event);
-    else this.#recipe.show(event);
+    else this.#sheet.show(event);
     const { part, attempt } = this.#pendingRewrite ?? {};
     if (event.kind === "part_start" && event.part === part && event.attempt >= attempt) this.#pendingRewrite = null;
   }
@@ -143,7 +143,7 @@ export class Run {
   #start({ request, parts, at_ms }) {
     this.request = request;
     this.#endEvent = null;
-    this.#recipe.begin(request, parts, at_ms);
+    this.#sheet.begin(request, parts, at_ms);
     this.#onOpen?.(request);
     this.#onOpen = null;
   }
@@ -152,12 +152,12 @@ export class Run {
     this.#endEvent = event;
     this.#isStopping = false;
     if (this.#pendingRewrite?.attempt < Infinity) return this.#reopen(); // the run ended before the server received the retry
-    this.#recipe.finish(SETTLED[event.status] ?? "unfinished", event.at_ms);
-    if (!this.#lostCode && this.#recipe.hasText) saveEvents(this.id, this.#events);
+    this.#sheet.finish(SETTLED[event.status] ?? "unfinished", event.at_ms);
+    if (!this.#lostCode && this.#sheet.hasText) saveEvents(this.id, this.#events);
   }
 
   #outcome() {
-    const { hasText, missing, parts } = this.#recipe;
+    const { hasText, missing, parts } = this.#sheet;
     const { status, message, total_ms } = this.#endEvent;
     if (status === "cancelled") return [hasText ? "stopped" : "stopped_early"];
     return [status, { missing, parts: parts.length, total_ms, reason: message }];
@@ -171,8 +171,8 @@ export class Run {
 
   #lose(code) {
     this.#lostCode = code;
-    if (!this.#endEvent && !this.#recipe.hasText) for (const event of savedEvents(this.id)) this.#show(event);
-    if (!this.#endEvent) this.#recipe.lose();
+    if (!this.#endEvent && !this.#sheet.hasText) for (const event of savedEvents(this.id)) this.#show(event);
+    if (!this.#endEvent) this.#sheet.lose();
     this.#onChange();
     return null;
   }

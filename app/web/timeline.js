@@ -1,9 +1,9 @@
 /** Shows when each part waited and was generated, in milliseconds of the run. CSS turns the numbers into bars. */
 
+import { startOrder } from "./composition.js";
 import { clearText, setText } from "./i18n.js";
 
 const template = document.getElementById("bar");
-const ORDER = ["nutrition", "alternates", "ingredients", "intro", "sides", "steps"];
 
 export class Timeline {
   #root;
@@ -26,7 +26,7 @@ export class Timeline {
     this.#idle = this.#latest = 0;
     this.syncClock(at_ms);
     this.#bars = Object.fromEntries(
-      ORDER.filter((part) => parts.includes(part)).map((part) => [part, { row: row(part), over: false }]),
+      startOrder.filter((part) => parts.includes(part)).map((part) => [part, { row: row(part), over: false }]),
     );
     this.#root.querySelector("ol").replaceChildren(...Object.values(this.#bars).map((bar) => bar.row));
     clearText(this.#root.querySelector(".sum"));
@@ -60,7 +60,8 @@ export class Timeline {
     if ("start" in bar && !("first" in bar)) this.#mark(bar, "first", at_ms);
   }
 
-  onEnd(part, { status, ...figures }, at_ms) {
+  /** `end` has the status and the figures of the part. */
+  onEnd(part, { status, ttft_ms = null, tokens_per_s = null }, at_ms) {
     const bar = this.#bars[part];
     if (bar.over) return;
     bar.over = true;
@@ -68,7 +69,7 @@ export class Timeline {
     if (!("start" in bar)) return;
     this.#mark(bar, "end", at_ms);
     bar.row.dataset.state = status;
-    if (status !== "failed") setText(bar.row.querySelector(".figures"), "figures", { model: bar.model, ...figures });
+    if (status !== "failed") setText(bar.row.querySelector(".figures"), "figures", { model: bar.model, ttft_ms, tokens_per_s });
     setText(bar.row.querySelector(".times"), "times", { start: bar.begin ?? bar.start, end: bar.end });
   }
 
@@ -121,6 +122,6 @@ export class Timeline {
 function row(part) {
   const made = template.content.cloneNode(true).firstElementChild;
   made.dataset.part = part;
-  setText(made.querySelector(".name"), part);
+  setText(made.querySelector(".name"), `title_${part}`);
   return made;
 }

@@ -16,7 +16,7 @@ from chains.finish_reasons import FinishReason, finish_reason_of
 from chains.models.sse import NotAStreamError, Piece, PieceDecoder
 from chains.models.stream_failures import StreamFailure
 from chains.models.thinking import ThinkingFilter
-from chains.recipe.request import valid
+from chains.surrogates import replaced
 
 Json = Mapping[str, Any]
 AnswerPiece = str | AIMessageChunk
@@ -170,7 +170,7 @@ def _text(content: object) -> str:
         case None | bool():
             return ""
         case str() | int() | float():
-            return valid(str(content))
+            return replaced(str(content))
         case list():
             return "".join(map(_part_text, cast(list[object], content)))
         case _:
@@ -182,7 +182,7 @@ def _part_text(part: object) -> str:
         case {"type": "thinking" | "reasoning"}:
             return ""
         case {"type": "text", "text": str(text)}:
-            return valid(text)
+            return replaced(text)
         case _:
             raise ValueError("a part of the content is not text")
 

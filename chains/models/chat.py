@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from ssl import SSLContext
 from time import monotonic
-from typing import Any, cast
+from typing import Any, ClassVar, LiteralString, cast
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import httpx2
@@ -22,7 +22,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr
 from typing_extensions import override
 
-from chains._fast.tokens import dispatch_tokens, generation_of, text_chunk
+from chains._fast import Acceleration
 from chains.errors import (
     EmptyResponseError,
     PromptTooLongError,
@@ -33,21 +33,19 @@ from chains.errors import (
 from chains.models.answers import RETRACTED, AnswerPiece, AnswerReader
 from chains.models.failures import log_label, to_provider_error
 from chains.models.health import CallSlots, Health, RequestsPerMinute
-from chains.models.registry import LimitField, Registry
+from chains.models.registry import LimitField, PartSettings, Registry
 from chains.models.sse import Chunk, merged
 from chains.models.timeouts import ReadTimeout
 from chains.models.transport import CONNECT_S, Endpoint, HttpClients, drain_body, trusted_authorities
-from chains.parts.hedging import report_sent
-from chains.parts.stream import BROKEN_OFF
-from chains.recipe.request import Step
+from chains.sending import report_sent
 
 logger = logging.getLogger(__name__)
 
-# Where calls wait for each other: first what other steps are made from, then in order of length.
-TURNS: tuple[Step, ...] = ("proposal", "ingredients", "steps", "intro", "sides", "nutrition")
+BROKEN_OFF: LiteralString = "The provider broke off before the end."
 
+LAST = 1000  # the rank of calls for which nothing else waits
 MODEL_FIELD = ConfigurableField(
-    id="model", name="Model", description="A model of the registry, or the one that the settings chose for the step."
+    id="model", name="Model", description="A model of the registry, or the one that the settings chose for the part."
 )
 
 
@@ -70,7 +68,9 @@ class ProviderChat(ChatOpenAI):
     untagged_thinkers: set[str] = Field(exclude=True)  # ids of models whose thinking has no opening tag
     limit_field: LimitField
     slots: CallSlots | None = Field(exclude=True)
-    rank: int  # the lower, the earlier it is this model's turn
+    rank: int  # a lower one goes first where calls wait
+    acceleration: Acceleration = Field(exclude=True)
+    dispatches_tokens: ClassVar[bool] = True  # `_agenerate` streams to the run's handlers
 
     @override
     def _get_request_payload(
@@ -100,7 +100,7 @@ class ProviderChat(ChatOpenAI):
         async with aclosing(self._answer(messages, stop, **kwargs)) as pieces:
             async for piece in pieces:
                 if piece is not RETRACTED:  # what was yielded can't be taken back here
-                    yield _generation(piece)
+                    yield self._generation(piece)
 
     @override
     async def _agenerate(
@@ -116,8 +116,8 @@ class ProviderChat(ChatOpenAI):
             aclosing(self._answer(messages, stop, **kwargs)) as answer,
             aclosing(self._reported(answer, pieces)) as chunks,
         ):
-            await dispatch_tokens(run, chunks)
-        return generate_from_stream(map(_generation, merged(pieces)))
+            await self.acceleration.dispatch_tokens(run, chunks)
+        return generate_from_stream(map(self._generation, merged(pieces)))
 
     async def _reported(
         self, answer: AsyncIterator[AnswerPiece], pieces: list[AnswerPiece]
@@ -138,13 +138,13 @@ class ProviderChat(ChatOpenAI):
                 held += piece if isinstance(piece, str) else ""
                 if held and (self.flush_on in held or not has_begun):
                     text, held, has_begun = held, "", True
-                    yield text_chunk(text)
+                    yield self.acceleration.text_chunk(text)
         except ProviderError:
             if held:
-                yield text_chunk(held)
+                yield self.acceleration.text_chunk(held)
             raise
         if held:
-            yield text_chunk(held)
+            yield self.acceleration.text_chunk(held)
 
     @override
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
@@ -231,6 +231,9 @@ class ProviderChat(ChatOpenAI):
             self.health.failed(failure.retry_after)
         return failure
 
+    def _generation(self, piece: AnswerPiece) -> ChatGenerationChunk:
+        return self.acceleration.generation(self.acceleration.text_chunk(piece) if isinstance(piece, str) else piece)
+
     def check_window(self, messages: Sequence[BaseMessage], max_tokens: int | None = None) -> None:
         """Raises `PromptTooLongError` if the messages and an answer of `max_tokens` (default: the part's) don't fit."""
         # Four bytes of UTF-8 to a token: tokenizers of the models in use need about as many in English and Korean.
@@ -247,23 +250,33 @@ class ProviderChat(ChatOpenAI):
             )
 
 
-def _generation(piece: AnswerPiece) -> ChatGenerationChunk:
-    return generation_of(text_chunk(piece) if isinstance(piece, str) else piece)
+@dataclass(frozen=True)
+class PartCall:
+    """How a part's model is called: `role` names its list of models, a lower `rank` goes first where calls wait.
+
+    Text is reported to handlers only when it contains `flush_on`; of JSON, partial objects are useless.
+    """
+
+    role: str
+    max_tokens: int
+    temperature: float
+    rank: int
+    flush_on: str = ""
 
 
 @dataclass(frozen=True)
 class ChatModels:
-    """Makes the steps' models from the registry: called through `http`, each with the key of its provider.
+    """Makes models from the registry, called through `http`, each with the key of its provider.
 
-    `chosen` names a model for each step, `keys` holds keys by the provider's name, and `proxies` the addresses of those
-    that are between us and a provider.
+    `usable` names the providers that can be called, `keys` and `proxies` are by provider.
     """
 
     registry: Registry
-    chosen: Mapping[Step, str]
+    usable: Collection[str]
     keys: Mapping[str, SecretStr]
     http: HttpClients
     proxies: Mapping[str, str]
+    acceleration: Acceleration
 
     @cached_property
     def health(self) -> dict[str, Health]:
@@ -315,40 +328,40 @@ class ChatModels:
         """What the SDK would make one of for each model."""
         return httpx2.AsyncClient(verify=self._trusted, trust_env=False)
 
-    def as_chosen(self) -> dict[Step, ProviderChat]:
-        """Each step's model."""
-        return {step: self._model(step, name) for step, name in self.chosen.items()}
-
-    def others(self, usable: Collection[str]) -> dict[Step, list[ProviderChat]]:
-        """The models of each step's list that are asked when its own fails, all of `usable` providers."""
-        return {
-            step: [self._model(step, other) for other in self.registry.others(step, name, usable)]
-            for step, name in self.chosen.items()
+    def for_parts(self, calls: Mapping[str, PartCall], chosen: Mapping[str, str]) -> dict[str, list[ProviderChat]]:
+        """Each part's models: the chosen one, then those that are tried when it fails."""
+        models = {
+            part: [name, *self.registry.others(part, calls[part].role, name, self.usable)]
+            for part, name in chosen.items()
         }
+        return {part: [self._model(part, calls[part], name) for name in names] for part, names in models.items()}
 
-    def choosable(self, usable: Collection[str]) -> dict[Step, Runnable[LanguageModelInput, AIMessage]]:
-        """Each step's model, with the configurable field `model`: any model's name of one of the `usable` providers."""
-        names = [name for name, model in self.registry.models.items() if model.provider in usable]
-        return {step: self._choosable(step, names) for step in self.chosen}
+    def configurable(
+        self, calls: Mapping[str, PartCall], chosen: Mapping[str, str]
+    ) -> dict[str, Runnable[LanguageModelInput, AIMessage]]:
+        """Each part's model, with the configurable field `model`: the name of any usable model."""
+        return {part: self._configurable(part, calls[part], name) for part, name in chosen.items()}
 
-    def endpoints(self) -> list[Endpoint]:
-        """Those of the providers that write the steps."""
-        return [self._endpoints[name] for name in self.registry.providers_of(self.chosen.values())]
+    def endpoints(self, models: Iterable[str]) -> list[Endpoint]:
+        """Those of the providers of these models."""
+        return [self._endpoints[name] for name in self.registry.providers_of(models)]
 
-    def completing(self, usable: Collection[str]) -> dict[str, ProviderChat]:
-        """The models of the `usable` providers as they answer a plain completion, by name, the preferred one first."""
-        return {name: self._model(None, name) for name in self.registry.models_of(usable)}
+    def for_completions(self) -> dict[str, ProviderChat]:
+        """The usable models as they answer a plain completion, by name, the preferred one first."""
+        entry = self.registry.completion
+        call = PartCall("", entry.max_tokens, entry.temperature, rank=LAST)
+        return {name: self._model("", call, name) for name in self.registry.models_of(self.usable)}
 
-    def _choosable(self, step: Step, names: Collection[str]) -> Runnable[LanguageModelInput, AIMessage]:
-        others: dict[str, Any] = {name: partial(self._model, step, name) for name in names}
+    def _configurable(self, part: str, call: PartCall, chosen: str) -> Runnable[LanguageModelInput, AIMessage]:
+        names = [name for name, model in self.registry.models.items() if model.provider in self.usable]
+        others: dict[str, Any] = {name: partial(self._model, part, call, name) for name in names}
         # LangChain keeps one set of choices for all fields of the same id and annotation in a process
         field = MODEL_FIELD._replace(annotation=tuple(names))
-        as_chosen = self._model(step, self.chosen[step])
-        return as_chosen.configurable_alternatives(field, default_key="as set", **others)
+        return self._model(part, call, chosen).configurable_alternatives(field, default_key="as set", **others)
 
-    def _model(self, step: Step | None, name: str) -> ProviderChat:
-        """The model as it writes the step; without a step, as it answers a plain completion."""
-        wanted = self.registry.steps[step] if step else self.registry.completion
+    def _model(self, part: str, call: PartCall, name: str) -> ProviderChat:
+        own = self.registry.parts.get(part, PartSettings())
+        temperature = call.temperature if own.temperature is None else own.temperature
         model = self.registry.models[name]
         provider = self.registry.providers[model.provider]
         return ProviderChat(
@@ -359,19 +372,20 @@ class ChatModels:
             max_output=model.max_output,
             first_token_s=provider.first_token_s,
             next_token_s=provider.next_token_s,
-            flush_on=wanted.flush_on,
+            flush_on=call.flush_on,
             health=self.health[model.provider],
             endpoint=self._endpoints[model.provider],
             untagged_thinkers=self._untagged_thinkers,
             rate_limiter=self._paces.get(model.provider),
             slots=self._slots.get(model.provider),
-            rank=TURNS.index(step) if step else len(TURNS),
+            rank=call.rank,
+            acceleration=self.acceleration,
             limit_field=provider.limit_field,
             extra_body={**provider.extra_body, **model.extra_body} or None,
             model=model.id,
             api_key=self._key(model.provider),
-            temperature=wanted.temperature,
-            max_completion_tokens=min(wanted.max_tokens, model.max_output),
+            temperature=temperature,
+            max_completion_tokens=min(own.max_tokens or call.max_tokens, model.max_output),
             reasoning_effort=model.reasoning_effort,
             **self._sdk(model.provider),
             max_retries=0,

@@ -109,4 +109,4 @@ class Health:
             rest = min(max(COOLDOWN_S, retry_after or 0), MAX_COOLDOWN_S)
             self._rests_since = monotonic()
             self._rests_until = self._rests_since + rest
-            logger.warning("%s is_open for %d s: it failed %d times in a row", self.label, rest, self._failures)
+            logger.warning("%s is skipped for %d s after %d failures in a row", self.label, rest, self._failures)

@@ -1,4 +1,4 @@
-"""The model registry: providers, their models, and which model each step prefers. One data file, models.toml."""
+"""The model registry: providers, their models, and which models each role prefers. One data file, models.toml."""
 
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
@@ -10,7 +10,6 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from chains.errors import ConfigError
-from chains.recipe.request import STEPS, Step
 
 LimitField = Literal["max_completion_tokens", "max_tokens"]
 HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"  # a token of RFC 9110 §5.6.2
@@ -76,38 +75,46 @@ class Model(_Entry):
     extra_body: dict[str, Any] = {}
 
 
-class ModelPreference(_Entry):
-    """Models in order of preference, and how they are called: the answer's limit in tokens, temperature.
-
-    LangChain's handlers are told of each piece of text as it comes. Where `flush_on` is set, because a part of the text
-    says nothing, as of JSON, they are told of the first piece, of what there is when it has come, and of the rest.
-    """
+class Role(_Entry):
+    """Models in order of preference, for the parts that name this role."""
 
     models: tuple[str, ...] = Field(min_length=1)
+
+
+class Completion(Role):
+    """Who answers a plain completion, and how it is called: the answer's limit in tokens, temperature."""
+
     max_tokens: int = Field(gt=0)
     temperature: float = Field(ge=0, le=2)
-    flush_on: str = ""
+
+
+class PartSettings(_Entry):
+    """What is different for the part of this name: its models, the answer's limit in tokens, temperature."""
+
+    models: tuple[str, ...] = ()
+    max_tokens: int | None = Field(default=None, gt=0)
+    temperature: float | None = Field(default=None, ge=0, le=2)
 
 
 class Registry(_Entry):
-    """Providers, models and steps by name, and who answers a plain completion."""
+    """Providers, models, roles and what is different for single parts, by name; and who answers a plain completion."""
 
     providers: dict[str, Provider]
     models: dict[str, Model]
-    steps: dict[Step, ModelPreference]
-    completion: ModelPreference
+    roles: dict[str, Role]
+    parts: dict[str, PartSettings] = {}
+    completion: Completion
 
     @model_validator(mode="after")
     def _every_name_is_known(self) -> Self:
-        if missing := set(STEPS) - set(self.steps):
-            raise ValueError(f"no models for: {', '.join(sorted(missing))}")
         for name, model in self.models.items():
             if model.provider not in self.providers:
                 raise ValueError(f"model {name} names the unknown provider {model.provider}")
-        for task, preferred in {**self.steps, "completion": self.completion}.items():
-            for name in preferred.models:
+        users = {**self.roles, **self.parts, "completion": self.completion}
+        for user, entry in users.items():
+            for name in entry.models:
                 if name not in self.models:
-                    raise ValueError(f"{task} names the unknown model {name}")
+                    raise ValueError(f"{user} names the unknown model {name}")
         return self
 
     def at(self, base_urls: Mapping[str, str]) -> "Registry":
@@ -133,35 +140,44 @@ class Registry(_Entry):
         names = dict.fromkeys((*self.completion.models, *self.models))
         return [name for name in names if self.models[name].provider in usable]
 
-    def others(self, step: Step, chosen: str, usable: Collection[str]) -> list[str]:
-        """The step's models of usable providers but for the chosen one, those behind it in its list first."""
-        names = [name for name in self.steps[step].models if self.models[name].provider in usable]
+    def models_for(self, part: str, role: str) -> tuple[str, ...]:
+        """The models of a part in order of preference. Raises `ConfigError` for an unknown role."""
+        own = self.parts.get(part.rpartition(".")[2])
+        if own and own.models:
+            return own.models
+        if role not in self.roles:
+            raise ConfigError(f"The part {part} has the unknown role {role!r}; known: {', '.join(self.roles)}.")
+        return self.roles[role].models
+
+    def others(self, part: str, role: str, chosen: str, usable: Collection[str]) -> list[str]:
+        """The part's other models of usable providers, those after the chosen one in its list first."""
+        names = [name for name in self.models_for(part, role) if self.models[name].provider in usable]
         place = names.index(chosen) if chosen in names else -1
         return [*names[place + 1 :], *names[: max(place, 0)]]
 
-    def choose(self, usable: Collection[str], overrides: Mapping[Step, str]) -> dict[Step, str]:
-        """A model's name for each step: the override, else the first preferred one whose provider is usable.
+    def choose(self, roles: Mapping[str, str], usable: Collection[str], overrides: Mapping[str, str]) -> dict[str, str]:
+        """A model's name for each part, of which `roles` has the role: the override, else the first one usable.
 
-        Raises `ConfigError` if an override is unknown or its provider is not usable, or a step is left without a model.
+        Raises `ConfigError` if an override is unknown or its provider is not usable, or a part is left without a model.
         """
         return {
-            step: self._checked(step, overrides[step], usable)
-            if step in overrides
-            else self._first_usable(step, usable)
-            for step in STEPS
+            part: self._checked(part, overrides[part], usable)
+            if part in overrides
+            else self._first_usable(part, role, usable)
+            for part, role in roles.items()
         }
 
-    def _first_usable(self, step: Step, usable: Collection[str]) -> str:
-        for name in self.steps[step].models:
+    def _first_usable(self, part: str, role: str, usable: Collection[str]) -> str:
+        for name in self.models_for(part, role):
             if self.models[name].provider in usable:
                 return name
-        raise ConfigError(f"No model for the step {step}: give a key to the provider of one of its models.")
+        raise ConfigError(f"No model for the part {part}: give a key to the provider of one of its models.")
 
-    def _checked(self, step: Step, name: str, usable: Collection[str]) -> str:
+    def _checked(self, part: str, name: str, usable: Collection[str]) -> str:
         if name not in self.models:
-            raise ConfigError(f"The step {step} wants the unknown model {name!r}; known: {', '.join(self.models)}.")
+            raise ConfigError(f"The part {part} wants the unknown model {name!r}; known: {', '.join(self.models)}.")
         if self.models[name].provider not in usable:
-            raise ConfigError(f"The step {step} wants {name!r}, but there is no key for {self.models[name].provider}.")
+            raise ConfigError(f"The part {part} wants {name!r}, but there is no key for {self.models[name].provider}.")
         return name
 
 
@@ -205,5 +221,5 @@ def _read(path: Path) -> dict[str, dict[str, object]]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if not all(isinstance(rows, dict) for rows in tables.values()):
-        raise ConfigError(f"{path}: expected the tables providers, models and steps")
+        raise ConfigError(f"{path}: expected the tables providers, models, roles and parts")
     return tables

@@ -1,44 +1,44 @@
-"""The shortlist: three places for recipes that are filled in order while the proposal is still being written."""
+"""What a `Choice` proposes: its options, read while the proposal is being streamed, and which one is picked."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import json_repair
 import orjson
 
 from chains.errors import ProposalError
-from chains.recipe.request import Failed, Proposal, Recipe, valid
-
-PLACES = 3
-ENOUGH = 2
+from chains.parts.composition import MIN_OPTIONS
+from chains.parts.events import Failed, Option, Proposal
+from chains.surrogates import replaced
 
 _TOKEN_OUTSIDE = re.compile(r"\{")
 _TOKEN_INSIDE = re.compile(r'"(?:\\.|[^"\\])*"?|[{}]', re.DOTALL)
-LONGEST_RECIPE = 4096  # characters
+LONGEST_OPTION = 4096  # characters
 LONGEST_REPAIR, MOST_REPAIRS = 400, 3  # characters, and objects of a proposal; one can take 16 ms
-MOST_NESTED = 2  # a recipe holds at most one more level of objects
+MOST_NESTED = 2  # an option holds at most one more level of objects
 
 
 class ProposalReader:
-    """Finds each recipe in a proposal that is streamed, as soon as it is complete, whatever surrounds it.
+    """Finds each option in a streamed proposal as soon as it is complete, whatever surrounds it.
 
-    A recipe is a JSON object with a name and an intro; trailing commas and the like are forgiven. Each object is parsed
-    once, and only if its nesting allows it to be a recipe. Recipes after other words may be a draft: only `recipes_in`,
-    which reads the whole proposal, returns them.
+    An option is a JSON object whose `fields` are texts; trailing commas and the like are forgiven. Each object is
+    parsed once, and only if its nesting allows it to be an option. Options after other words may be a draft: only
+    `options_in`, which reads the whole proposal, returns them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fields: Collection[str]) -> None:
+        self._fields = fields
         self._text, self._position = "", 0
         self._open: list[_Object] = []
         self._has_begun, self._repairs_left = False, MOST_REPAIRS
-        self.drafts: list[Recipe] | None = None  # recipes after other words
+        self.drafts: list[Option] | None = None  # options after other words
 
-    def feed(self, text: str) -> list[Recipe]:
-        """Returns the recipes that this text completes."""
+    def feed(self, text: str) -> list[Option]:
+        """Returns the options that this text completes."""
         self._text += text
         found = list(self._complete()) if "}" in text else []
         if self.drafts is None:
@@ -46,7 +46,7 @@ class ProposalReader:
         self.drafts += found
         return []
 
-    def _complete(self) -> Iterator[Recipe]:
+    def _complete(self) -> Iterator[Option]:
         while token := (_TOKEN_INSIDE if self._open else _TOKEN_OUTSIDE).search(self._text, self._position):
             if token[0][0] == '"' and (len(token[0]) == 1 or token.end() == len(self._text)):
                 return  # the string may go on
@@ -62,16 +62,23 @@ class ProposalReader:
         self._has_begun = True
         self._open.append(_Object(start))
 
-    def _end(self) -> list[Recipe]:
+    def _end(self) -> list[Option]:
         closed = self._open.pop()
-        recipes: list[Recipe] = []
-        if closed.height <= MOST_NESTED and not closed.has_recipe and self._position - closed.start <= LONGEST_RECIPE:
-            recipes = _recipe(self._parsed(self._text[closed.start : self._position]))
+        options: list[Option] = []
+        if closed.height <= MOST_NESTED and not closed.has_option and self._position - closed.start <= LONGEST_OPTION:
+            options = self._option(self._parsed(self._text[closed.start : self._position]))
         if self._open:
             parent = self._open[-1]
             parent.height = max(parent.height, closed.height + 1)
-            parent.has_recipe = parent.has_recipe or closed.has_recipe or bool(recipes)
-        return recipes
+            parent.has_option = parent.has_option or closed.has_option or bool(options)
+        return options
+
+    def _option(self, value: Any) -> list[Option]:
+        if not isinstance(value, dict):
+            return []
+        texts = [cast(dict[str, object], value).get(field) for field in self._fields]
+        lines = [_one_line(text) for text in texts if isinstance(text, str)]
+        return [dict(zip(self._fields, lines, strict=True))] if len(lines) == len(texts) and all(lines) else []
 
     def _parsed(self, text: str) -> Any:
         try:
@@ -93,107 +100,103 @@ class _Object:
 
     start: int
     height: int = 1
-    has_recipe: bool = False
+    has_option: bool = False
 
 
-def recipes_in(text: str) -> list[Recipe]:
-    """The complete recipes of a whole proposal, in order; of those after other words only the last three."""
-    reader = ProposalReader()
-    return reader.feed(text) or (reader.drafts or [])[-PLACES:]
-
-
-def _recipe(value: Any) -> list[Recipe]:
-    match value:
-        case {"name": str(name), "intro": str(intro)} if name.strip() and intro.strip():
-            return [Recipe(_one_line(name), _one_line(intro))]
-        case _:
-            return []
+def options_in(text: str, fields: Collection[str], most: int) -> list[Option]:
+    """The complete options of a whole proposal, in order; of those after other words only the last `most`."""
+    reader = ProposalReader(fields)
+    return reader.feed(text) or (reader.drafts or [])[-most:]
 
 
 def _one_line(text: str) -> str:
-    return " ".join(valid(text).split())
+    return " ".join(replaced(text).split())
 
 
-class Shortlist:
-    """One run's proposed recipes, and which of them is picked.
+class Options:
+    """The options of one run, and which of them is picked.
 
-    The place to be picked is drawn before any is filled, each with the same chance, so that whoever waits for the pick
-    need not wait for the rest of the list. A list that ends short of that place is drawn from anew, evenly: of n places
-    each then has the chance 1/3 + (3 - n)/3 · 1/n = 1/n. Recipes beyond the third are not read.
+    The index of the pick is drawn before any option is there, each of `places` with the same chance, so that the pick
+    does not wait for the rest of the list. If the list ends before that index, another draw decides, evenly: of n
+    options each then has the chance 1/places + (places - n)/places * 1/n = 1/n. Options beyond the last place are not
+    read.
 
-    Those who wait are shielded: one that is cancelled does not take the place that it waits for along.
+    Waiters are shielded: cancelling one does not cancel the future it waits on.
 
-    `lists` counts how often a model was through with its list.
+    `completed_lists` counts how often a model came to the end of its list.
     """
 
     @classmethod
-    def given(cls, recipes: Sequence[Recipe], picked: int) -> Self:
-        """A shortlist that is complete, with its pick."""
-        shortlist = cls()
-        shortlist.picked = picked
-        for recipe in recipes:
-            shortlist.add(recipe)
-        shortlist.close("")
-        return shortlist
+    def given(cls, options: Sequence[Option], picked: int) -> Self:
+        """Complete options with their pick."""
+        self = cls(max(len(options), 1))
+        self.picked = picked
+        for option in options:
+            self.add(option)
+        self.close("")
+        return self
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, places: int, seed: int | None = None) -> None:
         draw = Random(seed)  # noqa: S311  a dinner, not a secret
-        self.picked, self._second_draw = draw.randrange(PLACES), draw.random()
-        self.recipes: list[Recipe] = []
+        self.picked, self._second_draw = draw.randrange(places), draw.random()
+        self.found: list[Option] = []
         loop = asyncio.get_running_loop()
-        self._places: list[asyncio.Future[Recipe | None]] = [loop.create_future() for _ in range(PLACES)]
-        self._pick: asyncio.Future[Recipe | Failed] = loop.create_future()
+        self._places: list[asyncio.Future[Option | None]] = [loop.create_future() for _ in range(places)]
+        self._pick: asyncio.Future[Option | Failed] = loop.create_future()
         self._reason = ""
-        self.lists = 0
+        self.completed_lists = 0
         self.is_closed = False
 
     @property
     def is_enough(self) -> bool:
-        return len(self.recipes) >= ENOUGH
+        return len(self.found) >= min(MIN_OPTIONS, len(self._places))
 
     @property
     def is_full(self) -> bool:
-        return len(self.recipes) == PLACES
+        return len(self.found) == len(self._places)
 
-    @property
-    def has_pick(self) -> bool:
-        return self.picked < len(self.recipes)
-
-    def add(self, recipe: Recipe) -> None:
-        """Fills the next place, unless all are filled or a recipe of this name is there."""
-        place = len(self.recipes)
-        if self.is_full or recipe.name in {known.name for known in self.recipes}:
+    def add(self, option: Option) -> None:
+        """Fills the next place, unless all are filled or an option of this name is there."""
+        place = len(self.found)
+        if self.is_full or _name(option) in map(_name, self.found):
             return
-        self.recipes.append(recipe)
-        self._places[place].set_result(recipe)
+        self.found.append(option)
+        self._places[place].set_result(option)
         if place == self.picked:
-            self._pick.set_result(recipe)
+            self._pick.set_result(option)
 
     def close(self, reason: str) -> None:
-        """Says that no more recipes come; with fewer than two, whoever waits is given `reason`."""
+        """Ends the list. With too few options, `reason` is why there is no pick."""
         self._reason, self.is_closed = reason, True
-        for place in self._places[len(self.recipes) :]:
+        for place in self._places[len(self.found) :]:
             place.set_result(None)
         if self._pick.done():
             return
         if self.is_enough:
-            self.picked = int(self._second_draw * len(self.recipes))
-        self._pick.set_result(self.recipes[self.picked] if self.is_enough else Failed(reason))
+            self.picked = int(self._second_draw * len(self.found))
+        self._pick.set_result(self.found[self.picked] if self.is_enough else Failed(reason))
 
-    async def pick(self) -> Recipe | Failed:
-        """The picked recipe, as soon as it is there, or why there is none."""
+    async def pick(self) -> Option | Failed:
+        """The picked option as soon as it is complete, or why there is none."""
         return await asyncio.shield(self._pick)
 
-    async def others(self) -> AsyncIterator[Recipe]:
-        """The recipes that are not picked, each as soon as it is there. Raises `ProposalError` if there are too few."""
+    async def others(self) -> AsyncIterator[Option]:
+        """The options that are not picked, each as soon as it is complete; none come before the pick."""
         picked = await self.pick()
         for place in self._places:
-            recipe = await asyncio.shield(place)
-            if recipe and recipe != picked:
-                yield recipe
+            option = await asyncio.shield(place)
+            if option and option != picked:
+                yield option
+
+    def check(self) -> None:
+        """Raises `ProposalError` if there are too few options."""
         if not self.is_enough:
             raise ProposalError("{message}", message=self._reason)
 
     def proposal(self) -> Proposal:
-        """The recipes so far and the picked one, which is among them once `pick` has returned it."""
-        return Proposal(tuple(self.recipes), self.picked)
+        """The options so far and the picked one, which is among them once `pick` has returned it."""
+        return Proposal(tuple(self.found), self.picked)
+
+
+def _name(option: Option) -> str:
+    return next(iter(option.values()))

@@ -5,15 +5,15 @@ answered with twice the load.
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from typing_extensions import override
+
+from chains._fast import InlineHandler
+from chains.sending import watch_sending
 
 SHARE = 0.1  # of the calls
 IN_A_ROW = 5
@@ -49,19 +49,8 @@ class Hedge:
             await asyncio.gather(*(call.task for call in calls), return_exceptions=True)
 
 
-_request_sent: ContextVar[Callable[[], None]] = ContextVar("_request_sent")
-
-
-def report_sent() -> None:
-    """Says that the request of the present call is sent now: until then it has waited for its turn."""
-    if report := _request_sent.get(None):
-        report()
-
-
-class _Call(AsyncCallbackHandler):
+class _Call(InlineHandler):
     """A call under way. `sent` is done when its request is; `begun` with its first token, or when it has failed."""
-
-    run_inline = True
 
     def __init__(self, written: Written, input: Any, config: RunnableConfig | None) -> None:
         loop = asyncio.get_running_loop()
@@ -71,7 +60,7 @@ class _Call(AsyncCallbackHandler):
         self.task.add_done_callback(lambda _: self._begin())
 
     async def _write(self, written: Written, input: Any, config: RunnableConfig) -> str:
-        _request_sent.set(lambda: _finish(self.sent))
+        watch_sending(lambda: _finish(self.sent))
         return await written.ainvoke(input, config)
 
     @property

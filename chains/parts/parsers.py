@@ -9,8 +9,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 from typing_extensions import override
 
 from chains.errors import ProviderError
-from chains.finish_reasons import FinishReason, finish_reason_in
-from chains.parts.stream import CUT_OFF
+from chains.finish_reasons import CUT_OFF, FinishReason, finish_reason_in
 
 
 class TextParser(StrOutputParser):

@@ -1,4 +1,4 @@
-"""RetryingStep: a step whose provider fails is tried again, on the same model or on the next one of its list."""
+"""Retries: a part whose provider fails is generated again, on the same model or on the next one of its list."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,94 +10,99 @@ from langchain_core.runnables.graph import Graph
 from typing_extensions import override
 
 from chains.errors import ProviderError
+from chains.parts.context import RunContext
 from chains.parts.hedging import Hedge
 
-MOST = 3
-PAUSE_S = (0.2, 0.6)  # before the same model is asked again; by chance, so that not all come back at once
-
-Variables = dict[str, Any]
+MAX_ATTEMPTS = 3
+RETRY_DELAY_S = (0.2, 0.6)  # before the same model is called again; random, so that not all calls come back at once
 
 
-class RetryingStep(Runnable[Variables, str]):
-    """A step that is tried up to three times, each time as a run of its own.
+class RetryingStep(Runnable[RunContext, str]):
+    """A part's step, as soon as its variables are there, with at most three attempts, each of them a run of its own.
 
-    `with_retry` knows no other model and `with_fallbacks` no second time, and neither goes on behind a first token.
-    A provider that says for how long it wants to be spared is asked again, once, if the run's deadline allows; else the
-    next model is whose provider does not rest; where there is none, the same one is after a pause, unless the provider
-    said not to try again. A call that names
-    its model, by the configurable field, has that one only.
+    `with_retry` cannot switch models, `with_fallbacks` cannot retry, and neither works once streaming has begun. A
+    provider that sends Retry-After is retried once if the deadline allows; otherwise the next model with a healthy
+    provider is used; without one the same model is, after a delay, unless the provider said not to retry. A call that
+    names its model in `configurable` gets that model only.
     """
 
     def __init__(
-        self, written: Sequence[Runnable[Variables, str]], models: Sequence[Any], hedging: Hedge | None = None
+        self,
+        needs: frozenset[str],
+        variants: Sequence[Runnable[dict[str, Any], str]],
+        models: Sequence[Any],
+        hedge: Hedge | None = None,
     ) -> None:
-        """`written` is the step on each of its `models`."""
-        self._written, self._models, self._hedging = written, models, hedging
+        """`variants` is the step on each of its `models`, `needs` the variables of its prompt."""
+        self._needs, self._variants, self._models, self._hedge = needs, variants, models, hedge
 
     @property
     @override
     def config_specs(self) -> list[ConfigurableFieldSpec]:
-        return self._written[0].config_specs
+        return self._variants[0].config_specs
 
     @override
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
         """The step's."""
-        return self._written[0].get_graph(config)
+        return self._variants[0].get_graph(config)
 
     @override
-    def invoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> str:
-        """One attempt, on the first model: what is not asynchronous is a notebook's."""
-        return self._written[0].invoke(input, config)
+    def invoke(self, input: RunContext, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        raise NotImplementedError("a composition is asynchronous: call ainvoke")
 
     @override
-    async def ainvoke(self, input: Variables, config: RunnableConfig | None = None, **kwargs: Any) -> str:
-        turns = self._turns(config)
-        turn, has_waited = self._awake(turns) or 0, False
-        for attempt in range(1, MOST + 1):
+    async def ainvoke(self, input: RunContext, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        variables = await input.variables(self._needs)
+        indexes = self._indexes(config)
+        index, has_waited = self._first_healthy(indexes) or 0, False
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return await self._write(turn, input, config)
+                return await self._attempt(index, input, variables, config)
             except ProviderError as error:
-                turns = turns if error.same_model_may_retry else _behind(turn, turns)
-                if attempt == MOST or not error.retryable or not turns:
+                indexes = indexes if error.same_model_may_retry else _rotated(index, indexes)
+                if attempt == MAX_ATTEMPTS or not error.retryable or not indexes:
                     raise
-                last, wait = turn, self._wait(turn, error, input["ends_at"])
-            turn = self._next(last, turns, waits=wait is not None and not has_waited)
-            if turn == last:
+                last, wait = index, self._retry_after(index, error, input.ends_at)
+            index = self._next(last, indexes, waits=wait is not None and not has_waited)
+            if index == last:
                 has_waited = True
-                await asyncio.sleep(max(wait or 0, uniform(*PAUSE_S)))  # noqa: S311  a pause, not a secret
+                await asyncio.sleep(max(wait or 0, uniform(*RETRY_DELAY_S)))  # noqa: S311  a delay, not a secret
         raise AssertionError("the last attempt returns or raises")
 
-    async def _write(self, turn: int, input: Variables, config: RunnableConfig | None) -> str:
-        written = self._written[turn]
-        other = self._awake(_behind(turn, self._turns(config))) if self._hedging else None
-        if self._hedging is None or other is None:
-            return await written.ainvoke(input, config)
-        return await self._hedging.ainvoke(written, self._written[other], input, config)
+    async def _attempt(
+        self, index: int, context: RunContext, variables: dict[str, Any], config: RunnableConfig | None
+    ) -> str:
+        variant = self._variants[index]
+        other = self._first_healthy(_rotated(index, self._indexes(config))) if self._hedge else None
+        if self._hedge is None or other is None:
+            return await variant.ainvoke(variables, config)
+        return await self._hedge.ainvoke(variant, self._variants[other], variables, config)
 
-    def _turns(self, config: RunnableConfig | None) -> Sequence[int]:
+    def _indexes(self, config: RunnableConfig | None) -> Sequence[int]:
         names_its_model = "model" in (config or {}).get("configurable", {})
         return range(1 if names_its_model else len(self._models))
 
-    def _awake(self, turns: Sequence[int]) -> int | None:
-        """The first of these whose provider does not rest."""
-        return next((turn for turn in turns if not self._models[turn].is_open), None)
+    def _first_healthy(self, indexes: Sequence[int]) -> int | None:
+        # a chat model of LangChain's own does not know whether its provider is healthy
+        return next((index for index in indexes if not getattr(self._models[index], "is_open", False)), None)
 
-    def _wait(self, turn: int, error: ProviderError, ends_at: float) -> float | None:
-        """For how many seconds the provider asked to be spared, if there is time to write behind them."""
+    def _retry_after(self, index: int, error: ProviderError, ends_at: float) -> float | None:
+        """The Retry-After delay in seconds, or None if the deadline would pass first."""
         left = ends_at - asyncio.get_running_loop().time()
         wait = error.retry_after
-        return wait if wait is not None and wait + self._models[turn].first_token_s < left else None
+        first_token_s: float = getattr(self._models[index], "first_token_s", 0)
+        return wait if wait is not None and wait + first_token_s < left else None
 
-    def _next(self, last: int, turns: Sequence[int], waits: bool) -> int:
-        """Whose turn it is: the same one's, if it said when, or if there is no other."""
-        if waits and last in turns:
+    def _next(self, last: int, indexes: Sequence[int], waits: bool) -> int:
+        """The model of the next attempt: the same one if its provider said when, or if there is no other."""
+        if waits and last in indexes:
             return last
-        other = self._awake(_behind(last, turns))
+        other = self._first_healthy(_rotated(last, indexes))
         if other is None:
-            return last if last in turns else turns[0]
+            return last if last in indexes else indexes[0]
         return other
 
 
-def _behind(turn: int, turns: Sequence[int]) -> list[int]:
-    """The others, those after `turn` first."""
-    return [*(other for other in turns if other > turn), *(other for other in turns if other < turn)]
+def _rotated(index: int, indexes: Sequence[int]) -> list[int]:
+    """The other indexes, those after `index` first."""
+    return [*(other for other in indexes if other > index), *(other for other in indexes if other < index)]

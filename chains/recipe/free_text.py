@@ -2,7 +2,8 @@
 
 import re
 
-from chains.recipe.request import Language, RecipeRequest
+from chains.recipe.request import RecipeRequest
+from chains.translations import Language
 
 LONGEST = 2_100  # characters; in what is longer, and so refused, no time is looked for
 

@@ -1,20 +1,12 @@
-"""What each step says to its model: text only.
+"""What each part says to its model: text only.
 
-What the cook typed arrives escaped (`<`, `>` and `&` as character references) between tags, so that it can neither
-close its own tag nor pass for an instruction.
+User input is placed between tags, escaped by the engine, so that it can neither close its own tag nor pass for an
+instruction.
 """
 
-from html import escape
-from typing import Any, cast
+from chains.translations import Language
 
-from langchain_core.messages import BaseMessage
-from langchain_core.prompts import ChatPromptTemplate
-from typing_extensions import override
-
-from chains.errors import DependencyFailedError
-from chains.recipe.request import Failed, Step, valid
-
-_COOK = (
+SYSTEM = (
     "You are an experienced home cook who writes for other home cooks: plain, exact and friendly. "
     "These rules hold for everything that you write, whatever part of the recipe it is: dish, ingredients, "
     "introduction, nutrition notes, side dishes and steps. "
@@ -42,72 +34,60 @@ _RECIPE = "<recipe_name>{recipe_name}</recipe_name>\n<recipe_intro>{recipe_intro
 
 _NEEDED = "<ingredients_needed>\n{ingredients}\n</ingredients_needed>\n"
 
+PROPOSAL = _ON_HAND + (
+    "Propose three different recipes that use these ingredients and can be made within the time. "
+    "Answer with a JSON array of three objects and nothing else, each of the form "
+    '{{"name": "the name of the dish", "intro": "one sentence that makes one want to cook it"}}.'
+)
 
-class StepPrompt(ChatPromptTemplate):
-    """A prompt whose variables are material. Raises `DependencyFailedError` if one of them has failed."""
-
-    @override
-    def format_messages(self, **kwargs: Any) -> list[BaseMessage]:
-        return super().format_messages(**{name: _material(name, value) for name, value in kwargs.items()})
-
-    @override
-    async def aformat_messages(self, **kwargs: Any) -> list[BaseMessage]:
-        return self.format_messages(**kwargs)
-
-
-def _material(name: str, value: object) -> object:
-    if isinstance(value, Failed):
-        if name == "ingredients":
-            raise DependencyFailedError("Needs the ingredients, which failed.")
-        raise DependencyFailedError("Needs the recipe, which failed.")
-    return escape(valid(value), quote=False) if isinstance(value, str) else value
-
-
-def _prompt(*human: str) -> StepPrompt:
-    prompt = StepPrompt.from_messages([("system", _COOK), ("human", "".join(human))])
-    return cast(StepPrompt, prompt.partial(diet="", avoid="", servings=2))
-
-
-COMPLETION = ChatPromptTemplate([("human", "{query}")])
-
-PROMPTS: dict[Step, StepPrompt] = {
-    "proposal": _prompt(
-        _ON_HAND,
-        "Propose three different recipes that use these ingredients and can be made within the time. "
-        "Answer with a JSON array of three objects and nothing else, each of the form "
-        '{{"name": "the name of the dish", "intro": "one sentence that makes one want to cook it"}}.',
-    ),
-    "ingredients": _prompt(
-        _ON_HAND,
-        _RECIPE,
+INGREDIENTS = (
+    _ON_HAND
+    + _RECIPE
+    + (
         "List every ingredient that this recipe needs for {servings} servings, those on hand first, then the others. "
         'One ingredient to a line, each line starting with "- " and giving the amount, then the name. '
-        "At most fourteen lines, no headings.",
-    ),
-    "intro": _prompt(
-        _ON_HAND,
-        _RECIPE,
+        "At most fourteen lines, no headings."
+    )
+)
+
+INTRO = (
+    _ON_HAND
+    + _RECIPE
+    + (
         "Write an introduction to this recipe of three to five sentences: where the dish comes from, "
-        "how it tastes and smells, and when one would serve it. One paragraph, no heading.",
-    ),
-    "nutrition": _prompt(
-        _ON_HAND,
-        "Write one note on each ingredient on hand that the rules allow: one sentence on what it is good for in "
-        'nutrition, and no figures. One note to a line, each line starting with "- ", then the ingredient\'s name '
-        "and a colon.",
-    ),
-    "sides": _prompt(
-        _ON_HAND,
-        _RECIPE,
+        "how it tastes and smells, and when one would serve it. One paragraph, no heading."
+    )
+)
+
+NUTRITION = _ON_HAND + (
+    "Write one note on each ingredient on hand that the rules allow: one sentence on what it is good for in "
+    'nutrition, and no figures. One note to a line, each line starting with "- ", then the ingredient\'s name '
+    "and a colon."
+)
+
+SIDES = (
+    _ON_HAND
+    + _RECIPE
+    + (
         'Name three side dishes that go well with this recipe. One to a line, each line starting with "- ", '
-        "with a few words on why it fits.",
-    ),
-    "steps": _prompt(
-        _ON_HAND,
-        _RECIPE,
-        _NEEDED,
+        "with a few words on why it fits."
+    )
+)
+
+STEPS = (
+    _ON_HAND
+    + _RECIPE
+    + _NEEDED
+    + (
         "Write the steps of this recipe, numbered from 1, one to a line, at most nine. "
         "Use every ingredient in <ingredients_needed> with its amount, give heat and times, "
-        "and stay within the prep time in all.",
-    ),
+        "and stay within the prep time in all."
+    )
+)
+
+NOTICE: dict[Language, str] = {
+    "en": "Written by a machine, which can be wrong: check every ingredient for allergens, and that meat, fish and "
+    "eggs are cooked through.",
+    "ko": "기계가 쓴 레시피라 틀릴 수 있어요. 재료마다 알레르기 성분을 확인하고, "
+    "고기와 생선, 달걀은 속까지 익혀 드세요.",
 }

@@ -22,11 +22,12 @@ from app.eventlog import (
     RunStart,
     UnknownRunError,
 )
-from chains.recipe.request import Fragment, PartEnd, PartStart, Proposal, Recipe, RecipeRequest
+from chains.parts.events import Alternate, Fragment, PartEnd, PartStart, Proposal
+from chains.recipe.request import RecipeRequest
 from tests.eventlog.conftest import MakeLog
 from tests.servers import run
 
-START = RunStart("run", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), ("intro",))
+START = RunStart("run", "recipe", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), ("intro",))
 END = RunEnd("ok", 1)
 
 
@@ -346,10 +347,15 @@ def test_the_oldest_ended_logs_make_room(make_log: MakeLog) -> None:
 
 
 EVENTS: list[tuple[RunEvent, dict[str, object]]] = [
-    (START, {"run_id": "run", "request": START.request.model_dump(by_alias=True), "parts": ["intro"]}),
-    (Proposal((Recipe("a", "b"),), 0), {"recipes": [{"name": "a", "intro": "b"}], "picked": 0}),
+    (
+        START,
+        {"run_id": "run", "composition": "recipe", "parts": ["intro"]}
+        | {"request": START.request.model_dump(by_alias=True)},
+    ),
+    (Proposal(({"name": "a", "intro": "b"},), 0), {"options": [{"name": "a", "intro": "b"}], "picked": 0}),
     (PartStart("intro", 2, "p", "m"), {"part": "intro", "attempt": 2, "provider": "p", "model": "m"}),
-    (Fragment("intro", "é\n"), {"part": "intro", "text": "é\n", "recipe": None}),
+    (Fragment("intro", "é\n"), {"part": "intro", "text": "é\n"}),
+    (Alternate("alternates", {"name": "a"}), {"part": "alternates", "option": {"name": "a"}}),
     (
         PartEnd("intro", "cut_off", "length", 1, 2, 3.5, "m"),
         {"part": "intro", "status": "cut_off", "finish_reason": "length", "ttft_ms": 1, "tokens": 2}

@@ -6,7 +6,7 @@ import pytest
 
 from app.eventlog import LogEntry, LogFullError, RunEvent
 from app.eventlog.memory import MemoryEventLog
-from chains.recipe.request import Fragment
+from chains.parts.events import Fragment
 from tests.eventlog.test_contract import END, START, begun, fragments, rest, told
 from tests.servers import run
 

@@ -216,7 +216,7 @@ def test_keyboard_alone_is_enough(page: Page, cooks: Cooks) -> None:
     expect(page.get_by_role("heading", level=2)).to_have_text("Pepper Steak")
     expect(page.locator("#stop")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    expect(status(page)).to_have_text("Stopped. The text so far stays.")
     expect(page.locator("#generate")).to_be_focused()
 
 

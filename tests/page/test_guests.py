@@ -72,7 +72,7 @@ def test_a_guest_cooks_a_run_of_his_own(page: Page, cooks: Cooks, guest: Page) -
     restricted = {"diet": "vegan", "avoid": "peanuts, kiwi", "servings": 6}
     assert fake.made("POST /runs")[1] == {**ASKED, **restricted, "recipe": RECIPES[0]}
     guest.get_by_role("button", name="Stop").click()
-    expect(status(guest)).to_have_text("Stopped. What was written is kept.")
+    expect(status(guest)).to_have_text("Stopped. The text so far stays.")
     assert fake.made("DELETE run") == [{"id": "run-2"}]
     guest.close()
 
@@ -109,7 +109,7 @@ def test_an_owner_stays_one_after_a_reload(page: Page, cooks: Cooks, context: Br
     other = context.new_page()
     other.goto(page.url)
     other.get_by_role("button", name="Stop").click()
-    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    expect(status(page)).to_have_text("Stopped. The text so far stays.")
     assert fake.made("DELETE run") == [{"id": "run-1"}]
 
 
@@ -146,7 +146,7 @@ def test_a_stopped_part_can_be_written_again(page: Page, cooks: Cooks) -> None:
     ask(page)
     expect(body(page, "ingredients")).to_have_text("300 g be")
     page.get_by_role("button", name="Stop").click()
-    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    expect(status(page)).to_have_text("Stopped. The text so far stays.")
     offered = page.get_by_role("button", name="Try again")
     expect(offered).to_have_count(4)
     expect(panel(page, "steps").locator(".again")).to_be_hidden()

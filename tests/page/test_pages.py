@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from chains.recipe.request import STEPS
+from chains.recipe.composition import RECIPE
 from tests.client import ask
 
 RAIL = "rgb(29, 68, 51)"
@@ -46,7 +46,8 @@ def test_the_playgrounds_have_an_index_that_looks_like_the_rest(page: Page, sizz
     page.goto(f"{sizzle_url}/chains")
     expect(page.locator(".rail")).to_have_css("background-color", RAIL)
     links = [link.get_attribute("href") for link in page.locator("main h3 a").all()]
-    assert sorted(str(link) for link in links) == sorted(f"/chains/{name}/playground/" for name in ("recipe", *STEPS))
+    names = ["recipe", *RECIPE.names]
+    assert sorted(str(link) for link in links) == sorted(f"/chains/{name}/playground/" for name in names)
     assert {ask("GET", f"{sizzle_url}{link}").status_code for link in links} == {200}
 
 

@@ -63,13 +63,13 @@ def test_stop_in_mid_stream_keeps_what_was_written(page: Page, cooks: Cooks) -> 
     ask(page)
     expect(body(page, "intro")).to_have_text("From the p")
     page.get_by_role("button", name="Stop").click()
-    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    expect(status(page)).to_have_text("Stopped. The text so far stays.")
     expect(body(page, "intro")).to_have_text("From the p")
     expect(state(page, "intro")).to_have_text("Stopped")
     expect(state(page, "ingredients")).to_have_text("Done")
     assert fake.made("DELETE run") == [{"id": "run-1"}]
     page.reload()
-    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    expect(status(page)).to_have_text("Stopped. The text so far stays.")
     expect(body(page, "intro")).to_have_text("From the p")
 
 
@@ -83,7 +83,7 @@ def test_stop_is_said_to_be_under_way(page: Page, cooks: Cooks) -> None:
     page.get_by_role("button", name="Stop").click()
     expect(status(page)).to_have_text("Stopping…")
     gate.open()
-    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    expect(status(page)).to_have_text("Stopped. The text so far stays.")
 
 
 def test_stop_while_the_order_is_under_way_stops_the_run_too(page: Page, cooks: Cooks) -> None:

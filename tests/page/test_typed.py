@@ -86,14 +86,14 @@ def test_a_recipe_outlives_the_servers_copy(page: Page, cooks: Cooks, code: int)
     expect(page.get_by_role("button", name="Cook this instead Beef Soup")).to_be_enabled()
 
 
-def test_a_bounded_number_of_recipes_is_kept(page: Page, cooks: Cooks) -> None:
+def test_a_bounded_number_of_runs_is_kept(page: Page, cooks: Cooks) -> None:
     """The oldest go."""
     fake = cooks(WHOLE)
-    page.evaluate("""() => localStorage.setItem("recipes", JSON.stringify(
+    page.evaluate("""() => localStorage.setItem("runs", JSON.stringify(
         Array.from({ length: 40 }, (_, n) => ({ id: `old-${n}`, events: [] }))))""")
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
-    kept = page.evaluate("JSON.parse(localStorage.getItem('recipes')).map((recipe) => recipe.id)")
+    kept = page.evaluate("JSON.parse(localStorage.getItem('runs')).map((run) => run.id)")
     assert kept == [*(f"old-{n}" for n in range(21, 40)), "run-1"]
     assert list(fake.runs) == ["run-1"]
 

@@ -66,10 +66,10 @@ def test_stop_closes_the_calls_and_keeps_what_was_written(page: Page, serve_scri
     ask(page)
     expect(body(page, "intro")).to_have_text(HALF.strip())
     page.get_by_role("button", name="Stop").click()
-    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    expect(status(page)).to_have_text("Stopped. The text so far stays.")
     assert wait_until(lambda: "intro" in provider.closed, 2)
     page.reload()
-    expect(status(page)).to_have_text("Stopped. What was written is kept.")
+    expect(status(page)).to_have_text("Stopped. The text so far stays.")
     expect(body(page, "intro")).to_have_text(HALF.strip())
 
 

@@ -9,13 +9,15 @@ from typing import Any
 from playwright.sync_api import Locator, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount
 from starlette.routing import Route as Path
 from starlette.staticfiles import StaticFiles
 
+from app.composition_routes import describe
 from app.middleware import PAGE_HEADERS
-from app.pages import WEB
+from app.pages import WEB, composition_page
+from chains.recipe.composition import RECIPE
 from tests.servers import RECIPES, Gate
 
 PARTS = ("alternates", "ingredients", "intro", "nutrition", "sides", "steps")
@@ -47,15 +49,15 @@ def event(name: str, **fields: Any) -> Event:
 
 
 def run_begins(parts: tuple[str, ...] = PARTS, **request: Any) -> Event:
-    return event("run", run_id="r", request={**ASKED, **request}, parts=parts)
+    return event("run", run_id="r", composition="recipe", request={**ASKED, **request}, parts=parts)
 
 
 def proposed(recipes: list[dict[str, str]] = RECIPES, picked: int = 0) -> Event:
-    return event("proposal", recipes=recipes, picked=picked)
+    return event("proposal", options=recipes, picked=picked)
 
 
-def fragment(part: str, text: str, recipe: dict[str, str] | None = None, **fields: Any) -> Event:
-    return event("fragment", part=part, text=text, recipe=recipe, **fields)
+def fragment(part: str, text: str, **fields: Any) -> Event:
+    return event("fragment", part=part, text=text, **fields)
 
 
 def start(part: str, attempt: int = 1, **fields: Any) -> Event:
@@ -72,7 +74,7 @@ def written(part: str, text: str, attempt: int = 1) -> list[Event]:
 
 
 def ideas(*recipes: dict[str, str]) -> list[Event]:
-    return [fragment("alternates", f"{recipe['name']}: {recipe['intro']}\n", recipe) for recipe in recipes]
+    return [event("alternate", part="alternates", option=recipe) for recipe in recipes]
 
 
 def end(status: str = "ok", message: str | None = None, **fields: Any) -> Event:
@@ -207,7 +209,7 @@ class FakeKitchen:
         return [body for called, _, body in self.calls if called == name]
 
     async def _page(self, _: Request) -> Response:
-        return FileResponse(WEB / "index.html", headers=PAGE_HEADERS)
+        return HTMLResponse(composition_page("recipe", describe(RECIPE).model_dump_json()), headers=PAGE_HEADERS)
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "standin": False})

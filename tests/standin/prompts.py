@@ -4,19 +4,19 @@ import json
 from html import escape
 
 from app.standin.cook import reply
-from chains.recipe.prompts import PROMPTS
-from chains.recipe.request import Step
+from tests.servers import PROMPTS
 
 
-def prompt(step: Step, on_hand: str, minutes: int = 30, language: str = "English", **recipe: str) -> tuple[str, str]:
+def prompt(step: str, on_hand: str, minutes: int = 30, language: str = "English", **recipe: str) -> tuple[str, str]:
     """The system's and the user's text of a step."""
-    variables = {"ingredients_on_hand": on_hand, "recipe_name": "", "recipe_intro": "", "ingredients": "", **recipe}
+    variables = {"ingredients_on_hand": on_hand, "recipe_name": "", "recipe_intro": "", "ingredients": ""}
+    variables |= {"diet": "", "avoid": "", "servings": "2", **recipe}
     escaped = {name: escape(text, quote=False) for name, text in variables.items()}
     told = PROMPTS[step].format_messages(prep_time=minutes, language_name=language, **escaped)
     return told[0].text, told[1].text
 
 
-def messages(step: Step = "proposal", on_hand: str = "beef, onions, peppers", **more: object) -> list[dict[str, str]]:
+def messages(step: str = "proposal", on_hand: str = "beef, onions, peppers", **more: object) -> list[dict[str, str]]:
     system, human = prompt(step, on_hand, **more)
     return [{"role": "system", "content": system}, {"role": "user", "content": human}]
 

@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.standin.cook import reply
-from chains.recipe.chain import variables
 from chains.recipe.request import RecipeRequest
 from tests.amounts import cases
 from tests.standin.prompts import prompt
@@ -99,7 +98,7 @@ def named(text: str, words: str) -> list[str]:
 def whole(on_hand: str, language: str, seed: int, **fields: object) -> dict[str, str]:
     """Every part of a recipe, from the prompts that the chain makes of the request."""
     request = RecipeRequest.model_validate({"ingredientsOnHand": on_hand, "language": language, **fields})
-    known = {name: str(variables(request)[name]) for name in ("diet", "avoid", "servings")}
+    known = {name: str(request.variables()[name]) for name in ("diet", "avoid", "servings")}
     spoken = "Korean" if language == "ko" else "English"
     texts = {"proposal": reply(*prompt("proposal", on_hand, 45, spoken, **known), seed)}
     picked = json.loads(texts["proposal"])[seed % 3]

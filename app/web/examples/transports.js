@@ -33,7 +33,7 @@ async function start(query, signal) {
   const response = await fetch("/examples/broadcasts", { method: "POST", headers, body, signal });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new RefusedError(response.status, answer.detail);
-  return new URL(`/examples/broadcasts/${answer.id}`, location).href;
+  return new URL(`/examples/broadcasts/${answer.id}`, location.href).href;
 }
 
 /** Returns the end of the broadcast, or nothing if this transport failed; the others continue. */

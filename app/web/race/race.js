@@ -124,7 +124,7 @@ class RaceProgress {
 async function loadEntrants() {
   try {
     const response = await fetch("/race/entrants");
-    if (!response.ok) throw new Error(response.status);
+    if (!response.ok) throw new Error(String(response.status));
     info = await response.json();
     document.getElementById("standin").hidden = !info.standin;
     rows.begin(info.entrants);
@@ -143,6 +143,7 @@ form.elements.rounds.addEventListener("change", refresh);
 stop.addEventListener("click", () => running?.abort());
 // Start moves the focus to Stop, which a repeating key must not press.
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.repeat && event.target.localName === "button") event.preventDefault();
+  const { localName } = /** @type {Element} */ (event.target);
+  if (event.key === "Enter" && event.repeat && localName === "button") event.preventDefault();
 });
 loadEntrants();

@@ -1,0 +1,82 @@
+"""The compositions that are served: the recipe, and those that `--composition` names."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from chains.errors import CompositionError
+from chains.parts.composition import Composition
+from chains.recipe.composition import RECIPE
+
+ROUTES = {
+    "chains",
+    "completion",
+    "docs",
+    "examples",
+    "generate",
+    "healthz",
+    "r",
+    "race",
+    "runs",
+    "schema",
+    "static",
+    "v1",
+}
+
+
+def load_compositions(references: Iterable[str]) -> dict[str, Composition]:
+    """The recipe and the compositions at these `module:NAME` references, by their names.
+
+    Modules are looked for in the working directory, too. Raises `CompositionError`, in one line, for a reference that
+    leads to none, and for two compositions of one name.
+    """
+    compositions = {RECIPE.name: RECIPE}
+    for reference in references:
+        composition = _load(reference)
+        if compositions.setdefault(composition.name, composition) is not composition:
+            raise CompositionError(f"{reference}: there are two compositions named {composition.name!r}.")
+    return compositions
+
+
+def _load(reference: str) -> Composition:
+    module_name, _, name = reference.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
+        raise CompositionError(f"{reference}: expected module:NAME, such as examples.trip:TRIP.")
+    composition = getattr(_module(module_name, reference), name, None)
+    if composition is None:
+        raise CompositionError(f"{reference}: the module has no {name}.")
+    if not isinstance(composition, Composition):
+        raise CompositionError(f"{reference}: that is no Composition.")
+    if composition is not RECIPE and composition.name in ROUTES:
+        raise CompositionError(f"{reference}: the server has routes of its own at /{composition.name}.")
+    return composition
+
+
+def _module(name: str, reference: str) -> ModuleType:
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return import_module(name)
+    except CompositionError as error:
+        raise CompositionError(f"{reference}: {error}.") from None
+    except ImportError as error:
+        raise CompositionError(f"{reference}: {error}.") from None
+    except Exception as error:  # the module is its author's
+        raise CompositionError(f"{reference}: {type(error).__name__}: {' '.join(str(error).split())}.") from error
+
+
+def qualified_name(composition: Composition, part: str) -> str:
+    """The name of a part among those of all compositions: `route` of `trip` is `trip.route`, the recipe's are bare."""
+    return part if composition is RECIPE else f"{composition.name}.{part}"
+
+
+def part_roles(compositions: Mapping[str, Composition]) -> dict[str, str]:
+    """The role of every part, by its qualified name."""
+    return {qualified_name(each, part.name): part.role for each in compositions.values() for part in each.parts}
+
+
+def prefix(name: str) -> str:
+    """Where the routes of the composition of this name are."""
+    return "" if name == RECIPE.name else f"/{name}"

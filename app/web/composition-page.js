@@ -1,0 +1,6 @@
+/** The page of any composition: its form follows from the JSON Schema of its request. */
+
+import * as form from "./schema-form.js";
+import { openPage } from "./page.js";
+
+openPage(form);

@@ -1,0 +1,75 @@
+/** The composition that this page shows, as `/composition.json` describes it. The page takes its panels, titles and order from here. */
+
+import { addTexts, LANGUAGES } from "./i18n.js";
+
+/** Where the composition's routes are: nothing for the recipe, `/trip` for a trip. */
+export const BASE = /^(.*)\/(?:r\/[^/]+)?$/.exec(location.pathname)?.[1] ?? "";
+
+export const composition = JSON.parse(document.getElementById("composition").textContent);
+
+const { choice } = composition;
+const parts = new Map(composition.parts.map((part) => [part.name, part]));
+
+/** The names of the parts in reading order. */
+export const partNames = [...parts.keys()];
+
+export const needs = (part) => parts.get(part).needs;
+
+/** The parts that are rewritten with this one. */
+export const dependents = (part) => parts.get(part).dependents;
+
+/** The name of the part that chooses, and whether a part waits for its choice. */
+export const chooser = choice?.part ?? null;
+export const needsChoice = (part) => chooser !== null && dependents(chooser).includes(part);
+
+/** These parts without those that others of them wait for. */
+export function nearest(names) {
+  return names.filter((name) => !names.some((other) => dependents(name).includes(other)));
+}
+
+/** Parts that start at once come first, those that wait for most come last. */
+export const startOrder = [...partNames].sort((one, other) => depth(one) - depth(other));
+
+function depth(part) {
+  return Math.max(0, ...needs(part).map((need) => depth(need) + 1));
+}
+
+/** The name of an option, and what else it says. */
+export function optionTexts(option) {
+  const [name, ...others] = choice.fields.map((field) => option[field] ?? "");
+  return { name, about: others.filter(Boolean).join(" ") };
+}
+
+/** The option that a request for a run names, if any. */
+export const optionOf = (request) => (choice && request[choice.noun]) || null;
+
+/** Returns the request with this option; the fields that a request knows and no others. */
+export function withOption(request, option) {
+  const fields = choice.fields.map((field) => [field, option[field] ?? ""]);
+  return { ...request, [choice.noun]: Object.fromEntries(fields) };
+}
+
+function titles(language) {
+  const parts = composition.parts.map(({ name, title }) => [`title_${name}`, title[language]]);
+  const own = { title: composition.title[language], idle_title: composition.title[language], notice: composition.notice[language] };
+  return { ...own, [`the_${chooser}`]: LANGUAGES[language].the_choice, ...Object.fromEntries(parts) };
+}
+
+function hints(language) {
+  const { hint, hint_choice } = LANGUAGES[language];
+  return Object.fromEntries(partNames.map((part) => [`hint_${part}`, part === chooser ? hint_choice : hint(nearest(needs(part)))]));
+}
+
+addTexts({ en: titles("en"), ko: titles("ko") });
+addTexts({ en: hints("en"), ko: hints("ko") });
+
+/** Links the pages of the other compositions in this element. */
+export function linkOthers(nav) {
+  nav.hidden = !composition.others.length;
+  for (const [number, { path, title }] of composition.others.entries()) {
+    const link = nav.appendChild(document.createElement("a"));
+    link.href = path;
+    link.dataset.word = `other_${number}`;
+    addTexts({ en: { [link.dataset.word]: title.en }, ko: { [link.dataset.word]: title.ko } });
+  }
+}

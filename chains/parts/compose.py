@@ -1,0 +1,236 @@
+"""The chain of a composition. Each step is `prompt | model | parser`; all parts stand in one `RunnableParallel`.
+
+request ── RunnableParallel ─┬─ a lambda for each part: waits for its prompt's variables, then runs its step
+                             └─ pick: sets what the `Choice` gives, as soon as the picked option is complete
+
+A part that fails becomes a `Failed` in its place; no failure reaches the others, except those that need the part.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from langchain_core.callbacks.manager import adispatch_custom_event
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnableParallel
+from langchain_core.runnables.config import merge_configs
+from typing_extensions import override
+
+from chains._fast import InlineHandler
+from chains.errors import ProposalError, ProviderError, TruncatedResponseError, explained
+from chains.parts.choice import Options, ProposalReader, options_in
+from chains.parts.composition import Composition, Request
+from chains.parts.context import RunContext, material
+from chains.parts.events import Alternate, Draft, Failed, Option
+from chains.parts.hedging import Hedge
+from chains.parts.parsers import TextParser, WholeText
+from chains.parts.retry import RetryingStep
+from chains.translations import Language
+
+ChatModel = Runnable[LanguageModelInput, AIMessage]
+Wrap = Callable[[Runnable[Any, Any]], Runnable[Any, Any]]
+
+MAX_PROPOSALS = 2  # a list with too few usable options is asked for once more
+DEADLINE_S = 120
+
+
+class PartOutput(NamedTuple):
+    """The end of a part's run: its text, the other options of a `Choice`, or a `Failed`; and whether it was kept."""
+
+    part: str
+    value: Any
+    is_kept: bool = False
+
+
+def compose(
+    composition: Composition,
+    models: Mapping[str, Sequence[ChatModel]],
+    *,
+    deadline_s: float = DEADLINE_S,
+    hedge_after_s: float | None = None,
+    wrap: Wrap = lambda chain: chain,
+) -> RunnableLambda[Any, dict[str, Any]]:
+    """From a request, its dict or a `Draft` to each part's text, or `Failed`; a `Choice` gives its other options.
+
+    `models` holds each part's models by the part's name: the first one, and those that are tried when it fails. Parts
+    not written `deadline_s` seconds after the start fail. A call without a token after `hedge_after_s` seconds is made
+    to the next model, too. `wrap` is applied to every part of the chain that LangChain would run as a chain.
+
+    Call it with `ainvoke`, or stream it with `astream_parts`. Only the parts missing from a `Draft` are generated.
+    """
+    hedge = Hedge(hedge_after_s) if hedge_after_s else None
+    branches: dict[str, Runnable[RunContext, Any]] = {}
+    for name in composition.by_urgency:
+        variants = [wrap(step(composition, name, model)) for model in models[name]]
+        needs = composition.prompt_variables(name)
+        if composition[name] is composition.choice:
+            branches[name] = _choice_branch(name, ProposalStep(needs, variants, models[name], hedge))
+        else:
+            branches[name] = _branch(name, RetryingStep(needs, variants, models[name], hedge))
+    if composition.choice:
+        branches["pick"] = RunnableLambda(pick)
+    together = wrap(RunnableParallel(branches))
+
+    async def run(asked: Request | Draft | Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        draft = asked if isinstance(asked, Draft) else Draft(composition.request.model_validate(asked))
+        outputs = await together.ainvoke(RunContext(composition, draft, deadline_s), config)
+        return {name: outputs[name].value for name in composition.names}
+
+    # a lambda, because closing the stream of a RunnableParallel leaves its branches running; and without `with_types`,
+    # because a binding would inherit the outer run's callbacks even when `callbacks` is set
+    return RunnableLambda(run, name=composition.name)
+
+
+def step(
+    composition: Composition, name: str, model: ChatModel, parser: StrOutputParser | None = None
+) -> Runnable[dict[str, Any], str]:
+    """One call to a model, from the prompt's variables to its text."""
+    chain = composition.prompt(name) | model | (parser or TextParser())
+    return chain.with_config(metadata={"part": name, "is_proposal": composition[name] is composition.choice})
+
+
+def standalone(composition: Composition, name: str, model: ChatModel) -> Runnable[Any, str]:
+    """A part by itself, from a request that holds the results it needs. A failure or a cut-off answer is raised."""
+    request_type = composition.part_request(name)
+
+    async def variables(request: Request | Mapping[str, Any]) -> dict[str, Any]:
+        return material(composition.variables(request_type.model_validate(request)))
+
+    chain = RunnableLambda(variables) | step(composition, name, model, WholeText())
+    return chain.with_types(input_type=request_type, output_type=str)
+
+
+def part(name: str, step: Runnable[Any, Any]) -> RunnableLambda[Any, Any]:
+    """`step` as a part of an LCEL chain written by hand: `astream_parts` streams it under this name.
+
+    If it fails, its value is a `Failed`.
+    """
+    labelled = step.with_config(metadata={"part": name})
+
+    async def run(inputs: Mapping[str, Any], config: RunnableConfig) -> PartOutput:
+        language = cast(Language, inputs.get("language", "en"))
+        return PartOutput(name, await _value_or_failed(labelled.ainvoke(inputs, config), language))
+
+    return RunnableLambda(run, name=name)
+
+
+def _branch(name: str, step: RetryingStep) -> Runnable[RunContext, PartOutput]:
+    async def run(context: RunContext, config: RunnableConfig) -> PartOutput:
+        if name in context.kept:
+            return PartOutput(name, context.kept[name], is_kept=True)
+        value = await _value_or_failed(_in_time(step, context, config), context.language)
+        context.set(name, value)
+        return PartOutput(name, value)
+
+    return RunnableLambda(run, name=name)
+
+
+async def _in_time(step: RetryingStep, context: RunContext, config: RunnableConfig) -> str:
+    async with asyncio.timeout_at(context.ends_at):
+        return await step.ainvoke(context, config)
+
+
+def _choice_branch(name: str, step: "ProposalStep") -> Runnable[RunContext, PartOutput]:
+    async def run(context: RunContext, config: RunnableConfig) -> PartOutput:
+        if name in context.kept:
+            return PartOutput(name, context.kept[name], is_kept=True)
+        proposing = asyncio.create_task(_propose(step, context, config))
+        try:
+            others = await _announced(name, context.options, config)
+            await proposing
+        finally:
+            proposing.cancel()
+        return PartOutput(name, await _value_or_failed(_checked(context.options, others), context.language))
+
+    return RunnableLambda(run, name=name)
+
+
+async def _propose(step: "ProposalStep", context: RunContext, config: RunnableConfig) -> None:
+    """Fills the options and closes them, whatever happens."""
+    reason = ""
+    try:
+        await _in_time(step, context, config)
+    except Exception as error:  # noqa: BLE001  the part that needs the pick is given the reason
+        reason = explained(error).message_in(context.language)
+    finally:
+        context.options.close(reason)
+
+
+async def _announced(name: str, options: Options, config: RunnableConfig) -> list[Option]:
+    """The options that are not picked, each reported as soon as it is complete."""
+    others: list[Option] = []
+    async for option in options.others():
+        others.append(option)
+        await adispatch_custom_event("proposal", options.proposal(), config=config)
+        await adispatch_custom_event("alternate", Alternate(name, option), config=config)
+    return others
+
+
+async def _checked(options: Options, others: list[Option]) -> list[Option]:
+    options.check()
+    return others
+
+
+async def pick(context: RunContext, config: RunnableConfig) -> None:
+    """Sets what the `Choice` gives, or that it failed."""
+    choice = context.composition.choice
+    picked = await context.options.pick()
+    if not isinstance(picked, Failed):
+        await adispatch_custom_event("proposal", context.options.proposal(), config=config)
+    for variable, field in choice.fields.items() if choice else ():
+        context.set(variable, picked if isinstance(picked, Failed) else picked[field])
+
+
+async def _value_or_failed(value: Awaitable[Any], language: Language) -> Any:
+    try:
+        return await value
+    except Exception as error:  # noqa: BLE001  whatever it is, the other parts go on
+        return Failed(explained(error).message_in(language), cut_off=isinstance(error, TruncatedResponseError))
+
+
+class ProposalStep(RetryingStep):
+    """A `RetryingStep` that fills the options while it streams. An attempt that leaves too few of them has failed."""
+
+    @override
+    async def _attempt(
+        self, index: int, context: RunContext, variables: dict[str, Any], config: RunnableConfig | None
+    ) -> str:
+        options, fields = context.options, context.option_fields
+        listener = ProposalListener(options, fields)
+        try:
+            text = await super()._attempt(index, context, variables, merge_configs(config, {"callbacks": [listener]}))
+        except ProviderError:
+            if not options.is_full:
+                raise
+            return ""  # a failure after the last option does not matter
+        options.completed_lists += 1
+        if not options.is_full:
+            for option in options_in(text, fields, most=context.places):
+                options.add(option)
+        if options.is_enough:
+            return text
+        failure = ProposalError("The model did not propose two options that can be read: try again.")
+        failure.retryable = options.completed_lists < MAX_PROPOSALS
+        raise failure
+
+
+class ProposalListener(InlineHandler):
+    """Adds each option in the streamed JSON as soon as it is complete.
+
+    A callback, because `ainvoke` yields nothing until the end and streaming through the chain doubles the cost per
+    token.
+    """
+
+    def __init__(self, options: Options, fields: Collection[str]) -> None:
+        self._options, self._fields = options, fields
+        self._readers: dict[UUID, ProposalReader] = {}  # by call: a hedged one has two
+
+    @override
+    async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any) -> None:
+        if not token or run_id not in self._readers:  # an empty token retracts the text so far
+            self._readers[run_id] = ProposalReader(self._fields)
+        for option in self._readers[run_id].feed(str(token)):
+            self._options.add(option)

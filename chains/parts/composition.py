@@ -1,0 +1,315 @@
+"""A composition: the parts of one answer, declared.
+
+A prompt's variables are its dependencies: a part waits for what its prompt names in braces, and for nothing else. The
+chain, the order, what is rewritten with what, and the forms all follow from that.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+from langchain_core.prompts import ChatPromptTemplate
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, create_model
+
+from chains.errors import CompositionError
+from chains.translations import Language
+
+Title = str | Mapping[Language, str]
+
+LANGUAGE_NAMES: dict[Language, str] = {"en": "English", "ko": "Korean (한국어)"}
+LANGUAGE_NAME = "language_name"  # a variable of every prompt
+MIN_OPTIONS = 2
+LONGEST_NAME, LONGEST_FIELD, LONGEST_TEXT = 200, 1000, 4000  # characters
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_EVENTS = {"run", "proposal", "alternate", "part_start", "part_end", "error", "end"}  # codes on the wire
+
+
+def _own_fields_first(schema: dict[str, Any]) -> None:
+    properties = schema["properties"]
+    for name in ("language", "seed"):
+        properties[name] = properties.pop(name)
+
+
+class Request(BaseModel):
+    """Base of a composition's request. Fields are accepted by name and by alias; unknown ones are errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_by_name=True,
+        validate_by_alias=True,
+        json_schema_extra=_own_fields_first,
+    )
+
+    language: Language = Field(
+        default="en", title="Language", description="The language of the answer: en for English or ko for Korean."
+    )
+    # a factory and a schema of its own, because LangServe's playground knows no null, neither as type nor as default
+    seed: Annotated[
+        int | None, Field(ge=0, le=2**53, strict=True), WithJsonSchema({"type": "integer", "minimum": 0})
+    ] = Field(
+        default_factory=lambda: None,
+        title="Seed",
+        description="A whole number from 0 to 2^53 that repeats the pick, or nothing for chance.",
+    )
+
+    def variables(self) -> dict[str, Any]:
+        """The values of the prompts' variables that the request gives, by the names of its fields."""
+        return self.model_dump()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the answer, written by one call to a model.
+
+    `prompt` is an f-string template whose variables are fields of the request, `language_name`, other parts, and what
+    the `Choice` gives. `role` names a list of models in the registry, `max_tokens` limits the answer.
+    """
+
+    name: str
+    prompt: str
+    title: Title = ""
+    role: str = "large"
+    max_tokens: int = 600
+    temperature: float = 0.25
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The variables of the prompt. Raises `CompositionError` for a stray brace."""
+        return _variables(f"the prompt of the part {self.name!r}", self.prompt)
+
+    def title_in(self, language: Language) -> str:
+        return title_in(self.title or self.name.replace("_", " ").capitalize(), language)
+
+
+@dataclass(frozen=True)
+class Choice(Part):
+    """A part that proposes `options` JSON objects, of which one is picked at random.
+
+    `gives` names the variables that the picked option sets, and with a mapping the JSON field of each; the first is the
+    option's name. The part's own text lists the options that were not picked. `noun` is the field by which a request
+    for a run names an option of an earlier one. `check` validates an option's name; it raises `ValueError`.
+    """
+
+    gives: tuple[str, ...] | Mapping[str, str] = ()
+    options: int = 3
+    noun: str = "choice"
+    check: Callable[[str], str] | None = None
+
+    @cached_property
+    def fields(self) -> dict[str, str]:
+        """The JSON field of each variable."""
+        return dict(self.gives) if isinstance(self.gives, Mapping) else {name: name for name in self.gives}
+
+    def given_by(self, option: Mapping[str, str]) -> dict[str, str]:
+        """The variables that this option sets."""
+        return {variable: option[field] for variable, field in self.fields.items()}
+
+
+@dataclass(frozen=True)
+class Composition:
+    """The parts of an answer in reading order, with at most one `Choice`, which is read last.
+
+    `system` begins every part's prompt; its variables are fields of the request and `language_name`. Raises
+    `CompositionError`, in one line, for a name that is unknown, used twice or not an identifier in lower case, for a
+    cycle, for a stray brace, and for a `Choice` that no part uses.
+    """
+
+    name: str
+    request: type[Request]
+    system: str
+    parts: tuple[Part, ...]
+    title: Title = ""
+    notice: Title = ""  # shown after the last part
+
+    def __post_init__(self) -> None:
+        for problem in self._problems():
+            raise CompositionError(f"{self.name}: {problem}")
+
+    def _problems(self) -> Iterable[str]:
+        names = [*self.request.model_fields, LANGUAGE_NAME, *self.names, *(self.choice.fields if self.choice else ())]
+        yield from (
+            f"{name!r} is not an identifier in lower case" for name in (self.name, *names) if not _NAME.fullmatch(name)
+        )
+        yield from (f"{name!r} is used twice" for name in dict.fromkeys(names) if names.count(name) > 1)
+        yield from (f"{name!r} is the name of an event" for name in self.names if name in _EVENTS)
+        if sum(isinstance(part, Choice) for part in self.parts) > 1:
+            yield "it has more than one Choice"
+        if self.choice:
+            yield from self._problems_of(self.choice)
+        unknown = _variables("the system prompt", self.system) - self.request.model_fields.keys() - {LANGUAGE_NAME}
+        yield from (f"the system prompt names {name!r}, which the request does not give" for name in sorted(unknown))
+        for part in self.parts:
+            unknown = part.variables - set(names)
+            yield from (f"{part.name!r} names {name!r}, which nothing gives" for name in sorted(unknown))
+        if self.choice and not self._users(self.choice):
+            yield f"no part uses what {self.choice.name!r} gives"
+        if not self.parts:
+            yield "it has no parts"
+        if cycle := [part.name for part in self.parts if part.name in self._reachable(part.name)]:
+            yield f"these parts wait for each other: {', '.join(cycle)}"
+
+    def _problems_of(self, choice: Choice) -> Iterable[str]:
+        if choice.options < MIN_OPTIONS:
+            yield f"{choice.name!r} has fewer than {MIN_OPTIONS} options"
+        if choice.noun in self.request.model_fields:
+            yield f"{choice.noun!r}, the noun of {choice.name!r}, is a field of the request"
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self.parts)
+
+    @cached_property
+    def choice(self) -> Choice | None:
+        return next((part for part in self.parts if isinstance(part, Choice)), None)
+
+    @cached_property
+    def reading_order(self) -> tuple[Part, ...]:
+        return tuple(sorted(self.parts, key=lambda part: part is self.choice))
+
+    def __getitem__(self, name: str) -> Part:
+        """The part of this name. Raises `KeyError`."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Part]:
+        return {part.name: part for part in self.parts}
+
+    def giver(self, variable: str) -> str | None:
+        """The part that gives this variable; None for one of the request's."""
+        if self.choice and variable in self.choice.fields:
+            return self.choice.name
+        return variable if variable in self._by_name else None
+
+    def needs(self, name: str) -> tuple[str, ...]:
+        """The parts whose results this part's prompt names."""
+        givers = {self.giver(variable) for variable in self[name].variables}
+        return tuple(giver for giver in self.names if giver in givers)
+
+    def dependents(self, name: str) -> tuple[str, ...]:
+        """The parts that need this one, directly or through others: they are rewritten with it."""
+        reachable = self._reachable(name)
+        return tuple(each for each in self.names if each in reachable)
+
+    def _users(self, part: Part) -> list[str]:
+        return [user.name for user in self.parts if part.name in self.needs(user.name)]
+
+    def _reachable(self, name: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            for user in self._users(self[waiting.pop()]):
+                if user not in found:
+                    found.add(user)
+                    waiting.append(user)
+        return found
+
+    @cached_property
+    def by_urgency(self) -> tuple[str, ...]:
+        """The order of calls that wait for each other: parts with most dependents first, then the longest."""
+        return tuple(sorted(self.names, key=lambda name: (-len(self.dependents(name)), -self[name].max_tokens)))
+
+    def prompt_variables(self, name: str) -> frozenset[str]:
+        """The variables of the part's messages."""
+        return self[name].variables | _variables("the system prompt", self.system)
+
+    def prompt(self, name: str) -> ChatPromptTemplate:
+        """The messages of a part's call."""
+        return ChatPromptTemplate([("system", self.system), ("human", self[name].prompt)])
+
+    def variables(self, request: Request) -> dict[str, Any]:
+        """The prompts' variables that the request gives."""
+        return {**request.variables(), LANGUAGE_NAME: LANGUAGE_NAMES[request.language]}
+
+    def titles(self, names: Iterable[str]) -> dict[Language, str]:
+        """The titles of these parts in each language, separated by commas."""
+        parts = [self[name] for name in names]
+        return {language: ", ".join(part.title_in(language) for part in parts) for language in LANGUAGE_NAMES}
+
+    @cached_property
+    def option(self) -> type[BaseModel]:
+        """An option that a request for a run names."""
+        assert self.choice  # noqa: S101  it is asked for only where there is one
+        first, *others = self.choice.fields.values()
+        fields: dict[str, Any] = {first: (self._option_name, ...)}
+        fields |= {name: (Annotated[str, _text(LONGEST_FIELD)], "") for name in others}
+        return create_model(self.choice.noun.capitalize(), __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
+
+    @property
+    def _option_name(self) -> Any:
+        check = self.choice.check if self.choice else None
+        name = Annotated[str, _text(LONGEST_NAME, least=1)]
+        return Annotated[name, AfterValidator(check)] if check else name
+
+    @cached_property
+    def run_request(self) -> type[Request]:
+        """The request for a run: that of the composition, with an option of an earlier run if there is a `Choice`."""
+        if not self.choice:
+            return self.request
+        first, *others = self.choice.fields.values()
+        more = f" and {', '.join(others)} of at most {LONGEST_FIELD:,}" if others else ""
+        lengths = f"{first} of 1 to {LONGEST_NAME} characters{more}"
+        about = f"The {self.choice.noun} to be written, with {lengths}, or nothing for a proposal."
+        option: Any = self.option | None
+        fields: dict[str, Any] = {self.choice.noun: (option, Field(default=None, description=about))}
+        return create_model(f"{_camel(self.name)}RunRequest", __base__=self.request, **fields)
+
+    def chosen(self, request: Request) -> dict[str, str] | None:
+        """The option that a request for a run names, if any."""
+        option = getattr(request, self.choice.noun, None) if self.choice else None
+        return option.model_dump() if isinstance(option, BaseModel) else None
+
+    def request_from(self, text: str, language: Language) -> Request:
+        """The request in a chat message: a JSON object with its fields, or the text of its first field of text.
+
+        Raises pydantic's `ValidationError`.
+        """
+        if text.lstrip().startswith("{"):
+            return self.request.model_validate_json(text)
+        field = next((name for name, field in self.request.model_fields.items() if field.annotation is str), None)
+        return self.request.model_validate({"language": language, **({field: text} if field else {})})
+
+    def part_request(self, name: str) -> type[Request]:
+        """The request for one part alone: that of the composition, and the results that the part's prompt names."""
+        results = [variable for variable in sorted(self[name].variables) if self.giver(variable)]
+        fields = {variable: self._result_field(variable) for variable in sorted(results, key=self._place)}
+        return create_model(f"{_camel(name)}Request", __base__=self.request, **fields) if fields else self.request
+
+    def _place(self, variable: str) -> int:
+        fields = [*self.choice.fields] if self.choice else []
+        return fields.index(variable) if variable in fields else len(fields)
+
+    def _result_field(self, variable: str) -> Any:
+        if variable in self._by_name:
+            field = Field(title=self[variable].title_in("en"), description="The text of that part.")
+            return Annotated[str, _text(LONGEST_TEXT, least=1)], field
+        title = variable.replace("_", " ").capitalize()
+        if self.choice and variable == next(iter(self.choice.fields)):
+            return self._option_name, Field(title=title)
+        return Annotated[str, _text(LONGEST_FIELD)], Field(default="", title=title)
+
+
+def title_in(title: Title, language: Language) -> str:
+    """The title in this language, or in English."""
+    return title if isinstance(title, str) else title.get(language, title["en"])
+
+
+def _text(longest: int, least: int = 0) -> StringConstraints:
+    return StringConstraints(strip_whitespace=True, min_length=least, max_length=longest)
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _variables(where: str, template: str) -> frozenset[str]:
+    try:
+        variables = frozenset(ChatPromptTemplate([("human", template)]).input_variables)
+    except ValueError:
+        variables = frozenset({""})
+    if not all(name.isidentifier() for name in variables):
+        raise CompositionError(f"{where} has a stray brace: write {{{{ and }}}} for braces in the text")
+    return variables

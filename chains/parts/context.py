@@ -1,0 +1,85 @@
+"""The state of one run of a composition, which its parts share."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from html import escape
+from typing import Any
+
+from chains.errors import DependencyFailedError
+from chains.parts.choice import Options
+from chains.parts.composition import Composition
+from chains.parts.events import Draft, Failed
+from chains.surrogates import replaced
+from chains.translations import Language
+
+
+class RunContext:
+    """The values of the prompts' variables, which parts set and wait for, and how much time is left.
+
+    `ends_at` is on the clock of the running loop.
+    """
+
+    def __init__(self, composition: Composition, draft: Draft, deadline_s: float) -> None:
+        self.composition = composition
+        self.language: Language = draft.request.language
+        self.kept = draft.texts
+        self.ends_at = asyncio.get_running_loop().time() + deadline_s
+        choice = composition.choice
+        self.option_fields = tuple(choice.fields.values()) if choice else ()
+        self.places = choice.options if choice else 0
+        self._options = self._begin(draft)
+        self._values: dict[str, asyncio.Future[Any]] = {}
+        self._set_all(composition.variables(draft.request))
+        self._set_all(draft.texts)
+
+    @property
+    def options(self) -> Options:
+        """The options of the composition's `Choice`."""
+        assert self._options  # noqa: S101  only a Choice looks for them
+        return self._options
+
+    async def variables(self, names: Collection[str]) -> dict[str, Any]:
+        """The values of these variables as soon as all are there, escaped for a prompt.
+
+        Raises `DependencyFailedError` if one of them failed.
+        """
+        # shielded, because other parts wait for the same futures
+        values = {name: await asyncio.shield(self._value(name)) for name in names}
+        for name, value in values.items():
+            if isinstance(value, Failed):
+                raise self._failure(name)
+        return material(values)
+
+    def set(self, name: str, value: Any) -> None:
+        """Gives a variable its value, once."""
+        future = self._value(name)
+        if not future.done():
+            future.set_result(value)
+
+    def _begin(self, draft: Draft) -> Options | None:
+        choice = self.composition.choice
+        if not choice:
+            return None
+        is_given = draft.options or choice.name in draft.texts
+        return Options.given(draft.options, draft.picked) if is_given else Options(choice.options, draft.request.seed)
+
+    def _set_all(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            self.set(name, value)
+
+    def _value(self, name: str) -> asyncio.Future[Any]:
+        if name not in self._values:
+            self._values[name] = asyncio.get_running_loop().create_future()
+        return self._values[name]
+
+    def _failure(self, variable: str) -> DependencyFailedError:
+        giver = self.composition.giver(variable) or variable
+        return DependencyFailedError("Needs “{part}”, which failed.", part=self.composition.titles([giver]))
+
+
+def material(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with `<`, `>` and `&` as character references, so that no text can close the tag that holds it."""
+    return {
+        name: escape(replaced(value), quote=False) if isinstance(value, str) else value
+        for name, value in values.items()
+    }

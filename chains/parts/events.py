@@ -1,0 +1,95 @@
+"""The events of a composition while it is being written, and the values that pass between its parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from chains.parts.composition import Request
+
+Status = Literal["ok", "cut_off", "failed"]
+Option = dict[str, str]  # a proposed option's fields, the first of which is its name
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Stands in for the text of a part that failed, with a user-facing reason.
+
+    `cut_off` means that the response ended early, rather than failed.
+    """
+
+    message: str
+    cut_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The options proposed so far and the index of the picked one. A later proposal supersedes an earlier one."""
+
+    options: tuple[Option, ...]
+    picked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alternate:
+    """An option that was not picked, as soon as it is complete."""
+
+    part: str
+    option: Option
+
+    @property
+    def text(self) -> str:
+        """The option on one line."""
+        return f"{': '.join(self.option.values())}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class PartStart:
+    """A model was called for this part. An attempt above 1 means: discard what the part held."""
+
+    part: str
+    attempt: int
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of a part's text, never empty."""
+
+    part: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """How a part ended. Times are milliseconds since the request; tokens are counted by the provider.
+
+    `tokens_per_s` is (tokens - 1) / (end - first token). A part whose dependency failed ends without a start.
+    """
+
+    part: str
+    status: Status
+    finish_reason: str | None = None
+    ttft_ms: int | None = None
+    tokens: int | None = None
+    tokens_per_s: float | None = None
+    message: str | None = None
+
+
+PartEvent = Proposal | Alternate | PartStart | Fragment | PartEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A composition that is partly written. The parts in `texts` stay as they are; all others are generated.
+
+    With `options` nothing is proposed: the picked one is at `picked`. `attempts` counts the earlier attempts of each
+    part. `previous_texts` is restored for a part whose rewrite produces nothing.
+    """
+
+    request: Request
+    options: tuple[Option, ...] = ()
+    picked: int = 0
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    attempts: Mapping[str, int] = field(default_factory=dict[str, int])
+    previous_texts: Mapping[str, str] = field(default_factory=dict[str, str])
