@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
@@ -55,6 +56,21 @@ def main() -> None:
     except BrokenPipeError:  # as after `sizzle … | head`; the rest of the output is discarded
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sizzle {installed_version('sizzle')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def sizzle(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options that come before a command."""
 
 
 @cli.command()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -37,6 +38,11 @@ def test_help_says_what_a_person_needs() -> None:
     assert "milliseconds" in sizzle("standin", "--help").stdout.lower()
     assert "minutes" in sizzle("generate", "--help").stdout
     assert "--workers" in sizzle("serve", "--help").stdout
+
+
+def test_version_is_that_of_the_installed_package() -> None:
+    done = sizzle("--version")
+    assert (done.returncode, done.stdout) == (0, f"sizzle {version('sizzle')}\n")
 
 
 def test_generate_prints_the_recipe_in_reading_order() -> None:
