@@ -14,34 +14,25 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from typing_extensions import override
 
-from app import (
-    completion_routes,
-    composition_routes,
-    examples,
-    langserve_routes,
-    openai_errors,
-    race_routes,
-    routes,
-    run_routes,
-)
-from app.broadcasts import Broadcasts
-from app.closing import ShutdownMiddleware, ShutdownNotifier
+from app.api import completion, compositions, examples, langserve, openai_errors, pages, race, runs
+from app.api.error_handlers import add_error_handlers
+from app.api.langserve import SuppressReportedErrors, chains_app
+from app.api.openai import DEFAULT_MODEL, openai_app
+from app.api.openapi import DocumentedApp
+from app.api.web import WEB
 from app.compositions import prefix
-from app.cors import ANY, ANY_WARNING, cors
-from app.errors import add_error_handlers
-from app.eventlog import EventLogError
-from app.eventlog.memory import MemoryEventLog
-from app.head import HeadAsGet
-from app.langserve_routes import SuppressReportedErrors, chains_app
-from app.middleware import BodyLimit, SecurityHeaders
 from app.models import Models, Served, about, open_models
-from app.openai_routes import DEFAULT_MODEL, openai_app
-from app.openapi import DocumentedApp
-from app.pages import WEB
-from app.runs import RunError, Runs
+from app.runs.broadcasts import Broadcasts
+from app.runs.runs import RunError, Runs
+from app.server.cors import ANY, ANY_WARNING, cors
+from app.server.head import HeadAsGet
+from app.server.middleware import BodyLimit, SecurityHeaders
+from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
+from app.server.stream_headers import StreamHeaders
+from app.server.traffic import TrafficMeter
 from app.settings import Settings, read_settings
-from app.stream_headers import StreamHeaders
-from app.traffic import TrafficMeter
+from app.stores import EventLogError
+from app.stores.memory import MemoryEventLog
 from chains.recipe.composition import RECIPE
 from chains.recipe.request import RecipeRequest
 
@@ -61,21 +52,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.keep_alive_s, app.state.send_timeout_s = settings.keep_alive_s, settings.send_timeout_s
     app.state.shutdown = ShutdownNotifier()
     app.state.origins = settings.origins()
-    app.include_router(routes.router)
+    app.include_router(pages.router)
     served = settings.load_compositions().values()
     for composition in served:
-        app.include_router(composition_routes.router(composition, served), prefix=prefix(composition.name))
-        app.include_router(run_routes.router(composition), prefix=prefix(composition.name))
-    app.include_router(completion_routes.router)
+        app.include_router(compositions.router(composition, served), prefix=prefix(composition.name))
+        app.include_router(runs.router(composition), prefix=prefix(composition.name))
+    app.include_router(completion.router)
     app.include_router(examples.router)
-    app.include_router(langserve_routes.router)
+    app.include_router(langserve.router)
     app.include_router(openai_errors.hints)
-    app.state.race_lock = race_routes.RaceLock(is_open=settings.race or not settings.provider_keys())
-    app.include_router(race_routes.router)
+    app.state.race_lock = race.RaceLock(is_open=settings.race or not settings.provider_keys())
+    app.include_router(race.router)
     app.mount("/static", Assets(directory=WEB), name="static")
     add_error_handlers(app)
-    app.add_exception_handler(EventLogError, run_routes.run_error)
-    app.add_exception_handler(RunError, run_routes.run_error)
+    app.add_exception_handler(EventLogError, runs.run_error)
+    app.add_exception_handler(RunError, runs.run_error)
     app.add_middleware(SuppressReportedErrors)
     app.add_middleware(StreamHeaders)
     app.add_middleware(HeadAsGet)

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr,
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.compositions import load_compositions, part_roles
-from app.cors import SEED_PAGE, origin
-from app.network import check_certificates, is_loopback, proxy_for
+from app.server.cors import SEED_PAGE, origin
+from app.server.network import check_certificates, is_loopback, proxy_for
 from chains.errors import ConfigError
 from chains.models.registry import Registry, load_registry
 from chains.parts.composition import Composition

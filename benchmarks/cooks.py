@@ -15,7 +15,7 @@ from typing import Any
 import httptools
 import orjson
 
-from app.sse import RETRY
+from app.wires.run_stream import RETRY
 from benchmarks.client import ASKED
 from benchmarks.tokens import REALISTIC, recipe, tokens
 

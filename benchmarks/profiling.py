@@ -84,7 +84,7 @@ def _place(frame: str) -> tuple[str, str]:
     if not frame:
         return "unread", "unread"
     function, _, file = frame.removesuffix(")").rpartition(" (")
-    if file == "app/loop.py":  # no Python runs below the loop
+    if file == "app/server/loop.py":  # no Python runs below the loop
         return "uvloop", LOOP
     module = file.removesuffix(".py").replace("/", ".")
     return module.partition(".")[0], f"{module}.{function}"

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from app.cli import main as sizzle
+from app.cli.commands import main as sizzle
 
 
 def tasks() -> Counter[str]:

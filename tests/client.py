@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
-from app.sse import CODES, RETRY
+from app.wires.run_stream import RETRY
+from app.wires.seed import CODES
 
 ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": "45"}
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates, as each client else does, takes 40 ms

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.main import create_app
 from app.settings import Settings
-from app.sse import CODES
+from app.wires.seed import CODES
 from tests.amounts import cases
 from tests.client import read, texts, told
 from tests.conftest import ServeScripts

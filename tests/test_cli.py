@@ -15,7 +15,7 @@ import httpx
 import pyte
 import pytest
 
-from app.eventlog import EVENT_NAMES
+from app.stores import EVENT_NAMES
 from chains.recipe.composition import RECIPE
 from tests.client import read
 from tests.conftest import ServeScripts

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.eventlog import EventId, EventLog, LogEntry, RunEnd, RunEvent, RunStart
-from app.eventlog.memory import MemoryEventLog
 from app.main import create_app
 from app.settings import Settings
+from app.stores import EventId, EventLog, LogEntry, RunEnd, RunEvent, RunStart
+from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment, PartEnd, PartStart, Proposal
 from chains.recipe.request import RecipeRequest
 from tests.amounts import cases

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.network import proxy_for
+from app.server.network import proxy_for
 from app.settings import Settings, read_settings
 from chains.errors import ConfigError
 from tests.servers import provider

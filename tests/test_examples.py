@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from app import examples
-from app.broadcasts import Broadcast, Broadcasts, End
-from app.closing import ShutdownMiddleware, ShutdownNotifier
+from app.api import examples
 from app.models import open_models
+from app.runs.broadcasts import Broadcast, Broadcasts, End
+from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
+from app.server.traffic import TrafficMeter
 from app.settings import Settings
-from app.traffic import TrafficMeter
 from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Provider, Refuse, Script, apart, provider, run, serving

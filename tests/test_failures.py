@@ -8,7 +8,7 @@ import pytest
 
 from app.models import open_models
 from app.settings import Settings
-from app.sse import CODES
+from app.wires.seed import CODES
 from chains.parts.events import Failed
 from tests.client import ASKED, read, texts, told, wait_until
 from tests.conftest import ServeScripts

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from typing_extensions import override
 
-from app.loop import Loop
+from app.server.loop import Loop
 
 T = TypeVar("T")
 

@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from app.eventlog import EventLog, LogEntry, RunEnd, RunEvent, RunStart
-from app.eventlog.memory import MemoryEventLog
-from app.live_run import TOO_LONG
 from app.models import open_models
-from app.runs import CapacityError, PartBusyError, Runs
+from app.runs.live import TOO_LONG
+from app.runs.runs import CapacityError, PartBusyError, Runs
 from app.settings import Settings
+from app.stores import EventLog, LogEntry, RunEnd, RunEvent, RunStart
+from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment, PartEnd, PartStart
 from chains.recipe.composition import RECIPE
 from tests.client import wait_until

@@ -125,7 +125,7 @@ def descriptions() -> set[str]:
         for model in models
         if issubclass(model, BaseModel)
         and (model.__module__.startswith("app.") or issubclass(model, Request | CompletionRequest))
-        and model.__module__ != "app.composition_routes"  # answers
+        and model.__module__ != "app.api.compositions"  # answers
         and model.__name__ != "Settings"
         for field in model.model_fields.values()
         if field.description
@@ -137,7 +137,7 @@ def sentences_of_validators() -> set[str]:
     return {
         template
         for path in SOURCES
-        if path.name.endswith(("request.py", "routes.py"))
+        if path.name == "request.py" or path.parent.name == "api"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
         for call in ast.walk(node)

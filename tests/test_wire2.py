@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.sse import RETRY
+from app.wires.run_stream import RETRY
 from tests.client import (
     ASKED,
     Told,

@@ -194,7 +194,7 @@ class ConnectionWarmer:
         self._endpoints = endpoints
         self._warm_until = 0.0
 
-    async def keep(self) -> None:
+    async def warm(self) -> None:
         """Opens connections unless they are open."""
         if monotonic() < self._warm_until:
             return

@@ -14,9 +14,9 @@ from starlette.routing import Mount
 from starlette.routing import Route as Path
 from starlette.staticfiles import StaticFiles
 
-from app.composition_routes import describe
-from app.middleware import PAGE_HEADERS
-from app.pages import WEB, composition_page
+from app.api.compositions import describe
+from app.api.web import WEB, composition_page
+from app.server.middleware import PAGE_HEADERS
 from chains.recipe.composition import RECIPE
 from tests.servers import RECIPES, Gate
 

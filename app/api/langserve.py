@@ -1,0 +1,155 @@
+"""The chain and its steps in LangServe, for playgrounds and `RemoteRunnable`.
+
+LangServe is deprecated upstream, so nothing else depends on it. Its `APIHandler` does the work; the routes are our own,
+because those of `add_routes` answer invalid input with 500, accept any type of body, and unpack 64 KB of a path to a
+gigabyte (`config_hashes`).
+"""
+
+import base64
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Collection
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, Response
+from langchain_core.runnables import Runnable
+from langserve import APIHandler  # pyright: ignore[reportMissingTypeStubs]
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.error_handlers import add_error_handlers
+from app.api.openapi import DocumentedApp, errors
+from app.api.web import WEB
+from app.models import Served
+from app.server.disconnect import run_until_disconnect
+from app.server.errors import HTTPError
+from app.server.middleware import PAGE_POLICY
+from app.server.origins import refuse_foreign_pages, require_json
+from chains.errors import SizzleError
+from chains.parts.compose import standalone
+from chains.parts.markdown import markdown_chain
+
+MAX_BATCH = 20  # inputs of one call
+NO_NESTED_RUNS = {"include_names": list[str]()}  # they contain prompts and the provider's messages
+INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+router = APIRouter()
+
+
+@router.get("/chains", include_in_schema=False)
+async def index() -> FileResponse:
+    return FileResponse(WEB / "chains.html")
+
+
+def chains_app(served: Served, origins: Collection[str]) -> FastAPI:
+    """Returns the application under `/chains`, with a playground for the composition and for each part."""
+    # LangServe's schema of a configurable enum has a string as its default
+    warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
+    app = DocumentedApp(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None)
+    app.state.origins = origins
+    add_error_handlers(app)
+    composition, models = served.composition, served.configurable_models
+    chains: dict[str, Runnable[Any, str]] = {composition.name: markdown_chain(composition, served.configurable_chain)}
+    chains |= {name: standalone(composition, name, models[name]) for name in composition.names}
+    for name, chain in chains.items():
+        # of a config only `configurable` is read, and of that only `model`
+        handler = APIHandler(chain.with_config(run_name=name), path=f"/{name}", config_keys=("configurable",))
+        app.include_router(_calls(handler), prefix=f"/{name}", tags=[name])
+        app.include_router(_pages(handler), prefix=f"/{name}", tags=[name])
+    return app
+
+
+def _calls(handler: Any) -> APIRouter:
+    """Returns the routes that run the chain. Invoke and batch are cancelled when the client disconnects."""
+    guards = [Depends(refuse_foreign_pages), Depends(require_json)]
+    routes = APIRouter(dependencies=guards, responses=errors(400, 403, 413, 415, 502))
+    stream_events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+
+    @routes.post("/invoke", response_model=handler.InvokeResponse)
+    async def invoke(body: handler.InvokeRequest, request: Request) -> Response:  # pyright: ignore
+        return await run_until_disconnect(request, handler.invoke(await _langserve_request(request)))
+
+    @routes.post("/batch", response_model=handler.BatchResponse)
+    async def batch(body: handler.BatchRequest, request: Request) -> Response:  # pyright: ignore
+        if len(body.inputs) > MAX_BATCH:  # pyright: ignore
+            raise HTTPError(413, "inputs: at most {most} in one batch.", most=MAX_BATCH)
+        return await run_until_disconnect(request, handler.batch(await _langserve_request(request)))
+
+    @routes.post("/stream", response_class=Response, responses=stream_events)
+    async def stream(body: handler.StreamRequest, request: Request) -> Response:  # pyright: ignore
+        return await handler.stream(await _langserve_request(request))
+
+    @routes.post("/stream_log", response_class=Response, responses=stream_events)
+    async def stream_log(body: handler.StreamLogRequest, request: Request) -> Response:  # pyright: ignore
+        return await handler.stream_log(await _langserve_request(request, **NO_NESTED_RUNS))
+
+    return routes
+
+
+def _pages(handler: APIHandler) -> APIRouter:
+    """Returns the routes that do not run the chain: its schemas and the playground."""
+    routes = APIRouter()
+
+    @routes.get("/input_schema")
+    async def input_schema(request: Request) -> dict[str, Any]:
+        return await handler.input_schema(request)
+
+    @routes.get("/output_schema")
+    async def output_schema(request: Request) -> dict[str, Any]:
+        return await handler.output_schema(request)
+
+    @routes.get("/config_schema")
+    async def config_schema(request: Request) -> dict[str, Any]:
+        return await handler.config_schema(request)
+
+    @routes.get("/playground/{file_path:path}", include_in_schema=False)
+    async def playground(file_path: str, request: Request) -> Response:
+        try:
+            file = await handler.playground(file_path, request)
+        except (OSError, ValueError):  # a folder, a name too long, a null byte
+            raise HTTPException(404) from None
+        if file.status_code == 404:
+            raise HTTPException(404)
+        if file.media_type == "text/html":
+            file.headers["Content-Security-Policy"] = _playground_policy(file.body)
+        return file
+
+    return routes
+
+
+async def _langserve_request(request: Request, **more: object) -> Request:
+    """Returns the request with a body reduced to the input and the config."""
+    body: dict[str, Any] = await request.json()  # already validated by FastAPI
+    fields = {name: body[name] for name in ("input", "inputs", "config") if name in body} | more
+    content = json.dumps(fields).encode()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content}
+
+    return Request(request.scope, receive)
+
+
+def _playground_policy(page: bytes) -> str:
+    """Extends the policy of the pages: the playground's form library compiles functions."""
+    digests = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in INLINE_SCRIPT.findall(page)]
+    scripts = " ".join(["'self'", "'unsafe-eval'", *(f"'sha256-{digest}'" for digest in digests)])
+    return f"{PAGE_POLICY}; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+
+
+class SuppressReportedErrors:
+    """Suppresses errors that LangServe has already reported to its client and raises again.
+
+    The provider's failure is in the log already, without its own message.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except RuntimeError as error:  # Starlette's form of an error after the response has started
+            if not isinstance(error.__cause__, SizzleError):
+                raise

@@ -1,0 +1,45 @@
+"""The folder of the pages, the pages of compositions, and the 404 page."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from app.server.languages import language_of
+from chains.translations import Language
+
+WEB = Path(str(files("app") / "web"))
+WORDS: dict[Language, dict[str, str]] = {
+    "en": {
+        "title": "There is nothing here",
+        "text": "The address may have been mistyped, or what it led to is gone.",
+        "link": "Cook something instead",
+    },
+    "ko": {
+        "title": "여기에는 아무것도 없어요",
+        "text": "주소를 잘못 적었거나, 있던 것이 사라졌을 수 있어요.",
+        "link": "레시피 만들러 가기",
+    },
+}
+
+
+def composition_page(name: str, description: str) -> str:
+    """Returns the page of the composition of this name, with its description as JSON. The recipe has its own form."""
+    page = (WEB / ("index.html" if name == "recipe" else "composition.html")).read_text("utf-8")
+    sheet = (WEB / "sheet.html").read_text("utf-8")
+    data = description.replace("<", r"\u003c")  # so that no text ends the element
+    return page.replace("<!-- sheet -->", f'{sheet}  <script type="application/json" id="composition">{data}</script>')
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser navigates to the address."""
+    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+
+
+def missing_page(request: Request) -> HTMLResponse:
+    """Returns the 404 page in the browser's language."""
+    language = language_of(request)
+    template = (WEB / "missing.html").read_text("utf-8")
+    content = template.format(language=language, **WORDS[language])
+    return HTMLResponse(content, 404, {"Vary": "Accept, Accept-Language"})

@@ -1,0 +1,312 @@
+"""The command line. Each command imports what it needs, so that `--help` is quick."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from importlib.metadata import version as installed_version
+from importlib.util import find_spec
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import ValidationError
+
+from app.settings import STANDIN, Settings, key_setting, read_settings
+from chains.errors import ConfigError
+from chains.messages import validation_message
+from chains.recipe.request import DEFAULT_SERVINGS, RecipeRequest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from app.cli.scoreboard import Scoreboard
+    from app.cli.terminal import Screen
+
+cli = typer.Typer(
+    name="sizzle",
+    help="Ingredients in, recipe out: fast language models write six parts in parallel.\n\n"
+    "Without FIREWORKS_API_KEY or GROQ_API_KEY a rule-based stand-in answers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+WORKERS_WARNING = (
+    "Warning: each worker keeps its own runs in memory, so resuming, reloading or stopping a run may reach a worker "
+    "that does not have it (404). Use --workers 1 if runs have to be resumable."
+)
+
+Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 accepts other machines.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")]
+
+
+def main() -> None:
+    """The console script. Invalid settings end it with one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without a character shows ? instead
+    try:
+        cli()
+    except ConfigError as error:
+        sys.exit(f"sizzle: {error}")
+    except BrokenPipeError:  # as after `sizzle … | head`; the rest of the output is discarded
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sizzle {installed_version('sizzle')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def sizzle(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options that come before a command."""
+
+
+@cli.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Number of processes. Runs are resumable with one only."),
+    ] = 1,
+    composition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:NAME", help="A composition to serve beside the recipe. Repeatable."),
+    ] = None,
+) -> None:
+    """Serves the page, POST /generate and runs."""
+    import uvicorn
+
+    if composition:
+        os.environ["SIZZLE_COMPOSITIONS"] = ",".join(composition)  # which each worker reads
+    settings = read_settings()
+    settings.check()
+    _check_address(host, port)
+    typer.echo("Starting Sizzle. In a few seconds open the address below.")
+    if workers > 1:
+        typer.echo(WORKERS_WARNING, err=True)
+    uvicorn.run(
+        "app.main:served_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        timeout_graceful_shutdown=3,
+        loop="app.server.loop:Loop" if find_spec("uvloop") else "auto",  # uvloop does not support Windows
+    )
+
+
+@cli.command()
+def generate(
+    ingredients: Annotated[
+        str, typer.Argument(metavar="INGREDIENTS", help="What is on hand, for example: beef, onions, peppers.")
+    ],
+    minutes: Annotated[int, typer.Option(help="How long cooking may take, 5 to 240 minutes.")] = 30,
+    lang: Annotated[str, typer.Option(help="The recipe's language: en or ko.")] = "en",
+    diet: Annotated[str, typer.Option(help="Diets to follow, for example: vegan, halal.")] = "",
+    avoid: Annotated[str, typer.Option(help="What to leave out, for example: peanuts, shellfish.")] = "",
+    servings: Annotated[int, typer.Option(help="For how many people, 1 to 20.")] = DEFAULT_SERVINGS,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**53, help="A whole number that repeats the pick of the dish.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print each event as a line of JSON.")] = False,
+) -> None:
+    """Generates one recipe in the terminal, without a server."""
+    request = _checked_request(
+        {"ingredientsOnHand": ingredients, "prepTime": minutes, "language": lang, "seed": seed}
+        | {"diet": diet, "avoid": avoid, "servings": servings}
+    )
+    settings = read_settings()
+    from app.cli.terminal import JsonLines, LivePanels, PlainText
+    from chains.recipe.composition import RECIPE
+
+    screen = JsonLines() if json else (LivePanels if sys.stdout.isatty() else PlainText)(RECIPE, request.language)
+    raise typer.Exit(asyncio.run(_generate(settings, request, screen)))
+
+
+@cli.command()
+def models(
+    server: Annotated[
+        str, typer.Option(metavar="URL", help="A running Sizzle, which knows the cooldowns of providers.")
+    ] = "http://127.0.0.1:8000",
+) -> None:
+    """Shows the registry: each model with window and output in tokens, key, provider's cooldown, and parts."""
+    from rich.console import Console
+
+    from app.cli.terminal import registry_table
+
+    settings = read_settings()
+    registry = settings.load_registry()
+    keys = settings.provider_keys()
+    cooldowns = _cooldowns(server)
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console.print(registry_table(registry, set(keys), settings.choose_models(), cooldowns or {}))
+    if cooldowns is None:
+        console.print(f"No Sizzle answers at {server}, so cooldowns are unknown. (--server)", style="dim")
+
+
+@cli.command()
+def race(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL", help="Names from `sizzle models`; by default all with a key."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each model is measured.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document with every round.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw time to first token and TPS.")] = None,
+) -> None:
+    """Measures how fast models answer: milliseconds to the first token, tokens per second, and total time.
+
+    Makes ROUNDS + 1 calls of each model; the first opens the connection and is not counted.
+    """
+    settings = read_settings()
+    names = _entrants(settings, models or [])
+    if plot:
+        _check_picture(plot)
+    from rich.console import Console
+
+    from app.cli.scoreboard import Scoreboard
+
+    board = Scoreboard()
+    console = Console(quiet=json, width=None if sys.stdout.isatty() else 160)
+    asyncio.run(_race(settings, names, rounds, board, console))
+    if json:
+        typer.echo(board.to_json())
+    if plot:
+        from app.cli.race_plot import draw
+
+        draw(board.results, board.title, plot)
+    raise typer.Exit(0 if any(result.rounds for result in board.results) else 1)
+
+
+@cli.command()
+def standin(
+    host: Host = "127.0.0.1",
+    port: Port = 8001,
+    ttft_ms: Annotated[float, typer.Option(min=0, help="Milliseconds to the first token.")] = 250,
+    tokens_per_s: Annotated[float, typer.Option(min=0, help="Tokens a second; 0 for no limit.")] = 80,
+    seed: Annotated[int, typer.Option(help="Changes the choice of dishes.")] = 0,
+) -> None:
+    """Serves the rule-based stand-in alone, as an OpenAI-compatible provider."""
+    from app.standin.server import run
+
+    run(host, port, ttft_ms, tokens_per_s, seed)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Ends the command with one line if the address is not available."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        sys.exit(f"sizzle: {host}, port {port}: {error.strerror}. Choose another one with --host and --port.")
+
+
+def _checked_request(fields: Mapping[str, object]) -> RecipeRequest:
+    try:
+        return RecipeRequest.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = str(problem["loc"][0])
+        options = {"prepTime": "--minutes", "ingredientsOnHand": "INGREDIENTS", "language": "--lang"}
+        language = "ko" if fields["language"] == "ko" else "en"
+        raise typer.BadParameter(
+            validation_message(problem, language), param_hint=options.get(field, f"--{field}")
+        ) from None
+
+
+def _entrants(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Returns the names of the models to measure."""
+    registry = settings.load_registry()
+    usable = registry.models_of(settings.usable_providers())
+    for name in names:
+        if name not in registry.models:
+            raise typer.BadParameter(f"no model {name!r}; known: {', '.join(registry.models)}", param_hint="MODEL")
+        if name not in usable:
+            provider = registry.models[name].provider
+            missing = (
+                "answers only where a part has no other model"
+                if provider == STANDIN
+                else f"needs {key_setting(provider)}"
+            )
+            raise typer.BadParameter(f"{name} {missing}", param_hint="MODEL")
+    return list(dict.fromkeys(names)) or usable
+
+
+def _check_picture(path: Path) -> None:
+    """Ends the command before measuring if `path` cannot be drawn."""
+    try:
+        import matplotlib  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        sys.exit(f"sizzle: --plot needs matplotlib: {sys.executable} -m pip install matplotlib")
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{path} does not end in .png", param_hint="--plot")
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}", param_hint="--plot") from None
+    if not existed:
+        path.unlink()
+
+
+def _cooldowns(server: str) -> dict[str, float] | None:
+    """Returns the cooldowns of providers in seconds, or None if no server answers."""
+    import httpx2
+
+    try:
+        health = httpx2.get(f"{server.rstrip('/')}/healthz", timeout=1, trust_env=False).json()
+        return {str(name): float(seconds) for name, seconds in health["resting"].items()}
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "Scoreboard", console: "Console") -> None:
+    from rich.live import Live
+
+    from app.models import open_models
+    from chains.race import race as racing
+
+    # redrawn between calls only: a drawing thread would disturb the measurement
+    live = Live(board, console=console, auto_refresh=False, vertical_overflow="crop", transient=True)
+    async with open_models(settings) as models:
+        entrants = {name: models.completion_models[name] for name in names}
+        try:
+            with live:
+                async with aclosing(racing(entrants, rounds)) as updates:
+                    async for progress in updates:
+                        board.show(progress)
+                        live.refresh()
+        finally:  # also after Ctrl-C
+            console.print(board)
+
+
+async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen") -> int:
+    from app.models import open_models
+    from app.runs.runs import Runs
+    from app.stores import RunEnd
+    from app.stores.memory import MemoryEventLog
+    from chains.recipe.composition import RECIPE
+
+    status = "failed"
+    async with (
+        open_models(settings) as models,
+        aclosing(Runs(models.served, MemoryEventLog())) as runs,
+    ):
+        with screen:
+            async for batch in runs.follow(await runs.start(RECIPE.name, request)):
+                for event in (entry.event for entry in batch):
+                    screen.show(event)
+                    status = event.status if isinstance(event, RunEnd) else status
+    return 0 if status == "ok" else 1

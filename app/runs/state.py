@@ -1,0 +1,114 @@
+"""The state of a run, accumulated from the events of its log."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.stores import LogEntry, RunEnd, RunStart, RunStatus
+from chains.messages import Message
+from chains.parts.composition import Composition, Request
+from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartStart, Proposal, Status
+
+STOPPED = Message("The run was stopped before it finished.")
+
+
+@dataclass(slots=True)
+class PartState:
+    """The latest attempt at a part: its text and how it ended. Attempt 0 means that it has not started."""
+
+    state: Literal["waiting", "writing"] | Status = "waiting"
+    attempt: int = 0
+    text: str = ""
+    provider: str | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    ttft_ms: int | None = None
+    tokens: int | None = None
+    tokens_per_s: float | None = None
+    message: str | None = None
+
+
+@dataclass(slots=True)
+class RunState:
+    """A run up to the event `last_event_id`. `picked` is the index of the chosen recipe.
+
+    While a part is being regenerated its previous text is hidden; it returns if the attempt produces none.
+    """
+
+    run_id: str
+    composition: str
+    request: Request
+    status: Literal["running"] | RunStatus = "running"
+    options: tuple[Option, ...] = ()
+    picked: int | None = None
+    parts: dict[str, PartState] = field(default_factory=dict[str, PartState])
+    total_ms: int | None = None
+    message: str | None = None
+    last_event_id: str = ""
+    _previous_texts: dict[str, str] = field(default_factory=dict[str, str])  # orjson skips names with an underscore
+
+    def add(self, events: Iterable[LogEntry]) -> None:
+        """Adds the next events. Fragments are joined by part before they are added."""
+        texts: dict[str, list[str]] = {}
+        for entry in events:
+            event = entry.event
+            if isinstance(event, Fragment | Alternate):
+                texts.setdefault(event.part, []).append(event.text)
+            else:
+                self._add_text(texts)
+                self._add(event)
+            self.last_event_id = str(entry.id)
+        self._add_text(texts)
+
+    def ends(self) -> dict[str, Status]:
+        """Returns the status of each part that has ended."""
+        ends: dict[str, Status] = {}
+        for name, part in self.parts.items():
+            if part.state != "waiting" and part.state != "writing":
+                ends[name] = part.state
+        return ends
+
+    def _add_text(self, texts: dict[str, list[str]]) -> None:
+        for part, pieces in texts.items():
+            self.parts[part].text += "".join(pieces)
+            self._previous_texts.pop(part, None)
+        texts.clear()
+
+    def _add(self, event: object) -> None:
+        match event:
+            case Proposal(options, picked):
+                self.options, self.picked = options, picked
+            case PartStart(part, attempt, provider, model):
+                self._previous_texts[part] = self.parts[part].text or self._previous_texts.get(part, "")
+                self.parts[part] = PartState("writing", attempt, provider=provider, model=model)
+            case PartEnd(part, status, finish_reason, ttft_ms, tokens, tokens_per_s, message):
+                self._restore(part)
+                attempt = self.parts[part]
+                self.parts[part] = PartState(
+                    status, attempt.attempt, attempt.text, attempt.provider, attempt.model,
+                    finish_reason, ttft_ms, tokens, tokens_per_s, message,
+                )  # fmt: skip
+            case RunEnd(status, total_ms, message):
+                self.status, self.total_ms, self.message = status, total_ms, message
+                self._stop()
+            case _:
+                pass
+
+    def _stop(self) -> None:
+        """Marks the parts that were being generated when the run ended."""
+        for name, part in self.parts.items():
+            if part.state == "writing":
+                self._restore(name)
+                part.state, part.message = "cut_off", STOPPED.in_language(self.request.language)
+
+    def _restore(self, part: str) -> None:
+        self.parts[part].text = self._previous_texts.pop(part, "") or self.parts[part].text
+
+
+def state_of(start: RunStart, composition: Composition) -> RunState:
+    """The state of a run that has just begun."""
+    parts = {part: PartState() for part in start.parts}
+    state = RunState(start.run_id, start.composition, start.request, parts=parts)
+    if option := composition.chosen(start.request):
+        state.options, state.picked = (option,), 0
+    return state

@@ -1,0 +1,126 @@
+"""Error responses; validation errors are listed by field."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, LiteralString, cast
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from app.server.languages import language_of
+from chains.completion import CompletionRequest
+from chains.errors import SizzleError
+from chains.messages import Message, validation_message
+from chains.translations import Language
+
+Expected = tuple[Message, Mapping[str, Message]]  # of a body, and of its fields
+
+
+class HTTPError(HTTPException):
+    """An HTTP error whose message is in the language of the request."""
+
+    def __init__(
+        self, status: int, template: LiteralString, headers: Mapping[str, str] | None = None, **values: object
+    ) -> None:
+        self.message = Message(template, **values)
+        super().__init__(status, str(self.message), headers)
+
+
+@dataclass(eq=False)  # not frozen, because Starlette clears the traceback
+class InvalidFieldError(Exception):
+    """An invalid field that pydantic cannot detect: what is wrong, and what is expected."""
+
+    field: str
+    message: Message
+    expected: Message
+
+    def in_language(self, language: Language) -> dict[str, str]:
+        return _named(self.field, self.message, self.expected, language)
+
+
+async def validation_error(request: Request, error: Exception) -> JSONResponse:
+    """Answers 422 with each invalid field, what is wrong and what is expected."""
+    language = language_of(request)
+    if isinstance(error, RequestValidationError):
+        nothing: Expected = (Message(""), {})
+        body, fields = cast(Expected, getattr(request.scope.get("endpoint"), "expected", nothing))
+        problems = [_problem(problem, body, {**EXPECTED_FIELD, **fields}, language) for problem in error.errors()]
+        return JSONResponse({"detail": problems}, status_code=422)
+    assert isinstance(error, InvalidFieldError)  # noqa: S101  registered for this class only
+    return JSONResponse({"detail": [error.in_language(language)]}, status_code=422)
+
+
+async def provider_error(request: Request, error: Exception) -> JSONResponse:
+    """Answers 502 with our own message about the provider's failure."""
+    return error_response(request, 502, cast(SizzleError, error).message)
+
+
+def error_response(
+    request: Request, status: int, message: Message, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Returns the message as JSON, in the language of the request."""
+    return JSONResponse({"detail": message.in_language(language_of(request))}, status, headers)
+
+
+def describe_body(endpoint: Callable[..., Any], model: type[BaseModel]) -> None:
+    """Makes validation errors of this endpoint say what its body and the fields of `model` should be."""
+    body = Message("A JSON object with {fields}.", fields=_names(model))
+    endpoint.expected = body, field_descriptions(model)  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def describe_query(endpoint: Callable[..., Any], model: type[BaseModel]) -> None:
+    """Makes validation errors of this endpoint name its query parameters."""
+    endpoint.expected = Message("{message}", message=f"{_names(model)}."), field_descriptions(model)  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def describe_path(endpoint: Callable[..., Any], **values: Iterable[str]) -> None:
+    """Makes validation errors of this endpoint list the values of its path parameters."""
+    fields = {name: Message("One of {names}.", names=", ".join(each)) for name, each in values.items()}
+    endpoint.expected = Message(""), fields  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def _problem(
+    problem: Mapping[str, Any] | str, body: Message, fields: Mapping[str, Message], language: Language
+) -> dict[str, str]:
+    if isinstance(problem, str):  # LangServe's form for a body that is not JSON
+        return _named("body", Message("{message}", message=problem), body, language)
+    names = [place for place in problem["loc"] if isinstance(place, str) and place not in _PLACES]
+    if names[0:1] in (["query"], ["input"], ["inputs"]) and len(names) > 1:  # the place, not a field
+        del names[0]
+    field = names[0] if names else "body"
+    message = Message("{message}", message=f"{validation_message(problem, language)}.")
+    return _named(field, message, fields.get(field, body), language)
+
+
+def _named(field: str, message: Message, expected: Message, language: Language) -> dict[str, str]:
+    return {"field": field, "message": message.in_language(language), "expected": expected.in_language(language)}
+
+
+def _names(model: type[BaseModel]) -> str:
+    return ", ".join(field.alias or name for name, field in model.model_fields.items())
+
+
+def field_descriptions(model: type[BaseModel]) -> dict[str, Message]:
+    """Returns the description of each field, by its alias."""
+    return {
+        field.alias or name: Message(cast(LiteralString, _escaped(field.description or "")))
+        for name, field in model.model_fields.items()
+    }
+
+
+def _escaped(template: str) -> str:
+    return template.replace("{", "{{").replace("}", "}}")
+
+
+_PLACES = ("body", "header", "path", "__root__")
+EXPECTED_FIELD = {
+    **field_descriptions(CompletionRequest),
+    "input": Message("A JSON object with the fields that the chain's input_schema names."),
+    "inputs": Message("A list of at most 20 JSON objects with the fields that the chain's input_schema names."),
+    "config": Message(
+        'A JSON object: {{"configurable": {{"model": "…"}}}} with a model that config_schema names, or an empty one.'
+    ),
+}

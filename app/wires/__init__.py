@@ -1,0 +1,1 @@
+"""The encoders: log entries in, bytes out, without I/O."""

@@ -1,0 +1,50 @@
+"""The stores of event logs, each of which must pass the contract."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+import pytest
+
+from app.stores import EventId, EventLog, LogEntry, RunEvent, RunStart
+from app.stores.memory import MemoryEventLog
+
+MakeLog = Callable[..., EventLog]
+
+
+class Awaiting(MemoryEventLog):
+    """A store whose every call lets others have their turn, as one behind a network does."""
+
+    async def begin(self, run_id: str, start: RunStart) -> None:
+        await asyncio.sleep(0)
+        await super().begin(run_id, start)
+        await asyncio.sleep(0)
+
+    async def append(self, run_id: str, event: RunEvent) -> None:
+        await asyncio.sleep(0)
+        await super().append(run_id, event)
+        await asyncio.sleep(0)
+
+    async def reopen(self, run_id: str) -> None:
+        await asyncio.sleep(0)
+        await super().reopen(run_id)
+        await asyncio.sleep(0)
+
+    async def read(self, run_id: str, after: int = 0) -> list[LogEntry]:
+        await asyncio.sleep(0)
+        return await super().read(run_id, after)
+
+    async def is_complete(self, run_id: str, last: EventId) -> bool:
+        await asyncio.sleep(0)
+        return await super().is_complete(run_id, last)
+
+    async def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[LogEntry]]:
+        await asyncio.sleep(0)
+        async for events in super().follow(run_id, last):
+            await asyncio.sleep(0)
+            yield events
+
+
+@pytest.fixture(scope="session", params=[MemoryEventLog, Awaiting])
+def make_log(request: pytest.FixtureRequest) -> MakeLog:
+    """Makes an empty store with the given bounds: `keep_s`, `max_bytes`, `all_bytes`, `limit`, `expired_limit`."""
+    return request.param

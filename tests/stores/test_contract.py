@@ -1,0 +1,391 @@
+"""What every store of event logs holds to: every reader reads all of it once, wherever it is cut."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.stores import (
+    MAX_BATCH,
+    EventId,
+    EventLog,
+    ExpiredRunError,
+    LogEntry,
+    LogFullError,
+    RunEnd,
+    RunEvent,
+    RunExistsError,
+    RunStart,
+    UnknownRunError,
+)
+from chains.parts.events import Alternate, Fragment, PartEnd, PartStart, Proposal
+from chains.recipe.request import RecipeRequest
+from tests.servers import run
+from tests.stores.conftest import MakeLog
+
+START = RunStart("run", "recipe", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), ("intro",))
+END = RunEnd("ok", 1)
+
+
+@asynccontextmanager
+async def begun(log: EventLog, *events: RunEvent) -> AsyncGenerator[EventLog]:
+    """The store with a log of the events."""
+    await log.begin("run", START)
+    for event in events:
+        await log.append("run", event)
+    yield log
+    await log.aclose()
+
+
+def fragments(count: int, first: int = 0) -> list[RunEvent]:
+    return [Fragment("intro", f"{number} ") for number in range(first, first + count)]
+
+
+async def rest(log: EventLog, last: EventId | None = None) -> list[LogEntry]:
+    """All that comes behind `last`."""
+    return [logged async for news in log.follow("run", last) for logged in news]
+
+
+def told(events: Sequence[LogEntry]) -> list[RunEvent]:
+    return [logged.event for logged in events]
+
+
+# How many events a writer writes at a time, where each reader is cut, and how long it then dawdles.
+BURSTS = st.lists(st.integers(0, 4), min_size=1, max_size=12)
+READERS = st.lists(st.lists(st.integers(1, 6), max_size=6), min_size=1, max_size=4)
+
+
+async def read_in_cuts(log: EventLog, cuts: list[int], lives: asyncio.Semaphore, count: int) -> list[LogEntry]:
+    """What one reads who is cut after so many batches, again and again, and comes back to `count` reopened logs."""
+    seen: list[LogEntry] = []
+    for cut in cuts:
+        async with aclosing(log.follow("run", seen[-1].id if seen else None)) as news:
+            for _ in range(cut):
+                with suppress(StopAsyncIteration):
+                    seen += await anext(news)
+        for _ in range(cut):
+            await asyncio.sleep(0)
+    for _ in range(count):
+        await lives.acquire()
+        seen += await rest(log, seen[-1].id if seen else None)
+    return seen
+
+
+@settings(deadline=None)
+@given(lives=st.lists(BURSTS, min_size=1, max_size=3), readers=READERS)
+def test_a_reader_reads_exactly_the_rest(make_log: MakeLog, lives: list[list[int]], readers: list[list[int]]) -> None:
+    """However events come, wherever readers are cut, however often a log is reopened: nothing is lost or doubled."""
+
+    async def write(log: EventLog, told_of: list[asyncio.Semaphore]) -> None:
+        written = 0
+        for life, bursts in enumerate(lives):
+            if life:
+                await log.reopen("run")
+            for lives_seen in told_of:
+                lives_seen.release()
+            for burst in bursts:
+                for event in fragments(burst, written):
+                    await log.append("run", event)
+                written += burst
+                await asyncio.sleep(0)
+            await log.append("run", END)
+
+    async def scenario() -> list[list[LogEntry]]:
+        async with begun(make_log()) as log:
+            counts = [asyncio.Semaphore(0) for _ in readers]
+            reading = [read_in_cuts(log, cuts, count, len(lives)) for cuts, count in zip(readers, counts, strict=True)]
+            *seen, _ = await asyncio.gather(*reading, write(log, counts))
+            return [read + await rest(log, read[-1].id) for read in seen]
+
+    total = sum(map(sum, lives))
+    for seen in run(scenario()):
+        assert told(seen)[-1] == END
+        assert [event for event in told(seen) if event != END] == [START, *fragments(total)]
+
+
+@settings(deadline=None)
+@given(count=st.integers(0, 700), after=st.integers(0, 702))
+def test_any_event_of_a_log_is_a_place_to_go_on_from(make_log: MakeLog, count: int, after: int) -> None:
+    """Behind event n come exactly those from n + 1 on, numbered without a gap, a bounded number at a time."""
+
+    async def scenario() -> list[list[LogEntry]]:
+        async with begun(make_log(), *fragments(count), END) as log:
+            (first, *_) = await log.read("run")
+            return [news async for news in log.follow("run", EventId(first.id.epoch, min(after, count + 2)))]
+
+    batches = run(scenario())
+    numbers = [logged.id.seq for news in batches for logged in news]
+    assert numbers == list(range(min(after, count + 2) + 1, count + 3))
+    assert all(0 < len(news) <= MAX_BATCH for news in batches)
+
+
+@pytest.mark.parametrize("place", [EventId("abcdef01", 3), EventId("0", 0)])
+def test_an_id_of_another_log_starts_over(make_log: MakeLog, place: EventId) -> None:
+    """An epoch that the log never had says nothing of where its reader is."""
+
+    async def scenario() -> list[LogEntry]:
+        async with begun(make_log(), *fragments(4), END) as log:
+            assert not await log.is_complete("run", place)
+            return await rest(log, place)
+
+    assert told(run(scenario())) == [START, *fragments(4), END]
+
+
+def test_an_id_beyond_the_log_starts_over(make_log: MakeLog) -> None:
+    """A number that was never given is none to go on from."""
+
+    async def scenario() -> list[LogEntry]:
+        async with begun(make_log(), END) as log:
+            (first, *_) = await log.read("run")
+            return await rest(log, EventId(first.id.epoch, 3))
+
+    assert told(run(scenario())) == [START, END]
+
+
+def test_only_the_end_of_a_log_that_has_ended_is_read(make_log: MakeLog) -> None:
+    """Nothing comes behind the end, and something may come behind any other event; reopened, the end was none."""
+
+    async def scenario() -> list[bool]:
+        async with begun(make_log(), *fragments(1)) as log:
+            before = [await log.is_complete("run", logged.id) for logged in await log.read("run")]
+            await log.append("run", END)
+            ids = [logged.id for logged in await log.read("run")]
+            after = [await log.is_complete("run", last) for last in ids]
+            await log.reopen("run")
+            await log.append("run", END)
+            return before + after + [await log.is_complete("run", ids[-1])]
+
+    assert run(scenario()) == [False, False, False, False, True, False]
+
+
+def test_a_reopened_log_keeps_its_events_and_their_numbers(make_log: MakeLog) -> None:
+    """A new epoch takes over all but the end, moments included, and goes on behind them."""
+
+    async def scenario() -> tuple[list[LogEntry], list[LogEntry]]:
+        async with begun(make_log(), *fragments(3), END) as log:
+            before = await log.read("run")
+            await log.reopen("run")
+            for event in [*fragments(2, 3), END]:
+                await log.append("run", event)
+            return before, await log.read("run")
+
+    before, after = run(scenario())
+    assert told(after) == [START, *fragments(5), END]
+    assert [logged.id.seq for logged in after] == list(range(1, 8))
+    assert len({logged.id.epoch for logged in after} | {before[0].id.epoch}) == 2
+    assert [logged.at_ms for logged in before[:-1]] == [logged.at_ms for logged in after[:4]]
+    assert [logged.at_ms for logged in after] == sorted(logged.at_ms for logged in after)
+
+
+def test_who_follows_when_a_log_is_reopened_reads_its_end_first(make_log: MakeLog) -> None:
+    """A slow reader of the old epoch reads that to its end, as any other has."""
+
+    async def scenario() -> list[LogEntry]:
+        async with begun(make_log(), *fragments(2 * MAX_BATCH), END) as log:
+            following = log.follow("run")
+            seen = await anext(following)
+            await log.reopen("run")
+            return seen + [logged async for news in following for logged in news]
+
+    seen = run(scenario())
+    assert told(seen) == [START, *fragments(2 * MAX_BATCH), END]
+    assert len({logged.id.epoch for logged in seen}) == 1
+
+
+def test_nothing_is_written_behind_the_end(make_log: MakeLog) -> None:
+    """The end is last, and once, and a log that has none can't be reopened."""
+
+    async def scenario() -> list[LogEntry]:
+        async with begun(make_log()) as log:
+            with pytest.raises(ValueError, match="not ended"):
+                await log.reopen("run")
+            await log.append("run", END)
+            for event in [*fragments(1), END]:
+                with pytest.raises(ValueError, match="has ended"):
+                    await log.append("run", event)
+            return await rest(log)
+
+    assert told(run(scenario())) == [START, END]
+
+
+def test_a_run_has_one_log(make_log: MakeLog) -> None:
+    """Beginning it again is refused and changes nothing."""
+
+    async def scenario() -> list[LogEntry]:
+        async with begun(make_log(), END) as log:
+            with pytest.raises(RunExistsError):
+                await log.begin("run", START)
+            return await rest(log)
+
+    assert told(run(scenario())) == [START, END]
+
+
+def test_a_full_log_still_takes_its_end(make_log: MakeLog) -> None:
+    """There is a bound on a log's bytes, and its readers are told how it ended all the same."""
+
+    async def scenario() -> tuple[int, list[LogEntry]]:
+        async with begun(make_log(max_bytes=100_000)) as log:
+            written = 0
+            with suppress(LogFullError):
+                while written < 1_000_000:
+                    await log.append("run", Fragment("intro", "x" * 1000))
+                    written += 1000
+            with pytest.raises(LogFullError):
+                await log.append("run", Fragment("intro", "x"))
+            await log.append("run", END)
+            return written, await rest(log)
+
+    written, seen = run(scenario())
+    assert 50_000 < written < 102_000
+    assert seen[-1].event == END
+
+
+def test_all_logs_together_are_bounded(make_log: MakeLog) -> None:
+    """Beyond it the oldest ended ones expire, those that go on never; where none has ended, no other is begun."""
+
+    async def scenario() -> list[str]:
+        log, states = make_log(all_bytes=100_000), list[str]()
+        for name in "abcd":
+            await log.begin(name, START)
+            await log.append(name, Fragment("intro", "x" * 30_000))
+            if name in "bc":
+                await log.append(name, END)
+        for name in "abcd":
+            try:
+                states.append(str(len(await log.read(name))))
+            except ExpiredRunError:
+                states.append("expired")
+        await log.append("d", Fragment("intro", "x" * 70_000))
+        with pytest.raises(LogFullError):
+            await log.begin("e", START)
+        for name in "ad":
+            await log.append(name, END)
+        await log.begin("e", START)
+        await log.aclose()
+        return states
+
+    assert run(scenario()) == ["2", "expired", "3", "2"]
+
+
+def test_a_log_expires_a_while_after_its_end(make_log: MakeLog) -> None:
+    """Until then it is read, from then on it is known that it was there; who reads it at the time reads on."""
+
+    async def scenario() -> list[LogEntry]:
+        async with begun(make_log(keep_s=0.05)) as log:
+            following = log.follow("run")
+            seen = await anext(following)
+            await asyncio.sleep(0.1)  # nothing expires before its end
+            await log.append("run", END)
+            assert len(await log.read("run")) == 2
+            while True:
+                try:
+                    await log.read("run")
+                except ExpiredRunError:
+                    break
+                await asyncio.sleep(0.01)
+            for refused in (log.reopen("run"), rest(log), log.is_complete("run", seen[0].id), log.append("run", END)):
+                with pytest.raises(ExpiredRunError):
+                    await refused
+            return seen + [logged async for news in following for logged in news]
+
+    assert told(run(scenario())) == [START, END]
+
+
+def test_a_reopened_log_does_not_expire_before_its_new_end(make_log: MakeLog) -> None:
+    """What is written anew gives it its whole time again."""
+
+    async def scenario() -> list[LogEntry]:
+        async with begun(make_log(keep_s=0.05), END) as log:
+            await log.reopen("run")
+            await asyncio.sleep(0.1)
+            return await log.read("run")
+
+    assert told(run(scenario())) == [START]
+
+
+def test_an_unknown_run_has_no_log(make_log: MakeLog) -> None:
+    """One that was never begun, or was forgotten, is unknown; to forget it is no error."""
+
+    async def scenario() -> None:
+        async with begun(make_log(), END) as log:
+            for _ in range(2):
+                await log.forget("run")
+            place = EventId("0", 1)
+            for refused in (log.reopen("run"), rest(log), log.is_complete("run", place), log.append("run", END)):
+                with pytest.raises(UnknownRunError):
+                    await refused
+            await log.begin("run", START)
+
+    run(scenario())
+
+
+def test_the_oldest_ended_logs_make_room(make_log: MakeLog) -> None:
+    """Beyond the bound the first to have ended expires first, one that goes on never; tombstones are bounded, too."""
+
+    async def scenario() -> list[str]:
+        log, states = make_log(limit=3, expired_limit=2), dict[str, str]()
+        for number in range(7):
+            await log.begin(str(number), START)
+            if number != 1:
+                await log.append(str(number), END)
+        for number in range(7):
+            try:
+                await log.read(str(number))
+                states[str(number)] = "kept"
+            except ExpiredRunError:
+                states[str(number)] = "expired"
+            except UnknownRunError:
+                states[str(number)] = "unknown"
+        await log.aclose()
+        return list(states.values())
+
+    assert run(scenario()) == ["unknown", "kept", "unknown", "expired", "expired", "kept", "kept"]
+
+
+EVENTS: list[tuple[RunEvent, dict[str, object]]] = [
+    (
+        START,
+        {"run_id": "run", "composition": "recipe", "parts": ["intro"]}
+        | {"request": START.request.model_dump(by_alias=True)},
+    ),
+    (Proposal(({"name": "a", "intro": "b"},), 0), {"options": [{"name": "a", "intro": "b"}], "picked": 0}),
+    (PartStart("intro", 2, "p", "m"), {"part": "intro", "attempt": 2, "provider": "p", "model": "m"}),
+    (Fragment("intro", "é\n"), {"part": "intro", "text": "é\n"}),
+    (Alternate("alternates", {"name": "a"}), {"part": "alternates", "option": {"name": "a"}}),
+    (
+        PartEnd("intro", "cut_off", "length", 1, 2, 3.5, "m"),
+        {"part": "intro", "status": "cut_off", "finish_reason": "length", "ttft_ms": 1, "tokens": 2}
+        | {"tokens_per_s": 3.5, "message": "m"},
+    ),
+    (END, {"status": "ok", "total_ms": 1, "message": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("event", "fields"), EVENTS)
+def test_an_event_is_one_line_of_json(event: RunEvent, fields: dict[str, object]) -> None:
+    """Its fields and its moment, made once for all who read it, and kept when its log is reopened."""
+    logged = LogEntry(EventId("0", 1), event, 12)
+    assert json.loads(logged.json) == {**fields, "at_ms": 12}
+    assert b"\n" not in logged.json
+    assert logged.json is logged.json
+    assert logged.with_epoch("1").json is logged.json
+
+
+@given(epoch=st.integers(0, 2**64 - 1), seq=st.integers(0, 10**15 - 1))
+def test_an_id_is_read_as_it_is_written(epoch: int, seq: int) -> None:
+    """Every id is its own text."""
+    place = EventId(f"{epoch:x}", seq)
+    assert EventId.parse(str(place)) == place
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-", "1", "a-", "-1", "a--1", "a-01", "a-1 ", "a-1\n", "g-1", "a-٣", "a-" + "9" * 16]
+)
+def test_what_is_no_id_is_refused(text: str) -> None:
+    """Only an epoch and a number are an id."""
+    with pytest.raises(ValueError, match="invalid event id"):
+        EventId.parse(text)
