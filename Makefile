@@ -24,7 +24,7 @@ else
 TSC = @echo "The JavaScript is not checked: npm install --prefix tests/node brings what does."
 endif
 
-.PHONY: run check test fix install lock picture bench soak clean
+.PHONY: run check test matrix fix install lock picture bench soak clean
 
 run: $(VENV)/.for-running
 	@$(BIN)/sizzle serve --port $(PORT)
@@ -40,6 +40,10 @@ check: $(VENV)/.for-checking
 # the quick tests
 test: $(VENV)/.for-checking
 	$(BIN)/pytest tests -m "not slow"
+
+# the quick tests on each Python that is installed, and with the lowest and the newest dependencies; 3 minutes each
+matrix: | $(BIN)/uv
+	UV=$(BIN)/uv scripts/matrix
 
 fix: $(VENV)/.for-checking
 	$(BIN)/ruff check --fix .
@@ -74,6 +78,10 @@ $(VENV)/.made:
 	@echo "Setting up $(VENV) …"
 	@$(MAKE_VENV)
 	@touch $@
+
+$(BIN)/uv: | $(VENV)/.made
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || uv pip install --quiet --python $(BIN)/python pip
+	@$(BIN)/python -m pip install --quiet uv
 
 $(VENV)/.for-running: $(SETUP) | $(VENV)/.made
 	@echo "Installing what Sizzle needs to run …"

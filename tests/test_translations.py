@@ -33,7 +33,7 @@ SOURCES = [
 NOT_OF_A_REQUEST = re.compile(
     "no_such|needs_python|frozen_(field|instance|dict)|get_attribute|dataclass_exact|named_tuple|default_factory|"
     "iteration|ordered_dict|counter|mapping|deque|hashable|value_error|assertion|sentinel|ellipsis|date|time|"
-    "is_instance|is_subclass|callable|argument|decimal|fraction|complex"
+    "is_instance|is_subclass|string_sub_type|callable|argument|decimal|fraction|complex"
 )
 
 
