@@ -51,7 +51,7 @@ async function run(answer) {
 }
 
 function fail(error, signal) {
-  if (signal.aborted) announce("stopped", "Stopped. What was written is kept.");
+  if (signal.aborted) announce("stopped", "Stopped. The text so far stays.");
   else if (error instanceof RefusedError && error.problems.length) showError(error.problems[0]);
   else if (error instanceof TypeError) announce("failed", "The connection broke off before the end."); // fetch's own messages differ between browsers
   else announce("failed", error.message);
