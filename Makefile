@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GROUPS := tests browser notebooks benchmarks
 SETUP := pyproject.toml constraints.txt
+PLAIN := wire2 generate events failures attempts schedule rewrite resume runs faults cuts compositions
 
 ifdef UV
 MAKE_VENV = uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
@@ -24,7 +25,7 @@ else
 TSC = @echo "The JavaScript is not checked: npm install --prefix tests/node brings what does."
 endif
 
-.PHONY: run check test matrix fix install lock picture bench soak clean
+.PHONY: run check test matrix fix install lock picture bench soak clean check-plain
 
 run: $(VENV)/.for-running
 	@$(BIN)/sizzle serve --port $(PORT)
@@ -36,6 +37,10 @@ check: $(VENV)/.for-checking
 	$(BIN)/lint-imports
 	$(TSC)
 	$(BIN)/pytest
+
+# the tests of chains, streams and wires without chains/_fast
+check-plain: $(VENV)/.for-checking
+	SIZZLE_FAST=false $(BIN)/pytest $(PLAIN:%=tests/test_%.py)
 
 # the quick tests
 test: $(VENV)/.for-checking
