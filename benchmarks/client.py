@@ -64,14 +64,15 @@ class Reader(asyncio.Protocol):
         self.blocks: list[tuple[float, bytes]] = []
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  a TCP connection's
         self.started = perf_counter()
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self.blocks.append((perf_counter(), data))
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         if not self.closed.done():
             self.closed.set_result(None)
 

@@ -18,8 +18,9 @@ _numbers = count(1)
 class Flaky(Connection):
     """Counts the calls of all connections; the number decides which call fails."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  a TCP connection's
         self._transport = transport
 
     def _begin(self, body: dict[str, Any]) -> None:

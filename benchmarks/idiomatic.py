@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel, RunnablePassthrough
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from benchmarks.prompts import MODELS, PROMPTS, variables
 from benchmarks.wire import alternate, fragment
@@ -25,7 +25,7 @@ class RecipeBody(BaseModel):
 
 def recipe_chain(base_url: str) -> Runnable[Any, Any]:
     def step(name: str) -> Runnable[Any, str]:
-        model = ChatOpenAI(model=MODELS[name], base_url=base_url, api_key="none", metadata={"part": name})
+        model = ChatOpenAI(model=MODELS[name], base_url=base_url, api_key=SecretStr("none"), metadata={"part": name})
         return PROMPTS[name] | model | StrOutputParser()
 
     proposal = step("alternates") | RunnableLambda(pick)
@@ -54,7 +54,8 @@ def with_recipe(values: dict[str, Any]) -> dict[str, Any]:
 
 
 async def stream(chain: Runnable[Any, Any], body: RecipeBody) -> AsyncIterator[bytes]:
-    async for event in chain.astream_events(variables(body.model_dump()), version="v2"):
+    events: AsyncIterator[Any] = chain.astream_events(variables(body.model_dump()), version="v2")
+    async for event in events:
         if event["event"] == "on_chat_model_stream":
             part, text = event["metadata"]["part"], event["data"]["chunk"].content
             if part != "alternates" and text:

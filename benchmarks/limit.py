@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 import uvicorn
-from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -21,7 +20,7 @@ from benchmarks.floor import START, Floor, emit
 from benchmarks.wire import fragment
 from chains._fast.tokens import text_chunk
 
-_callbacks: ContextVar[AsyncCallbackManager] = ContextVar("callbacks")
+_callbacks: ContextVar[Any] = ContextVar("callbacks")
 
 
 class Limit(Floor):
@@ -32,10 +31,11 @@ class Limit(Floor):
         await send(START)
 
         async def recipe(body: Any, config: RunnableConfig) -> None:
-            _callbacks.set(config["callbacks"])
+            _callbacks.set(config.get("callbacks"))
             await self._write(send, body)
 
-        async for event in RunnableLambda(recipe).astream_events(body, version="v2"):
+        events: AsyncIterator[Any] = RunnableLambda(recipe).astream_events(body, version="v2")
+        async for event in events:
             if event["event"] == "on_chat_model_stream" and event["name"] != "alternates":
                 await emit(send, fragment(event["name"], event["data"]["chunk"].content))
         await send({"type": "http.response.body", "body": b""})

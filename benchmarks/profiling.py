@@ -75,8 +75,11 @@ def _shares(file: Path, kernel: float) -> Profile:
         libraries[library] += int(count)
         functions[function] += int(count)
     total = libraries.total()
-    largest = [[(name, count / total) for name, count in each.most_common(15)] for each in (libraries, functions)]
-    return Profile(*largest, kernel)
+
+    def largest(counts: Counter[str]) -> list[tuple[str, float]]:
+        return [(name, count / total) for name, count in counts.most_common(15)]
+
+    return Profile(largest(libraries), largest(functions), kernel)
 
 
 def _place(frame: str) -> tuple[str, str]:

@@ -30,7 +30,7 @@ def variables(body: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def messages(part: str, values: dict[str, str]) -> list[dict[str, str]]:
+def messages(part: str, values: dict[str, str]) -> list[Any]:
     """Returns the part's prompt as chat messages."""
     return [{"role": role, "content": text.format_map(values)} for role, text in _TEXTS[part]]
 

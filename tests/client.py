@@ -94,7 +94,7 @@ class OwnRun(str):
     key: str
 
 
-def start(url: str, asked: dict[str, Any] | None = None, **headers: str) -> OwnRun:
+def start(url: str, asked: dict[str, Any] | None = None, /, **headers: str) -> OwnRun:
     """Starts a run; returns its address."""
     answer = ask("POST", f"{url}/runs", json=asked or ASKED, headers=headers)
     assert answer.status_code == 201, answer.text

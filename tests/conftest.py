@@ -27,7 +27,7 @@ QUIET = [
     "--disable-dev-shm-usage",
 ]
 
-settings.register_profile("sizzle", max_examples=cases(settings.default.max_examples))
+settings.register_profile("sizzle", max_examples=cases(settings().max_examples))
 settings.load_profile("sizzle")
 
 Serve = Callable[..., str]

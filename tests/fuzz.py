@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 
 from app.main import create_app
-from app.settings import Settings
-from tests.servers import serving
+from tests.servers import serving, settings_from
 
 CANARY = "sk-canary-77123"
 INTENDED = (502, 503)  # no provider answers here, and the places for runs are few
@@ -97,7 +96,7 @@ def request(client: httpx.Client, random: Random) -> httpx.Request:
 def fuzz(count: int, seed: int = 1) -> Findings:
     """Sends this many requests; a provider with a key is there, which nobody can reach."""
     random, findings = Random(seed), Findings()
-    settings = Settings(
+    settings = settings_from(
         standin_ttft_ms=0, standin_tokens_per_s=0, fireworks_api_key=CANARY, fireworks_base_url="http://127.0.0.1:9/v1"
     )
     with serving(create_app(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:

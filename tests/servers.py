@@ -5,7 +5,7 @@ import itertools
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from app.settings import Settings
 from chains.parts.composition import Choice, Composition
 from chains.recipe.composition import RECIPE
 
@@ -59,6 +60,11 @@ class Refuse:
     body: str = '{"error": {"message": "provider words sk-canary-1234"}}'
 
 
+def settings_from(**values: Any) -> Settings:
+    """Settings from plain values, as the environment has them."""
+    return Settings(**values)
+
+
 PARTS = RECIPE.names
 PROMPTS = {"proposal" if part is RECIPE.choice else part.name: RECIPE.prompt(part.name) for part in RECIPE.parts}
 
@@ -73,7 +79,7 @@ class Provider:
     A step is named after its part; that of the recipe's `Choice` is `proposal`.
     """
 
-    scripts: dict[str, Script | list[Script]] = field(default_factory=dict)
+    scripts: Mapping[str, Script | list[Script]] = field(default_factory=dict)
     compositions: Collection[Composition] = (RECIPE,)
     calls: list[dict[str, Any]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
@@ -216,7 +222,7 @@ def serving(app: Any, sndbuf: int | None = None) -> Iterator[str]:
 
 @contextmanager
 def provider(
-    scripts: dict[str, Script | list[Script]] | None = None, compositions: Collection[Composition] = (RECIPE,)
+    scripts: Mapping[str, Script | list[Script]] | None = None, compositions: Collection[Composition] = (RECIPE,)
 ) -> Iterator[Provider]:
     """A scripted provider that is being served; a step without a script gets a plausible answer."""
     scripted = Provider(scripts or {}, compositions)

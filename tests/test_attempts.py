@@ -8,7 +8,6 @@ from contextlib import ExitStack, aclosing
 import pytest
 
 from app.models import open_models
-from app.settings import Settings
 from chains.models.health import COOLDOWN_S, MAX_COOLDOWN_S, Health, RequestsPerMinute
 from chains.parts.events import Alternate, Draft, Fragment, PartEnd, PartEvent, PartStart, Proposal
 from chains.parts.markdown import MarkdownWriter
@@ -16,7 +15,7 @@ from chains.parts.stream import astream_parts
 from chains.recipe.composition import RECIPE
 from chains.recipe.request import RecipeRequest
 from tests.client import wait_until
-from tests.servers import PARTS, Finish, Gate, Provider, Refuse, Script, provider, run
+from tests.servers import PARTS, Finish, Gate, Provider, Refuse, Script, provider, run, settings_from
 
 BEEF = RecipeRequest.model_validate({"ingredientsOnHand": "beef", "seed": 3})
 DISHES = tuple({"name": name, "intro": f"{name}."} for name in ("Stew", "Pie", "Hash"))
@@ -34,7 +33,7 @@ class Pair:
 
     async def write(self, *drafts: RecipeRequest | Draft, hedge_after_s: float | None = None) -> list[list[PartEvent]]:
         """The updates of each, one after the other on the same models."""
-        settings = Settings(
+        settings = settings_from(
             groq_api_key="k",
             fireworks_api_key="k",
             groq_base_url=self.groq.url,

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import pairwise
 from typing import Any
 
@@ -78,7 +78,7 @@ def test_where_an_answer_stops_does_not_depend_on_its_pieces(text: str, markers:
     async def told() -> str:
         places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
 
-        async def pieces() -> Any:
+        async def pieces() -> AsyncIterator[str]:
             for start, end in pairwise(places):
                 yield text[start:end]
 

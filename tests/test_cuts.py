@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 import httptools
 import httpx
@@ -12,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.main import create_app
-from app.settings import Settings
 from app.stores import EventId, EventLog, LogEntry, RunEnd, RunEvent, RunStart
 from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment, PartEnd, PartStart, Proposal
@@ -20,7 +20,7 @@ from chains.recipe.request import RecipeRequest
 from tests.amounts import cases
 from tests.client import Told, decoded, start, written
 from tests.faults import FAULTS, GOOD, faults
-from tests.servers import PARTS, run, serving
+from tests.servers import PARTS, run, serving, settings_from
 
 START = RunStart("run", "recipe", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), PARTS)
 END = RunEnd("ok", 1)
@@ -43,6 +43,8 @@ UNLIMITED = """
 label = "{name}"
 base_url = "http://127.0.0.1/v1"
 """
+
+EVERY_CHECK: Any = list(HealthCheck)  # Any: its metaclass hides from pyright that it is an enum
 
 
 @dataclass
@@ -127,7 +129,7 @@ def test_a_reader_cut_behind_any_event_reads_exactly_the_rest() -> None:
     """For every cut point of hundreds of streams, live and afterwards: nothing is lost, and nothing comes twice."""
     tally = Tally()
 
-    @settings(max_examples=STREAMS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=STREAMS, deadline=None, database=None, suppress_health_check=EVERY_CHECK)
     @given(lives=LIVES, bursts=BURSTS)
     def one_stream(lives: list[list[tuple[list[list[str]], str, str]]], bursts: list[int]) -> None:
         run(cut_everywhere([updates(life) for life in lives], bursts, tally))
@@ -205,13 +207,13 @@ def sizzle_with_attempts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     registry.write_text("".join(UNLIMITED.format(name=name) for name in ("groq", "fireworks")))
     broken = [FAULTS["reset after the first token"], GOOD]
     with faults({"intro": broken * 1000}) as server:
-        urls = {"groq_base_url": server.url("groq"), "fireworks_base_url": server.url("fireworks")}
+        urls: dict[str, str] = {"groq_base_url": server.url("groq"), "fireworks_base_url": server.url("fireworks")}
         keys = {"groq_api_key": "k", "fireworks_api_key": "k"}
-        with serving(create_app(Settings(registry=registry, **urls, **keys))) as url:
+        with serving(create_app(settings_from(registry=registry, **urls, **keys))) as url:
             yield url
 
 
-@settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, database=None, suppress_health_check=EVERY_CHECK)
 @given(plans=st.lists(st.lists(st.integers(1, 5000), max_size=8), min_size=8, max_size=8))
 def test_a_connection_cut_at_any_byte_of_a_live_run_loses_nothing(sizzle_url: str, plans: list[list[int]]) -> None:
     """Runs are read while they are written, through connections that break after so many bytes, and then once whole."""

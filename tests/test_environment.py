@@ -12,7 +12,7 @@ import pytest
 from app.server.network import proxy_for
 from app.settings import Settings, read_settings
 from chains.errors import ConfigError
-from tests.servers import provider
+from tests.servers import provider, settings_from
 from tests.test_cli import FAST, SIZZLE
 
 NOBODY = "http://127.0.0.1:9"
@@ -108,7 +108,7 @@ def test_certificates_and_proxies_that_cannot_be_used_are_named(
     monkeypatch.setenv(name, value)
     Settings().check()  # the stand-in needs neither
     with pytest.raises(ConfigError, match=f"^{name}: "):
-        Settings(groq_api_key="gsk-1").check()
+        settings_from(groq_api_key="gsk-1").check()
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from typing_extensions import override
 
 from app.models import open_models
-from app.settings import Settings
 from chains.parts.retry import MAX_ATTEMPTS
-from tests.servers import RECIPES, Finish, Gate, Script, apart, provider, run
+from tests.servers import RECIPES, Finish, Gate, Script, apart, provider, run, settings_from
 
 ASKED = {"ingredients_on_hand": "beef, onions", "prep_time": 30}
 
@@ -59,7 +58,7 @@ def test_every_handler_is_told_of_every_token_in_order() -> None:
     whole: dict[str, AIMessage] = {}
 
     async def writing(url: str) -> None:
-        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
             async for event in models.recipe.chain.astream_events(ASKED, {"callbacks": handlers}, version="v2"):
                 told: Any = event["data"]
                 if event["event"] == "on_chat_model_stream":
@@ -86,7 +85,7 @@ def test_an_event_of_new_text_says_of_its_run_what_that_of_its_beginning_says() 
     texts = list[Any]()
 
     async def writing(url: str) -> None:
-        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
             async for event in models.recipe.chain.astream_events(ASKED, {"tags": ["quick"]}, version="v2"):
                 if event["event"] == "on_chat_model_start":
                     beginnings[event["run_id"]] = _run_of(event)
@@ -105,7 +104,7 @@ def test_events_around_events_are_told_of_the_same_text() -> None:
     inner, outer = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
 
     async def cooking(url: str) -> None:
-        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
 
             async def whole(asked: dict[str, Any], config: RunnableConfig) -> None:
                 async for event in models.recipe.chain.astream_events(asked, config, version="v2"):
@@ -125,7 +124,7 @@ def test_calls_of_one_id_are_answered_whole() -> None:
     gate = Gate()
 
     async def answers(url: str) -> list[str]:
-        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
 
             async def twice(asked: Any, config: RunnableConfig) -> list[str]:
                 alike: RunnableConfig = {**config, "run_id": uuid4()}
@@ -137,7 +136,8 @@ def test_calls_of_one_id_are_answered_whole() -> None:
                 return [first.text, (await second).text]
 
             events = [event async for event in RunnableLambda(twice).astream_events("", version="v2")]
-            return events[-1]["data"]["output"]
+            told: Any = events[-1]["data"]
+            return told["output"]
 
     with provider({"completion": [[gate, *apart("Slow ", "but ", "whole.")], ["Quick."]]}) as scripted:
         assert run(answers(scripted.url)) == ["Quick.", "Slow but whole."]
@@ -164,7 +164,7 @@ def _told_of_proposal(script: Script) -> list[str]:
     told: list[str] = []
 
     async def proposing(url: str) -> None:
-        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
             async for event in models.recipe.chain.astream_events(ASKED, version="v2"):
                 told.extend(_text_of(event, "alternates"))
 

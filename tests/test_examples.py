@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from app.api import examples
 from app.models import open_models
 from app.runs.broadcasts import Broadcast, Broadcasts, End
 from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
 from app.server.traffic import TrafficMeter
-from app.settings import Settings
 from tests.client import wait_until
 from tests.conftest import ServeScripts
-from tests.servers import Finish, Gate, Provider, Refuse, Script, apart, provider, run, serving
+from tests.servers import Finish, Gate, Provider, Refuse, Script, apart, provider, run, serving, settings_from
 
 QUERY = {"query": "What goes with beef?"}
 WORDS = ["Onions\n", "and 소금 ", "\u2028salt\r\n", "<b>"]
@@ -85,7 +85,7 @@ def serve_broadcasts() -> Iterator[Callable[..., tuple[str, Provider]]]:
 
         def serve(script: Script, **limits: Any) -> tuple[str, Provider]:
             scripted = stack.enter_context(provider({"completion": script}))
-            settings = Settings(groq_api_key="sk-groq-1", groq_base_url=scripted.url)
+            settings = settings_from(groq_api_key="sk-groq-1", groq_base_url=scripted.url)
 
             @asynccontextmanager
             async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -142,7 +142,7 @@ def test_no_sequence_of_reads_loses_or_doubles_text(steps: list[str | int]) -> N
         broadcast.close(End("ok"))
         for reader, count in enumerate(counts):
             *rest, end = [piece async for piece in broadcast.follow(count)]
-            had[reader] += "".join(piece.text for piece in rest)
+            had[reader] += "".join(piece.text for piece in rest if not isinstance(piece, End))
             assert end == End("ok")
         return had
 
@@ -208,9 +208,9 @@ def test_a_socket_refuses_pages_of_other_sites(serve_scripts: ServeScripts, orig
     url, _ = serve_scripts({"completion": [*apart(*WORDS)]})
     address = f"{start(url).replace('http', 'ws', 1)}/socket"
     with pytest.raises(InvalidStatus) as refused:
-        connect(address, origin=origin)
+        connect(address, origin=Origin(origin))
     assert refused.value.response.status_code == 403
-    with connect(address, origin=url) as messages:
+    with connect(address, origin=Origin(url)) as messages:
         assert json.loads(messages.recv())["text"] == WORDS[0]
 
 

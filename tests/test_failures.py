@@ -7,12 +7,11 @@ import httpx
 import pytest
 
 from app.models import open_models
-from app.settings import Settings
 from app.wires.seed import CODES
 from chains.parts.events import Failed
 from tests.client import ASKED, read, texts, told, wait_until
 from tests.conftest import ServeScripts
-from tests.servers import RECIPES, Finish, Gate, Refuse, Script, provider, run
+from tests.servers import RECIPES, Finish, Gate, Refuse, Script, provider, run, settings_from
 
 
 @pytest.mark.parametrize("part", ["ingredients", "intro", "nutrition", "sides", "steps"])
@@ -182,7 +181,7 @@ def test_the_chain_by_itself_gives_texts_and_failures() -> None:
     """Without a server, `ainvoke` answers with each part's text, or with why there is none."""
 
     async def cook(url: str) -> Any:
-        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
             return await models.recipe.chain.ainvoke({"ingredientsOnHand": "beef", "seed": 1})
 
     with provider({"ingredients": [Refuse(404)]}) as scripted:

@@ -16,12 +16,11 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, R
 from typing_extensions import override
 
 from app.models import open_models
-from app.settings import Settings
 from chains._fast.runnables import fast
 from chains.errors import ProviderError
 from chains.parts.compose import step
 from chains.recipe.composition import RECIPE
-from tests.servers import Refuse, apart, provider, run
+from tests.servers import Refuse, apart, provider, run, settings_from
 
 DISH = {
     "ingredients_on_hand": "beef",
@@ -195,7 +194,7 @@ def test_a_step_is_told_by_its_own_name_whatever_metadata_its_caller_has() -> No
     """The caller's own stands beside it."""
 
     async def intro(url: str) -> list[dict[str, Any]]:
-        async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+        async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
             return await _events(
                 fast(step(RECIPE, "intro", models.recipe.models["intro"])), {"metadata": {"part": "x", "by": "us"}}
             )
@@ -207,7 +206,7 @@ def test_a_step_is_told_by_its_own_name_whatever_metadata_its_caller_has() -> No
 
 async def _told_of_intros(url: str) -> list[list[Any]]:
     """Events, and what a handler is told, of an intro that is written and one that fails, by either chain."""
-    async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+    async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
         intro = step(RECIPE, "intro", models.recipe.models["intro"])
         return [await _told(chain) for chain in (intro, fast(intro))]
 
@@ -228,7 +227,7 @@ async def _events(chain: Runnable[Any, Any], config: RunnableConfig) -> list[dic
 
 async def _intros(url: str, *callbacks: list[Any]) -> list[str]:
     """One text for each of these callbacks, by the fast chain."""
-    async with open_models(Settings(groq_api_key="k", groq_base_url=url)) as models:
+    async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
         chain = RunnableLambda(_within(fast(step(RECIPE, "intro", models.recipe.models["intro"]))))
         return [await chain.ainvoke(DISH, {"callbacks": each}) for each in callbacks]
 

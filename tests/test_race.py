@@ -22,11 +22,10 @@ import pytest
 from httpx_sse import connect_sse
 
 from app.models import open_models
-from app.settings import Settings
 from chains.race import PROMPT, RaceEnd, Result, race
 from tests.client import wait_until
 from tests.conftest import Serve, ServeScripts
-from tests.servers import Finish, Gate, Provider, Refuse, Script, provider, run
+from tests.servers import Finish, Gate, Provider, Refuse, Script, provider, run, settings_from
 
 SIZZLE = str(Path(sys.executable).with_name("sizzle"))
 FAST = {"SIZZLE_STANDIN_TTFT_MS": "5", "SIZZLE_STANDIN_TOKENS_PER_S": "2000"}
@@ -343,7 +342,7 @@ def test_a_call_without_end_is_given_up() -> None:
     """A model that keeps a call open beyond the deadline fails, and the call is closed."""
 
     async def told(url: str) -> list[Any]:
-        settings = Settings(groq_api_key="sk-1", groq_base_url=url)
+        settings = settings_from(groq_api_key="sk-1", groq_base_url=url)
         async with (
             open_models(settings) as cooks,
             aclosing(race({ONE: cooks.completion_models[ONE]}, 3, deadline_s=0.3)) as going,

@@ -11,13 +11,12 @@ import pytest
 from app.models import open_models
 from app.runs.live import TOO_LONG
 from app.runs.runs import CapacityError, PartBusyError, Runs
-from app.settings import Settings
 from app.stores import EventLog, LogEntry, RunEnd, RunEvent, RunStart
 from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment, PartEnd, PartStart
 from chains.recipe.composition import RECIPE
 from tests.client import wait_until
-from tests.servers import PARTS, Gate, default_script, provider, run
+from tests.servers import PARTS, Gate, default_script, provider, run, settings_from
 
 BEEF = RECIPE.run_request.model_validate({"ingredientsOnHand": "beef"})
 
@@ -26,7 +25,7 @@ BEEF = RECIPE.run_request.model_validate({"ingredientsOnHand": "beef"})
 async def runs_at(url: str, log: EventLog | None = None, limit: int = 500) -> AsyncGenerator[Runs]:
     """Runs over the provider at `url`."""
     async with (
-        open_models(Settings(groq_api_key="k", groq_base_url=url)) as models,
+        open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models,
         aclosing(Runs(models.served, log or MemoryEventLog(), limit)) as runs,
     ):
         yield runs

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from app.main import create_app
-from app.settings import Settings, read_settings
+from app.settings import read_settings
 from chains.errors import ConfigError
 from chains.models.registry import load_registry
 from tests.client import ASKED, ask, read, told
 from tests.conftest import Serve, ServeScripts
-from tests.servers import PARTS, Provider, provider, serving
+from tests.servers import PARTS, Provider, provider, serving, settings_from
 
 FOR_ANY_REQUEST = {"accept", "accept-encoding", "connection"}
 PARTS_BY_STEP = {part: part for part in PARTS} | {"proposal": "alternates"}
@@ -73,7 +73,7 @@ def test_with_one_key_only_all_steps_run_on_that_provider(serve_scripts: ServeSc
     read(url)
     assert models_asked(groq) == dict.fromkeys(FAST, "openai/gpt-oss-20b") | dict.fromkeys(LARGE, "openai/gpt-oss-120b")
     with provider() as fireworks:
-        settings = Settings(fireworks_api_key="fw-2", fireworks_base_url=fireworks.url)
+        settings = settings_from(fireworks_api_key="fw-2", fireworks_base_url=fireworks.url)
         with serving(create_app(settings)) as url:
             read(url)
     large = "accounts/fireworks/models/gpt-oss-120b"

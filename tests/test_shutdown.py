@@ -16,9 +16,8 @@ import httpx
 import pytest
 
 from app.main import create_app
-from app.settings import Settings
 from tests.client import ASKED, NO_TLS, ask, decoded, start, wait_until
-from tests.servers import Gate, provider, run, serving
+from tests.servers import Gate, provider, run, serving, settings_from
 
 SLOW = {"SIZZLE_STANDIN_TTFT_MS": "20", "SIZZLE_STANDIN_TOKENS_PER_S": "2"}
 FAREWELL = b": the server is being stopped\nretry: 2000\n"
@@ -122,7 +121,7 @@ def test_the_process_is_gone_in_time_whatever_is_open(number: int) -> None:
 def url() -> Iterator[str]:
     """A server that is told by `POST /close` that it is being stopped, while its connections stay open."""
     with provider({"nutrition": ["Beef ", Gate()]}) as scripted:
-        app = create_app(Settings(groq_api_key="k", groq_base_url=scripted.url))
+        app = create_app(settings_from(groq_api_key="k", groq_base_url=scripted.url))
 
         @app.post("/close")
         async def close() -> None:  # pyright: ignore[reportUnusedFunction]

@@ -15,7 +15,7 @@ import httpx
 import pyte
 import pytest
 
-from tests.servers import RECIPES, Gate, provider
+from tests.servers import RECIPES, Gate, Script, provider
 from tests.test_cli import FAST, SIZZLE, sizzle
 
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b]8;;http://x\x1b\\\x9b2J\x00\x08\u202ebeef"
@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_the_title_once() -> None:
 def test_a_model_s_text_does_not_control_the_terminal() -> None:
     """Neither plain nor on a terminal does a control character get through; in JSON each one is escaped."""
     recipes = [{**recipe, "name": f"{recipe['name']}{HOSTILE}"} for recipe in RECIPES]
-    scripts = {"intro": [HOSTILE], "proposal": [json.dumps(recipes)]}
+    scripts: dict[str, Script | list[Script]] = {"intro": [HOSTILE], "proposal": [json.dumps(recipes)]}
     with provider(scripts) as scripted:
         keys = {"GROQ_API_KEY": "k", "SIZZLE_GROQ_BASE_URL": scripted.url}
         plain, lines = sizzle("generate", "beef", **keys).stdout, sizzle("generate", "beef", "--json", **keys).stdout
@@ -163,8 +163,9 @@ def test_options_of_a_recipe_reach_it() -> None:
 def test_the_stand_in_leaves_the_server_s_log_alone() -> None:
     """Requests are logged while it runs inside the process, and the server says once that it has started."""
     command = [SIZZLE, "serve", "--port", "0"]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    process = subprocess.Popen(command, text=True, env=os.environ | FAST, **streams)  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603
+        command, text=True, env=os.environ | FAST, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     assert process.stdout
     log = ""
     url = None

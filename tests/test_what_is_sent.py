@@ -48,7 +48,8 @@ def sent(serve: Serve, place: Path, of: str, toml: str = "", query: str = "", **
 @pytest.mark.parametrize("name", sorted(HOSTED | LOCAL))
 def test_each_preset_sends_the_fields_that_its_server_takes(serve: Serve, tmp_path: Path, name: str) -> None:
     """https://docs.mistral.ai/api and others refuse what they do not know; Ollama and llama.cpp ignore it."""
-    call = sent(serve, tmp_path, name, **({"keys": {name: "k-1"}} if name in HOSTED else {}))
+    keys = {name: "k-1"} if name in HOSTED else {}
+    call = sent(serve, tmp_path, name, keys=keys)
     limit = "max_completion_tokens" if name in {"groq", "fireworks", "cerebras", "azure"} else "max_tokens"
     fields = {"messages", "model", "stream", "temperature", limit}
     assert set(call["body"]) == fields | ({"stream_options"} if name != "mistral" else set())

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Page, expect
 
+from chains.parts.composition import title_in
 from chains.recipe.composition import RECIPE
 from tests.amounts import cases
 from tests.page.conftest import Cooks
@@ -176,7 +177,7 @@ def test_what_is_copied_is_a_recipe(page: Page, cooks: Cooks) -> None:
     text, html = page.evaluate(COPY)
     assert text == (
         "Pepper Steak\nQuick and hot.\nFor 2 · 45 minutes at most\n\nIngredients\n- 300 g beef\n- 2 onions\n\n"
-        f"Steps\n1. Slice.\n2. Sear:\n  - hot\n\nOn the side\nRi\n{RECIPE.notice['en']}"
+        f"Steps\n1. Slice.\n2. Sear:\n  - hot\n\nOn the side\nRi\n{title_in(RECIPE.notice, 'en')}"
     )
     assert "<strong>beef</strong>" in html
     assert "button" not in html

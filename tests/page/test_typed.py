@@ -9,6 +9,7 @@ from tests.page.wire import (
     ASKED,
     SIDES_FAILED,
     WHOLE,
+    Move,
     ask,
     body,
     end,
@@ -69,7 +70,7 @@ def test_an_expired_recipe_leaves_what_was_typed(page: Page, cooks: Cooks) -> No
 @pytest.mark.parametrize("code", [404, 410])
 def test_a_recipe_outlives_the_servers_copy(page: Page, cooks: Cooks, code: int) -> None:
     """Who cooks for longer, or reloads after a restart, still has it whole, with its other ideas."""
-    again = [start("sides", 2), fragment("sides", "- Ri"), fragment("sides", "ce."), stop("sides"), end()]
+    again: list[Move] = [start("sides", 2), fragment("sides", "- Ri"), fragment("sides", "ce."), stop("sides"), end()]
     fake = cooks(SIDES_FAILED)
     fake.again = [again]
     ask(page, LIST)

@@ -96,7 +96,7 @@ OTHERS = [
 SIDES = written("sides", "- Rice: it soaks up the juices.\n")
 WHOLE = [*PICK, *INGREDIENTS, *OTHERS, *SIDES, end()]
 BUSY = "The provider is busy: try again in a minute."
-SIDES_FAILED = [*PICK, *INGREDIENTS, *OTHERS, start("sides"), stop("sides", "failed", BUSY), end("partial")]
+SIDES_FAILED: list[Move] = [*PICK, *INGREDIENTS, *OTHERS, start("sides"), stop("sides", "failed", BUSY), end("partial")]
 NO_DISH = [
     *BEGUN,
     *written("nutrition", "- Onions: fibre.\n"),

@@ -2,6 +2,7 @@
 
 import json
 from html import escape
+from typing import Any
 
 from app.standin.cook import reply
 from tests.servers import PROMPTS
@@ -16,7 +17,7 @@ def prompt(step: str, on_hand: str, minutes: int = 30, language: str = "English"
     return told[0].text, told[1].text
 
 
-def messages(step: str = "proposal", on_hand: str = "beef, onions, peppers", **more: object) -> list[dict[str, str]]:
+def messages(step: str = "proposal", on_hand: str = "beef, onions, peppers", **more: Any) -> list[Any]:
     system, human = prompt(step, on_hand, **more)
     return [{"role": "system", "content": system}, {"role": "user", "content": human}]
 

@@ -23,7 +23,7 @@ NOTICE = {"English": "rule-based stand-in and not from a language model", "Korea
 
 
 def answer(client: OpenAI, system: str, human: str, **more: Any) -> str:
-    sent = [{"role": "system", "content": system}, {"role": "user", "content": human}]
+    sent: list[Any] = [{"role": "system", "content": system}, {"role": "user", "content": human}]
     stream = client.chat.completions.create(model=MODEL_ID, messages=sent, stream=True, **more)
     return "".join(chunk.choices[0].delta.content or "" for chunk in stream)
 
@@ -123,7 +123,7 @@ def test_recipes_in_a_shape_of_their_own_are_recipes(client: OpenAI) -> None:
 
 
 def test_the_text_is_cut_and_counted_like_any_other(client: OpenAI) -> None:
-    sent = [{"role": "user", "content": "Write three tips for learning the guitar, one to a line."}]
+    sent: list[Any] = [{"role": "user", "content": "Write three tips for learning the guitar, one to a line."}]
     whole = client.chat.completions.create(model=MODEL_ID, messages=sent)
     assert whole.usage
     assert whole.usage.completion_tokens == len(tokenize(whole.choices[0].message.content or ""))

@@ -1,6 +1,7 @@
 """What the stand-in answers to questions in people's own words."""
 
 import re
+from typing import Any
 
 import pytest
 from openai import OpenAI
@@ -125,7 +126,7 @@ def test_other_questions_get_an_honest_answer() -> None:
 
 def test_answers_in_free_text_stream(client: OpenAI) -> None:
     """A free answer comes token by token, and is the whole one's text."""
-    sent = [{"role": "user", "content": "What can I cook with beef and onions in 30 minutes?"}]
+    sent: list[Any] = [{"role": "user", "content": "What can I cook with beef and onions in 30 minutes?"}]
     whole = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content
     chunks = list(client.chat.completions.create(model=MODEL_ID, messages=sent, stream=True))
     pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]
@@ -135,7 +136,7 @@ def test_answers_in_free_text_stream(client: OpenAI) -> None:
 
 def test_only_the_last_question_is_answered(client: OpenAI) -> None:
     """In a conversation the questions before the last one are answered already."""
-    sent = [
+    sent: list[Any] = [
         {"role": "user", "content": "What can replace the butter?"},
         {"role": "assistant", "content": "Oil."},
         {"role": "user", "content": "And instead of eggs?"},

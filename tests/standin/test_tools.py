@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from openai import BadRequestError, OpenAI
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from app.standin import MODEL_ID
 
@@ -30,7 +30,7 @@ TOOLS = [WEATHER, SUBSTITUTES, RECIPE]
 
 
 def ask(client: OpenAI, question: str, tools: list[Any] = TOOLS, **more: Any) -> Any:
-    sent = [{"role": "user", "content": question}]
+    sent: list[Any] = [{"role": "user", "content": question}]
     return client.chat.completions.create(model=MODEL_ID, messages=sent, tools=tools, **more).choices[0]
 
 
@@ -142,7 +142,7 @@ def test_an_agent_that_must_call_comes_to_every_tool(client: OpenAI) -> None:
     conversation: list[Any] = [ASKED]
     names: list[str] = []
     for _ in TOOLS:
-        made = client.chat.completions.create(
+        made: Any = client.chat.completions.create(
             model=MODEL_ID, messages=conversation, tools=TOOLS, tool_choice="required"
         ).choices[0]
         call = made.message.tool_calls[0]
@@ -212,7 +212,7 @@ def test_after_an_answer_the_next_question_may_call_again(client: OpenAI) -> Non
         {"role": "assistant", "content": "Oil."},
         {"role": "user", "content": "And instead of the eggs?"},
     ]
-    choice = client.chat.completions.create(model=MODEL_ID, messages=conversation, tools=TOOLS).choices[0]
+    choice: Any = client.chat.completions.create(model=MODEL_ID, messages=conversation, tools=TOOLS).choices[0]
     assert called(choice) == ("find_substitutes", {"food": "eggs"})
     assert choice.message.tool_calls[0].id != first.tool_calls[0].id
 
@@ -267,7 +267,7 @@ def find_substitutes(food: str) -> str:
 
 @pytest.fixture
 def model(base_url: str) -> ChatOpenAI:
-    return ChatOpenAI(model=MODEL_ID, base_url=base_url, api_key="any", max_retries=0)
+    return ChatOpenAI(model=MODEL_ID, base_url=base_url, api_key=SecretStr("any"), max_retries=0)
 
 
 def test_langchain_gets_a_call_and_passes_its_result_on(model: ChatOpenAI) -> None:

@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -58,19 +59,21 @@ def test_the_chunks_come_in_the_order_of_the_api(base_url: str) -> None:
 def test_an_answer_is_cut_off_at_the_cap(client: OpenAI, parameter: str) -> None:
     """With a cap on the tokens the answer is the beginning of the text, and the reason is length."""
     sent = messages()
-    full = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content
-    cut = client.chat.completions.create(model=MODEL_ID, messages=sent, **{parameter: 7})
+    full = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content or ""
+    limit: Any = {parameter: 7}
+    cut = client.chat.completions.create(model=MODEL_ID, messages=sent, **limit)
     assert cut.choices[0].finish_reason == "length"
     assert cut.usage is not None
     assert cut.usage.completion_tokens == 7
-    assert cut.choices[0].message.content == full[: len(cut.choices[0].message.content)]
+    text = cut.choices[0].message.content or ""
+    assert text == full[: len(text)]
 
 
 @pytest.mark.parametrize("stop", ['"intro": "', ["no such text", '"intro": "']])
 def test_an_answer_ends_before_a_stop_marker(client: OpenAI, stop: str | list[str]) -> None:
     """A marker ends the text even where it spreads over several tokens."""
     sent = messages()
-    full = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content
+    full = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content or ""
     chunks = list(client.chat.completions.create(model=MODEL_ID, messages=sent, stream=True, stop=stop))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == full[: full.index('"intro": "')]
     assert chunks[-1].choices[0].finish_reason == "stop"
@@ -147,7 +150,7 @@ def test_the_same_seed_gives_the_same_text_in_another_server(client: OpenAI) -> 
     """The text depends on the messages and the seed alone, and the body's seed goes before the server's."""
 
     def text(of: OpenAI, seed: int | None) -> str:
-        more = {} if seed is None else {"seed": seed}
+        more: Any = {} if seed is None else {"seed": seed}
         return of.chat.completions.create(model=MODEL_ID, messages=messages(), **more).choices[0].message.content or ""
 
     with (

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
@@ -98,7 +98,9 @@ def test_a_reader_reads_exactly_the_rest(make_log: MakeLog, lives: list[list[int
         async with begun(make_log()) as log:
             counts = [asyncio.Semaphore(0) for _ in readers]
             reading = [read_in_cuts(log, cuts, count, len(lives)) for cuts, count in zip(readers, counts, strict=True)]
-            *seen, _ = await asyncio.gather(*reading, write(log, counts))
+            writing = asyncio.create_task(write(log, counts))
+            seen = await asyncio.gather(*reading)
+            await writing
             return [read + await rest(log, read[-1].id) for read in seen]
 
     total = sum(map(sum, lives))
@@ -346,7 +348,7 @@ def test_the_oldest_ended_logs_make_room(make_log: MakeLog) -> None:
     assert run(scenario()) == ["unknown", "kept", "unknown", "expired", "expired", "kept", "kept"]
 
 
-EVENTS: list[tuple[RunEvent, dict[str, object]]] = [
+EVENTS: list[tuple[RunEvent, Mapping[str, object]]] = [
     (
         START,
         {"run_id": "run", "composition": "recipe", "parts": ["intro"]}
