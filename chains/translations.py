@@ -16,8 +16,8 @@ KOREAN: dict[str, str] = {
     ("{label} used up its limit before it wrote a word: raise the step's max_tokens."): (
         "{label}: 한 글자도 쓰기 전에 토큰 한도에 닿았어요. 이 단계의 max_tokens를 늘려 주세요."
     ),
-    ("{label}'s content filter let no word through: change the ingredients' wording."): (
-        "{label}: 콘텐츠 필터가 답을 모두 막았어요. 재료를 다른 말로 적어 주세요."
+    ("{label}'s content filter let no word through: change the wording of the request."): (
+        "{label}: 콘텐츠 필터가 답을 모두 막았어요. 요청을 다른 말로 적어 주세요."
     ),
     ("{label} ended its answer without a word: try again."): ("{label}: 빈 답이 왔어요. 다시 시도해 주세요."),
     ("{label} took longer than {seconds:g} seconds for one answer: try again."): (
@@ -44,7 +44,7 @@ KOREAN: dict[str, str] = {
     ("The answer took longer than {seconds:g} seconds: try again."): (
         "답에 {seconds:g}초 넘게 걸렸어요. 다시 시도해 주세요."
     ),
-    ("The recipe exceeded the size limit. Please try again."): ("레시피가 너무 길어졌어요. 다시 시도해 주세요."),
+    ("The text exceeded the size limit. Please try again."): ("글이 너무 길어졌어요. 다시 시도해 주세요."),
     ("The run was stopped before it finished."): ("끝나기 전에 멈췄어요."),
     ("The server was stopped."): ("서버가 멈췄어요."),
     ("Run not found. It may have been lost when the server restarted."): (
@@ -69,8 +69,8 @@ KOREAN: dict[str, str] = {
     ("This run was started with a given option, so it proposes no others."): (
         "고른 것으로 시작한 실행이라 다른 제안이 없어요."
     ),
-    ("Only the browser or program that started this recipe can stop it or regenerate its parts."): (
-        "이 레시피를 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요."
+    ("Only the browser or program that started this run can stop it or regenerate its parts."): (
+        "이 실행을 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요."
     ),
     ("This Idempotency-Key was used with another request."): ("이 Idempotency-Key는 이미 다른 요청에 쓰였어요."),
     ("Invalid Idempotency-Key."): ("Idempotency-Key가 올바르지 않아요."),

@@ -13,7 +13,9 @@ import httpx
 from httpx_sse import connect_sse
 
 from app.wires.run_stream import RETRY
-from app.wires.seed import CODES
+from chains.recipe.composition import RECIPE
+
+CODES = RECIPE.codes
 
 ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": "45"}
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates, as each client else does, takes 40 ms

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from app.main import create_app
 from app.settings import Settings
-from app.wires.seed import CODES
 from tests.amounts import cases
-from tests.client import read, texts, told
+from tests.client import CODES, read, texts, told
 from tests.conftest import ServeScripts
 from tests.servers import serving
 

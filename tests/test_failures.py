@@ -7,9 +7,8 @@ import httpx
 import pytest
 
 from app.models import open_models
-from app.wires.seed import CODES
 from chains.parts.events import Failed
-from tests.client import ASKED, read, texts, told, wait_until
+from tests.client import ASKED, CODES, read, texts, told, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import RECIPES, Finish, Gate, Refuse, Script, provider, run, settings_from
 

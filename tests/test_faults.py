@@ -13,8 +13,7 @@ import pytest
 
 from app.main import create_app
 from app.settings import Settings
-from app.wires.seed import CODES
-from tests.client import Event, follow, read, start, told, wait_until, written
+from tests.client import CODES, Event, follow, read, start, told, wait_until, written
 from tests.faults import (
     CANARY,
     CUTS,

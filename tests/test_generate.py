@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.wires.seed import CODES
-from tests.client import ASKED, read, texts, told, wait_until
+from tests.client import ASKED, CODES, read, texts, told, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.servers import RECIPES, Finish, Gate
 

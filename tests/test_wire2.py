@@ -260,8 +260,8 @@ def test_stopping_what_has_ended_changes_nothing(sizzle_url: str) -> None:
 
 WRONG_KEYS = [None, "", "x", "é", "0" * 64, "0" * 20_000]
 OTHERS_RUN = {
-    "en": "Only the browser or program that started this recipe can stop it or regenerate its parts.",
-    "ko": "이 레시피를 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요.",
+    "en": "Only the browser or program that started this run can stop it or regenerate its parts.",
+    "ko": "이 실행을 시작한 브라우저나 프로그램만 멈추거나 다시 쓰게 할 수 있어요.",
 }
 
 

@@ -1,1 +1,1 @@
-"""Runs and what becomes of them; no HTTP, no food."""
+"""Runs and what becomes of them; no HTTP."""

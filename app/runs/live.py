@@ -16,7 +16,7 @@ from chains.translations import Language
 
 logger = logging.getLogger(__name__)
 
-TOO_LONG: LiteralString = "The recipe exceeded the size limit. Please try again."
+TOO_LONG: LiteralString = "The text exceeded the size limit. Please try again."
 
 
 class LiveRun:

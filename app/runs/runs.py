@@ -29,7 +29,7 @@ from chains.parts.events import Draft, PartEvent, Proposal, Status
 from chains.parts.stream import astream_parts
 from chains.translations import Language
 
-NOT_OWNER: LiteralString = "Only the browser or program that started this recipe can stop it or regenerate its parts."
+NOT_OWNER: LiteralString = "Only the browser or program that started this run can stop it or regenerate its parts."
 
 
 class RunError(SizzleError):

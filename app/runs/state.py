@@ -30,7 +30,7 @@ class PartState:
 
 @dataclass(slots=True)
 class RunState:
-    """A run up to the event `last_event_id`. `picked` is the index of the chosen recipe.
+    """A run up to the event `last_event_id`. `picked` is the index of the picked option.
 
     While a part is being regenerated its previous text is hidden; it returns if the attempt produces none.
     """

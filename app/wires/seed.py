@@ -12,15 +12,6 @@ from app.stores import EVENT_NAMES, LogEntry, RunEnd, to_json
 from chains.parts.composition import Composition
 from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartStart
 
-# the seed project's codes; other parts have their name as their code
-CODES = {
-    "alternates": "alt",
-    "ingredients": "add",
-    "intro": "int",
-    "nutrition": "ing",
-    "sides": "sde",
-    "steps": "ste",
-}
 NEW_PARAGRAPH = "⮑⮑"
 
 _REFERENCES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
@@ -32,6 +23,7 @@ class SeedEncoder:
     """Encodes events for one reader whose page can only append."""
 
     def __init__(self, composition: Composition) -> None:
+        self._codes = composition.codes
         self._choice = composition.choice.name if composition.choice else None
         self._with_text: set[str] = set()
         self._alternates: list[Option] = []
@@ -40,10 +32,10 @@ class SeedEncoder:
         event = entry.event
         if isinstance(event, Fragment):  # nearly every event; pattern matching costs more
             self._with_text.add(event.part)
-            return _text(event.part, _escaped(event.text))
+            return self._text(event.part, _escaped(event.text))
         match event:
             case PartStart(part) if part in self._with_text:  # after the text of an earlier attempt
-                return _named("part_start", to_json(event)) + _text(part, NEW_PARAGRAPH)
+                return _named("part_start", to_json(event)) + self._text(part, NEW_PARAGRAPH)
             case Alternate(part, option):
                 return self._alternate(part, option)
             case PartEnd(part, "failed", message=message):
@@ -55,16 +47,15 @@ class SeedEncoder:
             case _:
                 return _named(EVENT_NAMES[type(event)], to_json(event))
 
+    def _text(self, part: str, html: str) -> bytes:
+        return f"data: {self._codes[part]}|{html}\n\n".encode()
+
     def _alternate(self, part: str, option: Option) -> bytes:
         if option in self._alternates:
             return b""
         self._alternates.append(option)
         name, *others = map(_escaped, option.values())
-        return _text(part, f"<li><b>{name}</b> &nbsp;<i>{' '.join(others)}</i></li>")
-
-
-def _text(part: str, html: str) -> bytes:
-    return f"data: {CODES.get(part, part)}|{html}\n\n".encode()
+        return self._text(part, f"<li><b>{name}</b> &nbsp;<i>{' '.join(others)}</i></li>")
 
 
 def _named(name: str, json: bytes) -> bytes:

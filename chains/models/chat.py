@@ -213,7 +213,7 @@ class ProviderChat(ChatOpenAI):
             )
         if answer.reason == "content_filter" or answer.has_refused:
             return ProviderRejectedError(
-                "{label}'s content filter let no word through: change the ingredients' wording.", label=self.label
+                "{label}'s content filter let no word through: change the wording of the request.", label=self.label
             )
         return EmptyResponseError("{label} ended its answer without a word: try again.", label=self.label)
 

@@ -25,7 +25,7 @@ _OPENING = re.compile("|".join(re.escape(opening) for opening, _ in _BLOCKS), re
 _CLOSING = re.compile("(?<![`'\"“])(?:" + "|".join(re.escape(closing) for _, closing in _BLOCKS) + ")", re.IGNORECASE)
 _OPENING_AT_LINE_START = re.compile(rf"(?<=\n)(?:{_OPENING.pattern})", re.IGNORECASE)
 
-# How reasoning models begin to think, and recipes don't begin.
+# How reasoning models begin to think, and answers don't begin.
 _LEADS = (
     "okay, so", "okay, the user", "okay, let", "okay, i", "okay. ", "ok, so", "ok, the user", "ok, let",
     "alright, so", "alright, the user", "alright, let", "hmm", "the user", "user wants", "user asks",

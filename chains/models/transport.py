@@ -1,7 +1,7 @@
 """How the providers are reached: one pool of connections, kept open.
 
 It is aiohttp's, for that reads in C what httpx2, on which the SDK is built, reads in Python: 80 to 92 µs an event, not
-190 to 222. Nothing is above it: with httpx2's client there a recipe takes 3 ms more before its tokens, and a token a
+190 to 222. Nothing is above it: with httpx2's client there six calls take 3 ms more before its tokens, and a token a
 tenth more; and the SDK's `post` does what is not wanted: headers from the environment, errors that repeat the
 provider's words.
 """
@@ -24,7 +24,7 @@ from chains.models.registry import Provider
 from chains.models.sse import NotAStreamError
 
 CONNECT_S = 5  # for all else there are the deadlines of the provider's entry
-# A recipe holds up to five; by default there would be a hundred, and an idle one would be closed after 15 seconds.
+# A run holds several; by default there would be a hundred, and an idle one would be closed after 15 seconds.
 CONNECTIONS, IDLE_S = 5000, 60
 LARGEST_READ = 16 * 1024  # bytes, about 80 tokens; a single read of the socket can bring more
 IDENTITY = "identity"  # no compression: a small body could become a huge one
@@ -80,7 +80,7 @@ def _client(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) 
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         auto_decompress=False,
         read_bufsize=LARGEST_READ // 2,  # aiohttp pauses reading beyond twice as much
-        cookie_jar=aiohttp.DummyCookieJar(),  # a cookie would tie all cooks' calls together
+        cookie_jar=aiohttp.DummyCookieJar(),  # a cookie would tie the calls of all users together
         trace_configs=traces,
     )
 
@@ -120,8 +120,6 @@ class Endpoint:
             unanswered = ConnectFailedError(type(error).__name__)
         else:
             if response.status < 300 and response.headers.get("Content-Encoding", IDENTITY).lower() == IDENTITY:
-                # else aiohttp feeds its parser with nothing behind each chunk that is taken: 3 µs a token
-                response.content._low_water = 1  # pyright: ignore[reportPrivateUsage]
                 return response
             response.close()
             if response.status < 300:
@@ -187,7 +185,7 @@ class ConnectionWarmer:
     It does so `AHEAD` times at once, and again only when `EVERY_S` seconds have gone by.
     """
 
-    AHEAD = 3  # calls that a recipe has under way at one provider
+    AHEAD = 3  # concurrent calls of a run at one provider
     EVERY_S = 45  # an idle connection is kept for longer
 
     def __init__(self, endpoints: Collection[Endpoint]) -> None:

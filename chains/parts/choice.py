@@ -137,7 +137,7 @@ class Options:
         return self
 
     def __init__(self, places: int, seed: int | None = None) -> None:
-        draw = Random(seed)  # noqa: S311  a dinner, not a secret
+        draw = Random(seed)  # noqa: S311  not a secret
         self.picked, self._second_draw = draw.randrange(places), draw.random()
         self.found: list[Option] = []
         loop = asyncio.get_running_loop()

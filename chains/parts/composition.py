@@ -66,7 +66,8 @@ class Part:
     """One part of the answer, written by one call to a model.
 
     `prompt` is an f-string template whose variables are fields of the request, `language_name`, other parts, and what
-    the `Choice` gives. `role` names a list of models in the registry, `max_tokens` limits the answer.
+    the `Choice` gives. `role` names a list of models in the registry, `max_tokens` limits the answer. `code` is the
+    part's name on the wire of `POST /generate`, by default its own.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Part:
     role: str = "large"
     max_tokens: int = 600
     temperature: float = 0.25
+    code: str = ""
 
     @cached_property
     def variables(self) -> frozenset[str]:
@@ -135,7 +137,7 @@ class Composition:
             f"{name!r} is not an identifier in lower case" for name in (self.name, *names) if not _NAME.fullmatch(name)
         )
         yield from (f"{name!r} is used twice" for name in dict.fromkeys(names) if names.count(name) > 1)
-        yield from (f"{name!r} is the name of an event" for name in self.names if name in _EVENTS)
+        yield from (f"{name!r} is the name of an event" for name in self.codes.values() if name in _EVENTS)
         if sum(isinstance(part, Choice) for part in self.parts) > 1:
             yield "it has more than one Choice"
         if self.choice:
@@ -161,6 +163,11 @@ class Composition:
     @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(part.name for part in self.parts)
+
+    @cached_property
+    def codes(self) -> dict[str, str]:
+        """The code of each part on the wire of `POST /generate`."""
+        return {part.name: part.code or part.name for part in self.parts}
 
     @cached_property
     def choice(self) -> Choice | None:

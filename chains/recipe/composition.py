@@ -20,6 +20,7 @@ RECIPE = Composition(
             gives={"recipe_name": "name", "recipe_intro": "intro"},
             noun="recipe",
             check=check_is_food,
+            code="alt",
         ),
         Part(
             "intro",
@@ -27,12 +28,24 @@ RECIPE = Composition(
             title={"en": "About this dish", "ko": "요리 이야기"},
             max_tokens=550,
             temperature=0.55,
+            code="int",
         ),
         Part(
-            "ingredients", prompts.INGREDIENTS, title={"en": "Ingredients", "ko": "재료"}, role="fast", max_tokens=500
+            "ingredients",
+            prompts.INGREDIENTS,
+            title={"en": "Ingredients", "ko": "재료"},
+            role="fast",
+            max_tokens=500,
+            code="add",
         ),
-        Part("steps", prompts.STEPS, title={"en": "Steps", "ko": "만드는 법"}, max_tokens=700),
-        Part("sides", prompts.SIDES, title={"en": "On the side", "ko": "곁들이면 좋은 것"}, max_tokens=372),
-        Part("nutrition", prompts.NUTRITION, title={"en": "Good to know", "ko": "알아 두면 좋은 것"}, max_tokens=500),
+        Part("steps", prompts.STEPS, title={"en": "Steps", "ko": "만드는 법"}, max_tokens=700, code="ste"),
+        Part("sides", prompts.SIDES, title={"en": "On the side", "ko": "곁들이면 좋은 것"}, max_tokens=372, code="sde"),
+        Part(
+            "nutrition",
+            prompts.NUTRITION,
+            title={"en": "Good to know", "ko": "알아 두면 좋은 것"},
+            max_tokens=500,
+            code="ing",
+        ),
     ),
 )

@@ -231,7 +231,7 @@ def test_a_part_begun_again_is_dimmed_until_its_new_text_comes(page: Page, cooks
     [
         ([stop("intro", "failed", "Empty."), end("partial")], "Failed"),
         ([end("cancelled")], "Stopped"),
-        ([end("failed", "The recipe exceeded the size limit. Please try again.")], "Failed"),
+        ([end("failed", "The text exceeded the size limit. Please try again.")], "Failed"),
     ],
 )
 def test_an_attempt_without_text_takes_none_away(page: Page, cooks: Cooks, last: list[Event], word: str) -> None:
