@@ -129,7 +129,7 @@ def asks_for_recipe(question: str) -> bool:
 
 def is_instruction(text: str) -> bool:
     """Whether a text only tells a model what to do, and names nothing to cook."""
-    clauses = [clause.strip() for clause in re.split(r"[.,;!?\n]", text) if clause.strip()]
+    clauses = [clause.strip() for clause in re.split(r"[.,;!?\n]", text) if re.search(r"[^\W_]", clause)]
     commands = [clause for clause in clauses if _COMMAND.search(clause)]
     return bool(commands) and all(clause in commands or _ORDER.search(clause) for clause in clauses)
 
