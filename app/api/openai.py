@@ -247,7 +247,7 @@ def _request(composition: Composition, texts: Sequence[str]) -> CompositionReque
 
 def _unreadable(error: ValidationError, language: Language) -> ApiError:
     problem = error.errors()[0]
-    name = str(problem["loc"][0])
+    name = str(problem["loc"][0]) if problem["loc"] else "body"
     field = WORDS[language].get(name, name)
     message = Message(NO_RECIPE, field=field, wrong=validation_message(problem, language))
     return ApiError(400, message, "messages", "invalid_value")

@@ -119,8 +119,8 @@ class Runs:
             draft = _draft(composition, state, part, parts)
             run = run or await self._reopened(run_id, composition, state)
             events = astream_parts(served.chain, draft)
-            is_choice = composition[part] is composition.choice
-            run.write(events if is_choice else _without_proposals(events), parts)
+            proposes = composition.choice is not None and composition.choice.name in parts
+            run.write(events if proposes else _without_proposals(events), parts)
             return draft.attempts[part] + 1
 
     async def _settled_state(self, run_id: UUID) -> tuple[LiveRun | None, RunState]:
@@ -286,7 +286,7 @@ def _draft(composition: Composition, state: RunState, part: str, parts: Collecti
         texts[choice] = ""
     previous_texts = {name: state.parts[name].text for name in parts if name != choice}
     attempts = {name: each.attempt for name, each in state.parts.items()}
-    options = () if part == choice else state.options
+    options = () if choice in parts else state.options
     return Draft(state.request, options, state.picked or 0, texts, attempts, previous_texts)
 
 

@@ -1,7 +1,7 @@
 """Private API of LangChain and pydantic, used for speed only.
 
 What it relies on, and what it saves, is listed in `runnables` and `tokens`; both check at import that it is there. If
-something is missing, or with `SIZZLE_FAST=false`, the public API does the same, slower: benchmarks/RESULTS.md has both.
+something is missing, or with `SIZZLE_FAST=false`, the public API does the same, slower.
 """
 
 import logging

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from chains._fast import InlineHandler
 
-assert EventsHandler.tap_output_aiter  # noqa: S101  an AttributeError here selects the public API
+_TAP = EventsHandler.tap_output_aiter  # an AttributeError here selects the public API
 
 
 async def dispatch_tokens(run: AsyncCallbackManagerForLLMRun, chunks: AsyncIterator[AIMessageChunk]) -> None:

@@ -71,7 +71,7 @@ def compose(
         else:
             branches[name] = _branch(name, RetryingStep(needs, variants, models[name], hedge))
     if composition.choice:
-        branches["pick"] = RunnableLambda(pick)
+        branches["_pick"] = RunnableLambda(pick)  # no part has such a name
     together = wrap(RunnableParallel(branches))
 
     async def run(asked: Request | Draft | Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -106,13 +106,15 @@ def standalone(composition: Composition, name: str, model: ChatModel) -> Runnabl
 def part(name: str, step: Runnable[Any, Any]) -> RunnableLambda[Any, Any]:
     """`step` as a part of an LCEL chain written by hand: `astream_parts` streams it under this name.
 
-    If it fails, its value is a `Failed`.
+    Its value is the step's, or a `Failed`, with a message in the language that the inputs name.
     """
     labelled = step.with_config(metadata={"part": name})
 
-    async def run(inputs: Mapping[str, Any], config: RunnableConfig) -> PartOutput:
-        language = cast(Language, inputs.get("language", "en"))
-        return PartOutput(name, await _value_or_failed(labelled.ainvoke(inputs, config), language))
+    async def run(inputs: Any, config: RunnableConfig) -> Any:
+        language = cast(Mapping[str, Any], inputs).get("language", "en") if isinstance(inputs, Mapping) else "en"
+        value = await _value_or_failed(labelled.ainvoke(inputs, config), language)
+        await adispatch_custom_event("part", PartOutput(name, value), config=config)
+        return value
 
     return RunnableLambda(run, name=name)
 
@@ -143,7 +145,11 @@ def _choice_branch(name: str, step: "ProposalStep") -> Runnable[RunContext, Part
             await proposing
         finally:
             proposing.cancel()
-        return PartOutput(name, await _value_or_failed(_checked(context.options, others), context.language))
+        value = await _value_or_failed(_checked(context.options, others), context.language)
+        context.set(
+            name, value if isinstance(value, Failed) else "".join(Alternate(name, each).text for each in others)
+        )
+        return PartOutput(name, value)
 
     return RunnableLambda(run, name=name)
 

@@ -138,6 +138,9 @@ class Composition:
         )
         yield from (f"{name!r} is used twice" for name in dict.fromkeys(names) if names.count(name) > 1)
         yield from (f"{name!r} is the name of an event" for name in self.codes.values() if name in _EVENTS)
+        codes = [*self.codes.values()]
+        yield from (f"two parts have the code {code!r}" for code in dict.fromkeys(codes) if codes.count(code) > 1)
+        yield from (f"{part.name!r} has max_tokens below 1" for part in self.parts if part.max_tokens < 1)
         if sum(isinstance(part, Choice) for part in self.parts) > 1:
             yield "it has more than one Choice"
         if self.choice:
@@ -157,6 +160,10 @@ class Composition:
     def _problems_of(self, choice: Choice) -> Iterable[str]:
         if choice.options < MIN_OPTIONS:
             yield f"{choice.name!r} has fewer than {MIN_OPTIONS} options"
+        if isinstance(choice.gives, str) or len(set(choice.fields.values())) < len(choice.fields):
+            yield f"{choice.name!r} has to give a tuple of names, or a mapping of names to different JSON fields"
+        if not _NAME.fullmatch(choice.noun):
+            yield f"{choice.noun!r}, the noun of {choice.name!r}, is not an identifier in lower case"
         if choice.noun in self.request.model_fields:
             yield f"{choice.noun!r}, the noun of {choice.name!r}, is a field of the request"
 
@@ -229,7 +236,7 @@ class Composition:
 
     def variables(self, request: Request) -> dict[str, Any]:
         """The prompts' variables that the request gives."""
-        return {**request.variables(), LANGUAGE_NAME: LANGUAGE_NAMES[request.language]}
+        return {**request.model_dump(), **request.variables(), LANGUAGE_NAME: LANGUAGE_NAMES[request.language]}
 
     def titles(self, names: Iterable[str]) -> dict[Language, str]:
         """The titles of these parts in each language, separated by commas."""
@@ -301,7 +308,9 @@ class Composition:
 
 def title_in(title: Title, language: Language) -> str:
     """The title in this language, or in English."""
-    return title if isinstance(title, str) else title.get(language, title["en"])
+    if isinstance(title, str):
+        return title
+    return title.get(language) or title.get("en") or next(iter(title.values()), "")
 
 
 def _text(longest: int, least: int = 0) -> StringConstraints:

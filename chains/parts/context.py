@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 from chains.errors import DependencyFailedError
 from chains.parts.choice import Options
@@ -79,7 +79,10 @@ class RunContext:
 
 def material(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with `<`, `>` and `&` as character references, so that no text can close the tag that holds it."""
-    return {
-        name: escape(replaced(value), quote=False) if isinstance(value, str) else value
-        for name, value in values.items()
-    }
+    return {name: value if isinstance(value, bool | int | float) else _escaped(value) for name, value in values.items()}
+
+
+def _escaped(value: object) -> str:
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(map(_escaped, cast(Collection[object], value)))
+    return "" if value is None else escape(replaced(str(value)), quote=False)

@@ -81,6 +81,8 @@ class EventTranslator:
             case {"event": "on_custom_event", "data": Alternate() as alternate}:
                 self._alternates.append(alternate)
                 return [alternate]
+            case {"event": "on_custom_event", "data": PartOutput(part, value)}:
+                return self._on_end(part, value)
             case {"event": "on_chain_end", "data": {"output": PartOutput(part, value, False)}}:
                 return self._on_end(part, value)
             case _:
@@ -126,7 +128,7 @@ class EventTranslator:
     def _on_end(self, part: str, value: Any) -> list[PartEvent]:
         calls = self._attempted.get(part, [])
         if not isinstance(value, Failed):
-            return [_part_end(part, calls[-1], self._language)]
+            return [_part_end(part, calls[-1], self._language) if calls else PartEnd(part, "ok")]
         status: Status = "cut_off" if value.cut_off else "failed"
         restored = _restored(part, calls, self._previous_texts.get(part, ""))
         return [*restored, PartEnd(part, status, message=value.message)]
