@@ -414,3 +414,4 @@ def test_a_message_that_is_half_a_json_object_is_a_400(serve_scripts: ServeScrip
     body = {"model": "moods", "messages": [{"role": "user", "content": '{"topic": "rain"'}]}
     answer = ask("POST", f"{url}/v1/chat/completions", json=body)
     assert [answer.status_code, answer.json()["error"]["param"]] == [400, "messages"]
+    assert "ngredients" not in answer.json()["error"]["message"]

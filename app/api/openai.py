@@ -234,7 +234,7 @@ def _answer(served: Mapping[str, Served], body: ChatRequest, language: Language)
     except PlainReply as reply:
         return Answer(body.model, PlainText(reply.text))
     except ValidationError as error:
-        raise _unreadable(error, language) from None
+        raise _unreadable(error, each.composition, language) from None
     if body.seed is not None:
         request = request.model_copy(update={"seed": body.seed % 2**53})
     text = CompositionText(each, body.model, request)
@@ -245,11 +245,15 @@ def _request(composition: Composition, texts: Sequence[str]) -> CompositionReque
     return request_of(texts) if composition is RECIPE else composition.request_from(texts[-1], language_in(texts[-1]))
 
 
-def _unreadable(error: ValidationError, language: Language) -> ApiError:
+def _unreadable(error: ValidationError, composition: Composition, language: Language) -> ApiError:
     problem = error.errors()[0]
     name = str(problem["loc"][0]) if problem["loc"] else "body"
     field = WORDS[language].get(name, name)
-    message = Message(NO_RECIPE, field=field, wrong=validation_message(problem, language))
+    wrong = validation_message(problem, language)
+    if composition is RECIPE:
+        message = Message(NO_RECIPE, field=field, wrong=wrong)
+    else:
+        message = Message("{field}: {wrong}.", field=field, wrong=wrong)
     return ApiError(400, message, "messages", "invalid_value")
 
 
