@@ -241,8 +241,8 @@ def test_a_bad_question_is_refused_by_field(serve_scripts: ServeScripts, asked: 
 def test_broadcasts_are_bounded_in_number(serve_scripts: ServeScripts) -> None:
     """The 33rd is a 503 that says when to come back, and costs no call."""
     url, scripted = serve_scripts({"completion": ["Onions", Gate()]})
-    for _ in range(32):
-        start(url)
+    with ThreadPoolExecutor(16) as threads:  # at once, because a broadcast that nobody follows is soon stopped
+        list(threads.map(lambda _: start(url), range(32)))
     answer = httpx.post(f"{url}/examples/broadcasts", json=QUERY, timeout=20)
     assert [answer.status_code, answer.headers["retry-after"]] == [503, "60"]
     assert "try again" in answer.json()["detail"]

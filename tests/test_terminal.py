@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import termios
 
 import httpx
@@ -28,9 +29,13 @@ class Terminal:
     def __init__(self, *arguments: str, columns: int, lines: int, **environment: str) -> None:
         self._main, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        env = os.environ | FAST | {"TERM": "xterm-256color"} | environment
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIZZLE_")}
+        env = inherited | FAST | {"TERM": "xterm-256color"} | environment
         command = ["env", "--default-signal=INT", SIZZLE, *arguments]
-        self.process = subprocess.Popen(command, stdout=end, stderr=subprocess.DEVNULL, env=env)  # noqa: S603
+        folder = tempfile.mkdtemp()  # without a .env
+        self.process = subprocess.Popen(  # noqa: S603
+            command, stdout=end, stderr=subprocess.DEVNULL, env=env, cwd=folder
+        )
         os.close(end)
         self.written = b""
         self._screen = pyte.HistoryScreen(columns, lines, history=2000)
