@@ -57,9 +57,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for composition in served:
         app.include_router(compositions.router(composition, served), prefix=prefix(composition.name))
         app.include_router(runs.router(composition), prefix=prefix(composition.name))
+        app.include_router(langserve.router(composition), prefix=prefix(composition.name))
     app.include_router(completion.router)
     app.include_router(examples.router)
-    app.include_router(langserve.router)
     app.include_router(openai_errors.hints)
     app.state.race_lock = race.RaceLock(is_open=settings.race or not settings.provider_keys())
     app.include_router(race.router)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
@@ -26,6 +26,17 @@ def _origins(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _by_commas(text: object) -> object:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
+
+
+def _by_qualified_part(models: object) -> object:
+    """`SIZZLE_MODELS__TRIP__ROUTE` as the model of `trip.route`."""
+    if not isinstance(models, dict):
+        return models
+    flat: dict[str, object] = {}
+    for name, model in cast(dict[str, object], models).items():
+        parts = cast(dict[str, object], model) if isinstance(model, dict) else {"": model}
+        flat |= {f"{name}.{part}".rstrip("."): each for part, each in parts.items()}
+    return flat
 
 
 def _clean_key(key: object) -> object:
@@ -65,7 +76,9 @@ class Settings(BaseSettings):
         default=None, description="a TOML file with additional providers, models, roles and parts"
     )
     model: str | None = Field(default=None, description="the name of a model for every step")
-    models: dict[str, str] = Field(default={}, description="names of models, by part")
+    models: Annotated[dict[str, str], BeforeValidator(_by_qualified_part)] = Field(
+        default={}, description="names of models, by part, or by composition and part"
+    )
     compositions: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas)] = Field(
         default=(), description="compositions to serve beside the recipe, as module:NAME, separated by commas"
     )

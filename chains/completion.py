@@ -33,53 +33,53 @@ class CompletionRequest(BaseModel):
     )
 
 
-async def astream_completion(model: ProviderChat, asked: CompletionRequest) -> AsyncGenerator[str]:
+async def astream_completion(model: ProviderChat, request: CompletionRequest) -> AsyncGenerator[str]:
     """The answer piece by piece, none of them empty. Close it (`contextlib.aclosing`) to close the call.
 
     Raises `PromptTooLongError` and `ProviderError`. The latter also follows text that was cut off, except at the
     request's own `max_tokens`.
     """
-    limited = model.bind(max_tokens=asked.max_tokens) if asked.max_tokens else model
-    parser = WholeText(accepts_limit=asked.max_tokens is not None)
-    answered = PROMPT | limited | parser
-    pieces = timeout_stream(DEADLINE_S, cast(AsyncGenerator[str], answered.astream({"query": asked.query})))
-    async with aclosing(pieces), aclosing(until(asked.stop, pieces)) as told:
-        async for text in told:
+    limited = model.bind(max_tokens=request.max_tokens) if request.max_tokens else model
+    parser = WholeText(accepts_limit=request.max_tokens is not None)
+    chain = PROMPT | limited | parser
+    pieces = timeout_stream(DEADLINE_S, cast(AsyncGenerator[str], chain.astream({"query": request.query})))
+    async with aclosing(pieces), aclosing(until(request.stop, pieces)) as texts:
+        async for text in texts:
             yield text
 
 
-def check_window(model: ProviderChat, asked: CompletionRequest) -> None:
+def check_window(model: ProviderChat, request: CompletionRequest) -> None:
     """Raises `PromptTooLongError` if the question and the longest answer don't fit the model's window."""
-    model.check_window(PROMPT.format_messages(query=asked.query), asked.max_tokens)
+    model.check_window(PROMPT.format_messages(query=request.query), request.max_tokens)
 
 
 async def until(markers: Collection[str], pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
     """The text before the marker that is the first to be complete, however the text is cut into pieces.
 
-    What may be the beginning of a marker is held back until it is known. Of two that end at the same place the longer
-    one counts.
+    Text that may be the beginning of a marker is held back until that is clear. Of two that end at the same place the
+    longer one counts.
     """
-    held = ""
+    buffered = ""
     async for piece in pieces:
-        held += piece
-        if (end := _end(held, markers)) is not None:
-            held = held[:end]
+        buffered += piece
+        if (end := _first_marker(buffered, markers)) is not None:
+            buffered = buffered[:end]
             break
-        ready = len(held) - _begun(held, markers)
+        ready = len(buffered) - _partial_marker_length(buffered, markers)
         if ready:
-            yield held[:ready]
-            held = held[ready:]
-    if held:
-        yield held
+            yield buffered[:ready]
+            buffered = buffered[ready:]
+    if buffered:
+        yield buffered
 
 
-def _end(text: str, markers: Collection[str]) -> int | None:
+def _first_marker(text: str, markers: Collection[str]) -> int | None:
     """Where the first complete marker starts."""
     found = [(text.find(marker) + len(marker), -len(marker)) for marker in markers if marker in text]
     return sum(min(found)) if found else None
 
 
-def _begun(text: str, markers: Collection[str]) -> int:
+def _partial_marker_length(text: str, markers: Collection[str]) -> int:
     """How many characters at the text's end may be the beginning of a marker."""
     lengths = (length for marker in markers for length in range(1, len(marker)) if text.endswith(marker[:length]))
     return max(lengths, default=0)

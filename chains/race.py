@@ -52,7 +52,7 @@ class RaceStart:
 
 @dataclass(frozen=True, slots=True)
 class CallStart:
-    """A model is being asked. Round 0 is the call that opens the connection, which is not counted."""
+    """A call of a model begins. Round 0 is the call that opens the connection, which is not counted."""
 
     model: str
     round: int
@@ -85,7 +85,7 @@ class RoundEnd:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that was measured of a model. One that failed, for a reason in words for people, took no further part.
+    """All that was measured of a model. One that failed, with a user-facing reason, is not called again.
 
     `best` is the round with the shortest time to the first token, `median` that of each figure for itself.
     """
@@ -99,7 +99,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class RaceEnd:
-    """The models by their best time to the first token; behind them those that failed. Always last."""
+    """The models by their best time to the first token; followed by those that failed. Always last."""
 
     ranking: tuple[str, ...]
 
@@ -110,9 +110,9 @@ Progress = RaceStart | CallStart | RoundEnd | Result | RaceEnd
 async def race(
     models: Mapping[str, ProviderChat], rounds: int = 3, deadline_s: float = DEADLINE_S, language: Language = "en"
 ) -> AsyncGenerator[Progress]:
-    """Measures the models, and tells of each call. Close it (`contextlib.aclosing`) to close the call under way.
+    """Measures the models and yields the progress of each call. Close it (`aclosing`) to close the call under way.
 
-    A model that fails, or whose call takes longer than `deadline_s` seconds, is out, for a reason in `language`.
+    A model that fails, or whose call takes longer than `deadline_s` seconds, is out, with a reason in `language`.
     """
     yield RaceStart(entrants(models), rounds)
     measured: dict[str, list[Figures]] = {name: [] for name in models}
@@ -120,7 +120,7 @@ async def race(
     for number in range(rounds + 1):
         for name in [name for name in models if name not in results]:
             yield CallStart(name, number)
-            answered = await _asked(models[name], deadline_s, language)
+            answered = await _call(models[name], deadline_s, language)
             if isinstance(answered, Figures) and number:
                 measured[name].append(answered)
                 yield RoundEnd(name, number, answered, _best(measured[name]), _median(measured[name]))
@@ -135,7 +135,7 @@ def entrants(models: Mapping[str, ProviderChat]) -> tuple[Entrant, ...]:
     return tuple(Entrant(name, (model.metadata or {})["provider"], model.label) for name, model in models.items())
 
 
-async def _asked(model: ProviderChat, deadline_s: float, language: Language) -> Figures | Failed:
+async def _call(model: ProviderChat, deadline_s: float, language: Language) -> Figures | Failed:
     try:
         async with asyncio.timeout(deadline_s):
             return await _measured(model)
@@ -152,7 +152,7 @@ async def _asked(model: ProviderChat, deadline_s: float, language: Language) -> 
 
 async def _measured(model: ProviderChat) -> Figures:
     """Asks, and reads the answer to its end. Raises `ProviderError` if that is missing."""
-    asked = ended = perf_counter()
+    started = ended = perf_counter()
     first, tokens, reason = None, None, None
     answer = model.astream(PROMPT, max_tokens=min(MAX_TOKENS, model.max_output), temperature=TEMPERATURE)
     async with aclosing(cast(AsyncGenerator[AIMessageChunk], answer)) as chunks:
@@ -164,7 +164,7 @@ async def _measured(model: ProviderChat) -> Figures:
             tokens = _tokens(chunk.usage_metadata) if chunk.usage_metadata else tokens
     if reason == "content_filter":
         raise ProviderError(CUT_OFF[reason])
-    return _figures(asked, first or ended, ended, tokens)
+    return _figures(started, first or ended, ended, tokens)
 
 
 def _tokens(usage: UsageMetadata) -> int:
@@ -172,9 +172,9 @@ def _tokens(usage: UsageMetadata) -> int:
     return usage["output_tokens"] - usage.get("output_token_details", {}).get("reasoning", 0)
 
 
-def _figures(asked: float, first: float, ended: float, tokens: int | None) -> Figures:
+def _figures(started: float, first: float, ended: float, tokens: int | None) -> Figures:
     rate = round((tokens - 1) / (ended - first), 1) if tokens and tokens > 1 and ended > first else None
-    return Figures(round((first - asked) * 1000, 1), round((ended - asked) * 1000, 1), tokens, rate)
+    return Figures(round((first - started) * 1000, 1), round((ended - started) * 1000, 1), tokens, rate)
 
 
 def _result(name: str, rounds: Sequence[Figures], last: Figures | Failed) -> Result:

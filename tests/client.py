@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 from httpx_sse import connect_sse
@@ -100,7 +101,7 @@ def start(url: str, asked: dict[str, Any] | None = None, /, **headers: str) -> O
     """Starts a run; returns its address."""
     answer = ask("POST", f"{url}/runs", json=asked or ASKED, headers=headers)
     assert answer.status_code == 201, answer.text
-    run = OwnRun(f"{url}{answer.headers['location']}")
+    run = OwnRun(urljoin(url, answer.headers["location"]))
     run.key = answer.json()["key"]
     return run
 

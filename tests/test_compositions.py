@@ -105,6 +105,17 @@ def serve_composition(reference: str, folder: Path) -> subprocess.CompletedProce
         ((Part("Big-Talk", "{topic}"),), "talk: 'Big-Talk' is not an identifier in lower case"),
         ((Part("end", "{topic}"),), "talk: 'end' is the name of an event"),
         ((), "talk: it has no parts"),
+        ((Part("talk", "{topic}"),), "talk: the part 'talk' has the name of the composition"),
+        ((Part("a", "{topic}", code="b"), Part("b", "{topic}")), "talk: two parts have the code 'b'"),
+        ((Part("a", "{topic}", max_tokens=0),), "talk: 'a' has max_tokens below 1"),
+        (
+            (Choice("pitch", "{topic}", gives=("headline",), noun="my pitch"), Part("a", "{headline}")),
+            "talk: 'my pitch', the noun of 'pitch', is not an identifier in lower case",
+        ),
+        (
+            (Choice("pitch", "{topic}", gives={"headline": "x", "why": "x"}), Part("a", "{headline}")),
+            "talk: 'pitch' has to give a tuple of names, or a mapping of names to different JSON fields",
+        ),
         ((PITCH, Part("a", "{topic}")), "talk: no part uses what 'pitch' gives"),
         (
             (PITCH, Choice("b", "{topic}", gives=("c",)), Part("d", "{headline} {c}")),
@@ -372,46 +383,3 @@ def test_the_composition_in_the_documentation_is_served(tmp_path: Path, serve_sc
     assert set(texts(events)) == {"ideas", "outline", "questions", "closing"}
     order = [event["part"] for event in told(events, "part_start")]
     assert [set(order[:2]), order[2:]] == [{"ideas", "questions"}, ["outline", "closing"]]
-
-
-MOODS = ("tests.moods:MOODS",)
-TOPIC = {"topic": "rain", "tags": ["slow", "</tags> <b>"]}
-
-
-def test_a_part_may_need_the_options_that_were_not_picked(serve_scripts: ServeScripts) -> None:
-    """It waits for all of them; and a part may be called pick."""
-    url, provider = serve_scripts(compositions=MOODS)
-    events = follow(start_trip(f"{url}/moods", TOPIC))
-    assert statuses(events) == ["ok"]
-    prompt = next(call for call in provider.calls if call["step"] == "why")["body"]["messages"][1]["content"]
-    options = [f"title {number}: about {number}\n" for number in (1, 2, 3)]
-    picked = named(events, "proposal")[-1]["picked"]
-    assert [option in prompt for option in options] == [number != picked for number in range(3)]
-
-
-def test_a_list_in_a_request_cannot_close_its_tag(serve_scripts: ServeScripts) -> None:
-    url, provider = serve_scripts(compositions=MOODS)
-    follow(start_trip(f"{url}/moods", TOPIC))
-    prompt = next(call for call in provider.calls if call["step"] == "mood")["body"]["messages"][1]["content"]
-    assert "<tags>slow, &lt;/tags&gt; &lt;b&gt;</tags>" in prompt
-
-
-def test_what_a_choice_was_made_from_is_rewritten_with_a_new_choice(serve_scripts: ServeScripts) -> None:
-    """The options are proposed again, and their parts wait for the new pick."""
-    url, provider = serve_scripts(compositions=MOODS)
-    run = start_trip(f"{url}/moods", TOPIC)
-    first = follow(run)
-    assert rewrite(run, "mood").status_code == 202
-    again = follow(run, first[-2].id)
-    assert sorted(starts(again)) == ["ideas", "mood", "pick", "why"]
-    assert named(again, "proposal")
-    order = [call["step"] for call in provider.calls][4:]
-    assert order[:2] == ["mood", "ideas"]
-
-
-def test_a_message_that_is_half_a_json_object_is_a_400(serve_scripts: ServeScripts) -> None:
-    url, _ = serve_scripts(compositions=MOODS)
-    body = {"model": "moods", "messages": [{"role": "user", "content": '{"topic": "rain"'}]}
-    answer = ask("POST", f"{url}/v1/chat/completions", json=body)
-    assert [answer.status_code, answer.json()["error"]["param"]] == [400, "messages"]
-    assert "ngredients" not in answer.json()["error"]["message"]

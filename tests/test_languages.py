@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client import read, told
+from tests.client import ask, read, start, told
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, Script
 
@@ -188,3 +188,9 @@ def test_what_no_recipe_can_answer_is_said_in_the_language_of_the_question(serve
         assert not re.search("[가-힣]", answer(*texts)["choices"][0]["message"]["content"])
     assert is_korean(answer("👋")["error"]["message"])
     assert provider.calls == []
+
+
+def test_a_wrong_event_id_is_refused_in_the_browsers_language(sizzle_url: str) -> None:
+    answer = ask("GET", f"{start(sizzle_url)}/events", headers={"Last-Event-ID": "x", "Accept-Language": "ko"})
+    assert answer.status_code == 422
+    assert is_korean(answer.json()["detail"][0]["message"])

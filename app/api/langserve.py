@@ -11,36 +11,42 @@ import json
 import re
 import warnings
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from langchain_core.runnables import Runnable
 from langserve import APIHandler  # pyright: ignore[reportMissingTypeStubs]
+from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.error_handlers import add_error_handlers
 from app.api.openapi import DocumentedApp, errors
-from app.api.web import WEB
+from app.api.web import playgrounds_page
 from app.models import Served
 from app.server.disconnect import run_until_disconnect
-from app.server.errors import HTTPError
+from app.server.errors import HTTPError, describe_fields
 from app.server.middleware import PAGE_POLICY
 from app.server.origins import refuse_foreign_pages, require_json
 from chains.errors import SizzleError
 from chains.parts.compose import standalone
+from chains.parts.composition import Composition
 from chains.parts.markdown import markdown_chain
 
 MAX_BATCH = 20  # inputs of one call
 NO_NESTED_RUNS = {"include_names": list[str]()}  # they contain prompts and the provider's messages
 INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
-router = APIRouter()
 
+def router(composition: Composition) -> APIRouter:
+    """Returns the page with the playgrounds of a composition."""
+    routes, page = APIRouter(), playgrounds_page(composition)
 
-@router.get("/chains", include_in_schema=False)
-async def index() -> FileResponse:
-    return FileResponse(WEB / "chains.html")
+    @routes.get("/chains", include_in_schema=False)
+    async def index() -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+        return HTMLResponse(page)
+
+    return routes
 
 
 def chains_app(served: Served, origins: Collection[str]) -> FastAPI:
@@ -56,12 +62,13 @@ def chains_app(served: Served, origins: Collection[str]) -> FastAPI:
     for name, chain in chains.items():
         # of a config only `configurable` is read, and of that only `model`
         handler = APIHandler(chain.with_config(run_name=name), path=f"/{name}", config_keys=("configurable",))
-        app.include_router(_calls(handler), prefix=f"/{name}", tags=[name])
+        request = composition.request if name == composition.name else composition.part_request(name)
+        app.include_router(_calls(handler, request), prefix=f"/{name}", tags=[name])
         app.include_router(_pages(handler), prefix=f"/{name}", tags=[name])
     return app
 
 
-def _calls(handler: Any) -> APIRouter:
+def _calls(handler: Any, model: type[BaseModel]) -> APIRouter:
     """Returns the routes that run the chain. Invoke and batch are cancelled when the client disconnects."""
     guards = [Depends(refuse_foreign_pages), Depends(require_json)]
     routes = APIRouter(dependencies=guards, responses=errors(400, 403, 413, 415, 502))
@@ -85,6 +92,8 @@ def _calls(handler: Any) -> APIRouter:
     async def stream_log(body: handler.StreamLogRequest, request: Request) -> Response:  # pyright: ignore
         return await handler.stream_log(await _langserve_request(request, **NO_NESTED_RUNS))
 
+    for endpoint in cast(tuple[Any, ...], (invoke, batch, stream, stream_log)):
+        describe_fields(endpoint, model)
     return routes
 
 

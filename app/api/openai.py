@@ -12,7 +12,7 @@ from typing import Any, Literal, LiteralString, Protocol
 from uuid import uuid4
 
 import orjson
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from langchain_core.callbacks import UsageMetadataCallbackHandler
@@ -163,25 +163,40 @@ def openai_app(
     """Returns the application under `/v1`. `owners` has the `owned_by` of each model and of `DEFAULT_MODEL`."""
     app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
     app.state.origins = origins
+    app.include_router(_models(owners))
+    app.include_router(_completions(served, owners, keep_alive_s))
+    for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
+        app.add_exception_handler(error, openai_error_response)
+    app.add_exception_handler(ClientDisconnect, client_closed_request)
+    return app
+
+
+def _models(owners: Mapping[str, str]) -> APIRouter:
+    routes = APIRouter()
     entries = {name: _model_entry(name, owner) for name, owner in owners.items()}
 
-    @app.get("/models")
-    @app.get("/models/", include_in_schema=False)
+    @routes.get("/models")
+    @routes.get("/models/", include_in_schema=False)
     async def list_models() -> dict[str, object]:
         return {"object": "list", "data": list(entries.values())}
 
-    @app.get("/models/{name:path}", responses=api_errors(404))  # ids may contain slashes
+    @routes.get("/models/{name:path}", responses=api_errors(404))  # ids may contain slashes
     async def model(name: str) -> dict[str, object]:
         name = name if name in owners else name.removesuffix("/")
         _require(name, owners)
         return entries[name]
 
-    @app.post(
+    return routes
+
+
+def _completions(served: Mapping[str, Served], owners: Mapping[str, str], keep_alive_s: float) -> APIRouter:
+    routes = APIRouter(dependencies=[Depends(refuse_foreign_pages)])
+
+    @routes.post(
         "/chat/completions",
-        dependencies=[Depends(refuse_foreign_pages)],
         responses={200: COMPLETION} | api_errors(400, 403, 404, 413, 502),
     )
-    @app.post("/chat/completions/", dependencies=[Depends(refuse_foreign_pages)], include_in_schema=False)
+    @routes.post("/chat/completions/", include_in_schema=False)
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         _require(body.model, owners)
         if re.search(r"[^\W\d_]", text := "".join(body.texts("user")[-1:])):
@@ -196,10 +211,7 @@ def openai_app(
             _chunks(answer, first, pieces, body.wants_usage, language), keep_alive_s=keep_alive_s
         )
 
-    for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
-        app.add_exception_handler(error, openai_error_response)
-    app.add_exception_handler(ClientDisconnect, client_closed_request)
-    return app
+    return routes
 
 
 def _model_entry(name: str, owner: str) -> dict[str, object]:

@@ -1,12 +1,15 @@
 """The folder of the pages, the pages of compositions, and the 404 page."""
 
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from app.compositions import prefix
 from app.server.languages import language_of
+from chains.parts.composition import Composition, title_in
 from chains.translations import Language
 
 WEB = Path(str(files("app") / "web"))
@@ -30,6 +33,19 @@ def composition_page(name: str, description: str) -> str:
     sheet = (WEB / "sheet.html").read_text("utf-8")
     data = description.replace("<", r"\u003c")  # so that no text ends the element
     return page.replace("<!-- sheet -->", f'{sheet}  <script type="application/json" id="composition">{data}</script>')
+
+
+def playgrounds_page(composition: Composition) -> str:
+    """Returns the page that links to the playground of a composition and of each of its parts."""
+    path, title = prefix(composition.name), composition.title or composition.name.capitalize()
+    titles = {composition.name: f"{title_in(title, 'en')}: the whole as Markdown, in reading order."}
+    titles |= {part.name: f"{part.title_in('en')}." for part in composition.reading_order}
+    links = (
+        f'<li><h3><a href="{path}/chains/{name}/playground/">{name}</a></h3><p>{escape(text)}</p></li>'
+        for name, text in titles.items()
+    )
+    page = (WEB / "chains.html").read_text("utf-8").replace("<!-- prefix -->", path)
+    return page.replace("<!-- links -->", f'<ul class="links" role="list">{"".join(links)}</ul>')
 
 
 def wants_page(request: Request) -> bool:

@@ -18,13 +18,14 @@ from pydantic import ValidationError
 from app.settings import STANDIN, Settings, key_setting, read_settings
 from chains.errors import ConfigError
 from chains.messages import validation_message
-from chains.recipe.request import DEFAULT_SERVINGS, RecipeRequest
+from chains.recipe.request import DEFAULT_SERVINGS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from app.cli.scoreboard import Scoreboard
     from app.cli.terminal import Screen
+    from chains.parts.composition import Composition, Request
 
 cli = typer.Typer(
     name="sizzle",
@@ -122,18 +123,25 @@ def generate(
         int | None, typer.Option(min=0, max=2**53, help="A whole number that repeats the pick of the dish.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print each event as a line of JSON.")] = False,
+    composition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="Another composition. INGREDIENTS is then its text, or a JSON object with the fields of its request.",
+        ),
+    ] = None,
 ) -> None:
-    """Generates one recipe in the terminal, without a server."""
-    request = _checked_request(
-        {"ingredientsOnHand": ingredients, "prepTime": minutes, "language": lang, "seed": seed}
-        | {"diet": diet, "avoid": avoid, "servings": servings}
-    )
+    """Generates one recipe, or another composition, in the terminal, without a server."""
+    if composition:
+        os.environ["SIZZLE_COMPOSITIONS"] = composition
     settings = read_settings()
+    *_, wanted = settings.load_compositions().values()
+    fields = {"ingredientsOnHand": ingredients, "prepTime": minutes, "diet": diet, "avoid": avoid, "servings": servings}
+    request = _checked_request(wanted, ingredients if composition else fields, lang, seed)
     from app.cli.terminal import JsonLines, LivePanels, PlainText
-    from chains.recipe.composition import RECIPE
 
-    screen = JsonLines() if json else (LivePanels if sys.stdout.isatty() else PlainText)(RECIPE, request.language)
-    raise typer.Exit(asyncio.run(_generate(settings, request, screen)))
+    screen = JsonLines() if json else (LivePanels if sys.stdout.isatty() else PlainText)(wanted, request.language)
+    raise typer.Exit(asyncio.run(_generate(settings, wanted, request, screen)))
 
 
 @cli.command()
@@ -213,17 +221,21 @@ def _check_address(host: str, port: int) -> None:
         sys.exit(f"sizzle: {host}, port {port}: {error.strerror}. Choose another one with --host and --port.")
 
 
-def _checked_request(fields: Mapping[str, object]) -> RecipeRequest:
+def _checked_request(
+    composition: "Composition", fields: Mapping[str, object] | str, lang: str, seed: int | None
+) -> "Request":
+    """Returns the request with these fields, or that a text stands for. An invalid one ends the command."""
+    language = "ko" if lang == "ko" else "en"
     try:
-        return RecipeRequest.model_validate(fields)
+        if not isinstance(fields, str):
+            return composition.request.model_validate({**fields, "language": lang, "seed": seed})
+        return composition.request_from(fields, language).model_copy(update={"seed": seed})
     except ValidationError as error:
         problem = error.errors()[0]
-        field = str(problem["loc"][0])
+        field = str(problem["loc"][0]) if problem["loc"] else "INGREDIENTS"
         options = {"prepTime": "--minutes", "ingredientsOnHand": "INGREDIENTS", "language": "--lang"}
-        language = "ko" if fields["language"] == "ko" else "en"
-        raise typer.BadParameter(
-            validation_message(problem, language), param_hint=options.get(field, f"--{field}")
-        ) from None
+        hint = field if isinstance(fields, str) else options.get(field, f"--{field}")
+        raise typer.BadParameter(validation_message(problem, language), param_hint=hint) from None
 
 
 def _entrants(settings: Settings, names: Sequence[str]) -> list[str]:
@@ -292,12 +304,11 @@ async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "S
             console.print(board)
 
 
-async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen") -> int:
+async def _generate(settings: Settings, composition: "Composition", request: "Request", screen: "Screen") -> int:
     from app.models import open_models
     from app.runs.runs import Runs
     from app.stores import RunEnd
     from app.stores.memory import MemoryEventLog
-    from chains.recipe.composition import RECIPE
 
     status = "failed"
     async with (
@@ -305,7 +316,7 @@ async def _generate(settings: Settings, request: RecipeRequest, screen: "Screen"
         aclosing(Runs(models.served, MemoryEventLog())) as runs,
     ):
         with screen:
-            async for batch in runs.follow(await runs.start(RECIPE.name, request)):
+            async for batch in runs.follow(await runs.start(composition.name, request)):
                 for event in (entry.event for entry in batch):
                     screen.show(event)
                     status = event.status if isinstance(event, RunEnd) else status

@@ -270,7 +270,7 @@ def _with_dependents(composition: Composition, state: RunState, part: str) -> se
     """Returns the part and the parts made from it. Raises `UnknownPartError`."""
     if part not in state.parts:
         raise UnknownPartError("This run was started with a given option, so it proposes no others.")
-    return {part, *composition.dependents(part)}
+    return {part, *(each for each in composition.dependents(part) if each in state.parts)}
 
 
 def _draft(composition: Composition, state: RunState, part: str, parts: Collection[str]) -> Draft:

@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from starlette.exceptions import HTTPException
 
 from app.server.languages import language_of
@@ -76,6 +77,11 @@ def describe_query(endpoint: Callable[..., Any], model: type[BaseModel]) -> None
     endpoint.expected = Message("{message}", message=f"{_names(model)}."), field_descriptions(model)  # pyright: ignore[reportFunctionMemberAccess]
 
 
+def describe_fields(endpoint: Callable[..., Any], model: type[BaseModel]) -> None:
+    """Makes validation errors of this endpoint say what the fields of `model`, somewhere in its body, should be."""
+    endpoint.expected = Message(""), field_descriptions(model)  # pyright: ignore[reportFunctionMemberAccess]
+
+
 def describe_path(endpoint: Callable[..., Any], **values: Iterable[str]) -> None:
     """Makes validation errors of this endpoint list the values of its path parameters."""
     fields = {name: Message("One of {names}.", names=", ".join(each)) for name, each in values.items()}
@@ -105,10 +111,17 @@ def _names(model: type[BaseModel]) -> str:
 
 def field_descriptions(model: type[BaseModel]) -> dict[str, Message]:
     """Returns the description of each field, by its alias."""
-    return {
-        field.alias or name: Message(cast(LiteralString, _escaped(field.description or "")))
-        for name, field in model.model_fields.items()
-    }
+    return {field.alias or name: _description(field) for name, field in model.model_fields.items()}
+
+
+def _description(field: FieldInfo) -> Message:
+    """Its Korean form is in the catalogue or, for a field of somebody else's composition, with the field as `x-ko`."""
+    description = field.description or ""
+    match field.json_schema_extra:
+        case {"x-ko": {"description": str(korean)}}:
+            return Message("{message}", message={"en": description, "ko": korean})
+        case _:
+            return Message(cast(LiteralString, _escaped(description)))
 
 
 def _escaped(template: str) -> str:

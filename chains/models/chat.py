@@ -86,7 +86,7 @@ class ProviderChat(ChatOpenAI):
 
     @property
     def is_open(self) -> bool:
-        """Whether the provider kept failing, so that another one should be asked if there is one."""
+        """Whether the circuit breaker is open: the provider kept failing and is in its cooldown."""
         return self.health.open_for_s > 0
 
     @override
@@ -124,31 +124,31 @@ class ProviderChat(ChatOpenAI):
     ) -> AsyncGenerator[AIMessageChunk]:
         """The text of the answer, in chunks as handlers are to get it. Its pieces are added to `pieces`.
 
-        Text that is held for `flush_on` is reported when the answer breaks off, but not when the call is cancelled.
+        Buffered text is flushed if the response breaks off, but not if the call is cancelled.
         """
-        held, has_begun = "", False
+        buffered, has_begun = "", False
         try:
             async for piece in answer:
                 if piece is RETRACTED:
                     pieces.clear()
-                    held = ""
+                    buffered = ""
                     yield RETRACTED
                     continue
                 pieces.append(piece)
-                held += piece if isinstance(piece, str) else ""
-                if held and (self.flush_on in held or not has_begun):
-                    text, held, has_begun = held, "", True
+                buffered += piece if isinstance(piece, str) else ""
+                if buffered and (self.flush_on in buffered or not has_begun):
+                    text, buffered, has_begun = buffered, "", True
                     yield self.acceleration.text_chunk(text)
         except ProviderError:
-            if held:
-                yield self.acceleration.text_chunk(held)
+            if buffered:
+                yield self.acceleration.text_chunk(buffered)
             raise
-        if held:
-            yield self.acceleration.text_chunk(held)
+        if buffered:
+            yield self.acceleration.text_chunk(buffered)
 
     @override
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
-        # not on account of the handlers of a call as a whole, which `_agenerate` tells of new text itself
+        # not because of the handlers of the whole call: `_agenerate` dispatches its tokens to them
         return super()._should_stream(async_api=async_api, run_manager=None, **kwargs)
 
     async def _answer(
@@ -160,7 +160,7 @@ class ProviderChat(ChatOpenAI):
         payload = self._get_request_payload(messages, stop=stop, **options)
         answer, failure, sent_at = self._reader(kwargs.get("max_tokens")), None, monotonic()
         try:
-            async with self._asked(payload) as patience:
+            async with self._response(payload) as patience:
                 while not answer.is_over and (block := await patience.read()):
                     pieces, broken = answer.feed(block)
                     for piece in pieces:
@@ -169,13 +169,13 @@ class ProviderChat(ChatOpenAI):
                         raise broken
                     patience.reset(answer.timeout_s())
         except Exception as error:  # whatever becomes of a provider's answer  # noqa: BLE001
-            failure = self._told(error, answer.has_output)
+            failure = self._provider_error(error, answer.has_output)
         pieces, broken = answer.close()
         for piece in pieces:
             yield piece
         # not within the `except`: what is raised or logged there has the provider's words in its context
         if failure := self._failure(answer, failure or broken):
-            raise self._noted(failure)
+            raise self._recorded(failure)
         if answer.thinks_untagged:
             self.untagged_thinkers.add(self.model_name)
         self.health.answered(sent_at)
@@ -187,7 +187,7 @@ class ProviderChat(ChatOpenAI):
         return AnswerReader(self.next_token_s, max_tokens=limit, starts_with_thinking=is_thinker)
 
     @asynccontextmanager
-    async def _asked(self, payload: Chunk) -> AsyncGenerator[ReadTimeout]:
+    async def _response(self, payload: Chunk) -> AsyncGenerator[ReadTimeout]:
         """The answer's body, of which no token may be late, whatever comments come in its place."""
         async with self.slots.slot(self.rank) if self.slots else nullcontext():
             report_sent()
@@ -204,7 +204,7 @@ class ProviderChat(ChatOpenAI):
         if answer.is_complete:
             return None
         if error:
-            return self._told(error, answer.has_output)
+            return self._provider_error(error, answer.has_output)
         if answer.has_output:
             return TruncatedResponseError(BROKEN_OFF)
         if answer.reason == "length":
@@ -217,15 +217,15 @@ class ProviderChat(ChatOpenAI):
             )
         return EmptyResponseError("{label} ended its answer without a word: try again.", label=self.label)
 
-    def _told(self, error: Exception, written: bool) -> ProviderError:
+    def _provider_error(self, error: Exception, written: bool) -> ProviderError:
         if isinstance(error, ProviderError):
             return error
         failure = to_provider_error(self.label, error, written)
         failure.log_label = log_label(error)
         return failure
 
-    def _noted(self, failure: ProviderError) -> ProviderError:
-        """The failure, which is told to the log, and to whoever is to know how the provider is doing."""
+    def _recorded(self, failure: ProviderError) -> ProviderError:
+        """Logs the failure, records it in the provider's health, and returns it."""
         logger.warning("%s (%s): %s", self.label, self.model_name, failure.log_label or type(failure).__name__)
         if failure.retryable:
             self.health.failed(failure.retry_after)

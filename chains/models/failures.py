@@ -1,4 +1,4 @@
-"""What a provider did, told in our words: errors that may repeat what it said become our own."""
+"""Turns errors of providers, which may repeat their text, into errors with messages of ours."""
 
 import re
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ _DURATION = re.compile(  # in ASCII digits, few enough for a float
     r"(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)ms)?"
 )
 UNITS_S = (86_400, 3600, 60, 1, 0.001)
-LONGEST_RETRY_AFTER_S = 120  # a provider that asks to be spared for longer is not asked again, as by those SDKs
+LONGEST_RETRY_AFTER_S = 120  # a longer delay means no retry, as in those SDKs
 
 
 def to_provider_error(label: str, error: Exception, written: bool) -> ProviderError:
@@ -127,7 +127,7 @@ def _refused(label: str, status: int, headers: Mapping[str, str]) -> ProviderErr
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """In how many seconds the provider wants to be asked again, never below 0, if it says so.
+    """The delay in seconds that the provider asks for, at least 0; None if it asks for none.
 
     It is read as the official OpenAI SDKs do: `retry-after-ms`, then `retry-after` in seconds, which may have
     fractions, or as a date (RFC 9110 §10.2.3).

@@ -1,7 +1,7 @@
-"""How hard a provider is asked: so many calls a minute and at a time, and none for a while when it keeps failing.
+"""Limits and the circuit breaker of a provider: calls per minute, concurrent calls, and a cooldown after failures.
 
-Of the kept libraries aiolimiter does the first. Circuit breakers (pybreaker, purgatory) raise when a circuit is open,
-where here another model is to be chosen while there is one.
+aiolimiter does the first. Circuit breaker libraries (pybreaker, purgatory) raise when a circuit is open; here another
+model is chosen while there is one.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from typing_extensions import override
 
 logger = logging.getLogger(__name__)
 
-BURST = 1 / 7  # of what is allowed in a minute, as much as ten seconds of the pace behind it
-FAILURES = 3  # in a row, then the provider is_open
+BURST = 1 / 7  # of a minute's limit, as much as ten seconds at the even rate
+FAILURES = 3  # in a row open the circuit
 COOLDOWN_S, MAX_COOLDOWN_S = 30, 300
 
 
 class RequestsPerMinute(BaseRateLimiter):
-    """Never more than `limit` requests, at least 2, in any minute: a burst of a seventh of them, the rest evenly."""
+    """Never more than `limit` requests, at least 2, in any minute: a burst of a seventh of them, then an even rate."""
 
     def __init__(self, limit: int) -> None:
-        # a leaky bucket lets through what it holds and, in the minute behind that, what leaks: together the limit
+        # a leaky bucket passes its capacity and, in the following minute, what leaks: together the limit
         burst = max(1.0, limit * BURST)
         self._limiter = AsyncLimiter(burst, 60 * burst / (limit - burst))
 
@@ -41,13 +41,13 @@ class RequestsPerMinute(BaseRateLimiter):
 
     @override
     def acquire(self, *, blocking: bool = True) -> bool:
-        return True  # calls that are not asynchronous are those of notebooks, one at a time
+        return True  # synchronous calls come from notebooks, one at a time
 
 
 class CallSlots:
-    """Lets at most `limit` calls run at a time. Of those that wait, the lowest `rank` is next, then the oldest.
+    """Lets at most `limit` calls run at a time. Of the waiting calls the lowest `rank` is next, then the oldest.
 
-    A free slot is given away only after `HANDOVER_S`, so that what the end of a call leads to can come in time.
+    A free slot is given away only after `HANDOVER_S`, so that calls that depend on the ended one can join the queue.
     """
 
     HANDOVER_S = 0.03
@@ -82,31 +82,31 @@ class CallSlots:
 
 @dataclass
 class Health:
-    """How a provider has been doing. After three failures in a row it is_open: asked only where there is no other."""
+    """A provider's circuit breaker: three failures in a row start a cooldown, in which others are preferred."""
 
     label: str
     _failures: int = 0
-    _rests_since: float = 0.0
-    _rests_until: float = 0.0
+    _open_since: float = 0.0
+    _open_until: float = 0.0
 
     @property
     def open_for_s(self) -> float:
-        """Seconds, 0 if the provider does not rest."""
-        return max(0.0, self._rests_until - monotonic())
+        """Seconds left of the cooldown; 0 if the circuit is closed."""
+        return max(0.0, self._open_until - monotonic())
 
-    def answered(self, asked: float) -> None:
-        """It came to the end of what it was asked at that moment of the monotonic clock.
+    def answered(self, started: float) -> None:
+        """Records a success of a request that started then, on the monotonic clock.
 
-        That says nothing of a rest that began later.
+        It is ignored if the current cooldown began later.
         """
-        if asked >= self._rests_since:
-            self._failures, self._rests_until = 0, 0.0
+        if started >= self._open_since:
+            self._failures, self._open_until = 0, 0.0
 
     def failed(self, retry_after: float | None = None) -> None:
-        """It failed, and asked to be spared for so many seconds, if it did."""
+        """Records a failure, with the Retry-After delay in seconds if the provider sent one."""
         self._failures += 1
         if self._failures >= FAILURES and not self.open_for_s:
-            rest = min(max(COOLDOWN_S, retry_after or 0), MAX_COOLDOWN_S)
-            self._rests_since = monotonic()
-            self._rests_until = self._rests_since + rest
-            logger.warning("%s is skipped for %d s after %d failures in a row", self.label, rest, self._failures)
+            cooldown_s = min(max(COOLDOWN_S, retry_after or 0), MAX_COOLDOWN_S)
+            self._open_since = monotonic()
+            self._open_until = self._open_since + cooldown_s
+            logger.warning("%s is skipped for %d s after %d failures in a row", self.label, cooldown_s, self._failures)

@@ -28,11 +28,11 @@ CONNECT_S = 5  # for all else there are the deadlines of the provider's entry
 CONNECTIONS, IDLE_S = 5000, 60
 LARGEST_READ = 16 * 1024  # bytes, about 80 tokens; a single read of the socket can bring more
 IDENTITY = "identity"  # no compression: a small body could become a huge one
-DRAIN_S = 0.1  # to wait for a body's end behind its last event
+DRAIN_S = 0.1  # to wait for the end of the body after its last event
 
 
 class ConnectFailedError(Exception):
-    """No answer began: the message is the kind of what hindered it. `chains.models.failures` tells it in our words."""
+    """The request got no response. The message is the name of the underlying error."""
 
 
 class HttpStatusError(Exception):
@@ -154,12 +154,12 @@ class Endpoint:
         )
 
     async def open(self) -> None:
-        """Opens a connection, by asking for the list of models. What fails is left for the first call to tell."""
+        """Opens a connection by requesting the list of models. Failures are left to the first call."""
         with suppress(aiohttp.ClientError, OSError, ValueError):
             url = self.provider.url("models")
-            asked = self.http.keeping.get(url, headers=self._headers, proxy=self.proxy, allow_redirects=False)
-            async with asyncio.timeout(CONNECT_S), asked as told:
-                await _discard(told)
+            request = self.http.keeping.get(url, headers=self._headers, proxy=self.proxy, allow_redirects=False)
+            async with asyncio.timeout(CONNECT_S), request as response:
+                await _discard(response)
 
     @cached_property
     def _headers(self) -> dict[str, str]:
@@ -167,7 +167,7 @@ class Endpoint:
 
 
 async def drain_body(response: aiohttp.ClientResponse) -> None:
-    """Reads what is behind the last event, without which the connection can't be used again; it waits for a moment."""
+    """Reads the rest of the body for a moment, because otherwise the connection cannot be reused."""
     if not response.content.at_eof():
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):

@@ -55,9 +55,9 @@ def compose(
 ) -> RunnableLambda[Any, dict[str, Any]]:
     """From a request, its dict or a `Draft` to each part's text, or `Failed`; a `Choice` gives its other options.
 
-    `models` holds each part's models by the part's name: the first one, and those that are tried when it fails. Parts
-    not written `deadline_s` seconds after the start fail. A call without a token after `hedge_after_s` seconds is made
-    to the next model, too. `wrap` is applied to every part of the chain that LangChain would run as a chain.
+    `models` holds each part's models by the part's name: the first one, and those that are tried when it raises a
+    `ProviderError`. Parts not written `deadline_s` seconds after the start fail. A call without a token after
+    `hedge_after_s` seconds is made to the next model, too. `wrap` is applied to every chain that LangChain would run.
 
     Call it with `ainvoke`, or stream it with `astream_parts`. Only the parts missing from a `Draft` are generated.
     """
@@ -145,10 +145,10 @@ def _choice_branch(name: str, step: "ProposalStep") -> Runnable[RunContext, Part
             await proposing
         finally:
             proposing.cancel()
+            await asyncio.gather(proposing, return_exceptions=True)  # so that its call is closed when this run is
         value = await _value_or_failed(_checked(context.options, others), context.language)
-        context.set(
-            name, value if isinstance(value, Failed) else "".join(Alternate(name, each).text for each in others)
-        )
+        text = "".join(Alternate(name, option).text for option in others)
+        context.set(name, value if isinstance(value, Failed) else text)
         return PartOutput(name, value)
 
     return RunnableLambda(run, name=name)

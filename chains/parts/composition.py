@@ -93,7 +93,7 @@ class Choice(Part):
 
     `gives` names the variables that the picked option sets, and with a mapping the JSON field of each; the first is the
     option's name. The part's own text lists the options that were not picked. `noun` is the field by which a request
-    for a run names an option of an earlier one. `check` validates an option's name; it raises `ValueError`.
+    for a run names an option of an earlier one. `check` validates the name in such a request; it raises `ValueError`.
     """
 
     gives: tuple[str, ...] | Mapping[str, str] = ()
@@ -105,10 +105,6 @@ class Choice(Part):
     def fields(self) -> dict[str, str]:
         """The JSON field of each variable."""
         return dict(self.gives) if isinstance(self.gives, Mapping) else {name: name for name in self.gives}
-
-    def given_by(self, option: Mapping[str, str]) -> dict[str, str]:
-        """The variables that this option sets."""
-        return {variable: option[field] for variable, field in self.fields.items()}
 
 
 @dataclass(frozen=True)
@@ -138,6 +134,8 @@ class Composition:
         )
         yield from (f"{name!r} is used twice" for name in dict.fromkeys(names) if names.count(name) > 1)
         yield from (f"{name!r} is the name of an event" for name in self.codes.values() if name in _EVENTS)
+        if self.name in self.names:
+            yield f"the part {self.name!r} has the name of the composition"
         codes = [*self.codes.values()]
         yield from (f"two parts have the code {code!r}" for code in dict.fromkeys(codes) if codes.count(code) > 1)
         yield from (f"{part.name!r} has max_tokens below 1" for part in self.parts if part.max_tokens < 1)

@@ -48,7 +48,7 @@ class RetryingStep(Runnable[RunContext, str]):
 
     @override
     def invoke(self, input: RunContext, config: RunnableConfig | None = None, **kwargs: Any) -> str:
-        raise NotImplementedError("a composition is asynchronous: call ainvoke")
+        raise TypeError("a composition cannot be invoked synchronously: use ainvoke")
 
     @override
     async def ainvoke(self, input: RunContext, config: RunnableConfig | None = None, **kwargs: Any) -> str:

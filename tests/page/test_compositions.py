@@ -273,7 +273,7 @@ def test_the_form_follows_from_the_schema(page: Page, serve_scripts: ServeScript
     expect(status(page)).to_have_text("Done. All two parts are here.")
     expect(title(page)).to_have_text("Questionnaire")
     prompts = [call["body"]["messages"][-1]["content"] for call in provider.calls]
-    text = "bees|They dance.\nThey sing.|formal|children|2.5|['insects', 'honey']|True|2030-05-06"
+    text = "bees|They dance.\nThey sing.|formal|children|2.5|insects, honey|True|2030-05-06"
     assert prompts == [text, "Sum up: text one, text two."]
     page.reload()
     expect(page.get_by_label("Audience")).to_have_value("children")

@@ -1,0 +1,69 @@
+"""What the server says of a composition that is not the recipe: 422s, playgrounds, settings, terminal."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from tests.client import ask
+from tests.conftest import ServeScripts
+
+TRIPS = ("examples.trip:TRIP",)
+WISHES = {"interests": "food markets, hiking", "days": 2}
+ROOT = Path(__file__).parent.parent
+SIZZLE = str(Path(sys.executable).with_name("sizzle"))
+FAST = {"SIZZLE_STANDIN_TTFT_MS": "5", "SIZZLE_STANDIN_TOKENS_PER_S": "0"}
+
+
+def test_a_422_says_in_korean_what_is_right(serve_scripts: ServeScripts) -> None:
+    """With the words that the field has for it."""
+    url, _ = serve_scripts(compositions=TRIPS)
+    problem = ask("POST", f"{url}/trip/runs", json=WISHES | {"days": 99, "language": "ko"}).json()["detail"][0]
+    assert [problem["field"], problem["expected"]] == ["days", "여행 기간: 1~14일."]
+
+
+def test_a_wrong_input_of_a_chain_says_what_is_right(serve_scripts: ServeScripts) -> None:
+    """Fields of the request, and of the results that a part needs."""
+    url, _ = serve_scripts(compositions=TRIPS)
+    for path, body, field in (
+        ("/trip/chains/trip/invoke", WISHES | {"days": 99}, "days"),
+        ("/trip/chains/budget/invoke", WISHES | {"day_by_day": "1. Walk.", "packing": ""}, "packing"),
+        ("/chains/recipe/invoke", {"ingredientsOnHand": "beef", "prepTime": 1}, "prepTime"),
+    ):
+        problem = ask("POST", f"{url}{path}", json={"input": body}).json()["detail"][0]
+        assert problem["field"] == field
+        assert problem["expected"]
+
+
+def test_the_playgrounds_of_a_composition_have_a_page(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts(compositions=TRIPS)
+    page = ask("GET", f"{url}/trip/chains")
+    links = re.findall(r'href="(/trip/chains/\w+/playground/)"', page.text)
+    assert [page.status_code, len(links)] == [200, 7]
+    assert {ask("GET", f"{url}{link}").status_code for link in links} == {200}
+
+
+def test_the_environment_names_the_model_of_a_part_of_one_composition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIZZLE_MODELS__TRIP__ROUTE", "groq-gpt-oss-120b")
+    monkeypatch.setenv("GROQ_API_KEY", "k")
+    chosen = Settings(compositions=TRIPS).choose_models()
+    assert [chosen["trip.route"], chosen["trip.ideas"]] == ["groq-gpt-oss-120b", "groq-gpt-oss-20b"]
+
+
+@pytest.mark.parametrize("text", ["food markets", '{"interests": "food markets", "days": 2}'])
+def test_the_terminal_writes_a_composition(text: str) -> None:
+    command = [SIZZLE, "generate", text, "--composition", "examples.trip:TRIP"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=os.environ | FAST)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    titles = ["About this trip", "Route", "Day by day", "Packing", "Budget", "Other ideas"]
+    assert re.findall("^## (.*)$", done.stdout, re.MULTILINE) == titles
+
+
+def test_the_terminal_names_the_field_of_a_composition_that_is_wrong() -> None:
+    command = [SIZZLE, "generate", '{"interests": "food", "days": 99}', "--composition", "examples.trip:TRIP"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)  # noqa: S603
+    assert [done.returncode, "days" in done.stderr] == [2, True]
