@@ -48,7 +48,7 @@ def texts(events: list[Event]) -> dict[str, str]:
     return {code: text.removeprefix("⮑⮑") for code, text in written.items()}
 
 
-def told(events: list[Event], name: str) -> list[dict[str, Any]]:
+def events_named(events: list[Event], name: str) -> list[dict[str, Any]]:
     """The JSON of the named events."""
     return [json.loads(text) for event, _, text in events if event == name]
 
@@ -72,7 +72,7 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 @dataclass(frozen=True)
-class Told:
+class ReceivedEvent:
     """An event of Wire 2."""
 
     id: str
@@ -114,15 +114,15 @@ def rewrite(run: OwnRun, part: str) -> httpx.Response:
     return ask("POST", f"{run}/parts/{part}", headers={"Sizzle-Run-Key": run.key})
 
 
-def follow(run: str, last: str = "", seen: Callable[[Told], None] = lambda _: None) -> list[Told]:
-    """What is told of a run behind the event with the id `last`, to its end; `seen` is called with each as it comes."""
-    headers, events = {"Last-Event-ID": last} if last else {}, list[Told]()
+def follow(run: str, last: str = "", seen: Callable[[ReceivedEvent], None] = lambda _: None) -> list[ReceivedEvent]:
+    """The events of a run after the one with the id `last`, to its end; `seen` is called with each as it comes."""
+    headers, events = {"Last-Event-ID": last} if last else {}, list[ReceivedEvent]()
     with (
         httpx.Client(timeout=20, verify=NO_TLS) as client,
         connect_sse(client, "GET", f"{run}/events", headers=headers) as sse,
     ):
         for event in sse.iter_sse():
-            events.append(Told(event.id, event.event, json.loads(event.data)))
+            events.append(ReceivedEvent(event.id, event.event, json.loads(event.data)))
             seen(events[-1])
     return events
 
@@ -134,17 +134,19 @@ def listening(address: str, **more: Any) -> Iterator[httpx.Response]:
         yield response
 
 
-def decoded(body: bytes) -> list[Told]:
+def decoded(body: bytes) -> list[ReceivedEvent]:
     """The events that are complete in what was received: those whose blank line has come."""
     complete = body[: body.rfind(b"\n\n") + 2].decode().replace(RETRY.decode(), "")
     frames = [frame.split("\n") for frame in complete.split("\n\n") if "id: " in frame]
     return [
-        Told(place.removeprefix("id: "), name.removeprefix("event: "), json.loads(fields.removeprefix("data: ")))
+        ReceivedEvent(
+            place.removeprefix("id: "), name.removeprefix("event: "), json.loads(fields.removeprefix("data: "))
+        )
         for place, name, fields in frames
     ]
 
 
-def written(events: list[Told]) -> dict[str, str]:
+def written(events: list[ReceivedEvent]) -> dict[str, str]:
     """The text of each part, as a page puts it together."""
     texts: dict[str, str] = {}
     for event in events:
@@ -158,10 +160,10 @@ def written(events: list[Told]) -> dict[str, str]:
     return texts
 
 
-def named(events: list[Told], name: str) -> list[dict[str, Any]]:
+def named(events: list[ReceivedEvent], name: str) -> list[dict[str, Any]]:
     return [event.fields for event in events if event.name == name]
 
 
-def statuses(events: list[Told]) -> list[str]:
+def statuses(events: list[ReceivedEvent]) -> list[str]:
     """How the run ended: exactly one word."""
     return [fields["status"] for fields in named(events, "end")]

@@ -195,7 +195,7 @@ class FaultServer:
         self._used: set[StreamWriter] = set()
 
     def play(self, scripts: Mapping[str, Sequence[Answer]]) -> None:
-        """Begins anew with these scripts."""
+        """Begins again with these scripts."""
         self.calls.clear()
         self._scripts = scripts
 

@@ -187,7 +187,7 @@ def chunk(delta: dict[str, str], finish_reason: str | None = None, **more: Any) 
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs it in a thread of its own, for the browser's tests leave a loop running in this one."""
+    """Runs it in a thread of its own, because the browser's tests leave a loop running in this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
 

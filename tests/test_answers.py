@@ -94,7 +94,7 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
     "text after a reason, then [DONE]": (choice("Be", **STOP) + choice("ef.") + DONE, ok(reason=None)),
     "white space after a reason": (BEEF + choice(**STOP) + choice("\n"), ok("Beef.\n")),
     "only [DONE]": (BEEF + DONE, ok(reason=None)),
-    "[DONE] with more behind it": (BEEF + choice(**STOP) + b"data: [DONE] thanks\n\n", ok()),
+    "[DONE] with more after it": (BEEF + choice(**STOP) + b"data: [DONE] thanks\n\n", ok()),
     "neither a reason nor [DONE]": (BEEF, Answer("Beef.", None, is_complete=False)),
     "the limit after text": (BEEF + choice(finish_reason="length") + DONE, ok(reason="length")),
     "the usage in every chunk": (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.main import create_app
 from app.settings import Settings
 from tests.amounts import cases
-from tests.client import CODES, read, texts, told
+from tests.client import CODES, events_named, read, texts
 from tests.conftest import ServeScripts
 from tests.servers import serving
 
@@ -51,7 +51,7 @@ def test_a_complete_recipe_or_a_422(fast_url: str, typed: str, minutes: int, lan
         assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "ingredientsOnHand"]
         return
     events = read(fast_url, asked)
-    assert told(events, "end")[0]["status"] == "ok"
+    assert events_named(events, "end")[0]["status"] == "ok"
     assert {code for code, text in texts(events).items() if text.strip()} == set(CODES.values())
 
 

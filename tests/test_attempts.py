@@ -193,7 +193,7 @@ def test_a_proposal_goes_on_where_it_broke_off(pair: Pair) -> None:
 
 
 def test_markdown_takes_nothing_back() -> None:
-    """A part that nobody could read yet is begun anew unseen; in one that could be, a note says so."""
+    """A part that nobody could read yet begins again unseen; in one that could be, a note says so."""
     writer = MarkdownWriter(RECIPE)
     text = "".join(
         map(

@@ -117,7 +117,7 @@ def test_generate_ends_quietly_when_its_reader_does() -> None:
     command = f"{SIZZLE} generate 'beef, onions' --json | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ | FAST)  # noqa: S603, S607
     assert "Traceback" not in done.stderr
-    # whoever runs the tests in the background has told us to ignore the signal: not the program
+    # a shell that runs the tests in the background makes them ignore the signal, but not the program
     heeding = ["env", "--default-signal=INT", SIZZLE, "generate", "beef", "--json"]
     process = subprocess.Popen(heeding, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603
     assert process.stdout
@@ -137,12 +137,12 @@ def test_a_proxy_is_not_asked_for_what_runs_on_this_machine() -> None:
 @pytest.mark.parametrize("scheme", ["http://", ""])
 def test_a_proxy_is_asked_for_what_runs_elsewhere(scheme: str) -> None:
     """A provider that only the proxy in the environment knows writes a recipe; `NO_PROXY` keeps it out."""
-    with provider() as behind:
-        address = behind.url.removeprefix("http://").removesuffix("/v1")
+    with provider() as upstream:
+        address = upstream.url.removeprefix("http://").removesuffix("/v1")
         proxied = {"HTTP_PROXY": f"{scheme}{address}", "SIZZLE_GROQ_BASE_URL": "http://groq.invalid/v1"}
         done = sizzle("generate", "beef, onions", GROQ_API_KEY="sk-1", **proxied)
         assert done.returncode == 0
-        assert {call["headers"]["host"] for call in behind.calls} == {"groq.invalid"}
+        assert {call["headers"]["host"] for call in upstream.calls} == {"groq.invalid"}
         done = sizzle("generate", "beef, onions", GROQ_API_KEY="sk-1", **proxied, NO_PROXY="groq.invalid")
         assert "could not be reached" in done.stderr
 

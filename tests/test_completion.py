@@ -146,7 +146,7 @@ def test_a_refused_question_is_a_502_or_an_event(serve_scripts: ServeScripts, ca
     [(Finish(None), "broke off"), (Finish("length"), "limit of tokens"), (Finish("content_filter"), "content filter")],
 )
 def test_a_broken_answer_never_passes_for_whole(serve_scripts: ServeScripts, end: Finish, reason: str) -> None:
-    """What was written is kept with the reason behind it, and the plain text lacks its end."""
+    """What was written is kept with the reason after it, and the plain text lacks its end."""
     url, _ = serve_scripts({"completion": ["Onions and", end]})
     kept: list[str] = []
     with httpx.stream("GET", f"{url}/completion", params=ASKED, timeout=20) as answer:

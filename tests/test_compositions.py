@@ -27,8 +27,9 @@ from chains import (
 from examples.trip import TRIP, TripRequest
 from tests.client import (
     OwnRun,
-    Told,
+    ReceivedEvent,
     ask,
+    events_named,
     follow,
     named,
     read,
@@ -37,7 +38,6 @@ from tests.client import (
     start_of,
     statuses,
     texts,
-    told,
     wait_until,
     written,
 )
@@ -84,7 +84,7 @@ def start_trip(url: str, wishes: dict[str, object] | None = None) -> OwnRun:
     return run
 
 
-def starts(events: list[Told]) -> list[str]:
+def starts(events: list[ReceivedEvent]) -> list[str]:
     return [fields["part"] for fields in named(events, "part_start")]
 
 
@@ -199,8 +199,8 @@ def test_generate_streams_each_part_under_its_name(serve_scripts: ServeScripts) 
         f"<li><b>{place['place']}</b> &nbsp;<i>{place['place_about']}</i></li>" for place in PLACES[PICKED + 1 :]
     )
     assert texts(events) == {**TEXTS, "ideas": others}
-    assert told(events, "run")[0]["composition"] == "trip"
-    assert [event["status"] for event in told(events, "end")] == ["ok"]
+    assert events_named(events, "run")[0]["composition"] == "trip"
+    assert [event["status"] for event in events_named(events, "end")] == ["ok"]
 
 
 def test_a_part_waits_for_both_that_its_prompt_names_and_for_nothing_else(serve_scripts: ServeScripts) -> None:
@@ -381,5 +381,5 @@ def test_the_composition_in_the_documentation_is_served(tmp_path: Path, serve_sc
         url, _ = serve_scripts(compositions="documented_talks:TALK")
         events = read(f"{url}/talk", {"topic": "tides"})
     assert set(texts(events)) == {"ideas", "outline", "questions", "closing"}
-    order = [event["part"] for event in told(events, "part_start")]
+    order = [event["part"] for event in events_named(events, "part_start")]
     assert [set(order[:2]), order[2:]] == [{"ideas", "questions"}, ["outline", "closing"]]

@@ -18,7 +18,7 @@ from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment, PartEnd, PartStart, Proposal
 from chains.recipe.request import RecipeRequest
 from tests.amounts import cases
-from tests.client import Told, decoded, start, written
+from tests.client import ReceivedEvent, decoded, start, written
 from tests.faults import FAULTS, GOOD, faults
 from tests.servers import PARTS, run, serving, settings_from
 
@@ -57,7 +57,7 @@ class Tally:
     doubled: int = 0
 
     def add(self, whole: Sequence[RunEvent], read: Sequence[LogEntry]) -> None:
-        """`read` is what came to a reader, who drops an end behind which something comes."""
+        """`read` is what came to a reader, who drops an end after which something comes."""
         kept = [logged for logged in read[:-1] if not isinstance(logged.event, RunEnd)] + list(read[-1:])
         numbers = [logged.id.seq for logged in kept]
         self.cuts += 1
@@ -90,7 +90,7 @@ async def write(log: EventLog, lives: Sequence[Sequence[RunEvent]], bursts: Sequ
 
 
 async def read_cut(log: EventLog, cut: int) -> list[LogEntry]:
-    """What a reader has who comes at once, is cut behind `cut` events, and comes back."""
+    """What a reader has who comes at once, is cut after `cut` events, and comes back."""
     seen: list[LogEntry] = []
     async with aclosing(log.follow("run")) as news:
         while len(seen) < cut:
@@ -108,7 +108,7 @@ def last_of(seen: Sequence[LogEntry]) -> EventId | None:
 
 
 async def cut_everywhere(lives: Sequence[Sequence[RunEvent]], bursts: Sequence[int], tally: Tally) -> None:
-    """Has one reader cut behind each event of the first life, while it is written, and of the whole log afterwards."""
+    """Has one reader cut after each event of the first life, while it is written, and of the whole log afterwards."""
     log: EventLog = MemoryEventLog()
     await log.begin("run", START)
     reading = [asyncio.ensure_future(read_cut(log, cut)) for cut in range(len(lives[0]) + 2)]
@@ -141,10 +141,10 @@ def test_a_reader_cut_behind_any_event_reads_exactly_the_rest() -> None:
 
 @dataclass
 class Reader:
-    """One who reads a run on Wire 2 through connections that break, and comes back behind the last event he has."""
+    """One who reads a run on Wire 2 through connections that break, and comes back after the last event he has."""
 
     run: httpx.URL
-    events: list[Told] = field(default_factory=list[Told])
+    events: list[ReceivedEvent] = field(default_factory=list[ReceivedEvent])
     connections: int = 0
     bytes_read: int = 0
 
@@ -186,14 +186,14 @@ class Body:
         self.is_whole = True
 
 
-async def read_whole(reader: Reader) -> list[Told]:
+async def read_whole(reader: Reader) -> list[ReceivedEvent]:
     """What one reads who is never cut."""
     whole = Reader(reader.run)
     await whole.read()
     return whole.events
 
 
-def assert_whole(events: Sequence[Told]) -> None:
+def assert_whole(events: Sequence[ReceivedEvent]) -> None:
     """The events of one run, numbered without a gap, and the end once and last."""
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert [event.name for event in events if event.name in ("run", "end")] == ["run", "end"]
@@ -202,7 +202,7 @@ def assert_whole(events: Sequence[Told]) -> None:
 
 @pytest.fixture(scope="module")
 def sizzle_with_attempts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Sizzle over providers one of whose parts is begun anew in most runs."""
+    """Sizzle over providers one of whose parts begins again in most runs."""
     registry = tmp_path_factory.mktemp("registry") / "unlimited.toml"
     registry.write_text("".join(UNLIMITED.format(name=name) for name in ("groq", "fireworks")))
     broken = [FAULTS["reset after the first token"], GOOD]
@@ -219,7 +219,7 @@ def test_a_connection_cut_at_any_byte_of_a_live_run_loses_nothing(sizzle_url: st
     """Runs are read while they are written, through connections that break after so many bytes, and then once whole."""
     readers = [Reader(httpx.URL(start(sizzle_url))) for _ in plans]
 
-    async def read_at_once() -> list[list[Told]]:
+    async def read_at_once() -> list[list[ReceivedEvent]]:
         await asyncio.gather(*(reader.read_in_cuts(plan) for reader, plan in zip(readers, plans, strict=True)))
         return await asyncio.gather(*map(read_whole, readers))
 
@@ -234,12 +234,12 @@ def test_a_connection_cut_at_any_byte_of_a_finished_run_loses_nothing(sizzle_wit
     """Wherever the bytes of a run with attempts break off, in head, id, text or blank line: the rest follows."""
     address = httpx.URL(start(sizzle_with_attempts))
 
-    async def read_cut_at(most: int) -> list[Told]:
+    async def read_cut_at(most: int) -> list[ReceivedEvent]:
         cut = Reader(address)
         await cut.read_in_cuts([most])
         return cut.events
 
-    async def cut_everywhere() -> tuple[list[Told], list[list[Told]]]:
+    async def cut_everywhere() -> tuple[list[ReceivedEvent], list[list[ReceivedEvent]]]:
         live, afterwards = Reader(address), Reader(address)
         await live.read()
         await afterwards.read()
@@ -256,7 +256,7 @@ def test_a_hundred_readers_who_are_cut_read_the_same(sizzle_url: str) -> None:
     address = httpx.URL(start(sizzle_url))
     readers = [Reader(address) for _ in range(100)]
 
-    async def read_at_once() -> list[Told]:
+    async def read_at_once() -> list[ReceivedEvent]:
         plans = [[300 * number] * (number % 7) for number in range(1, 101)]
         await asyncio.gather(*(reader.read_in_cuts(plan) for reader, plan in zip(readers, plans, strict=True)))
         return await read_whole(readers[0])

@@ -293,7 +293,7 @@ def test_a_broadcast_that_takes_too_long_fails(serve_broadcasts: Callable[..., A
 
 
 def exchange(url: str, path: str, headers: str = "") -> tuple[int, int]:
-    """The bytes that a request took, and its answer up to the pause behind it."""
+    """The bytes that a request took, and its answer up to the pause after it."""
     address = httpx.URL(url)
     request = f"GET {path} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n{headers}\r\n".encode()
     with socket.create_connection((address.host, address.port), timeout=5) as connection:

@@ -1,4 +1,4 @@
-"""The application is FastAPI's: whoever gets it from create_app() can add to it, and the streams go on as they did."""
+"""The application is FastAPI's: users of create_app() can add to it, and streams work as before."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.main import create_app
 from app.settings import Settings
-from tests.client import ask, follow, named, read, start, statuses, told
+from tests.client import ask, events_named, follow, named, read, start, statuses
 from tests.servers import serving
 
 
@@ -77,7 +77,7 @@ ADDITIONS: dict[str, Callable[[FastAPI], Any]] = {
 def test_middleware_that_is_added_works_and_no_stream_suffers(app: FastAPI, add: Callable[[FastAPI], Any]) -> None:
     add(app)
     with serving(app) as url:
-        assert told(read(url), "end")[0]["status"] == "ok"
+        assert events_named(read(url), "end")[0]["status"] == "ok"
         run = start(url)
         events = follow(run)
         assert statuses(events) == ["ok"]

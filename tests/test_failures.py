@@ -8,33 +8,33 @@ import pytest
 
 from app.models import open_models
 from chains.parts.events import Failed
-from tests.client import ASKED, CODES, read, texts, told, wait_until
+from tests.client import ASKED, CODES, events_named, read, texts, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import RECIPES, Finish, Gate, Refuse, Script, provider, run, settings_from
 
 
 @pytest.mark.parametrize("part", ["ingredients", "intro", "nutrition", "sides", "steps"])
 def test_a_part_fails_alone(serve_scripts: ServeScripts, part: str) -> None:
-    """Whichever part its provider refuses, the others are complete, but for the steps, which need the ingredients."""
+    """Whichever part a provider refuses, the others are complete, except the steps, which need the ingredients."""
     url, _ = serve_scripts({part: [Refuse(500)]})
     events = read(url)
     lost = {"ingredients", "steps"} if part == "ingredients" else {part}
-    assert {end["part"] for end in told(events, "part_end") if end["status"] == "failed"} == lost
-    assert {end["part"] for end in told(events, "part_end") if end["status"] == "ok"} == CODES.keys() - lost
-    assert {error["part"] for error in told(events, "error")} == lost
-    assert told(events, "end")[0]["status"] == "partial"
+    assert {end["part"] for end in events_named(events, "part_end") if end["status"] == "failed"} == lost
+    assert {end["part"] for end in events_named(events, "part_end") if end["status"] == "ok"} == CODES.keys() - lost
+    assert {error["part"] for error in events_named(events, "error")} == lost
+    assert events_named(events, "end")[0]["status"] == "partial"
 
 
 def test_a_part_that_breaks_off_keeps_what_was_written(serve_scripts: ServeScripts) -> None:
     """A stream that ends without finish_reason is cut off, never done; one at its limit says so."""
     url, _ = serve_scripts({"intro": ["half a sen", Finish(None)], "steps": ["1. Cut", Finish("length")]})
     events = read(url)
-    ends = {end["part"]: end for end in told(events, "part_end")}
+    ends = {end["part"]: end for end in events_named(events, "part_end")}
     assert texts(events)["int"] == "half a sen"
     assert [ends["intro"]["status"], ends["intro"]["finish_reason"]] == ["cut_off", None]
     assert [ends["steps"]["status"], ends["steps"]["finish_reason"]] == ["cut_off", "length"]
     assert "limit" in ends["steps"]["message"]
-    assert told(events, "end")[0]["status"] == "partial"
+    assert events_named(events, "end")[0]["status"] == "partial"
 
 
 def test_an_error_within_the_stream_fails_the_part(serve_scripts: ServeScripts) -> None:
@@ -47,7 +47,7 @@ def test_an_error_within_the_stream_fails_the_part(serve_scripts: ServeScripts) 
         }
     )
     events = read(url)
-    assert {end["part"] for end in told(events, "part_end") if end["status"] == "failed"} == {
+    assert {end["part"] for end in events_named(events, "part_end") if end["status"] == "failed"} == {
         "intro",
         "sides",
         "nutrition",
@@ -65,8 +65,8 @@ def test_a_refused_proposal_fails_the_run_in_words_for_people(
     """The run's error says what to do, nutrition is complete, and nothing of the provider's own words is anywhere."""
     url, _ = serve_scripts({"proposal": [Refuse(status)]})
     events = read(url)
-    assert hint in next(error for error in told(events, "error") if error["part"] is None)["message"]
-    assert told(events, "end")[0]["status"] == "failed"
+    assert hint in next(error for error in events_named(events, "error") if error["part"] is None)["message"]
+    assert events_named(events, "end")[0]["status"] == "failed"
     assert texts(events) == {"ing": "nutrition one, nutrition two."}
     assert "canary" not in str(events) + caplog.text
     assert "provider words" not in str(events) + caplog.text
@@ -86,8 +86,8 @@ def test_the_proposal_is_read_tolerantly(serve_scripts: ServeScripts, written: s
     """Code fences, trailing commas, prose, a wrapping object, unusable and unfinished entries do no harm."""
     url, provider = serve_scripts({"proposal": [written[i : i + 3] for i in range(0, len(written), 3)]})
     events = read(url)
-    assert [recipe["name"] for recipe in told(events, "proposal")[-1]["options"]] == ["A", "B"]
-    assert told(events, "end")[0]["status"] == "ok"
+    assert [recipe["name"] for recipe in events_named(events, "proposal")[-1]["options"]] == ["A", "B"]
+    assert events_named(events, "end")[0]["status"] == "ok"
     assert [call["step"] for call in provider.calls].count("proposal") == 1
 
 
@@ -96,8 +96,8 @@ def test_too_few_recipes_are_asked_for_once_more(serve_scripts: ServeScripts) ->
     url, provider = serve_scripts({"proposal": [[json.dumps(RECIPES[:1])], [json.dumps(RECIPES[1:])]]})
     events = read(url)
     assert [call["step"] for call in provider.calls].count("proposal") == 2
-    assert told(events, "proposal")[-1]["options"] == RECIPES
-    assert told(events, "end")[0]["status"] == "ok"
+    assert events_named(events, "proposal")[-1]["options"] == RECIPES
+    assert events_named(events, "end")[0]["status"] == "ok"
 
 
 @pytest.mark.parametrize("proposed", ["I can't.", "[]", json.dumps(RECIPES[:1])])
@@ -105,9 +105,9 @@ def test_too_few_recipes_twice_fail_the_run(serve_scripts: ServeScripts, propose
     """After the second such list the run fails with a clear message."""
     url, provider = serve_scripts({"proposal": [proposed]})
     events = read(url)
-    assert told(events, "end")[0]["status"] == "failed"
-    assert "two options" in next(error["message"] for error in told(events, "error") if error["part"] is None)
-    assert len([error for error in told(events, "error") if error["part"] is None]) == 1
+    assert events_named(events, "end")[0]["status"] == "failed"
+    assert "two options" in next(error["message"] for error in events_named(events, "error") if error["part"] is None)
+    assert len([error for error in events_named(events, "error") if error["part"] is None]) == 1
     assert [call["step"] for call in provider.calls].count("proposal") == 2
 
 
@@ -142,7 +142,7 @@ def test_a_client_that_goes_away_before_the_pick_closes_the_calls(serve_scripts:
 def test_an_empty_proposal_is_asked_for_once_more(serve_scripts: ServeScripts) -> None:
     """An answer without a word is a list with too few recipes."""
     url, provider = serve_scripts({"proposal": [[Finish("stop")], [json.dumps(RECIPES)]]})
-    assert told(read(url), "end")[0]["status"] == "ok"
+    assert events_named(read(url), "end")[0]["status"] == "ok"
     assert [call["step"] for call in provider.calls].count("proposal") == 2
 
 
@@ -151,8 +151,8 @@ def test_half_an_emoji_is_no_error(serve_scripts: ServeScripts) -> None:
     named = json.dumps([{"name": f"{name}\ud83d", "intro": "x\udd25"} for name in "AB"])
     url, provider = serve_scripts({"proposal": [named], "ingredients": ["- beef \ud83d"], "intro": ["so \ud83d", "!"]})
     events = read(url)
-    assert told(events, "end")[0]["status"] == "ok"
-    assert [recipe["name"] for recipe in told(events, "proposal")[-1]["options"]] == ["A?", "B?"]
+    assert events_named(events, "end")[0]["status"] == "ok"
+    assert [recipe["name"] for recipe in events_named(events, "proposal")[-1]["options"]] == ["A?", "B?"]
     assert [texts(events)["int"], texts(events)["add"]] == ["so ?!", "- beef ?"]
     assert "steps" in {call["step"] for call in provider.calls}
 
@@ -171,7 +171,7 @@ def test_a_failure_says_what_happened(
 ) -> None:
     """An answer spent on reasoning, one of white space only, one that can't be read: each has words, and a log line."""
     url, _ = serve_scripts({"intro": script})
-    (end,) = [end for end in told(read(url), "part_end") if end["status"] == "failed"]
+    (end,) = [end for end in events_named(read(url), "part_end") if end["status"] == "failed"]
     assert [end["part"], said in end["message"]] == ["intro", True]
     assert "Groq (openai/gpt-oss-120b): " in caplog.text
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.main import create_app
 from app.settings import Settings
-from tests.client import CODES, Event, follow, read, start, told, wait_until, written
+from tests.client import CODES, Event, events_named, follow, read, start, wait_until, written
 from tests.faults import (
     CANARY,
     CUTS,
@@ -131,7 +131,7 @@ def shown(events: list[Event]) -> dict[str, str]:
 
 def good_recipe(events: list[Event]) -> dict[str, str]:
     """What a page ends up with when nothing is lost and nothing doubled."""
-    (picked,) = {proposal["picked"] for proposal in told(events, "proposal")}
+    (picked,) = {proposal["picked"] for proposal in events_named(events, "proposal")}
     others = [recipe for place, recipe in enumerate(RECIPES) if place != picked]
     ideas = "".join(f"<li><b>{one['name']}</b> &nbsp;<i>{one['intro']}</i></li>" for one in others)
     texts = {code: good_text(part) for part, code in CODES.items()}
@@ -139,13 +139,15 @@ def good_recipe(events: list[Event]) -> dict[str, str]:
 
 
 def attempts(events: list[Event], part: str) -> list[tuple[int, str]]:
-    """The number and the provider of each of the part's attempts, as the reader was told."""
-    return [(start["attempt"], start["provider"]) for start in told(events, "part_start") if start["part"] == part]
+    """The number and the provider of each of the part's attempts, as the reader sees them."""
+    return [
+        (start["attempt"], start["provider"]) for start in events_named(events, "part_start") if start["part"] == part
+    ]
 
 
 def end_of(events: list[Event], part: str) -> dict[str, Any]:
     """How the part ended, which it did once."""
-    (end,) = [end for end in told(events, "part_end") if end["part"] == part]
+    (end,) = [end for end in events_named(events, "part_end") if end["part"] == part]
     return end
 
 
@@ -186,9 +188,9 @@ def test_a_fault_is_made_good_by_the_other_provider(
     assert shown(events) == good_recipe(events)
     assert server.asked(step) == [first, second]
     assert attempts(events, part_of(step)) == [(1, first), (2, second)]
-    assert {end["status"] for end in told(events, "part_end")} == {"ok"}
-    assert len(told(events, "part_end")) == len(CODES)
-    assert [told(events, "end")[0]["status"], told(events, "error")] == ["ok", []]
+    assert {end["status"] for end in events_named(events, "part_end")} == {"ok"}
+    assert len(events_named(events, "part_end")) == len(CODES)
+    assert [events_named(events, "end")[0]["status"], events_named(events, "error")] == ["ok", []]
     assert f"{LABELS[first]} (" in caplog.text
     assert_secret(url, events, caplog.text)
     if step == "ingredients":
@@ -218,7 +220,7 @@ def test_a_provider_that_says_when_is_asked_again_then(
     assert 0.9 < second.asked - first.asked < 5
     assert attempts(events, "intro") == [(1, "fireworks"), (2, "fireworks")]
     assert shown(events) == good_recipe(events)
-    assert told(events, "end")[0]["status"] == "ok"
+    assert events_named(events, "end")[0]["status"] == "ok"
     assert_secret(url, events, caplog.text)
 
 
@@ -240,7 +242,7 @@ def test_a_provider_that_nobody_answers_for_is_replaced(
     assert shown(events) == good_recipe(events)
     assert {call.provider for call in server.calls} == {"groq"}
     assert attempts(events, "intro") == [(1, "fireworks"), (2, "groq")]
-    assert told(events, "end")[0]["status"] == "ok"
+    assert events_named(events, "end")[0]["status"] == "ok"
     assert_secret(url, events, caplog.text)
 
 
@@ -249,7 +251,7 @@ def test_no_provider_at_all_fails_the_run_in_words(serve_faults: ServeFaults, ca
     with nobody() as nowhere:
         url, _ = serve_faults({}, fireworks_base_url=nowhere, groq_base_url=nowhere)
         events = read(url)
-    assert told(events, "end")[0]["status"] == "failed"
+    assert events_named(events, "end")[0]["status"] == "failed"
     assert shown(events) == {}
     assert "base URL" in end_of(events, "alternates")["message"]
     assert_secret(url, events, caplog.text)
@@ -267,7 +269,7 @@ def test_a_refusal_for_good_is_not_tried_again(
     assert str(status) in end["message"]
     assert SETTINGS[status] in end["message"]
     assert {**good_recipe(events), "int": ""} == {"int": "", **shown(events)}
-    assert told(events, "end")[0]["status"] == "partial"
+    assert events_named(events, "end")[0]["status"] == "partial"
     assert_secret(url, events, caplog.text)
 
 
@@ -281,7 +283,7 @@ def test_an_end_with_a_reason_is_shown_as_what_it_is(
     end = end_of(events, "intro")
     assert [end["status"], end["finish_reason"], server.asked("intro")] == ["cut_off", reason, ["fireworks"]]
     assert shown(events) == {**good_recipe(events), "int": BEGUN}
-    assert told(events, "end")[0]["status"] == "partial"
+    assert events_named(events, "end")[0]["status"] == "partial"
     assert_secret(url, events, caplog.text)
 
 
@@ -298,7 +300,7 @@ def test_a_fault_that_stays_ends_the_part_after_three_attempts(
     assert [number for number, _ in attempts(events, "intro")] == [1, 2, 3]
     kept = BEGUN if "after the first token" in fault else ""
     assert {"int": "", **shown(events)} == {**good_recipe(events), "int": kept}
-    assert [told(events, "end")[0]["status"], bool(end["message"])] == ["partial", True]
+    assert [events_named(events, "end")[0]["status"], bool(end["message"])] == ["partial", True]
     assert_secret(url, events, caplog.text)
 
 
@@ -312,9 +314,11 @@ def test_what_is_made_from_a_part_that_is_lost_is_not_written(serve_faults: Serv
         "proposal": {"alternates", "ingredients", "intro", "sides", "steps"},
         "ingredients": {"ingredients", "steps"},
     }
-    assert {end["part"] for end in told(events, "part_end") if end["status"] == "ok"} == CODES.keys() - lost[step]
+    assert {end["part"] for end in events_named(events, "part_end") if end["status"] == "ok"} == CODES.keys() - lost[
+        step
+    ]
     assert [server.asked("steps"), len(server.asked(step))] == [[], 3]
-    assert told(events, "end")[0]["status"] == {"proposal": "failed", "ingredients": "partial"}[step]
+    assert events_named(events, "end")[0]["status"] == {"proposal": "failed", "ingredients": "partial"}[step]
 
 
 @pytest.mark.parametrize("fault", ["reset", "clean end", "stall", "error event"])
@@ -345,7 +349,7 @@ def test_a_run_is_over_at_its_deadline(serve_faults: ServeFaults) -> None:
     events = read(url)
     assert [end_of(events, "intro")["status"], server.asked("intro")] == ["failed", ["fireworks"]]
     assert shown(events) == {**good_recipe(events), "int": BEGUN}
-    assert 1900 < told(events, "end")[0]["total_ms"] < 4000
+    assert 1900 < events_named(events, "end")[0]["total_ms"] < 4000
     assert wait_until(lambda: all(call.closed for call in server.of("intro")), seconds=1)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client import ASKED, CODES, read, texts, told, wait_until
+from tests.client import ASKED, CODES, events_named, read, texts, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.servers import RECIPES, Finish, Gate
 
@@ -21,8 +21,8 @@ def test_all_six_codes_come_and_the_run_ends_once(serve_scripts: ServeScripts) -
     assert texts(events).keys() == set(CODES.values())
     assert texts(events)["ste"] == "steps one, steps two."
     assert events[0][0] == "run"
-    assert [told(events, "end")[0]["status"], events[-1][0]] == ["ok", "end"]
-    assert {end["status"] for end in told(events, "part_end")} == {"ok"}
+    assert [events_named(events, "end")[0]["status"], events[-1][0]] == ["ok", "end"]
+    assert {end["status"] for end in events_named(events, "part_end")} == {"ok"}
 
 
 def test_the_wire_byte_for_byte(serve_scripts: ServeScripts) -> None:
@@ -80,8 +80,8 @@ def test_an_attempt_begins_a_new_paragraph(serve_scripts: ServeScripts) -> None:
     events = read(url)
     told_of = {code: "".join(text for _, held, text in events if held == code) for code in ("int", "sde")}
     assert told_of == {"int": "Half a sen⮑⮑The whole.", "sde": "Rice"}
-    starts = [start["attempt"] for start in told(events, "part_start") if start["part"] == "intro"]
-    assert [starts, told(events, "end")[0]["status"]] == [[1, 2], "ok"]
+    starts = [start["attempt"] for start in events_named(events, "part_start") if start["part"] == "intro"]
+    assert [starts, events_named(events, "end")[0]["status"]] == [[1, 2], "ok"]
 
 
 def test_an_idea_is_shown_once(serve_scripts: ServeScripts) -> None:
@@ -91,7 +91,7 @@ def test_an_idea_is_shown_once(serve_scripts: ServeScripts) -> None:
     events = read(url, {"ingredientsOnHand": "beef", "seed": 0})
     assert [call["step"] for call in provider.calls].count("proposal") == 2
     shown = "".join(text for _, code, text in events if code == "alt")
-    proposal = told(events, "proposal")[-1]
+    proposal = events_named(events, "proposal")[-1]
     del proposal["options"][proposal["picked"]]
     assert re.findall("<b>(.*?)</b>", shown) == [recipe["name"] for recipe in proposal["options"]]
     assert [len(proposal["options"]), "⮑" in shown] == [2, False]
@@ -208,7 +208,7 @@ def test_recipes_written_at_once_do_not_mix(serve_scripts: ServeScripts) -> None
 
     def cook(number: int) -> list[str]:
         events = read(url, {"ingredientsOnHand": f"beef no. {number}", "seed": number})
-        assert told(events, "run")[0]["request"]["ingredientsOnHand"] == f"beef no. {number}"
+        assert events_named(events, "run")[0]["request"]["ingredientsOnHand"] == f"beef no. {number}"
         return sorted(texts(events))
 
     url, provider = serve_scripts()

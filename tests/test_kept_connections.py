@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from tests.client import read, told
+from tests.client import events_named, read
 from tests.conftest import Serve
 from tests.faults import ABORT
 from tests.servers import provider
@@ -103,8 +103,8 @@ def test_a_request_that_a_kept_connection_loses_is_sent_again(serve: Serve, how:
     with provider() as scripted, dropping(scripted.url, how) as proxy:
         url = serve(groq_api_key="k", groq_base_url=proxy.url)
         runs = [read(url) for _ in range(3)]
-        assert {told(events, "end")[0]["status"] for events in runs} == {"ok"}
-        assert {start["attempt"] for events in runs for start in told(events, "part_start")} == {1}
+        assert {events_named(events, "end")[0]["status"] for events in runs} == {"ok"}
+        assert {start["attempt"] for events in runs for start in events_named(events, "part_start")} == {1}
         assert httpx.get(f"{url}/healthz").json()["resting"] == {}
     assert proxy.dropped > 0
     assert [len(scripted.calls), proxy.passed] == [18, 18]

@@ -74,7 +74,7 @@ def test_a_remote_runnable_works_on_every_chain(serve_scripts: ServeScripts, nam
 
 
 def test_the_whole_streams_markdown_in_reading_order(serve_scripts: ServeScripts) -> None:
-    """Piece by piece, each part behind those before it, nothing lost and nothing twice."""
+    """Piece by piece, each part after those before it, nothing lost and nothing twice."""
     url, _ = serve_scripts()
     with remote(f"{url}/chains/recipe") as chain:
         pieces = list(chain.stream(asked("recipe")))
@@ -86,7 +86,7 @@ def test_the_whole_streams_markdown_in_reading_order(serve_scripts: ServeScripts
 
 
 def test_a_failed_part_is_said_in_its_place(serve_scripts: ServeScripts) -> None:
-    """The text goes on behind the reason, and a failed proposal leaves the nutrition."""
+    """The text goes on after the reason, and a failed proposal leaves the nutrition."""
     url, _ = serve_scripts({"sides": [Refuse(500)], "intro": ["Half", Finish("length")]})
     text = invoke(url, "recipe").json()["output"]
     assert headings(text) == HEADINGS
@@ -170,7 +170,7 @@ def test_nothing_of_a_providers_error_leaves(
     given = asked(name)
     body = {"inputs": [given]} if endpoint == "batch" else {"input": given}
     said = ""
-    # behind its own error event LangServe cuts a stream off
+    # after its own error event LangServe cuts a stream off
     with (
         httpx.stream("POST", f"{url}/chains/{name}/{endpoint}", json=body) as answer,
         suppress(httpx.ReadError, httpx.RemoteProtocolError),

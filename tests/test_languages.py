@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client import ask, read, start, told
+from tests.client import ask, events_named, read, start
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, Script
 
@@ -27,7 +27,7 @@ def finished(url: str, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_failures_of_a_run_are_in_its_language(serve_scripts: ServeScripts) -> None:
-    """In the events of both wires and in the run's state, whoever looks."""
+    """In the events of both wires and in the run's state, for every reader."""
     scripts: dict[str, Script | list[Script]] = {
         "ingredients": [Refuse(401)],
         "intro": ["Half", Finish("length")],
@@ -44,7 +44,7 @@ def test_the_failures_of_a_run_are_in_its_language(serve_scripts: ServeScripts) 
     assert parts["intro"]["message"] == "정해 둔 토큰 한도에서 끊겼어요."
     assert parts["nutrition"]["message"] == "제공자의 콘텐츠 필터가 답을 끊었어요."
     assert parts["sides"]["message"] == "Groq: 빈 답이 왔어요. 다시 시도해 주세요."
-    errors = [error["message"] for error in told(read(url, KOREAN), "error")]
+    errors = [error["message"] for error in events_named(read(url, KOREAN), "error")]
     assert len(errors) == 3
     assert all(map(is_korean, errors))
 

@@ -132,7 +132,7 @@ def test_a_lambda_that_raises_is_told_of() -> None:
 
 
 class Recording(AsyncCallbackHandler):
-    """What it is told of models, but for what stands for a time or a place."""
+    """What it is told of models, except what stands for a time or a place."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []

@@ -26,7 +26,7 @@ class Told(Loop):
 
 
 def run_in(kind: type[Loop], coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs it in a thread of its own, for the browser's tests leave a loop running in this one."""
+    """Runs it in a thread of its own, because the browser's tests leave a loop running in this one."""
 
     def running() -> T:
         with asyncio.Runner(loop_factory=kind) as runner:

@@ -66,10 +66,10 @@ FAILURES = [
 
 @st.composite
 def failing(draw: st.DrawFn) -> tuple[list[Chunk], bytes]:
-    """The chunks before a failure, and the bytes of a stream in which another comes behind it."""
+    """The chunks before a failure, and the bytes of a stream in which another comes after it."""
     chunks, body = draw(streams())
-    before, _, behind = body.rpartition(b"[DONE]")
-    return chunks, before + draw(st.sampled_from(FAILURES)).encode() + behind + draw(streams())[1]
+    before, _, after = body.rpartition(b"[DONE]")
+    return chunks, before + draw(st.sampled_from(FAILURES)).encode() + after + draw(streams())[1]
 
 
 @st.composite
@@ -144,7 +144,7 @@ def test_a_stream_in_any_pieces_says_what_the_sdks_own_reader_reads(stream: tupl
 @settings(deadline=None)
 @given(cut(failing()))
 def test_a_failure_in_any_pieces_hides_nothing_before_it(stream: tuple[list[Chunk], list[bytes]]) -> None:
-    """All chunks before it are read, and none behind it."""
+    """All chunks before it are read, and none after it."""
     chunks, blocks = stream
     read: list[Piece] = []
     with pytest.raises((StreamFailure, ValueError), match=r"^(?!.*canary)"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import read, told, wait_until
+from tests.client import events_named, read, wait_until
 from tests.conftest import Serve
 from tests.faults import GOOD, HEAD, Answer, FaultServer, Good, Stall, delta, faults, streamed
 
@@ -46,8 +46,8 @@ def test_a_model_may_think_for_long_and_not_fall_silent(serve_intro: ServeIntro)
 
 
 def test_an_answer_that_said_why_it_ended_is_whole(serve_intro: ServeIntro) -> None:
-    """Where nothing comes behind its finish_reason, only the number of its tokens is lost."""
+    """Where nothing comes after its finish_reason, only the number of its tokens is lost."""
     url, _ = serve_intro((HEAD, delta("Quick and hot."), delta(finish_reason="stop"), Stall()))
     events = read(url)
-    assert next(end["status"] for end in told(events, "part_end") if end["part"] == "intro") == "ok"
-    assert told(events, "end")[0]["total_ms"] < 5000
+    assert next(end["status"] for end in events_named(events, "part_end") if end["part"] == "intro") == "ok"
+    assert events_named(events, "end")[0]["total_ms"] < 5000

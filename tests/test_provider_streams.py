@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from chains.models.timeouts import LARGEST_BLOCK, ReadTimeout
-from tests.client import Event, follow, read, start, texts, told, wait_until, written
+from tests.client import Event, events_named, follow, read, start, texts, wait_until, written
 from tests.conftest import Serve, ServeScripts
 from tests.servers import RECIPES, Finish, Gate, Script, chunk, default_script, serving
 from tests.servers import run as run_async
@@ -31,7 +31,7 @@ def raw(content: Any = None, **fields: Any) -> bytes:
 
 
 def end_of(events: list[Event], part: str) -> dict[str, Any]:
-    (end,) = [end for end in told(events, "part_end") if end["part"] == part]
+    (end,) = [end for end in events_named(events, "part_end") if end["part"] == part]
     return end
 
 
@@ -239,7 +239,7 @@ def test_a_hostile_provider_costs_its_own_part_only(serve_scripts: ServeScripts,
     url, _ = serve_scripts({"proposal": [*HOSTILE[attack], Finish(None)]})
     events = read(url)
     assert end_of(events, "nutrition")["status"] == "ok"
-    assert told(events, "end")[0]["status"] == "failed"
+    assert events_named(events, "end")[0]["status"] == "failed"
     assert len(httpx.get(f"{url}/healthz").content) < 10_000
 
 

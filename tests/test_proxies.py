@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client import ASKED, Told, ask, decoded, start, wait_until
+from tests.client import ASKED, ReceivedEvent, ask, decoded, start, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Gate
 
@@ -118,6 +118,6 @@ def test_a_run_is_resumed_exactly(serve_scripts: ServeScripts) -> None:
         gate.open()
         first = decoded(body)
         rest = client.get(f"{path}/events", headers={"Last-Event-ID": first[-1].id}).content
-    whole: list[Told] = decoded(ask("GET", f"{url}{path}/events").content)
+    whole: list[ReceivedEvent] = decoded(ask("GET", f"{url}{path}/events").content)
     assert first + decoded(rest) == whole
     assert whole[-1].name == "end"

@@ -129,7 +129,7 @@ def test_a_failed_model_gives_its_reason_and_the_others_go_on() -> None:
 
 
 def test_what_was_measured_before_a_failure_is_kept() -> None:
-    """A model that fails in its last round has its figures, and still comes behind those that did not fail."""
+    """A model that fails in its last round has its figures, and still comes after those that did not fail."""
     with provider({"completion": [ANSWER] * 5 + [[Refuse(429)]]}) as scripted:
         done = sizzle(ONE, OTHER, "--rounds", "2", "--json", **over(scripted))
     rows = models(done.stdout)
@@ -210,7 +210,7 @@ def drawn_on(columns: int, main_end: int, seen: Callable[[str], None] = lambda _
 def on_a_terminal(columns: int, env: dict[str, str]) -> "tuple[subprocess.Popen[bytes], int]":
     main_end, terminal_end = pty.openpty()
     termios.tcsetwinsize(terminal_end, (24, columns))
-    # whoever runs the tests in the background has told us to ignore the signal: not the program
+    # a shell that runs the tests in the background makes them ignore the signal, but not the program
     command = ["env", "--default-signal=INT", SIZZLE, "race", "--rounds", "2"]
     env = os.environ | {"TERM": "xterm-256color"} | env
     process = subprocess.Popen(command, stdout=terminal_end, stderr=subprocess.DEVNULL, env=env)  # noqa: S603
@@ -220,7 +220,7 @@ def on_a_terminal(columns: int, env: dict[str, str]) -> "tuple[subprocess.Popen[
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_terminal_shows_one_whole_table_at_the_end(columns: int) -> None:
-    """On a tty the table is drawn anew for each call and stands there once, with ranks, figures and bars."""
+    """On a tty the table is drawn again for each call and stands there once, with ranks, figures and bars."""
     with provider({"completion": ANSWER}) as scripted:
         process, main_end = on_a_terminal(columns, over(scripted))
         lines = drawn_on(columns, main_end)
@@ -306,7 +306,7 @@ def test_an_answer_cut_off_at_the_limit_is_whole_enough(serve_scripts: ServeScri
 
 
 def test_the_first_token_is_the_first_text(serve_scripts: ServeScripts) -> None:
-    """The empty delta that opens an answer stops no clock: time to the first token covers the wait behind it."""
+    """The empty delta that opens an answer stops no clock: time to the first token covers the wait after it."""
     gate, held = Gate(), 0.0
     url, scripted = serve_scripts({"completion": [ANSWER, [gate, "Slice ", "it.", usage(5)]]}, race=True)
     asked = {"rounds": 1, "models": [ONE]}

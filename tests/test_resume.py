@@ -1,4 +1,4 @@
-"""A run outlives its connection: whoever comes back reads exactly the rest, and all read the same."""
+"""A run outlives its connection: a reader who comes back reads exactly the rest, and all read the same."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 
 from tests.client import (
     NO_TLS,
-    Told,
+    ReceivedEvent,
     ask,
     decoded,
     follow,
@@ -24,7 +24,7 @@ def test_a_reader_whose_socket_is_cut_reads_exactly_the_rest(serve_scripts: Serv
     """Cut after so many bytes, in mid-event or not, in a live run or an ended one: nothing lost, nothing doubled."""
     url, _ = serve_scripts({"intro": [f"소고기 {number} \u2028\r\n" for number in range(20)]})
     address = start(url)
-    seen: list[Told] = []
+    seen: list[ReceivedEvent] = []
     while not seen or seen[-1].name != "end":
         body, last = b"", {"Last-Event-ID": seen[-1].id} if seen else {}
         with listening(f"{address}/events", headers=last) as response:

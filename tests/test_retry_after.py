@@ -11,7 +11,7 @@ from openai import OpenAI
 from chains.errors import ProviderOverloadedError
 from chains.models.failures import to_provider_error
 from chains.models.transport import HttpStatusError
-from tests.client import read, told
+from tests.client import events_named, read
 from tests.conftest import Serve
 from tests.faults import GOOD, faults, refusal
 
@@ -73,7 +73,7 @@ def test_a_provider_that_is_alone_is_asked_again_if_it_may_be(
         url = serve(groq_api_key="k", groq_base_url=server.url("groq"), run_deadline_s=30)
         events = read(url)
     assert len(server.of("intro")) == calls
-    assert told(events, "end")[0]["status"] == ("ok" if calls == 2 else "partial")
+    assert events_named(events, "end")[0]["status"] == ("ok" if calls == 2 else "partial")
 
 
 @pytest.mark.parametrize("header", ["x-should-retry: false", "Retry-After: 121"])
@@ -129,4 +129,4 @@ def test_a_provider_is_asked_again_when_its_limit_is_reset(serve: Serve, reset: 
         url = serve(groq_api_key="k", groq_base_url=server.url("groq"), run_deadline_s=30)
         events = read(url)
     assert len(server.of("intro")) == calls
-    assert told(events, "end")[0]["status"] == ("ok" if calls == 2 else "partial")
+    assert events_named(events, "end")[0]["status"] == ("ok" if calls == 2 else "partial")

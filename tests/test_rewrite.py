@@ -25,7 +25,7 @@ DISH = {"name": "Onion Tart", "intro": "Crisp."}
 
 
 def test_a_failed_part_of_an_ended_run_is_written_again(serve_scripts: ServeScripts) -> None:
-    """The run goes on behind what it was, in a new epoch, and ends again, better than before."""
+    """The run goes on after what it was, in a new epoch, and ends again, better than before."""
     url, provider = serve_scripts({"intro": [[Refuse(401)], ["A fine ", "dish."]]})
     address = start(url)
     before = follow(address)
@@ -45,7 +45,7 @@ def test_a_failed_part_of_an_ended_run_is_written_again(serve_scripts: ServeScri
 
 
 def test_readers_of_an_earlier_epoch_read_on(serve_scripts: ServeScripts) -> None:
-    """Whatever they had read, each gets exactly what came behind it, but for the end that was none."""
+    """Whatever they had read, each gets exactly what came after it, except the end that was none."""
     url, _ = serve_scripts()
     address = start(url)
     epochs = [follow(address)]
@@ -102,7 +102,7 @@ def test_what_is_made_from_a_part_is_written_again_with_it(serve_scripts: ServeS
 
 
 def test_other_ideas_are_another_recipe(serve_scripts: ServeScripts) -> None:
-    """The alternates written again are proposed anew, and everything about the dish with them."""
+    """The alternates written again are proposed again, and everything about the dish with them."""
     url, provider = serve_scripts()
     address = start(url)
     before = follow(address)
@@ -192,7 +192,7 @@ def test_an_unknown_part_is_a_422(sizzle_url: str) -> None:
 
 
 def test_what_was_stopped_can_be_written_again(serve_scripts: ServeScripts) -> None:
-    """A part that was under way at the stop is begun anew; what was never written leaves the run partial."""
+    """A part that was under way at the stop begins again; what was never written leaves the run partial."""
     url, _ = serve_scripts({"sides": [["Rice", Gate()], ["Rice and peas"]], "nutrition": [Gate()]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["sides"]["text"] == "Rice", seconds=5)

@@ -223,7 +223,7 @@ async def rewritten(runs: Runs, run_id: UUID, attempt: int) -> list[RunEvent]:
 
 @pytest.mark.parametrize("has_ended", [False, True])
 def test_a_run_that_ends_while_a_rewrite_looks_at_it_is_taken_up_again(has_ended: bool) -> None:
-    """Whether its end is being written or is there already: nothing is lost behind it, and the end is last, and one."""
+    """Whether its end is being written or is there already: nothing is lost after it, and the end is last, and one."""
 
     async def scenario(url: str, last: Gate) -> list[RunEvent]:
         log = Awaiting()

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tests.client import ASKED, Event, read, start_of, told, where
+from tests.client import ASKED, Event, events_named, read, start_of, where
 from tests.conftest import ServeScripts
 from tests.servers import RECIPES, Gate
 
@@ -24,7 +24,7 @@ def test_the_four_concurrent_parts_are_interleaved(serve_scripts: ServeScripts) 
                 gate.open()
 
     events = read(url, seen=open_when_all_write)
-    assert told(events, "end")[0]["status"] == "ok"
+    assert events_named(events, "end")[0]["status"] == "ok"
     first_end = next(i for i, event in enumerate(events) if event[0] == "part_end" and "alternates" not in event[2])
     assert {code for code in ("int", "add", "ing", "sde") if where(events, code)[0] < first_end} == writing
 
@@ -56,7 +56,7 @@ def test_nutrition_starts_beside_the_proposal(serve_scripts: ServeScripts) -> No
 
     events = read(url, seen=open_after_nutrition)
     assert max(where(events, "ing")) < start_of(events, "intro")
-    assert told(events, "end")[0]["status"] == "ok"
+    assert events_named(events, "end")[0]["status"] == "ok"
 
 
 def seed_that_picks(place: int) -> int:
@@ -65,7 +65,7 @@ def seed_that_picks(place: int) -> int:
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_the_stage_starts_when_the_picked_recipe_is_complete(serve_scripts: ServeScripts, place: int) -> None:
-    """The parts behind the pick are written while the proposal's later recipes are still to come."""
+    """The parts after the pick are written while the proposal's later recipes are still to come."""
     held = Gate()
     whole = json.dumps(RECIPES)
     cut = whole.index("}", whole.index(RECIPES[place]["name"])) + 1
@@ -76,7 +76,7 @@ def test_the_stage_starts_when_the_picked_recipe_is_complete(serve_scripts: Serv
             held.open()
 
     events = read(url, ASKED | {"seed": seed_that_picks(place)}, seen=open_after_steps)
-    assert told(events, "proposal")[0] == {"options": RECIPES[: place + 1], "picked": place}
-    assert told(events, "proposal")[-1] == {"options": RECIPES, "picked": place}
-    assert told(events, "end")[0]["status"] == "ok"
+    assert events_named(events, "proposal")[0] == {"options": RECIPES[: place + 1], "picked": place}
+    assert events_named(events, "proposal")[-1] == {"options": RECIPES, "picked": place}
+    assert events_named(events, "end")[0]["status"] == "ok"
     assert len(where(events, "alt")) == 2

@@ -8,7 +8,7 @@ from app.main import create_app
 from app.settings import read_settings
 from chains.errors import ConfigError
 from chains.models.registry import load_registry
-from tests.client import ASKED, ask, read, told
+from tests.client import ASKED, ask, events_named, read
 from tests.conftest import Serve, ServeScripts
 from tests.servers import PARTS, Provider, provider, serving, settings_from
 
@@ -44,7 +44,7 @@ def test_with_both_keys_each_provider_gets_its_steps(serve_scripts: ServeScripts
 
     with provider() as fireworks:
         url, groq = serve_scripts(fireworks_api_key="fw-2", fireworks_base_url=fireworks.url)
-        assert told(read(url), "end")[0]["status"] == "ok"
+        assert events_named(read(url), "end")[0]["status"] == "ok"
     assert models_asked(groq) == dict.fromkeys(FAST, "openai/gpt-oss-20b")
     assert models_asked(fireworks) == dict.fromkeys(LARGE, "accounts/fireworks/models/gpt-oss-120b")
     assert [keys_sent(groq), keys_sent(fireworks)] == [{"Bearer sk-groq-1"}, {"Bearer fw-2"}]
@@ -97,7 +97,7 @@ def test_a_provider_of_ones_own_is_an_entry_in_a_file(serve_scripts: ServeScript
         registry.write_text(OWN.format(url=mine.url, key=key, window=8192))
         keys = {} if key else {"keys": {"mine": "sk-mine"}}
         url, _ = serve_scripts(registry=registry, models={"sides": "tiny"}, **keys)
-        assert told(read(url), "end")[0]["status"] == "ok"
+        assert events_named(read(url), "end")[0]["status"] == "ok"
     assert models_asked(mine) == {"sides": "tiny-1"}
     assert keys_sent(mine) == {"Bearer none" if key else "Bearer sk-mine"}
     assert mine.calls[0]["body"]["max_completion_tokens"] == 90
@@ -119,7 +119,7 @@ def test_the_standin_starts_only_for_the_steps_that_have_no_other_model(
         registry.write_text(OWN.format(url=mine.url, key="needs_key = false", window=8192) + tables)
         url = serve(registry=registry, standin_ttft_ms=1, standin_tokens_per_s=0)
         health, models = ask("GET", f"{url}/healthz").json(), ask("GET", f"{url}/v1/models").json()["data"]
-        assert told(read(url), "end")[0]["status"] == "ok"
+        assert events_named(read(url), "end")[0]["status"] == "ok"
         assert models_asked(mine) == dict.fromkeys(steps, "tiny-1")
     expected = [left_to_standin] if left_to_standin else []
     assert [health["standin"], health["standin_parts"]] == [bool(expected), expected]
@@ -149,7 +149,7 @@ def test_a_prompt_that_cannot_fit_is_refused_with_the_numbers(serve_scripts: Ser
         registry.write_text(OWN.format(url=mine.url, key="needs_key = false", window=600))
         url, _ = serve_scripts(registry=registry, models={"sides": "tiny"})
         events = read(url, ASKED | {"ingredientsOnHand": "소고기, 양파 " * 200})
-    (end,) = [end for end in told(events, "part_end") if end["part"] == "sides"]
+    (end,) = [end for end in events_named(events, "part_end") if end["part"] == "sides"]
     assert end["status"] == "failed"
     assert "may take 90, but tiny holds 600" in end["message"]
     assert mine.calls == []
@@ -230,7 +230,7 @@ def test_what_the_sdk_reads_from_the_environment_stays_here(
         monkeypatch.setenv(name, "leak")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-leak: leak")
     url, provider = serve_scripts()
-    assert told(read(url), "end")[0]["status"] == "ok"
+    assert events_named(read(url), "end")[0]["status"] == "ok"
     assert "leak" not in str([call["headers"] for call in provider.calls])
     sent = {name for call in provider.calls for name in call["headers"]}
     assert sent <= {"authorization", "content-type", "content-length", "host", "user-agent"} | FOR_ANY_REQUEST

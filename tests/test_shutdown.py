@@ -1,4 +1,4 @@
-"""Stopping the server: whoever is connected is told, or sees that he has not got it all, and the process is gone."""
+"""Stopping the server: every client is informed, or sees that its response is incomplete, and the process is gone."""
 
 import asyncio
 import os

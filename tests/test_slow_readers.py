@@ -75,7 +75,7 @@ def received(connection: socket.socket) -> bytes:
 
 
 def events_of(address: str, last: str = "") -> socket.socket:
-    """A slow reader of a run, behind the event `last`."""
+    """A slow reader of a run, after the event `last`."""
     url, path = address.split("/runs/")
     return slow_reader(url, f"GET /runs/{path}/events", *([f"Last-Event-ID: {last}"] if last else []))
 
@@ -97,7 +97,7 @@ def test_a_slow_reader_is_cut_and_comes_back(tight: Tight) -> None:
         time.sleep(1)  # for longer than he may block
         body = received(slow)
     assert len(body) < 500_000
-    last = re.findall(rb"id: (\S+)\n", body)[-2].decode()  # behind the last id it is cut
+    last = re.findall(rb"id: (\S+)\n", body)[-2].decode()  # after the last id it is cut
     assert follow(address, last) == events[int(last.split("-")[1]) :]
 
 
@@ -115,7 +115,7 @@ def test_who_is_slow_with_the_tail_of_a_run_gets_it_all(tight: Tight) -> None:
 
 
 def test_who_is_slow_with_the_tail_of_an_answer_gets_it_all(tight: Tight) -> None:
-    """On Wire 1, too: what came together while he was slow goes out as one, and the end of the answer behind it."""
+    """On Wire 1, too: what came together while he was slow goes out as one, and the end of the answer after it."""
     gates = [Gate(), Gate(), Gate()]
     url = tight({"nutrition": [gates[0], TAIL, gates[1], "z", gates[2], TAIL]})
     headers = ("Content-Type: application/json",)

@@ -42,7 +42,7 @@ def module_of(path: Path) -> ModuleType:
 
 
 def message_classes() -> set[str]:
-    """The names of all that takes a template, but for those whose messages nobody but the server's owner reads."""
+    """The names of all that takes a template, except those whose messages nobody but the server's owner reads."""
     for path in SOURCES:
         module_of(path)
     errors = [SizzleError]

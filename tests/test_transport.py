@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.client import read, told, wait_until
+from tests.client import events_named, read, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.servers import Refuse, chunk, serving
 
@@ -39,7 +39,7 @@ def test_a_provider_that_knows_no_list_of_models_is_no_trouble(serve_scripts: Se
     """The page is served and a recipe written all the same."""
     url, _ = serve_scripts()
     assert httpx.get(url).status_code == 200
-    assert told(read(url), "end")[0]["status"] == "ok"
+    assert events_named(read(url), "end")[0]["status"] == "ok"
 
 
 @pytest.mark.parametrize("late_s", [0.03, 60], ids=["soon", "never"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.settings import Settings
 from chains.errors import ConfigError
 from chains.models.registry import Provider, load_registry
-from tests.client import ASKED, Told, cancel, follow, named, start, statuses, wait_until
+from tests.client import ASKED, ReceivedEvent, cancel, follow, named, start, statuses, wait_until
 from tests.conftest import Serve
 from tests.servers import RECIPES, Gate, Refuse, Script, provider
 from tests.servers import Provider as Scripted
@@ -170,7 +170,7 @@ def test_a_server_with_one_slot_writes_a_whole_recipe(one_slot: OneSlot) -> None
     proposed, hold, begun = json.dumps(RECIPES), Gate(), set[str]()
     url, scripted = one_slot({"proposal": [proposed[:-1], hold, proposed[-1]]})
 
-    def release(event: Told) -> None:
+    def release(event: ReceivedEvent) -> None:
         begun.update({event.fields["part"]} if event.name == "part_start" else ())
         if begun >= {"ingredients", "intro", "nutrition", "sides"}:
             hold.open()

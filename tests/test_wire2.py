@@ -10,7 +10,7 @@ import pytest
 from app.wires.run_stream import RETRY
 from tests.client import (
     ASKED,
-    Told,
+    ReceivedEvent,
     ask,
     cancel,
     decoded,
@@ -50,7 +50,7 @@ def test_a_run_is_told_from_its_start_to_its_end(serve_scripts: ServeScripts) ->
 
 
 def test_a_stream_says_when_to_come_back_and_is_no_cache(sizzle_url: str) -> None:
-    """It begins with `retry:`, and no proxy is to keep or hold back what is behind it."""
+    """It begins with `retry:`, and no proxy is to keep or hold back what is after it."""
     answer = ask("GET", f"{start(sizzle_url)}/events")
     assert answer.content.startswith(RETRY + b"id: ")
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -92,7 +92,7 @@ def test_the_state_is_what_the_events_add_up_to(serve_scripts: ServeScripts) -> 
 
 
 def test_a_run_that_waits_for_its_proposal_has_no_dish_yet(serve_scripts: ServeScripts) -> None:
-    """Before the pick there is none, and the parts behind it wait."""
+    """Before the pick there is none, and the parts after it wait."""
     url, _ = serve_scripts({"proposal": [Gate()], "nutrition": [Gate()]})
     state = ask("GET", start(url)).json()
     assert [state["options"], state["picked"]] == [[], None]
@@ -167,7 +167,7 @@ def test_bad_input_is_a_422_that_names_the_field(sizzle_url: str, body: dict[str
 
 
 def test_the_same_key_is_the_same_run(serve_scripts: ServeScripts) -> None:
-    """Sent again, at once or behind the run's end, it starts nothing; another key does."""
+    """Sent again, at once or after the run's end, it starts nothing; another key does."""
     url, provider = serve_scripts()
     addresses = [start(url, **{"Idempotency-Key": "k-1"}) for _ in range(3)]
     assert statuses(follow(addresses[0])) == ["ok"]
@@ -243,7 +243,7 @@ def test_those_who_follow_see_the_run_stopped(serve_scripts: ServeScripts) -> No
     url, _ = serve_scripts({"nutrition": ["Beef ", Gate()]})
     address = start(url)
 
-    def stop(event: Told) -> None:
+    def stop(event: ReceivedEvent) -> None:
         if event.fields.get("text") == "Beef ":
             cancel(address)
 

@@ -20,7 +20,7 @@ async def timeout_stream(seconds: float, items: AsyncGenerator[T]) -> AsyncGener
     async with aclosing(items):
         while True:
             try:
-                # around each wait and not around all, for the items may be read by one task after another
+                # around each wait, because the items may be read by one task after another
                 async with asyncio.timeout_at(ends):
                     item = await anext(items)
             except StopAsyncIteration:

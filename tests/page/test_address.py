@@ -44,7 +44,7 @@ def test_a_recipe_has_an_address(page: Page, cooks: Cooks, context: BrowserConte
 
 
 def test_a_run_is_shown_in_its_language(page: Page, cooks: Cooks) -> None:
-    """A Korean recipe's address speaks Korean to whoever opens it, whose own choice stays what it was."""
+    """A Korean recipe's address speaks Korean to anybody who opens it, whose own choice stays what it was."""
     fake = cooks([run_begins(language="ko"), proposed([{"name": "비빔밥", "intro": ""}]), end("partial")])
     ask(page)
     page.goto(f"{fake.url}/r/run-1")
@@ -77,7 +77,7 @@ def test_back_and_forward_go_through_the_recipes(page: Page, cooks: Cooks) -> No
 
 
 def test_going_back_does_not_end_a_run(page: Page, cooks: Cooks) -> None:
-    """A run that is left goes on; whoever comes back sees what was written meanwhile."""
+    """A run that is left goes on; a reader who comes back sees what was written meanwhile."""
     gate = Gate()
     fake = cooks([*PICK, gate, *INGREDIENTS, end("partial")])
     ask(page)

@@ -127,7 +127,7 @@ def test_a_finished_run_closes_its_connection(page: Page, cooks: Cooks) -> None:
 
 
 def test_a_server_that_refuses_the_events_is_asked_again(page: Page, cooks: Cooks) -> None:
-    """An EventSource gives up at 503; the page asks for the run and follows it anew, until that works."""
+    """An EventSource gives up at 503; the page asks for the run and follows it again, until that works."""
     gate = Gate()
     fake = cooks([*HALF, gate, *REST])
     fake.refusals["GET events"] = [Response(status_code=503), PlainTextResponse("<html>", 502)]
@@ -197,7 +197,7 @@ def test_a_replay_is_not_seen(page: Page, cooks: Cooks) -> None:
     ask(page)
     expect(state(page, "steps")).to_have_text("Done")
     page.evaluate(WATCH)
-    page.evaluate("dispatchEvent(new Event('online'))")  # a connection that may be dead is begun anew
+    page.evaluate("dispatchEvent(new Event('online'))")  # a connection that may be dead begins again
     expect(page.locator("main")).to_have_attribute("data-state", "running")
     gate.open()
     expect(state(page, "sides")).to_have_text("Done")

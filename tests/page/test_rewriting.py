@@ -171,7 +171,7 @@ def test_a_failed_part_of_a_live_run_is_written_again(page: Page, cooks: Cooks) 
 
 
 def test_a_run_that_ended_just_before_retry_is_followed_on(page: Page, cooks: Cooks) -> None:
-    """When the last event is under way as Retry is pressed, the page follows what comes behind it."""
+    """When the last event is under way as Retry is pressed, the page follows what comes after it."""
     answer, ends = Gate(), Gate()
     failed = [start("sides"), stop("sides", "failed", BUSY)]
     fake = cooks([*PICK, *INGREDIENTS, *OTHERS, *failed, ends, end("partial")])
@@ -187,7 +187,7 @@ def test_a_run_that_ended_just_before_retry_is_followed_on(page: Page, cooks: Co
 
 
 def test_what_was_made_from_a_part_is_written_again_with_it(page: Page, cooks: Cooks) -> None:
-    """With the ingredients the steps are awaited anew, though they have not been begun yet."""
+    """With the ingredients the steps are awaited again, even before they begin."""
     gate = Gate()
     cut = [start("ingredients"), fragment("ingredients", "- 300 g"), stop("ingredients", "cut_off", "At its limit.")]
     fake = cooks([*PICK, *cut, *STEPS, end("partial")])
@@ -214,7 +214,7 @@ def test_steps_without_ingredients_are_not_offered(page: Page, cooks: Cooks) -> 
 
 
 def test_without_a_dish_the_recipe_is_written_again_as_a_whole(page: Page, cooks: Cooks) -> None:
-    """One button has all but the nutrition written anew, for without a dish no part can be."""
+    """One button regenerates everything except the nutrition, because no other part can be written without a dish."""
     gate = Gate()
     fake = cooks(NO_DISH)
     rest = [made for part in CHOSEN_PARTS if part != "nutrition" for made in written(part, "At last.")]
@@ -234,7 +234,7 @@ def test_without_a_dish_the_recipe_is_written_again_as_a_whole(page: Page, cooks
 
 
 def test_new_ideas_are_said_to_change_the_dish(page: Page, cooks: Cooks) -> None:
-    """The ideas are made with the dish, so their button says that it will be another one, and all is written anew."""
+    """The ideas are made with the dish, so their button says that it will be another one, and all is regenerated."""
     gate = Gate()
     failed = [start("alternates"), stop("alternates", "failed", BUSY)]
     fake = cooks([*PICK, *failed, *INGREDIENTS, *STEPS, *written("intro", "Old."), *SIDES_AGAIN, end("partial")])

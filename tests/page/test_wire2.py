@@ -85,7 +85,7 @@ def test_retry_writes_a_failed_part(page: Page, serve_scripts: ServeScripts) -> 
 
 
 def test_retry_makes_a_recipe_of_none(page: Page, serve_scripts: ServeScripts) -> None:
-    """A run without a dish is written as a whole, but for the nutrition, which it has."""
+    """A run without a dish is written as a whole, except the nutrition, which it has."""
     proposal = '[{"name": "Pepper Steak", "intro": "Hot."}, {"name": "Beef Soup", "intro": "Warm."}]'
     url, provider = serve_scripts({"proposal": [[Refuse(400)], [proposal]], "intro": [INTRO]})
     page.goto(url)

@@ -27,7 +27,7 @@ ASKED = {"ingredientsOnHand": "beef flank, onions", "prepTime": 45, "language": 
 
 @dataclass(frozen=True)
 class Event:
-    """An event of a run, but for its id, which the log gives it; `at_ms` is ten times its number unless it is said."""
+    """An event of a run, except its id, which the log gives it; `at_ms` is ten times its number unless it is said."""
 
     name: str
     fields: dict[str, Any]

@@ -98,7 +98,7 @@ def test_a_question_with_foods_gets_a_whole_recipe(question: str, named: list[st
 
 
 def test_what_a_question_rules_out_is_left_out() -> None:
-    """Foods behind "without", and before 없이, are in no dish that is proposed."""
+    """Foods after "without", and before 없이, are in no dish that is proposed."""
     for question in ("Something with tofu, without eggs or garlic", "두부로 계란과 마늘 없이 만들 요리"):
         needs = "".join(reply("", question, seed).split("\n\n")[2] for seed in range(8))
         assert re.search("tofu|두부", needs)

@@ -12,7 +12,7 @@ MakeLog = Callable[..., EventLog]
 
 
 class Awaiting(MemoryEventLog):
-    """A store whose every call lets others have their turn, as one behind a network does."""
+    """A store whose every call lets others have their turn, as one across a network does."""
 
     async def begin(self, run_id: str, start: RunStart) -> None:
         await asyncio.sleep(0)

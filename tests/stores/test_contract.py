@@ -46,7 +46,7 @@ def fragments(count: int, first: int = 0) -> list[RunEvent]:
 
 
 async def rest(log: EventLog, last: EventId | None = None) -> list[LogEntry]:
-    """All that comes behind `last`."""
+    """All that comes after `last`."""
     return [logged async for news in log.follow("run", last) for logged in news]
 
 
@@ -149,7 +149,7 @@ def test_an_id_beyond_the_log_starts_over(make_log: MakeLog) -> None:
 
 
 def test_only_the_end_of_a_log_that_has_ended_is_read(make_log: MakeLog) -> None:
-    """Nothing comes behind the end, and something may come behind any other event; reopened, the end was none."""
+    """Nothing comes after the end, and something may come after any other event; reopened, the end was none."""
 
     async def scenario() -> list[bool]:
         async with begun(make_log(), *fragments(1)) as log:
@@ -165,7 +165,7 @@ def test_only_the_end_of_a_log_that_has_ended_is_read(make_log: MakeLog) -> None
 
 
 def test_a_reopened_log_keeps_its_events_and_their_numbers(make_log: MakeLog) -> None:
-    """A new epoch takes over all but the end, moments included, and goes on behind them."""
+    """A new epoch takes over all but the end, moments included, and goes on after them."""
 
     async def scenario() -> tuple[list[LogEntry], list[LogEntry]]:
         async with begun(make_log(), *fragments(3), END) as log:
@@ -298,7 +298,7 @@ def test_a_log_expires_a_while_after_its_end(make_log: MakeLog) -> None:
 
 
 def test_a_reopened_log_does_not_expire_before_its_new_end(make_log: MakeLog) -> None:
-    """What is written anew gives it its whole time again."""
+    """What is regenerated gives it its whole time again."""
 
     async def scenario() -> list[LogEntry]:
         async with begun(make_log(keep_s=0.05), END) as log:
