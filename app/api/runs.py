@@ -156,7 +156,7 @@ def _new_runs(composition: Composition) -> APIRouter:
             run_id = await runs.start(composition.name, body, key)
         except IdempotencyKeyReusedError as error:
             raise InvalidFieldError(KEY, error.message, KEY_RULE) from None
-        run_key, path = runs.key_of(run_id), f"{prefix(composition.name)}/runs/{run_id}"
+        run_key, path = await runs.key_of(run_id), f"{prefix(composition.name)}/runs/{run_id}"
         return JSONResponse({"run_id": str(run_id), "key": run_key}, 201, {"Location": path, RUN_KEY: run_key})
 
     describe_body(generate, SeedRequest)

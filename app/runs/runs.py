@@ -15,7 +15,6 @@ import hmac
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from functools import partial
-from secrets import token_bytes
 from typing import LiteralString
 from uuid import UUID, uuid4
 
@@ -70,8 +69,6 @@ class Runs:
         self._served, self._log, self._limit = served, log, limit
         self._live: dict[UUID, LiveRun] = {}
         self._lock = asyncio.Lock()  # for methods that check a run before they change it
-        self._id_secret = token_bytes(32)
-        self._key_secret = token_bytes(32)  # another one, because the ids derived from chosen keys reveal the first
         self._is_closing = False
 
     async def start(self, composition: str, request: Request, key: str | None = None) -> UUID:
@@ -82,7 +79,7 @@ class Runs:
         if not key:
             return await self._start(uuid4(), self._served[composition], request)
         async with self._lock:
-            run_id = self._id_for_key(key)
+            run_id = await self._id_for_key(key)
             if await self._exists(run_id, composition, request):
                 return run_id
             return await self._start(run_id, self._served[composition], request)
@@ -176,13 +173,13 @@ class Runs:
         else:
             await self._log.read(str(run_id))
 
-    def key_of(self, run_id: UUID) -> str:
+    async def key_of(self, run_id: UUID) -> str:
         """Returns the key that is needed to cancel the run or regenerate its parts. It is not stored."""
-        return hmac.new(self._key_secret, run_id.bytes, "sha256").hexdigest()
+        return (await self._derived(b"run key", run_id.bytes)).hex()
 
     async def check_key(self, run_id: UUID, key: str) -> None:
         """Raises `WrongKeyError` if this is not the key of the run."""
-        if hmac.compare_digest(key.encode(), self.key_of(run_id).encode()):
+        if hmac.compare_digest(key.encode(), (await self.key_of(run_id)).encode()):
             return
         await self._log.read(str(run_id))
         raise WrongKeyError(NOT_OWNER)
@@ -237,9 +234,13 @@ class Runs:
             raise
         return run
 
-    def _id_for_key(self, key: str) -> UUID:
+    async def _id_for_key(self, key: str) -> UUID:
         """Derives the run id from the key, so that no table of keys is needed and nobody else can guess the id."""
-        return UUID(bytes=hmac.digest(self._id_secret, key.encode(), "sha256")[:16], version=4)
+        return UUID(bytes=(await self._derived(b"idempotency key", key.encode()))[:16], version=4)
+
+    async def _derived(self, label: bytes, value: bytes) -> bytes:
+        """Derives 32 bytes from the store's secret. Each label has a key of its own (RFC 5869 §3.2)."""
+        return hmac.digest(hmac.digest(await self._log.secret(), label, "sha256"), value, "sha256")
 
     async def _exists(self, run_id: UUID, composition: str, request: Request) -> bool:
         """Whether the run exists. Raises `IdempotencyKeyReusedError` if it has another request."""

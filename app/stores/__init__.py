@@ -2,6 +2,7 @@
 
 - A log begins with `RunStart` and ends with `RunEnd`. Its events are numbered from 1, without gaps.
 - A reader resumes with the id of the last event it saw.
+- One process writes a log. If it dies, another one takes the log over in a new epoch, which keeps all events.
 - Reopening a finished log starts a new epoch; events keep their numbers and the end event is dropped.
 - A finished log is kept for a while and then expires; its id is remembered longer.
 
@@ -9,125 +10,48 @@ EventLogError
 ├── UnknownRunError    there is no log of this run
 ├── ExpiredRunError    the log of this run has expired
 ├── RunExistsError     there already is a log of this run
-└── LogFullError       the log, or the store, has reached its size limit
+├── LogFullError       the log, or the store, has reached its size limit
+└── FencedError        another process writes this run now
 """
 
-import re
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
-from sys import getsizeof
-from typing import Literal, NamedTuple, Protocol
+from typing import Protocol
 
-import orjson
-from typing_extensions import override
-
-from chains.parts.composition import Request
-from chains.parts.events import Alternate, Fragment, PartEnd, PartEvent, PartStart, Proposal
-
-RunStatus = Literal["ok", "partial", "failed", "cancelled"]
+from app.stores.entries import (
+    EVENT_NAMES as EVENT_NAMES,
+)
+from app.stores.entries import (
+    EventEntry as EventEntry,
+)
+from app.stores.entries import (
+    EventId as EventId,
+)
+from app.stores.entries import (
+    LogEntry as LogEntry,
+)
+from app.stores.entries import (
+    MemoryUsage as MemoryUsage,
+)
+from app.stores.entries import (
+    RunEnd as RunEnd,
+)
+from app.stores.entries import (
+    RunEvent as RunEvent,
+)
+from app.stores.entries import (
+    RunStart as RunStart,
+)
+from app.stores.entries import (
+    RunStatus as RunStatus,
+)
+from app.stores.entries import (
+    json_default as json_default,
+)
+from app.stores.entries import (
+    to_json as to_json,
+)
 
 MAX_BATCH = 256  # events
-
-
-@dataclass(frozen=True, slots=True)
-class RunStart:
-    """A run of a composition began; `parts` will follow."""
-
-    run_id: str
-    composition: str
-    request: Request
-    parts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RunEnd:
-    """The last event of a run, logged exactly once. Has a user-facing message if the run failed as a whole.
-
-    `total_ms` is the time that the run was active.
-    """
-
-    status: RunStatus
-    total_ms: int
-    message: str | None = None
-
-
-RunEvent = RunStart | PartEvent | RunEnd
-
-EVENT_NAMES: dict[type[RunEvent], str] = {
-    RunStart: "run",
-    Fragment: "fragment",
-    Proposal: "proposal",
-    Alternate: "alternate",
-    PartStart: "part_start",
-    PartEnd: "part_end",
-    RunEnd: "end",
-}
-
-_ID = re.compile(r"([0-9a-f]{1,32})-(0|[1-9][0-9]{0,14})")
-
-
-class EventId(NamedTuple):
-    """Identifies an event: the epoch of its log, and its number there."""
-
-    epoch: str
-    seq: int
-
-    @override
-    def __str__(self) -> str:
-        return f"{self.epoch}-{self.seq}"
-
-    @classmethod
-    def parse(cls, text: str) -> "EventId":
-        """Raises `ValueError`."""
-        if not (found := _ID.fullmatch(text)):
-            raise ValueError("invalid event id")
-        return cls(found[1], int(found[2]))
-
-
-@dataclass(slots=True)
-class MemoryUsage:
-    """The bytes of one log; `total` counts all logs of the store."""
-
-    bytes: int = 0
-    total: "MemoryUsage | None" = None
-
-    def grow(self, count: int) -> None:
-        self.bytes += count
-        if self.total:
-            self.total.bytes += count
-
-    def release(self) -> None:
-        """Takes the log out of the total; only its current readers still refer to it."""
-        if self.total:
-            self.total.bytes -= self.bytes
-            self.total = None
-
-
-@dataclass(slots=True)
-class LogEntry:
-    """An event in its log, `at_ms` milliseconds after the log began.
-
-    Its JSON is added to the memory usage when it is created.
-    """
-
-    id: EventId
-    event: RunEvent
-    at_ms: int
-    _json: bytes | None = field(default=None, repr=False, compare=False)
-    _usage: MemoryUsage | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def json(self) -> bytes:
-        """The event's fields and `at_ms` as one line of JSON, created once for all readers."""
-        if self._json is None:
-            self._json = b'%b,"at_ms":%d}' % (to_json(self.event)[:-1], self.at_ms)
-            if self._usage:
-                self._usage.grow(getsizeof(self._json))
-        return self._json
-
-    def with_epoch(self, epoch: str, usage: MemoryUsage | None = None) -> "LogEntry":
-        """Returns the same event in another epoch."""
-        return LogEntry(EventId(epoch, self.id.seq), self.event, self.at_ms, self._json, usage)
 
 
 class EventLogError(Exception):
@@ -150,10 +74,14 @@ class LogFullError(EventLogError):
     """The log has reached its size limit and only accepts its end, or the store is full and accepts no new log."""
 
 
+class FencedError(EventLogError):
+    """Another process writes this run now."""
+
+
 class EventLog(Protocol):
     """The logs of runs, by run id.
 
-    Every method raises `UnknownRunError` and `ExpiredRunError`, except `begin`, `forget` and `aclose`.
+    Every method with a run id raises `UnknownRunError` and `ExpiredRunError`, except `begin` and `forget`.
     """
 
     async def begin(self, run_id: str, start: RunStart) -> None:
@@ -161,11 +89,27 @@ class EventLog(Protocol):
         ...
 
     async def append(self, run_id: str, event: RunEvent) -> None:
-        """Appends an event. Raises `LogFullError`, and `ValueError` after `RunEnd`."""
+        """Appends an event. Raises `LogFullError`, `FencedError`, and `ValueError` after `RunEnd`."""
         ...
 
     async def reopen(self, run_id: str) -> None:
         """Removes the end and continues the log in a new epoch. Raises `ValueError` if the log has not ended."""
+        ...
+
+    async def take_over(self, run_id: str) -> None:
+        """Makes this process the run's writer; from then on any other one gets a `FencedError`.
+
+        If more than its start was logged, the log continues in a new epoch, which keeps all its events. Raises
+        `ValueError` if the log has ended.
+        """
+        ...
+
+    async def unfinished(self) -> list[str]:
+        """Returns the ids of runs without an end that no process writes, oldest first."""
+        ...
+
+    async def secret(self) -> bytes:
+        """Returns 32 random bytes that are the same for all processes that use the store, as long as it exists."""
         ...
 
     def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[LogEntry]]:
@@ -191,15 +135,3 @@ class EventLog(Protocol):
     async def aclose(self) -> None:
         """Releases the resources of the store."""
         ...
-
-
-def to_json(event: RunEvent) -> bytes:
-    """Returns the event's fields as one line of JSON."""
-    return orjson.dumps(event, default=json_default)
-
-
-def json_default(value: object) -> object:
-    """The `default` of `orjson.dumps`: converts requests, which are pydantic models."""
-    if isinstance(value, Request):
-        return value.model_dump(by_alias=True)
-    raise TypeError(f"{type(value).__name__} is not JSON serializable")

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 from sys import getsizeof
 from time import perf_counter
 
 from app.stores import (
     MAX_BATCH,
+    EventEntry,
     EventId,
     ExpiredRunError,
-    Fragment,
     LogEntry,
     LogFullError,
     MemoryUsage,
@@ -20,6 +20,7 @@ from app.stores import (
     RunStart,
     UnknownRunError,
 )
+from chains.parts.events import Fragment
 
 EVENT_BYTES = 250  # overhead of an event beyond its text and its JSON
 
@@ -45,6 +46,7 @@ class MemoryEventLog:
         self._logs: dict[str, _Log] = {}
         self._ended: dict[str, asyncio.TimerHandle] = {}  # oldest first
         self._expired: dict[str, None] = {}
+        self._secret = token_bytes(32)
 
     async def begin(self, run_id: str, start: RunStart) -> None:
         if run_id in self._logs:
@@ -77,20 +79,32 @@ class MemoryEventLog:
         self._logs[run_id] = log.reopened()
         log.usage.release()
 
+    async def take_over(self, run_id: str) -> None:
+        log = self._log(run_id)
+        if log.ended:
+            raise ValueError("the run has ended: it can't be taken over")
+        log.begin_epoch()
+
+    async def unfinished(self) -> list[str]:
+        return []  # this process writes all of them
+
+    async def secret(self) -> bytes:
+        return self._secret
+
     async def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[LogEntry]]:
         log = self._log(run_id)
         after = log.resume_index(last)
         while True:
             if batch := log.events[after : after + MAX_BATCH]:  # checked again, because it may have grown
                 after += len(batch)
-                yield batch
+                yield [*batch]
             elif log.ended:
                 return
             else:
                 await log.wait_for_more(after)
 
     async def read(self, run_id: str, after: int = 0) -> list[LogEntry]:
-        return self._log(run_id).events[after : after + MAX_BATCH]
+        return [*self._log(run_id).events[after : after + MAX_BATCH]]
 
     async def is_complete(self, run_id: str, last: EventId) -> bool:
         log = self._log(run_id)
@@ -130,7 +144,7 @@ class _Log:
 
     def __init__(self, total: MemoryUsage | None) -> None:
         self.epoch = token_hex(4)
-        self.events: list[LogEntry] = []
+        self.events: list[EventEntry] = []
         self.ended = False
         self.usage = MemoryUsage(total=total)
         self._epoch_lengths: dict[str, int] = {}
@@ -142,7 +156,7 @@ class _Log:
         if self.ended:
             raise ValueError("the run has ended: no events can be appended")
         at_ms = round((perf_counter() - self._started_at) * 1000)
-        entry = LogEntry(EventId(self.epoch, len(self.events) + 1), event, at_ms, _usage=self.usage)
+        entry = EventEntry(EventId(self.epoch, len(self.events) + 1), event, at_ms, _usage=self.usage)
         self.events.append(entry)
         self.ended = isinstance(event, RunEnd)
         self.usage.grow(EVENT_BYTES + (getsizeof(event.text) if isinstance(event, Fragment) else len(entry.json)))
@@ -165,6 +179,13 @@ class _Log:
         if last.epoch != self.epoch:
             return min(last.seq, self._epoch_lengths.get(last.epoch, 0))
         return last.seq if last.seq <= len(self.events) else 0
+
+    def begin_epoch(self) -> None:
+        """Continues in a new epoch, except if nothing but the start was logged."""
+        if len(self.events) > 1:
+            self._epoch_lengths[self.epoch] = len(self.events)
+            self.epoch = token_hex(4)
+            self.events = [entry.with_epoch(self.epoch, self.usage) for entry in self.events]
 
     def reopened(self) -> "_Log":
         """Returns the log without its end, in a new epoch. Readers of the old one still read it to its end."""

@@ -10,4 +10,4 @@ _NAMES = {kind: name.encode() for kind, name in EVENT_NAMES.items()}
 
 def encode_entry(entry: LogEntry) -> bytes:
     """Returns the frame of an event in the run stream."""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(entry.id).encode(), _NAMES[type(entry.event)], entry.json)
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(entry.id).encode(), _NAMES[entry.kind], entry.json)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.stores import (
     MAX_BATCH,
+    EventEntry,
     EventId,
     EventLog,
     ExpiredRunError,
@@ -21,13 +22,16 @@ from app.stores import (
     RunExistsError,
     RunStart,
     UnknownRunError,
+    to_json,
 )
+from app.stores.encoding import Decoder, encode
+from chains.parts.composition import Request
 from chains.parts.events import Alternate, Fragment, PartEnd, PartStart, Proposal
-from chains.recipe.request import RecipeRequest
+from chains.recipe.composition import RECIPE
 from tests.servers import run
 from tests.stores.conftest import MakeLog
 
-START = RunStart("run", "recipe", RecipeRequest.model_validate({"ingredientsOnHand": "beef"}), ("intro",))
+START = RunStart("run", "recipe", RECIPE.run_request.model_validate({"ingredientsOnHand": "beef"}), ("intro",))
 END = RunEnd("ok", 1)
 
 
@@ -348,6 +352,64 @@ def test_the_oldest_ended_logs_make_room(make_log: MakeLog) -> None:
     assert run(scenario()) == ["unknown", "kept", "unknown", "expired", "expired", "kept", "kept"]
 
 
+def test_a_log_taken_over_continues_for_its_readers(make_log: MakeLog) -> None:
+    """A new epoch keeps every event, so a reader with an id of the old one goes on after it; an ended log has none."""
+
+    async def scenario() -> list[list[LogEntry]]:
+        async with begun(make_log(), *fragments(2)) as log:
+            following = log.follow("run")
+            before = await anext(following)
+            await log.take_over("run")
+            for event in [*fragments(2, 2), END]:
+                await log.append("run", event)
+            live = before + [entry async for entries in following for entry in entries]
+            with pytest.raises(ValueError, match="has ended"):
+                await log.take_over("run")
+            return [before, live, before[:2] + await rest(log, before[1].id), await rest(log)]
+
+    before, live, resumed, late = run(scenario())
+    assert told(live) == told(resumed) == told(late) == [START, *fragments(4), END]
+    assert [entry.id.seq for entry in live] == list(range(1, 7))
+    assert before[0].id.epoch not in {entry.id.epoch for entry in late}
+    assert {entry.id.epoch for entry in live[3:]} == {late[0].id.epoch}
+
+
+def test_a_log_taken_over_at_its_start_stays_in_its_epoch(make_log: MakeLog) -> None:
+    """Nobody can have read what is not in it."""
+
+    async def scenario() -> list[LogEntry]:
+        async with begun(make_log()) as log:
+            before = await log.read("run")
+            await log.take_over("run")
+            return before + await log.read("run")
+
+    first, again = run(scenario())
+    assert first.id == again.id
+
+
+def test_a_run_that_this_process_writes_is_not_unfinished(make_log: MakeLog) -> None:
+    """Neither is one that has ended."""
+
+    async def scenario() -> list[str]:
+        async with begun(make_log()) as log:
+            before = await log.unfinished()
+            await log.append("run", END)
+            return before + await log.unfinished()
+
+    assert run(scenario()) == []
+
+
+def test_a_store_has_one_secret(make_log: MakeLog) -> None:
+    """It is 32 bytes long, and no other store has it."""
+
+    async def scenario() -> list[bytes]:
+        async with aclosing(make_log()) as log, aclosing(make_log()) as another:
+            return [await log.secret(), await log.secret(), await another.secret()]
+
+    first, again, other = run(scenario())
+    assert [len(first), first == again, first == other] == [32, True, False]
+
+
 EVENTS: list[tuple[RunEvent, Mapping[str, object]]] = [
     (
         START,
@@ -370,11 +432,29 @@ EVENTS: list[tuple[RunEvent, Mapping[str, object]]] = [
 @pytest.mark.parametrize(("event", "fields"), EVENTS)
 def test_an_event_is_one_line_of_json(event: RunEvent, fields: dict[str, object]) -> None:
     """Its fields and its moment, made once for all who read it, and kept when its log is reopened."""
-    logged = LogEntry(EventId("0", 1), event, 12)
+    logged = EventEntry(EventId("0", 1), event, 12)
     assert json.loads(logged.json) == {**fields, "at_ms": 12}
     assert b"\n" not in logged.json
     assert logged.json is logged.json
     assert logged.with_epoch("1").json is logged.json
+
+
+@pytest.mark.parametrize("event", [event for event, _ in EVENTS])
+def test_an_encoded_event_is_decoded_as_it_was(event: RunEvent) -> None:
+    """Its line has all of it, and its JSON is that of the event."""
+    entry = EventEntry(EventId("0", 3), event, 12)
+    (_, decoded) = Decoder({"recipe": RECIPE.run_request}).entries("0", 2, encode([entry, entry]))
+    assert [decoded.id, decoded.kind, decoded.at_ms, decoded.json] == [entry.id, type(event), 12, entry.json]
+    assert to_json(decoded.event) == to_json(event)
+
+
+@pytest.mark.parametrize("request_type", [None, Request])
+def test_a_run_of_a_composition_that_is_not_served_is_unknown(request_type: type[Request] | None) -> None:
+    """The same if the composition's request has changed so that it does not accept an old one."""
+    block = encode([EventEntry(EventId("0", 1), START, 0)])
+    (entry,) = Decoder({"recipe": request_type} if request_type else {}).entries("0", 1, block)
+    with pytest.raises(UnknownRunError):
+        _ = entry.event
 
 
 @given(epoch=st.integers(0, 2**64 - 1), seq=st.integers(0, 10**15 - 1))
