@@ -14,11 +14,12 @@ from app.runs.runs import CapacityError, PartBusyError, Runs
 from app.stores import EventLog, LogEntry, RunEnd, RunEvent, RunStart
 from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment, PartEnd, PartStart
+from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
 from tests.client import wait_until
 from tests.servers import PARTS, Gate, default_script, provider, run, settings_from
 
-BEEF = RECIPE.run_request.model_validate({"ingredientsOnHand": "beef"})
+BEEF = run_request(RECIPE).model_validate({"ingredientsOnHand": "beef"})
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from chains.errors import ConfigError, SizzleError
 from chains.messages import validation_message
 from chains.models import failures
 from chains.parts.composition import Request
+from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
 from chains.translations import KOREAN, KOREAN_VALIDATION
 
@@ -119,7 +120,7 @@ def descriptions() -> set[str]:
     """What the fields of requests are said to be."""
     modules = [module_of(path) for path in SOURCES]
     models = {one for module in modules for one in vars(module).values() if isinstance(one, type)}
-    models |= {RECIPE.run_request, RECIPE.request}
+    models |= {run_request(RECIPE), RECIPE.request}
     return {
         field.description
         for model in models

@@ -39,6 +39,7 @@ from chains.parts.composition import Composition
 from chains.parts.composition import Request as CompositionRequest
 from chains.parts.events import PartEnd
 from chains.parts.markdown import MarkdownWriter
+from chains.parts.requests import request_from
 from chains.parts.stream import astream_parts
 from chains.recipe.composition import RECIPE
 from chains.recipe.free_text import language_in
@@ -254,7 +255,7 @@ def _answer(served: Mapping[str, Served], body: ChatRequest, language: Language)
 
 
 def _request(composition: Composition, texts: Sequence[str]) -> CompositionRequest:
-    return request_of(texts) if composition is RECIPE else composition.request_from(texts[-1], language_in(texts[-1]))
+    return request_of(texts) if composition is RECIPE else request_from(composition, texts[-1], language_in(texts[-1]))
 
 
 def _unreadable(error: ValidationError, composition: Composition, language: Language) -> ApiError:

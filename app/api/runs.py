@@ -24,6 +24,7 @@ from app.wires.run_stream import RETRY, SHUTDOWN_MESSAGE, encode_entry
 from app.wires.seed import SeedEncoder
 from chains.messages import Message
 from chains.parts.composition import Composition
+from chains.parts.requests import run_request
 
 NOT_FOUND = Message("Run not found. It may have been lost when the server restarted.")
 EXPIRED = Message("This run has expired. Please request the recipe again.")
@@ -128,7 +129,7 @@ def router(composition: Composition) -> APIRouter:
 
 def _new_runs(composition: Composition) -> APIRouter:
     routes = APIRouter(dependencies=[Depends(require_json)], responses=errors(400, 403, 413, 415, 503))
-    SeedRequest, RunRequest = composition.request, composition.run_request
+    SeedRequest, RunRequest = composition.request, run_request(composition)
 
     async def own_run(body: SeedRequest, runs: RunsDep) -> AsyncGenerator[UUID]:  # pyright: ignore
         """A run that ends with its connection, because the client has no id to resume with."""

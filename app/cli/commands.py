@@ -225,11 +225,13 @@ def _checked_request(
     composition: "Composition", fields: Mapping[str, object] | str, lang: str, seed: int | None
 ) -> "Request":
     """Returns the request with these fields, or that a text stands for. An invalid one ends the command."""
+    from chains.parts.requests import request_from
+
     language = "ko" if lang == "ko" else "en"
     try:
         if not isinstance(fields, str):
             return composition.request.model_validate({**fields, "language": lang, "seed": seed})
-        return composition.request_from(fields, language).model_copy(update={"seed": seed})
+        return request_from(composition, fields, language).model_copy(update={"seed": seed})
     except ValidationError as error:
         problem = error.errors()[0]
         field = str(problem["loc"][0]) if problem["loc"] else "INGREDIENTS"

@@ -25,6 +25,7 @@ from app.stores import EventId, EventLog, ExpiredRunError, LogEntry, LogFullErro
 from chains.errors import SizzleError
 from chains.parts.composition import Composition, Request
 from chains.parts.events import Draft, PartEvent, Proposal, Status
+from chains.parts.requests import chosen_option
 from chains.parts.stream import astream_parts
 from chains.translations import Language
 
@@ -260,7 +261,7 @@ def _full() -> CapacityError:
 
 def _chain_input(composition: Composition, request: Request) -> tuple[tuple[str, ...], Request | Draft]:
     """Returns the parts of a run and the chain's input. With a given option there is no proposal."""
-    choice, option = composition.choice, composition.chosen(request)
+    choice, option = composition.choice, chosen_option(composition, request)
     if not choice or not option:
         return composition.names, request
     parts = tuple(name for name in composition.names if name != choice.name)

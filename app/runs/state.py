@@ -8,6 +8,7 @@ from app.stores import LogEntry, RunEnd, RunStart, RunStatus
 from chains.messages import Message
 from chains.parts.composition import Composition, Request
 from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartStart, Proposal, Status
+from chains.parts.requests import chosen_option
 
 STOPPED = Message("The run was stopped before it finished.")
 
@@ -109,6 +110,6 @@ def state_of(start: RunStart, composition: Composition) -> RunState:
     """The state of a run that has just begun."""
     parts = {part: PartState() for part in start.parts}
     state = RunState(start.run_id, start.composition, start.request, parts=parts)
-    if option := composition.chosen(start.request):
+    if option := chosen_option(composition, start.request):
         state.options, state.picked = (option,), 0
     return state

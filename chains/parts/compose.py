@@ -27,6 +27,7 @@ from chains.parts.context import RunContext, material
 from chains.parts.events import Alternate, Draft, Failed, Option
 from chains.parts.hedging import Hedge
 from chains.parts.parsers import TextParser, WholeText
+from chains.parts.requests import part_request
 from chains.parts.retry import RetryingStep
 from chains.translations import Language
 
@@ -94,7 +95,7 @@ def step(
 
 def standalone(composition: Composition, name: str, model: ChatModel) -> Runnable[Any, str]:
     """A part by itself, from a request that holds the results it needs. A failure or a cut-off answer is raised."""
-    request_type = composition.part_request(name)
+    request_type = part_request(composition, name)
 
     async def variables(request: Request | Mapping[str, Any]) -> dict[str, Any]:
         return material(composition.variables(request_type.model_validate(request)))

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Annotated, Any
 
 from langchain_core.prompts import ChatPromptTemplate
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, create_model
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from chains.errors import CompositionError
 from chains.translations import Language
@@ -21,7 +21,6 @@ Title = str | Mapping[Language, str]
 LANGUAGE_NAMES: dict[Language, str] = {"en": "English", "ko": "Korean (한국어)"}
 LANGUAGE_NAME = "language_name"  # a variable of every prompt
 MIN_OPTIONS = 2
-LONGEST_NAME, LONGEST_FIELD, LONGEST_TEXT = 200, 1000, 4000  # characters
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _EVENTS = {"run", "proposal", "alternate", "part_start", "part_end", "error", "end"}  # codes on the wire
@@ -107,7 +106,7 @@ class Choice(Part):
         return dict(self.gives) if isinstance(self.gives, Mapping) else {name: name for name in self.gives}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Composition:
     """The parts of an answer in reading order, with at most one `Choice`, which is read last.
 
@@ -241,82 +240,12 @@ class Composition:
         parts = [self[name] for name in names]
         return {language: ", ".join(part.title_in(language) for part in parts) for language in LANGUAGE_NAMES}
 
-    @cached_property
-    def option(self) -> type[BaseModel]:
-        """An option that a request for a run names."""
-        assert self.choice  # noqa: S101  it is asked for only where there is one
-        first, *others = self.choice.fields.values()
-        fields: dict[str, Any] = {first: (self._option_name, ...)}
-        fields |= {name: (Annotated[str, _text(LONGEST_FIELD)], "") for name in others}
-        return create_model(self.choice.noun.capitalize(), __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
-
-    @property
-    def _option_name(self) -> Any:
-        check = self.choice.check if self.choice else None
-        name = Annotated[str, _text(LONGEST_NAME, least=1)]
-        return Annotated[name, AfterValidator(check)] if check else name
-
-    @cached_property
-    def run_request(self) -> type[Request]:
-        """The request for a run: that of the composition, with an option of an earlier run if there is a `Choice`."""
-        if not self.choice:
-            return self.request
-        first, *others = self.choice.fields.values()
-        more = f" and {', '.join(others)} of at most {LONGEST_FIELD:,}" if others else ""
-        lengths = f"{first} of 1 to {LONGEST_NAME} characters{more}"
-        about = f"The {self.choice.noun} to be written, with {lengths}, or nothing for a proposal."
-        option: Any = self.option | None
-        fields: dict[str, Any] = {self.choice.noun: (option, Field(default=None, description=about))}
-        return create_model(f"{_camel(self.name)}RunRequest", __base__=self.request, **fields)
-
-    def chosen(self, request: Request) -> dict[str, str] | None:
-        """The option that a request for a run names, if any."""
-        option = getattr(request, self.choice.noun, None) if self.choice else None
-        return option.model_dump() if isinstance(option, BaseModel) else None
-
-    def request_from(self, text: str, language: Language) -> Request:
-        """The request in a chat message: a JSON object with its fields, or the text of its first field of text.
-
-        Raises pydantic's `ValidationError`.
-        """
-        if text.lstrip().startswith("{"):
-            return self.request.model_validate_json(text)
-        field = next((name for name, field in self.request.model_fields.items() if field.annotation is str), None)
-        return self.request.model_validate({"language": language, **({field: text} if field else {})})
-
-    def part_request(self, name: str) -> type[Request]:
-        """The request for one part alone: that of the composition, and the results that the part's prompt names."""
-        results = [variable for variable in sorted(self[name].variables) if self.giver(variable)]
-        fields = {variable: self._result_field(variable) for variable in sorted(results, key=self._place)}
-        return create_model(f"{_camel(name)}Request", __base__=self.request, **fields) if fields else self.request
-
-    def _place(self, variable: str) -> int:
-        fields = [*self.choice.fields] if self.choice else []
-        return fields.index(variable) if variable in fields else len(fields)
-
-    def _result_field(self, variable: str) -> Any:
-        if variable in self._by_name:
-            field = Field(title=self[variable].title_in("en"), description="The text of that part.")
-            return Annotated[str, _text(LONGEST_TEXT, least=1)], field
-        title = variable.replace("_", " ").capitalize()
-        if self.choice and variable == next(iter(self.choice.fields)):
-            return self._option_name, Field(title=title)
-        return Annotated[str, _text(LONGEST_FIELD)], Field(default="", title=title)
-
 
 def title_in(title: Title, language: Language) -> str:
     """The title in this language, or in English."""
     if isinstance(title, str):
         return title
     return title.get(language) or title.get("en") or next(iter(title.values()), "")
-
-
-def _text(longest: int, least: int = 0) -> StringConstraints:
-    return StringConstraints(strip_whitespace=True, min_length=least, max_length=longest)
-
-
-def _camel(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
 
 
 def _variables(where: str, template: str) -> frozenset[str]:

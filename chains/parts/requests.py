@@ -1,0 +1,87 @@
+"""The requests that follow from a composition: for a run, for one part alone, and in a chat message."""
+
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model
+
+from chains.parts.composition import Choice, Composition, Request
+from chains.translations import Language
+
+LONGEST_NAME, LONGEST_FIELD, LONGEST_TEXT = 200, 1000, 4000  # characters
+
+
+@cache
+def run_request(composition: Composition) -> type[Request]:
+    """The request for a run: the composition's, with an option of an earlier run if there is a `Choice`."""
+    choice = composition.choice
+    if not choice:
+        return composition.request
+    first, *others = choice.fields.values()
+    more = f" and {', '.join(others)} of at most {LONGEST_FIELD:,}" if others else ""
+    lengths = f"{first} of 1 to {LONGEST_NAME} characters{more}"
+    description = f"The {choice.noun} to be written, with {lengths}, or nothing for a proposal."
+    option: Any = _option(choice) | None
+    fields: dict[str, Any] = {choice.noun: (option, Field(default=None, description=description))}
+    return create_model(f"{_camel(composition.name)}RunRequest", __base__=composition.request, **fields)
+
+
+def chosen_option(composition: Composition, request: Request) -> dict[str, str] | None:
+    """The option that a request for a run names, if any."""
+    option = getattr(request, composition.choice.noun, None) if composition.choice else None
+    return option.model_dump() if isinstance(option, BaseModel) else None
+
+
+def part_request(composition: Composition, name: str) -> type[Request]:
+    """The request for one part alone: the composition's, with the results that the part's prompt names."""
+    choice_fields = list(composition.choice.fields) if composition.choice else []
+    results = sorted(variable for variable in composition[name].variables if composition.giver(variable))
+    given = [variable for variable in choice_fields if variable in results]  # they come first, in their order
+    given += [variable for variable in results if variable not in choice_fields]
+    fields = {variable: _result_field(composition, variable) for variable in given}
+    return (
+        create_model(f"{_camel(name)}Request", __base__=composition.request, **fields)
+        if fields
+        else (composition.request)
+    )
+
+
+def request_from(composition: Composition, text: str, language: Language) -> Request:
+    """The request in a chat message: a JSON object with its fields, or the text of its first field of text.
+
+    Raises pydantic's `ValidationError`.
+    """
+    if text.lstrip().startswith("{"):
+        return composition.request.model_validate_json(text)
+    field = next((name for name, field in composition.request.model_fields.items() if field.annotation is str), None)
+    return composition.request.model_validate({"language": language, **({field: text} if field else {})})
+
+
+def _option(choice: Choice) -> type[BaseModel]:
+    first, *others = choice.fields.values()
+    fields: dict[str, Any] = {first: (_option_name(choice), ...)}
+    fields |= {name: (_text(LONGEST_FIELD), "") for name in others}
+    return create_model(choice.noun.capitalize(), __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
+
+
+def _option_name(choice: Choice) -> Any:
+    name = _text(LONGEST_NAME, least=1)
+    return Annotated[name, AfterValidator(choice.check)] if choice.check else name
+
+
+def _result_field(composition: Composition, variable: str) -> Any:
+    if variable in composition.names:
+        field = Field(title=composition[variable].title_in("en"), description="The text of that part.")
+        return _text(LONGEST_TEXT, least=1), field
+    title, choice = variable.replace("_", " ").capitalize(), composition.choice
+    if choice and variable == next(iter(choice.fields)):
+        return _option_name(choice), Field(title=title)
+    return _text(LONGEST_FIELD), Field(default="", title=title)
+
+
+def _text(longest: int, least: int = 0) -> Any:
+    return Annotated[str, StringConstraints(strip_whitespace=True, min_length=least, max_length=longest)]
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
