@@ -27,11 +27,12 @@ from app.stores import (
 from app.stores.encoding import Decoder, encode
 from chains.parts.composition import Request
 from chains.parts.events import Alternate, Fragment, PartEnd, PartStart, Proposal
+from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
 from tests.servers import run
 from tests.stores.conftest import MakeLog
 
-START = RunStart("run", "recipe", RECIPE.run_request.model_validate({"ingredientsOnHand": "beef"}), ("intro",))
+START = RunStart("run", "recipe", run_request(RECIPE).model_validate({"ingredientsOnHand": "beef"}), ("intro",))
 END = RunEnd("ok", 1)
 
 
@@ -443,7 +444,7 @@ def test_an_event_is_one_line_of_json(event: RunEvent, fields: dict[str, object]
 def test_an_encoded_event_is_decoded_as_it_was(event: RunEvent) -> None:
     """Its line has all of it, and its JSON is that of the event."""
     entry = EventEntry(EventId("0", 3), event, 12)
-    (_, decoded) = Decoder({"recipe": RECIPE.run_request}).entries("0", 2, encode([entry, entry]))
+    (_, decoded) = Decoder({"recipe": run_request(RECIPE)}).entries("0", 2, encode([entry, entry]))
     assert [decoded.id, decoded.kind, decoded.at_ms, decoded.json] == [entry.id, type(event), 12, entry.json]
     assert to_json(decoded.event) == to_json(event)
 
