@@ -45,6 +45,9 @@ KOREAN: dict[str, str] = {
         "답에 {seconds:g}초 넘게 걸렸어요. 다시 시도해 주세요."
     ),
     ("The text exceeded the size limit. Please try again."): ("글이 너무 길어졌어요. 다시 시도해 주세요."),
+    ("The server's storage is full or out of reach. Please try again later."): (
+        "서버의 저장 공간이 가득 찼거나 닿지 않아요. 나중에 다시 시도해 주세요."
+    ),
     ("The run was stopped before it finished."): ("끝나기 전에 멈췄어요."),
     ("The server was stopped."): ("서버가 멈췄어요."),
     ("Run not found. It may have been lost when the server restarted."): (

@@ -42,9 +42,9 @@ class Awaiting(MemoryEventLog):
         super().__init__()
         self.asked_to_end = Gate()
 
-    async def begin(self, run_id: str, start: RunStart) -> None:
+    async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
         await asyncio.sleep(0)
-        await super().begin(run_id, start)
+        await super().begin(run_id, start, ephemeral=ephemeral)
         await asyncio.sleep(0)
 
     async def append(self, run_id: str, event: RunEvent) -> None:

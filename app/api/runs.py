@@ -14,11 +14,12 @@ from fastapi.responses import JSONResponse, Response
 from app.api.deps import KeepAliveS, RunsDep
 from app.api.openapi import LOCATION, Responses, content, errors, events_of, object_of
 from app.compositions import prefix
+from app.runs.live import STORE_UNAVAILABLE
 from app.runs.runs import CapacityError, IdempotencyKeyReusedError, RunError, Runs, WrongKeyError
 from app.server.errors import InvalidFieldError, describe_body, describe_path, error_response
 from app.server.event_source import EventSourceResponse
 from app.server.origins import refuse_foreign_changes, require_json
-from app.stores import EventId, EventLogError, ExpiredRunError, UnknownRunError, json_default
+from app.stores import EventId, EventLogError, ExpiredRunError, UnavailableError, UnknownRunError, json_default
 from app.wires.frames import join_frames
 from app.wires.run_stream import RETRY, SHUTDOWN_MESSAGE, encode_entry
 from app.wires.seed import SeedEncoder
@@ -27,6 +28,7 @@ from chains.parts.composition import Composition
 from chains.parts.requests import run_request
 
 NOT_FOUND = Message("Run not found. It may have been lost when the server restarted.")
+UNAVAILABLE = Message(STORE_UNAVAILABLE)
 EXPIRED = Message("This run has expired. Please request the recipe again.")
 KEY = "Idempotency-Key"
 KEY_RULE = Message("1 to 200 visible ASCII characters, and the same key for the same request only.")
@@ -133,7 +135,7 @@ def _new_runs(composition: Composition) -> APIRouter:
 
     async def own_run(body: SeedRequest, runs: RunsDep) -> AsyncGenerator[UUID]:  # pyright: ignore
         """A run that ends with its connection, because the client has no id to resume with."""
-        run_id = await runs.start(composition.name, body)
+        run_id = await runs.start(composition.name, body, ephemeral=True)
         try:
             yield run_id
         finally:
@@ -196,6 +198,8 @@ async def run_error(request: Request, error: Exception) -> Response:
             return error_response(request, 410, EXPIRED)
         case WrongKeyError(message=message):
             return error_response(request, 403, message)
+        case UnavailableError():
+            return error_response(request, 503, UNAVAILABLE, {"Retry-After": "5"})
         case CapacityError(message=message, retry_after=seconds):
             return error_response(request, 503, message, {"Retry-After": str(seconds)})
         case RunError(message=message):

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from time import perf_counter
 from typing import LiteralString
 
-from app.stores import EventLog, LogFullError, RunEnd, RunStatus
+from app.stores import EventLog, LogFullError, RunEnd, RunStatus, UnavailableError
 from chains.errors import OUR_SIDE
 from chains.messages import Message
 from chains.parts.composition import Composition
@@ -17,6 +17,7 @@ from chains.translations import Language
 logger = logging.getLogger(__name__)
 
 TOO_LONG: LiteralString = "The text exceeded the size limit. Please try again."
+STORE_UNAVAILABLE: LiteralString = "The server's storage is full or out of reach. Please try again later."
 
 
 class LiveRun:
@@ -93,6 +94,8 @@ class LiveRun:
                         self.active_parts.discard(update.part)
         except LogFullError:
             self._fail(Message(TOO_LONG))
+        except UnavailableError:
+            self._fail(Message(STORE_UNAVAILABLE))
         except Exception:  # nobody else would tell the reader
             logger.exception("run %s failed", self._run_id)
             self._fail(Message(OUR_SIDE))

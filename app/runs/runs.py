@@ -72,25 +72,29 @@ class Runs:
         self._lock = asyncio.Lock()  # for methods that check a run before they change it
         self._is_closing = False
 
-    async def start(self, composition: str, request: Request, key: str | None = None) -> UUID:
+    async def start(
+        self, composition: str, request: Request, key: str | None = None, *, ephemeral: bool = False
+    ) -> UUID:
         """Starts a run of a composition. With the idempotency key of an existing run, returns that run's id instead.
+        An ephemeral run is lost with this process.
 
         Raises `CapacityError` and `IdempotencyKeyReusedError`.
         """
         if not key:
-            return await self._start(uuid4(), self._served[composition], request)
+            return await self._start(uuid4(), self._served[composition], request, ephemeral=ephemeral)
         async with self._lock:
             run_id = await self._id_for_key(key)
             if await self._exists(run_id, composition, request):
                 return run_id
             return await self._start(run_id, self._served[composition], request)
 
-    async def _start(self, run_id: UUID, served: Served, request: Request) -> UUID:
+    async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:
         composition = served.composition
         parts, chain_input = _chain_input(composition, request)
         run = self._reserve(run_id, composition, request.language, parts)
+        start = RunStart(str(run_id), composition.name, request, parts)
         try:
-            await self._log.begin(str(run_id), RunStart(str(run_id), composition.name, request, parts))
+            await self._log.begin(str(run_id), start, ephemeral=ephemeral)
         except LogFullError:
             run.abandon()
             raise _full() from None

@@ -11,7 +11,8 @@ EventLogError
 ├── ExpiredRunError    the log of this run has expired
 ├── RunExistsError     there already is a log of this run
 ├── LogFullError       the log, or the store, has reached its size limit
-└── FencedError        another process writes this run now
+├── FencedError        another process writes this run now
+└── UnavailableError   the store is full, or out of reach
 """
 
 from collections.abc import AsyncGenerator
@@ -78,14 +79,24 @@ class FencedError(EventLogError):
     """Another process writes this run now."""
 
 
+class UnavailableError(EventLogError):
+    """The store cannot be read or written now, because its disk is full or its server does not answer."""
+
+
 class EventLog(Protocol):
     """The logs of runs, by run id.
 
-    Every method with a run id raises `UnknownRunError` and `ExpiredRunError`, except `begin` and `forget`.
+    Any method raises `UnavailableError`. Every method with a run id raises `UnknownRunError` and `ExpiredRunError`,
+    except `begin` and `forget`.
     """
 
-    async def begin(self, run_id: str, start: RunStart) -> None:
-        """Begins a log. Raises `LogFullError`, and `RunExistsError` unless the existing log has expired."""
+    outlives_process: bool  # whether another process can take over what this one releases
+
+    async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
+        """Begins a log. Raises `LogFullError`, and `RunExistsError` unless the existing log has expired.
+
+        An ephemeral run is lost with the process, because its only reader is.
+        """
         ...
 
     async def append(self, run_id: str, event: RunEvent) -> None:
@@ -102,6 +113,10 @@ class EventLog(Protocol):
         If more than its start was logged, the log continues in a new epoch, which keeps all its events. Raises
         `ValueError` if the log has ended.
         """
+        ...
+
+    async def release(self, run_id: str) -> None:
+        """Stops being the run's writer, so that it can be taken over at once."""
         ...
 
     async def unfinished(self) -> list[str]:

@@ -11,6 +11,7 @@ from app.stores import (
     EventEntry,
     EventId,
     ExpiredRunError,
+    FencedError,
     LogEntry,
     LogFullError,
     MemoryUsage,
@@ -48,7 +49,9 @@ class MemoryEventLog:
         self._expired: dict[str, None] = {}
         self._secret = token_bytes(32)
 
-    async def begin(self, run_id: str, start: RunStart) -> None:
+    outlives_process = False
+
+    async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
         if run_id in self._logs:
             raise RunExistsError
         if len(self._logs) >= self._limit and self._ended:
@@ -62,6 +65,8 @@ class MemoryEventLog:
 
     async def append(self, run_id: str, event: RunEvent) -> None:
         log = self._logs.get(run_id) or self._log(run_id)
+        if log.is_released:
+            raise FencedError
         is_end = isinstance(event, RunEnd)
         if log.usage.bytes > self._max_bytes and not is_end:
             raise LogFullError
@@ -85,8 +90,11 @@ class MemoryEventLog:
             raise ValueError("the run has ended: it can't be taken over")
         log.begin_epoch()
 
+    async def release(self, run_id: str) -> None:
+        self._log(run_id).is_released = True
+
     async def unfinished(self) -> list[str]:
-        return []  # this process writes all of them
+        return [run_id for run_id, log in self._logs.items() if log.is_released]
 
     async def secret(self) -> bytes:
         return self._secret
@@ -145,7 +153,7 @@ class _Log:
     def __init__(self, total: MemoryUsage | None) -> None:
         self.epoch = token_hex(4)
         self.events: list[EventEntry] = []
-        self.ended = False
+        self.ended = self.is_released = False
         self.usage = MemoryUsage(total=total)
         self._epoch_lengths: dict[str, int] = {}
         self._started_at = perf_counter()
@@ -182,6 +190,7 @@ class _Log:
 
     def begin_epoch(self) -> None:
         """Continues in a new epoch, except if nothing but the start was logged."""
+        self.is_released = False
         if len(self.events) > 1:
             self._epoch_lengths[self.epoch] = len(self.events)
             self.epoch = token_hex(4)

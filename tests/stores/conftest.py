@@ -14,9 +14,9 @@ MakeLog = Callable[..., EventLog]
 class Awaiting(MemoryEventLog):
     """A store whose every call lets others have their turn, as one across a network does."""
 
-    async def begin(self, run_id: str, start: RunStart) -> None:
+    async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
         await asyncio.sleep(0)
-        await super().begin(run_id, start)
+        await super().begin(run_id, start, ephemeral=ephemeral)
         await asyncio.sleep(0)
 
     async def append(self, run_id: str, event: RunEvent) -> None:

@@ -15,6 +15,7 @@ from app.stores import (
     EventId,
     EventLog,
     ExpiredRunError,
+    FencedError,
     LogEntry,
     LogFullError,
     RunEnd,
@@ -373,6 +374,25 @@ def test_a_log_taken_over_continues_for_its_readers(make_log: MakeLog) -> None:
     assert [entry.id.seq for entry in live] == list(range(1, 7))
     assert before[0].id.epoch not in {entry.id.epoch for entry in late}
     assert {entry.id.epoch for entry in live[3:]} == {late[0].id.epoch}
+
+
+def test_a_released_run_is_taken_over(make_log: MakeLog) -> None:
+    """Until then nobody writes it, and it is unfinished, the oldest first."""
+
+    async def scenario() -> list[list[str]]:
+        async with begun(make_log()) as log:
+            await log.begin("other", START)
+            seen = [await log.unfinished()]
+            for run_id in ("other", "run"):
+                await log.release(run_id)
+                with pytest.raises(FencedError):
+                    await log.append(run_id, END)
+            seen.append(await log.unfinished())
+            await log.take_over("run")
+            await log.append("run", END)
+            return [*seen, await log.unfinished()]
+
+    assert run(scenario()) == [[], ["run", "other"], ["other"]]
 
 
 def test_a_log_taken_over_at_its_start_stays_in_its_epoch(make_log: MakeLog) -> None:
