@@ -172,7 +172,7 @@ def test_what_a_draft_has_is_kept_and_the_rest_is_written(pair: Pair) -> None:
 def test_a_chosen_dish_needs_no_proposal(pair: Pair) -> None:
     """With the dish given, everything but the other ideas is written, and no proposal is asked for."""
     pair.serve({}, {})
-    (updates,) = run(pair.write(Draft(BEEF, DISHES[:1], 0, {"alternates": ""})))
+    (updates,) = run(pair.write(Draft(BEEF, DISHES[:1])))
     assert Proposal(DISHES[:1], 0) in updates
     assert {end.part for end in updates if isinstance(end, PartEnd)} == set(PARTS) - {"alternates"}
     assert "proposal" not in [call["step"] for call in pair.groq.calls]

@@ -269,7 +269,7 @@ def _chain_input(composition: Composition, request: Request) -> tuple[tuple[str,
     if not choice or not option:
         return composition.names, request
     parts = tuple(name for name in composition.names if name != choice.name)
-    return parts, Draft(request, (option,), texts={choice.name: ""})
+    return parts, Draft(request, (option,))
 
 
 def _with_dependents(composition: Composition, state: RunState, part: str) -> set[str]:
@@ -288,8 +288,6 @@ def _draft(composition: Composition, state: RunState, part: str, parts: Collecti
                 "This part is made from “{part}”. Regenerate that instead.", part=composition.titles([need])
             )
     texts = {name: each.text for name, each in state.parts.items() if name not in parts}
-    if choice and choice not in state.parts:
-        texts[choice] = ""
     previous_texts = {name: state.parts[name].text for name in parts if name != choice}
     attempts = {name: each.attempt for name, each in state.parts.items()}
     options = () if choice in parts else state.options

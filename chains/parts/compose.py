@@ -39,11 +39,17 @@ DEADLINE_S = 120
 
 
 class PartOutput(NamedTuple):
-    """The end of a part's run: its text, the other options of a `Choice`, or a `Failed`; and whether it was kept."""
+    """What a part came to: its text, the other options of a `Choice`, or a `Failed`."""
 
     part: str
     value: Any
-    is_kept: bool = False
+
+
+class KeptOutput(NamedTuple):
+    """The text that a `Draft` had for a part."""
+
+    part: str
+    value: str
 
 
 def compose(
@@ -120,10 +126,10 @@ def part(name: str, step: Runnable[Any, Any]) -> RunnableLambda[Any, Any]:
     return RunnableLambda(run, name=name)
 
 
-def _branch(name: str, step: RetryingStep) -> Runnable[RunContext, PartOutput]:
-    async def run(context: RunContext, config: RunnableConfig) -> PartOutput:
-        if name in context.kept:
-            return PartOutput(name, context.kept[name], is_kept=True)
+def _branch(name: str, step: RetryingStep) -> Runnable[RunContext, PartOutput | KeptOutput]:
+    async def run(context: RunContext, config: RunnableConfig) -> PartOutput | KeptOutput:
+        if name in context.texts:
+            return KeptOutput(name, context.texts[name])
         value = await _value_or_failed(_in_time(step, context, config), context.language)
         context.set(name, value)
         return PartOutput(name, value)
@@ -136,10 +142,12 @@ async def _in_time(step: RetryingStep, context: RunContext, config: RunnableConf
         return await step.ainvoke(context, config)
 
 
-def _choice_branch(name: str, step: "ProposalStep") -> Runnable[RunContext, PartOutput]:
-    async def run(context: RunContext, config: RunnableConfig) -> PartOutput:
-        if name in context.kept:
-            return PartOutput(name, context.kept[name], is_kept=True)
+def _choice_branch(name: str, step: "ProposalStep") -> Runnable[RunContext, PartOutput | KeptOutput]:
+    async def run(context: RunContext, config: RunnableConfig) -> PartOutput | KeptOutput:
+        if not context.proposes:
+            text = context.texts.get(name, "")
+            context.set(name, text)
+            return KeptOutput(name, text)
         proposing = asyncio.create_task(_propose(step, context, config))
         try:
             others = await _announced(name, context.options, config)

@@ -16,17 +16,19 @@ from chains.translations import Language
 class RunContext:
     """The values of the prompts' variables, which parts set and wait for, and how much time is left.
 
+    `texts` are those of the draft. `proposes` is whether the `Choice`, if there is one, still has to propose options.
     `ends_at` is on the clock of the running loop.
     """
 
     def __init__(self, composition: Composition, draft: Draft, deadline_s: float) -> None:
         self.composition = composition
         self.language: Language = draft.request.language
-        self.kept = draft.texts
+        self.texts = draft.texts
         self.ends_at = asyncio.get_running_loop().time() + deadline_s
         choice = composition.choice
         self.option_fields = tuple(choice.fields.values()) if choice else ()
         self.places = choice.options if choice else 0
+        self.proposes = choice is not None and not draft.options and choice.name not in draft.texts
         self._options = self._begin(draft)
         self._values: dict[str, asyncio.Future[Any]] = {}
         self._set_all(composition.variables(draft.request))
@@ -60,8 +62,9 @@ class RunContext:
         choice = self.composition.choice
         if not choice:
             return None
-        is_given = draft.options or choice.name in draft.texts
-        return Options.given(draft.options, draft.picked) if is_given else Options(choice.options, draft.request.seed)
+        if self.proposes:
+            return Options(choice.options, draft.request.seed)
+        return Options.given(draft.options, draft.picked)
 
     def _set_all(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():

@@ -81,9 +81,11 @@ class EventTranslator:
             case {"event": "on_custom_event", "data": Alternate() as alternate}:
                 self._alternates.append(alternate)
                 return [alternate]
-            case {"event": "on_custom_event", "data": PartOutput(part, value)}:
+            # Of a composed chain the output's type tells the end of a part from that of any other run. A custom event
+            # for each part, as `part()` dispatches, would take a tenth of a millisecond more.
+            case {"event": "on_chain_end", "data": {"output": PartOutput(part, value)}}:
                 return self._on_end(part, value)
-            case {"event": "on_chain_end", "data": {"output": PartOutput(part, value, False)}}:
+            case {"event": "on_custom_event", "data": PartOutput(part, value)}:
                 return self._on_end(part, value)
             case _:
                 return []
