@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,25 @@ ROUTES = {
 }
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a composition is served: before its routes, the file of its page, and its model in `/v1`."""
+
+    prefix: str
+    page: str
+    model: str
+
+
+ROOT = Place("", "index.html", "sizzle")
+
+
+def place_of(composition: Composition) -> Place:
+    """The recipe is at the root and has a page of its own; any other composition is under its name."""
+    if composition is RECIPE:
+        return ROOT
+    return Place(f"/{composition.name}", "composition.html", composition.name)
+
+
 def load_compositions(references: Iterable[str]) -> dict[str, Composition]:
     """The recipe and the compositions at these `module:NAME` references, by their names.
 
@@ -53,7 +73,7 @@ def _load(reference: str) -> Composition:
         raise CompositionError(f"{reference}: the module has no {name}.")
     if not isinstance(composition, Composition):
         raise CompositionError(f"{reference}: that is no Composition.")
-    if composition is not RECIPE and composition.name in ROUTES:
+    if place_of(composition) is not ROOT and composition.name in ROUTES:
         raise CompositionError(f"{reference}: the server has routes of its own at /{composition.name}.")
     return composition
 
@@ -73,14 +93,9 @@ def _module(name: str, reference: str) -> ModuleType:
 
 def qualified_name(composition: Composition, part: str) -> str:
     """The name of a part among those of all compositions: `route` of `trip` is `trip.route`, the recipe's are bare."""
-    return part if composition is RECIPE else f"{composition.name}.{part}"
+    return part if place_of(composition) is ROOT else f"{composition.name}.{part}"
 
 
 def part_roles(compositions: Mapping[str, Composition]) -> dict[str, str]:
     """The role of every part, by its qualified name."""
     return {qualified_name(each, part.name): part.role for each in compositions.values() for part in each.parts}
-
-
-def prefix(name: str) -> str:
-    """Where the routes of the composition of this name are."""
-    return "" if name == RECIPE.name else f"/{name}"

@@ -17,10 +17,10 @@ from typing_extensions import override
 from app.api import completion, compositions, examples, langserve, openai_errors, pages, race, runs
 from app.api.error_handlers import add_error_handlers
 from app.api.langserve import SuppressReportedErrors, chains_app
-from app.api.openai import DEFAULT_MODEL, openai_app
+from app.api.openai import openai_app
 from app.api.openapi import DocumentedApp
 from app.api.web import WEB
-from app.compositions import prefix
+from app.compositions import place_of
 from app.models import Models, Served, about, open_models
 from app.runs.broadcasts import Broadcasts
 from app.runs.runs import RunError, Runs
@@ -33,7 +33,6 @@ from app.server.traffic import TrafficMeter
 from app.settings import Settings, read_settings
 from app.stores import EventLogError
 from app.stores.memory import MemoryEventLog
-from chains.recipe.composition import RECIPE
 from chains.recipe.request import RecipeRequest
 
 logger = logging.getLogger(__name__)
@@ -55,9 +54,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(pages.router)
     served = settings.load_compositions().values()
     for composition in served:
-        app.include_router(compositions.router(composition, served), prefix=prefix(composition.name))
-        app.include_router(runs.router(composition), prefix=prefix(composition.name))
-        app.include_router(langserve.router(composition), prefix=prefix(composition.name))
+        prefix = place_of(composition).prefix
+        app.include_router(compositions.router(composition, served), prefix=prefix)
+        app.include_router(runs.router(composition), prefix=prefix)
+        app.include_router(langserve.router(composition), prefix=prefix)
     app.include_router(completion.router)
     app.include_router(examples.router)
     app.include_router(openai_errors.hints)
@@ -121,7 +121,7 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
         ):
             app.state.models = models
             apps: dict[str, ASGIApp] = {
-                **{f"{prefix(name)}/chains": _chains(each, settings.origins()) for name, each in models.served.items()},
+                **{_chains_path(each): _chains(each, settings.origins()) for each in models.served.values()},
                 "/v1": openai_app(models.served, _owners(models), settings.origins(), settings.keep_alive_s),
             }
             shutdown: ShutdownNotifier = app.state.shutdown
@@ -141,6 +141,10 @@ def _mounted(app: FastAPI, apps: Mapping[str, ASGIApp]) -> Generator[None]:
     finally:
         for mount in mounts:
             app.router.routes.remove(mount)
+
+
+def _chains_path(served: Served) -> str:
+    return f"{place_of(served.composition).prefix}/chains"
 
 
 def _chains(served: Served, origins: tuple[str, ...]) -> ASGIApp:
@@ -164,7 +168,7 @@ def _runs(settings: Settings, models: Models) -> Runs:
 
 def _owners(models: Models) -> dict[str, str]:
     """Returns the `owned_by` of each model of `/v1`."""
-    owners = {DEFAULT_MODEL if name == RECIPE.name else name: _labels(each) for name, each in models.served.items()}
+    owners = {place_of(each.composition).model: _labels(each) for each in models.served.values()}
     return owners | {name: model.label for name, model in models.completion_models.items()}
 
 

@@ -26,6 +26,7 @@ from app.api.conversation import PlainReply, request_of
 from app.api.openai_errors import ApiError, api_errors, openai_error_response
 from app.api.openai_requests import ChatRequest
 from app.api.openapi import AppWithout422
+from app.compositions import ROOT, place_of
 from app.models import Served
 from app.server.disconnect import client_closed_request, run_until_disconnect
 from app.server.event_source import EventSourceResponse
@@ -47,7 +48,6 @@ from chains.translations import Language
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
-DEFAULT_MODEL = "sizzle"  # the name that stands for the models chosen by the settings
 DONE = b"data: [DONE]\n\n"
 USAGE_HINT: LiteralString = (
     "Name the ingredients on hand and the time in the last user message, for example: beef, onions; 30 minutes."
@@ -131,7 +131,7 @@ class CompositionText:
         composition = self.served.composition
         choice = composition.choice.name if composition.choice else None
         writer, failure = MarkdownWriter(composition, self.request.language), None
-        configurable = {} if self.model in (DEFAULT_MODEL, composition.name) else {"model": self.model}
+        configurable = {} if self.model == place_of(composition).model else {"model": self.model}
         config: RunnableConfig = {"callbacks": [self._usage], "configurable": configurable}
         part_events = astream_parts(self.served.configurable_chain, self.request, config)
         async with aclosing(timeout_stream(DEADLINE_S, part_events)) as events:
@@ -161,7 +161,7 @@ class CompositionText:
 def openai_app(
     served: Mapping[str, Served], owners: Mapping[str, str], origins: Collection[str], keep_alive_s: float
 ) -> FastAPI:
-    """Returns the application under `/v1`. `owners` has the `owned_by` of each model and of `DEFAULT_MODEL`."""
+    """Returns the application under `/v1`. `owners` has the `owned_by` of each model."""
     app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
     app.state.origins = origins
     app.include_router(_models(owners))
@@ -241,7 +241,7 @@ def _answer(served: Mapping[str, Served], body: ChatRequest, language: Language)
         raise ApiError(400, Message(NO_USER), "messages", "invalid_value")
     if (text := task_answer("\n".join(body.texts("system", "developer")), texts)) is not None:
         return Answer(body.model, PlainText(text))
-    each = served.get(body.model, served[RECIPE.name])
+    each = _served_as(body.model, served)
     try:
         request = _request(each.composition, [query_in(text) for text in texts])
     except PlainReply as reply:
@@ -252,6 +252,12 @@ def _answer(served: Mapping[str, Served], body: ChatRequest, language: Language)
         request = request.model_copy(update={"seed": body.seed % 2**53})
     text = CompositionText(each, body.model, request)
     return Answer(body.model, text, body.stop or ())
+
+
+def _served_as(model: str, served: Mapping[str, Served]) -> Served:
+    """Returns the composition that a model stands for. The models of the registry write the one at the root."""
+    by_model = {place_of(each.composition).model: each for each in served.values()}
+    return by_model.get(model, by_model[ROOT.model])
 
 
 def _request(composition: Composition, texts: Sequence[str]) -> CompositionRequest:

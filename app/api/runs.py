@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 
 from app.api.deps import KeepAliveS, RunsDep
 from app.api.openapi import LOCATION, Responses, content, errors, events_of, object_of
-from app.compositions import prefix
+from app.compositions import place_of
 from app.runs.live import STORE_UNAVAILABLE
 from app.runs.runs import CapacityError, IdempotencyKeyReusedError, RunError, Runs, WrongKeyError
 from app.server.errors import InvalidFieldError, describe_body, describe_path, error_response
@@ -159,7 +159,7 @@ def _new_runs(composition: Composition) -> APIRouter:
             run_id = await runs.start(composition.name, body, key)
         except IdempotencyKeyReusedError as error:
             raise InvalidFieldError(KEY, error.message, KEY_RULE) from None
-        run_key, path = await runs.key_of(run_id), f"{prefix(composition.name)}/runs/{run_id}"
+        run_key, path = await runs.key_of(run_id), f"{place_of(composition).prefix}/runs/{run_id}"
         return JSONResponse({"run_id": str(run_id), "key": run_key}, 201, {"Location": path, RUN_KEY: run_key})
 
     describe_body(generate, SeedRequest)
@@ -176,7 +176,7 @@ def _rewrites(composition: Composition) -> APIRouter:
         """Regenerates a part and the parts made from it. Needs the run's key."""
         attempt = await runs.rewrite(run_id, part)
         content = {"run_id": str(run_id), "part": part, "attempt": attempt}
-        return JSONResponse(content, 202, {"Location": f"{prefix(composition.name)}/runs/{run_id}"})
+        return JSONResponse(content, 202, {"Location": f"{place_of(composition).prefix}/runs/{run_id}"})
 
     describe_path(rewrite, part=composition.names)
     return routes

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from app.compositions import prefix
+from app.compositions import place_of
 from app.server.languages import language_of
 from chains.parts.composition import Composition, title_in
 from chains.translations import Language
@@ -27,9 +27,9 @@ WORDS: dict[Language, dict[str, str]] = {
 }
 
 
-def composition_page(name: str, description: str) -> str:
-    """Returns the page of the composition of this name, with its description as JSON. The recipe has its own form."""
-    page = (WEB / ("index.html" if name == "recipe" else "composition.html")).read_text("utf-8")
+def composition_page(composition: Composition, description: str) -> str:
+    """Returns the page of a composition, with its description as JSON."""
+    page = (WEB / place_of(composition).page).read_text("utf-8")
     sheet = (WEB / "sheet.html").read_text("utf-8")
     data = description.replace("<", r"\u003c")  # so that no text ends the element
     return page.replace("<!-- sheet -->", f'{sheet}  <script type="application/json" id="composition">{data}</script>')
@@ -37,7 +37,7 @@ def composition_page(name: str, description: str) -> str:
 
 def playgrounds_page(composition: Composition) -> str:
     """Returns the page that links to the playground of a composition and of each of its parts."""
-    path, title = prefix(composition.name), composition.title or composition.name.capitalize()
+    path, title = place_of(composition).prefix, composition.title or composition.name.capitalize()
     titles = {composition.name: f"{title_in(title, 'en')}: the whole as Markdown, in reading order."}
     titles |= {part.name: f"{part.title_in('en')}." for part in composition.reading_order}
     links = (

@@ -209,7 +209,7 @@ class FakeKitchen:
         return [body for called, _, body in self.calls if called == name]
 
     async def _page(self, _: Request) -> Response:
-        return HTMLResponse(composition_page("recipe", describe(RECIPE).model_dump_json()), headers=PAGE_HEADERS)
+        return HTMLResponse(composition_page(RECIPE, describe(RECIPE).model_dump_json()), headers=PAGE_HEADERS)
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "standin": False})
