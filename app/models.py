@@ -12,7 +12,8 @@ from app.compositions import qualified_name
 from app.settings import STANDIN, Settings
 from app.standin.server import serving
 from chains._fast import acceleration
-from chains.models.chat import ChatModels, PartCall, ProviderChat
+from chains.models.chat import ProviderChat
+from chains.models.chat_models import ChatModels, PartCall
 from chains.models.health import Health
 from chains.models.registry import Registry
 from chains.models.transport import ConnectionWarmer, http_clients

@@ -106,16 +106,13 @@ class Endpoint:
     key: str = field(repr=False)
     proxy: str | None = field(repr=False)  # its address may hold a password
 
-    async def ask(self, payload: Mapping[str, Any]) -> aiohttp.ClientResponse:
+    async def ask(self, body: Mapping[str, Any]) -> aiohttp.ClientResponse:
         """The head of a chat completion's streamed answer, to be left with `async with`.
 
-        The fields of the payload's `extra_body` are sent beside the others, as the SDK sends them.
         Raises `ConnectFailedError`, `HttpStatusError`, and `NotAStreamError` if it is compressed.
         """
-        fields = dict(payload)
-        fields.update(fields.pop("extra_body", {}))
         try:
-            response = await self._post(orjson.dumps(fields))
+            response = await self._post(orjson.dumps(body))
         except (aiohttp.ClientError, OSError, ValueError) as error:  # the last for a key or an address of bad form
             unanswered = ConnectFailedError(type(error).__name__)
         else:

@@ -1,0 +1,176 @@
+"""Makes the models of the registry, each with the settings of the part that it writes."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+import httpx2
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import ConfigurableField, Runnable
+from pydantic import SecretStr
+
+from chains._fast import Acceleration
+from chains.models.chat import ProviderChat
+from chains.models.health import CallSlots, Health, RequestsPerMinute
+from chains.models.registry import PartSettings, Registry
+from chains.models.transport import CONNECT_S, Endpoint, HttpClients, trusted_authorities
+
+LAST = 1000  # the rank of calls for which nothing else waits
+MODEL_FIELD = ConfigurableField(
+    id="model", name="Model", description="A model of the registry, or the one that the settings chose for the part."
+)
+
+
+@dataclass(frozen=True)
+class PartCall:
+    """How a part's model is called: `role` names its list of models, a lower `rank` goes first where calls wait.
+
+    Text is reported to handlers only when it contains `flush_on`; of JSON, partial objects are useless.
+    """
+
+    role: str
+    max_tokens: int
+    temperature: float
+    rank: int
+    flush_on: str = ""
+
+
+@dataclass(frozen=True)
+class ChatModels:
+    """Makes models from the registry, called through `http`, each with the key of its provider.
+
+    `usable` names the providers that can be called, `keys` and `proxies` are by provider.
+    """
+
+    registry: Registry
+    usable: Collection[str]
+    keys: Mapping[str, SecretStr]
+    http: HttpClients
+    proxies: Mapping[str, str]
+    acceleration: Acceleration
+
+    @cached_property
+    def health(self) -> dict[str, Health]:
+        """How each provider has been doing, by its name."""
+        return {name: Health(provider.label) for name, provider in self.registry.providers.items()}
+
+    @cached_property
+    def _untagged_thinkers(self) -> set[str]:
+        return set()
+
+    @cached_property
+    def _paces(self) -> dict[str, RequestsPerMinute]:
+        limits = {name: provider.requests_per_minute for name, provider in self.registry.providers.items()}
+        return {name: RequestsPerMinute(limit) for name, limit in limits.items() if limit}
+
+    @cached_property
+    def _slots(self) -> dict[str, CallSlots]:
+        limits = {name: provider.max_concurrent_calls for name, provider in self.registry.providers.items()}
+        return {name: CallSlots(limit) for name, limit in limits.items() if limit}
+
+    @cached_property
+    def _endpoints(self) -> dict[str, Endpoint]:
+        return {
+            name: Endpoint(self.http, provider, self._key(name).get_secret_value(), self.proxies.get(name))
+            for name, provider in self.registry.providers.items()
+        }
+
+    @cached_property
+    def _trusted(self) -> SSLContext:
+        return trusted_authorities()
+
+    def _sdk(self, provider: str) -> dict[str, Any]:
+        """How the SDK reaches a provider for calls that are not asynchronous, without regard to the environment."""
+        entry, client = self.registry.providers[provider], partial(httpx2.Client, verify=self._trusted, trust_env=False)
+        address = urlsplit(entry.url(""))
+        return {
+            "base_url": urlunsplit(address._replace(query="")),
+            "default_query": dict(parse_qsl(address.query)) or None,
+            "default_headers": entry.headers(self._key(provider).get_secret_value()),
+            "openai_proxy": "",
+            "http_socket_options": (),  # else it warns of a proxy in the environment
+            "timeout": httpx2.Timeout(None, connect=CONNECT_S),
+            "http_client": client(proxy=self.proxies.get(provider)),
+            "http_async_client": self._unused_client,
+        }
+
+    @cached_property
+    def _unused_client(self) -> httpx2.AsyncClient:
+        """What the SDK would make one of for each model."""
+        return httpx2.AsyncClient(verify=self._trusted, trust_env=False)
+
+    def for_parts(self, calls: Mapping[str, PartCall], chosen: Mapping[str, str]) -> dict[str, list[ProviderChat]]:
+        """Each part's models: the chosen one, then those that are tried when it fails."""
+        models = {
+            part: [name, *self.registry.others(part, calls[part].role, name, self.usable)]
+            for part, name in chosen.items()
+        }
+        return {part: [self._model(part, calls[part], name) for name in names] for part, names in models.items()}
+
+    def configurable(
+        self, calls: Mapping[str, PartCall], chosen: Mapping[str, str]
+    ) -> dict[str, Runnable[LanguageModelInput, AIMessage]]:
+        """Each part's model, with the configurable field `model`: the name of any usable model."""
+        return {part: self._configurable(part, calls[part], name) for part, name in chosen.items()}
+
+    def endpoints(self, models: Iterable[str]) -> list[Endpoint]:
+        """Those of the providers of these models."""
+        return [self._endpoints[name] for name in self.registry.providers_of(models)]
+
+    def for_completions(self) -> dict[str, ProviderChat]:
+        """The usable models as they answer a plain completion, by name, the preferred one first."""
+        entry = self.registry.completion
+        call = PartCall("", entry.max_tokens, entry.temperature, rank=LAST)
+        return {name: self._model("", call, name) for name in self.registry.models_of(self.usable)}
+
+    def _configurable(self, part: str, call: PartCall, chosen: str) -> Runnable[LanguageModelInput, AIMessage]:
+        names = [name for name, model in self.registry.models.items() if model.provider in self.usable]
+        others: dict[str, Any] = {name: partial(self._model, part, call, name) for name in names}
+        # LangChain keeps one set of choices for all fields of the same id and annotation in a process
+        field = MODEL_FIELD._replace(annotation=tuple(names))
+        return self._model(part, call, chosen).configurable_alternatives(field, default_key="as set", **others)
+
+    def _model(self, part: str, call: PartCall, name: str) -> ProviderChat:
+        own = self.registry.parts.get(part, PartSettings())
+        temperature = call.temperature if own.temperature is None else own.temperature
+        model = self.registry.models[name]
+        provider = self.registry.providers[model.provider]
+        limit = min(own.max_tokens or call.max_tokens, model.max_output)
+        return ProviderChat(
+            label=provider.label,
+            metadata={"provider": model.provider, "model": name, "ls_max_tokens": limit},
+            name_in_registry=name,
+            context_window=model.context_window,
+            max_output=model.max_output,
+            first_token_s=provider.first_token_s,
+            next_token_s=provider.next_token_s,
+            flush_on=call.flush_on,
+            health=self.health[model.provider],
+            endpoint=self._endpoints[model.provider],
+            untagged_thinkers=self._untagged_thinkers,
+            rate_limiter=self._paces.get(model.provider),
+            slots=self._slots.get(model.provider),
+            rank=call.rank,
+            acceleration=self.acceleration,
+            limit=limit,
+            limit_field=provider.limit_field,
+            # with the limit, because the field that the SDK would send is not every provider's
+            extra_body={provider.limit_field: limit, **provider.extra_body, **model.extra_body},
+            model=model.id,
+            api_key=self._key(model.provider),
+            temperature=temperature,
+            reasoning_effort=model.reasoning_effort,
+            **self._sdk(model.provider),
+            max_retries=0,
+            stream_usage=provider.stream_usage,
+            stream_chunk_timeout=None,
+            use_responses_api=False,
+        )
+
+    def _key(self, provider: str) -> SecretStr:
+        # always one: without it the SDK sends OPENAI_API_KEY to whatever base URL is set
+        return self.keys.get(provider, SecretStr("none"))
