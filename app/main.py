@@ -7,9 +7,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import cache
 from importlib.metadata import version
 
-from fastapi import FastAPI, HTTPException
-from fastapi.responses import Response
-from fastapi.staticfiles import StaticFiles
+from fastapi import FastAPI
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from typing_extensions import override
@@ -19,14 +17,15 @@ from app.api.error_handlers import add_error_handlers
 from app.api.langserve import SuppressReportedErrors, chains_app
 from app.api.openai import openai_app
 from app.api.openapi import DocumentedApp
-from app.api.web import WEB
 from app.compositions import place_of
 from app.models import Models, Served, about, open_models
 from app.runs.broadcasts import Broadcasts
 from app.runs.runs import RunError, Runs
+from app.server.body_limit import BodyLimit
 from app.server.cors import ANY, ANY_WARNING, cors
 from app.server.head import HeadAsGet
-from app.server.middleware import BodyLimit, SecurityHeaders
+from app.server.page import WEB, Assets
+from app.server.security_headers import SecurityHeaders
 from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
 from app.server.stream_headers import StreamHeaders
 from app.server.traffic import TrafficMeter
@@ -83,16 +82,6 @@ class SizzleApp(DocumentedApp):
         # outermost, because FastAPI's body limit replaces `receive`
         metered = TrafficMeter(secured, "/examples/broadcasts/")
         return ShutdownMiddleware(metered, self.state.shutdown, self.state.send_timeout_s)
-
-
-class Assets(StaticFiles):
-    """Static files without the HTML pages, which have their own routes."""
-
-    @override
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        if path.lower().endswith(".html"):
-            raise HTTPException(404)
-        return await super().get_response(path, scope)
 
 
 def served_app() -> FastAPI:

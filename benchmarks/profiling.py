@@ -19,7 +19,6 @@ from benchmarks.processes import Process, serving
 CELL = Cell(*at(500, 8))
 TIMES = 12
 RATE = 200  # samples per second, which does not change the cost of a token
-LOOP = "event loop, sockets, HTTP parser"
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,5 @@ def _place(frame: str) -> tuple[str, str]:
     if not frame:
         return "unread", "unread"
     function, _, file = frame.removesuffix(")").rpartition(" (")
-    if file == "app/server/loop.py":  # no Python runs below the loop
-        return "uvloop", LOOP
     module = file.removesuffix(".py").replace("/", ".")
     return module.partition(".")[0], f"{module}.{function}"

@@ -38,7 +38,7 @@ ServeScripts = Callable[..., tuple[str, Provider]]
 SLOW = {
     *("test_any_input", "test_chat_front_ends", "test_cli", "test_cuts", "test_environment", "test_examples"),
     "test_compositions",
-    *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_loop", "test_provider_streams"),
+    *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_provider_streams"),
     *("test_proxies", "test_race", "test_schemathesis", "test_sdk_comparison", "test_shutdown", "test_slow_readers"),
     *("test_terminal", "test_what_is_sent"),
 }

@@ -196,15 +196,15 @@ def test_models_shows_the_registry() -> None:
 def test_serve_starts_the_stand_in_and_ends_with_it() -> None:
     """`sizzle serve` without a key answers on its page and its stream, and ends at once when asked to."""
     command = [SIZZLE, "serve", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | FAST)  # noqa: S603
-    assert process.stderr
-    url = next(found[0] for line in process.stderr if (found := re.search(r"http://127.0.0.1:\d+", line)))
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | FAST)  # noqa: S603
+    assert process.stdout
+    url = next(found[0] for line in process.stdout if (found := re.search(r"http://127.0.0.1:\d+", line)))
     assert "Sizzle" in httpx.get(url).text
-    with httpx.stream("POST", f"{url}/generate", json={"ingredientsOnHand": "beef"}) as response:
+    with httpx.stream("POST", f"{url}/generate", json={"ingredientsOnHand": "beef"}, timeout=60) as response:
         assert b"event: end" in b"".join(response.iter_raw())
     process.terminate()
-    process.stderr.read()
-    process.stderr.close()
+    process.stdout.read()
+    process.stdout.close()
     assert process.wait(10) in (0, -15)
 
 

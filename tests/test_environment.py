@@ -47,17 +47,19 @@ def test_variables_of_other_programs_change_nothing(command: list[str]) -> None:
 
 def test_serve_starts_whatever_other_programs_set() -> None:
     command, env = [SIZZLE, "serve", "--port", "0"], os.environ | FAST | OF_OTHERS
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)  # noqa: S603
-    assert process.stderr
+    process = subprocess.Popen(  # noqa: S603
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+    )
+    assert process.stdout
     said = ""
-    for line in process.stderr:
+    for line in process.stdout:
         said += line
         if found := re.search(r"http://127.0.0.1:\d+", line):
             assert httpx.get(f"{found[0]}/healthz", trust_env=False, timeout=60).status_code == 200
             break
     process.send_signal(signal.SIGTERM)
-    said += process.stderr.read()
-    process.stderr.close()
+    said += process.stdout.read()
+    process.stdout.close()
     process.wait(60)
     assert ["http://127.0.0.1" in said, "Traceback" in said] == [True, False]
 

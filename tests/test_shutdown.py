@@ -29,24 +29,24 @@ class Served:
     def __init__(self, *options: str) -> None:
         command = ["env", "--default-signal=INT", sys.executable, "-m", "app", "serve", "--port", "0", *options]
         self.process = subprocess.Popen(  # noqa: S603
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | SLOW
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | SLOW
         )
-        assert self.process.stderr
+        assert self.process.stdout
         self.said: list[str] = []
-        for line in self.process.stderr:
+        for line in self.process.stdout:
             self.said.append(line)
             if found := re.search(r"http://127.0.0.1:\d+", line):
                 self.url = found[0]
                 break
-        self._reading = threading.Thread(target=lambda: self.said.extend(self.process.stderr or []))
+        self._reading = threading.Thread(target=lambda: self.said.extend(self.process.stdout or []))
         self._reading.start()
 
     def gone(self) -> None:
         """Waits until it is."""
         self.process.wait(20)
         self._reading.join()
-        if self.process.stderr:
-            self.process.stderr.close()
+        if self.process.stdout:
+            self.process.stdout.close()
 
 
 @contextmanager

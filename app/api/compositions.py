@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from app.api.deps import ModelsDep
-from app.api.web import composition_page
 from app.compositions import place_of
+from app.server.page import composition_page
 from chains.parts.composition import LANGUAGE_NAMES, Choice, Composition, Title, title_in
 from chains.translations import Language
 
@@ -55,7 +55,7 @@ def router(composition: Composition, served: Iterable[Composition]) -> APIRouter
     """Returns the routes of a composition's page, which links to those of the other compositions that are served."""
     routes = APIRouter()
     description = describe(composition, served)
-    content = composition_page(composition, description.model_dump_json())
+    content = composition_page(place_of(composition).page, description.model_dump_json())
 
     @routes.get("/", include_in_schema=False)
     @routes.get("/r/{run_id}", include_in_schema=False)  # the page loads the run

@@ -11,13 +11,13 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from app.api.deps import BroadcastsDep, KeepAliveS, SendTimeoutS
-from app.api.web import WEB
 from app.runs.broadcasts import Broadcast, End, Piece, TooManyBroadcastsError, now_ms
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, InvalidFieldError
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
 from app.server.origins import is_foreign, refuse_foreign_pages, require_json
+from app.server.page import WEB
 from app.server.traffic import TrafficTotal, Transport
 from chains.errors import PromptTooLongError
 from chains.messages import Message

@@ -26,8 +26,8 @@ from app.api.web import playgrounds_page
 from app.models import Served
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, describe_fields
-from app.server.middleware import PAGE_POLICY
 from app.server.origins import refuse_foreign_pages, require_json
+from app.server.security_headers import PAGE_POLICY
 from chains.errors import SizzleError
 from chains.parts.compose import standalone
 from chains.parts.composition import Composition

@@ -5,7 +5,7 @@ from fastapi.responses import FileResponse
 
 from app.api.deps import ModelsDep
 from app.api.openapi import events_schema
-from app.api.web import WEB
+from app.server.page import WEB
 
 router = APIRouter()
 
@@ -19,6 +19,18 @@ async def docs() -> FileResponse:
 async def events() -> dict[str, object]:
     """Returns the JSON Schema of a run's events."""
     return events_schema()
+
+
+@router.get("/livez")
+async def alive() -> dict[str, str]:
+    """Says that the process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def ready() -> dict[str, str]:
+    """Says that models can be asked. While the server starts the status is 503."""
+    return {"status": "ready"}
 
 
 @router.get("/healthz")

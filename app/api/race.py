@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.api.deps import KeepAliveS, ModelsDep
 from app.api.openapi import errors, events_of
-from app.api.web import WEB
 from app.server.errors import HTTPError, InvalidFieldError, field_descriptions
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
 from app.server.origins import refuse_foreign_changes, require_json
+from app.server.page import WEB
 from app.settings import STANDIN
 from chains.messages import Message, validation_message
 from chains.models.chat import ProviderChat

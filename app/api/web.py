@@ -1,18 +1,16 @@
-"""The folder of the pages, the pages of compositions, and the 404 page."""
+"""The page of playgrounds, and the 404 page."""
 
 from html import escape
-from importlib.resources import files
-from pathlib import Path
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from app.compositions import place_of
 from app.server.languages import language_of
+from app.server.page import WEB
 from chains.parts.composition import Composition, title_in
 from chains.translations import Language
 
-WEB = Path(str(files("app") / "web"))
 WORDS: dict[Language, dict[str, str]] = {
     "en": {
         "title": "There is nothing here",
@@ -25,14 +23,6 @@ WORDS: dict[Language, dict[str, str]] = {
         "link": "레시피 만들러 가기",
     },
 }
-
-
-def composition_page(composition: Composition, description: str) -> str:
-    """Returns the page of a composition, with its description as JSON."""
-    page = (WEB / place_of(composition).page).read_text("utf-8")
-    sheet = (WEB / "sheet.html").read_text("utf-8")
-    data = description.replace("<", r"\u003c")  # so that no text ends the element
-    return page.replace("<!-- sheet -->", f'{sheet}  <script type="application/json" id="composition">{data}</script>')
 
 
 def playgrounds_page(composition: Composition) -> str:

@@ -2,29 +2,25 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from importlib.metadata import version as installed_version
-from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
-from app.settings import STANDIN, Settings, key_setting, read_settings
+from app.cli.serve import Host, Port, serve
 from chains.errors import ConfigError
-from chains.messages import validation_message
-from chains.recipe.request import DEFAULT_SERVINGS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from app.cli.scoreboard import Scoreboard
     from app.cli.terminal import Screen
+    from app.settings import Settings
     from chains.parts.composition import Composition, Request
 
 cli = typer.Typer(
@@ -35,14 +31,6 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-WORKERS_WARNING = (
-    "Warning: each worker keeps its own runs in memory, so resuming, reloading or stopping a run may reach a worker "
-    "that does not have it (404). Use --workers 1 if runs have to be resumable."
-)
-
-Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 accepts other machines.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")]
 
 
 def main() -> None:
@@ -74,39 +62,7 @@ def sizzle(
     """Options that come before a command."""
 
 
-@cli.command()
-def serve(
-    host: Host = "127.0.0.1",
-    port: Port = 8000,
-    workers: Annotated[
-        int,
-        typer.Option(min=1, help="Number of processes. Runs are resumable with one only."),
-    ] = 1,
-    composition: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODULE:NAME", help="A composition to serve beside the recipe. Repeatable."),
-    ] = None,
-) -> None:
-    """Serves the page, POST /generate and runs."""
-    import uvicorn
-
-    if composition:
-        os.environ["SIZZLE_COMPOSITIONS"] = ",".join(composition)  # which each worker reads
-    settings = read_settings()
-    settings.check()
-    _check_address(host, port)
-    typer.echo("Starting Sizzle. In a few seconds open the address below.")
-    if workers > 1:
-        typer.echo(WORKERS_WARNING, err=True)
-    uvicorn.run(
-        "app.main:served_app",
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        timeout_graceful_shutdown=3,
-        loop="app.server.loop:Loop" if find_spec("uvloop") else "auto",  # uvloop does not support Windows
-    )
+cli.command()(serve)
 
 
 @cli.command()
@@ -118,7 +74,7 @@ def generate(
     lang: Annotated[str, typer.Option(help="The recipe's language: en or ko.")] = "en",
     diet: Annotated[str, typer.Option(help="Diets to follow, for example: vegan, halal.")] = "",
     avoid: Annotated[str, typer.Option(help="What to leave out, for example: peanuts, shellfish.")] = "",
-    servings: Annotated[int, typer.Option(help="For how many people, 1 to 20.")] = DEFAULT_SERVINGS,
+    servings: Annotated[int | None, typer.Option(help="For how many people, 1 to 20.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**53, help="A whole number that repeats the pick of the dish.")
     ] = None,
@@ -132,11 +88,15 @@ def generate(
     ] = None,
 ) -> None:
     """Generates one recipe, or another composition, in the terminal, without a server."""
+    from app.settings import read_settings
+
     if composition:
         os.environ["SIZZLE_COMPOSITIONS"] = composition
     settings = read_settings()
     *_, wanted = settings.load_compositions().values()
-    fields = {"ingredientsOnHand": ingredients, "prepTime": minutes, "diet": diet, "avoid": avoid, "servings": servings}
+    fields: dict[str, object] = {"ingredientsOnHand": ingredients, "prepTime": minutes, "diet": diet, "avoid": avoid}
+    if servings is not None:
+        fields["servings"] = servings
     request = _checked_request(wanted, ingredients if composition else fields, lang, seed)
     from app.cli.terminal import JsonLines, LivePanels, PlainText
 
@@ -154,6 +114,7 @@ def models(
     from rich.console import Console
 
     from app.cli.terminal import registry_table
+    from app.settings import read_settings
 
     settings = read_settings()
     registry = settings.load_registry()
@@ -179,6 +140,8 @@ def race(
 
     Makes ROUNDS + 1 calls of each model; the first opens the connection and is not counted.
     """
+    from app.settings import read_settings
+
     settings = read_settings()
     names = _entrants(settings, models or [])
     if plot:
@@ -213,18 +176,13 @@ def standin(
     run(host, port, ttft_ms, tokens_per_s, seed)
 
 
-def _check_address(host: str, port: int) -> None:
-    """Ends the command with one line if the address is not available."""
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        sys.exit(f"sizzle: {host}, port {port}: {error.strerror}. Choose another one with --host and --port.")
-
-
 def _checked_request(
     composition: "Composition", fields: Mapping[str, object] | str, lang: str, seed: int | None
 ) -> "Request":
     """Returns the request with these fields, or that a text stands for. An invalid one ends the command."""
+    from pydantic import ValidationError
+
+    from chains.messages import validation_message
     from chains.parts.requests import request_from
 
     language = "ko" if lang == "ko" else "en"
@@ -240,8 +198,10 @@ def _checked_request(
         raise typer.BadParameter(validation_message(problem, language), param_hint=hint) from None
 
 
-def _entrants(settings: Settings, names: Sequence[str]) -> list[str]:
+def _entrants(settings: "Settings", names: Sequence[str]) -> list[str]:
     """Returns the names of the models to measure."""
+    from app.settings import STANDIN, key_setting
+
     registry = settings.load_registry()
     usable = registry.models_of(settings.usable_providers())
     for name in names:
@@ -286,7 +246,9 @@ def _cooldowns(server: str) -> dict[str, float] | None:
         return None
 
 
-async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "Scoreboard", console: "Console") -> None:
+async def _race(
+    settings: "Settings", names: Sequence[str], rounds: int, board: "Scoreboard", console: "Console"
+) -> None:
     from rich.live import Live
 
     from app.models import open_models
@@ -306,7 +268,7 @@ async def _race(settings: Settings, names: Sequence[str], rounds: int, board: "S
             console.print(board)
 
 
-async def _generate(settings: Settings, composition: "Composition", request: "Request", screen: "Screen") -> int:
+async def _generate(settings: "Settings", composition: "Composition", request: "Request", screen: "Screen") -> int:
     from app.models import open_models
     from app.runs.runs import Runs
     from app.stores import RunEnd

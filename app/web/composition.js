@@ -5,7 +5,9 @@ import { addTexts, LANGUAGES } from "./i18n.js";
 /** Where the composition's routes are: nothing for the recipe, `/trip` for a trip. */
 export const BASE = /^(.*)\/(?:r\/[^/]+)?$/.exec(location.pathname)?.[1] ?? "";
 
-export const composition = JSON.parse(document.getElementById("composition").textContent);
+// The page has it unless the server was still starting.
+const inline = document.getElementById("composition");
+export const composition = inline ? JSON.parse(inline.textContent) : await (await fetch(`${BASE}/composition.json`)).json();
 
 const { choice } = composition;
 const parts = new Map(composition.parts.map((part) => [part.name, part]));

@@ -13,8 +13,8 @@ from starlette.responses import FileResponse, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.api.web import WEB
-from app.server.middleware import PAGE_HEADERS
+from app.server.page import WEB
+from app.server.security_headers import PAGE_HEADERS
 from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, apart, serving

@@ -15,8 +15,9 @@ from starlette.routing import Route as Path
 from starlette.staticfiles import StaticFiles
 
 from app.api.compositions import describe
-from app.api.web import WEB, composition_page
-from app.server.middleware import PAGE_HEADERS
+from app.compositions import place_of
+from app.server.page import WEB, composition_page
+from app.server.security_headers import PAGE_HEADERS
 from chains.recipe.composition import RECIPE
 from tests.servers import RECIPES, Gate
 
@@ -209,7 +210,8 @@ class FakeKitchen:
         return [body for called, _, body in self.calls if called == name]
 
     async def _page(self, _: Request) -> Response:
-        return HTMLResponse(composition_page(RECIPE, describe(RECIPE).model_dump_json()), headers=PAGE_HEADERS)
+        page = composition_page(place_of(RECIPE).page, describe(RECIPE).model_dump_json())
+        return HTMLResponse(page, headers=PAGE_HEADERS)
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "standin": False})

@@ -1,0 +1,93 @@
+"""`sizzle serve`. Imports little, so that the page is served at once."""
+
+import logging
+import os
+import socket
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import uvicorn
+
+from app.server.starting import StartingApp
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 accepts other machines.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")]
+
+GRACEFUL_SHUTDOWN_S = 3
+WORKERS_WARNING = (
+    "Warning: each worker keeps its own runs in memory, so resuming, reloading or stopping a run may reach a worker "
+    "that does not have it (404). Use --workers 1 if runs have to be resumable."
+)
+
+
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes. Runs are resumable with one only.")] = 1,
+    composition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:NAME", help="A composition to serve beside the recipe. Repeatable."),
+    ] = None,
+) -> None:
+    """Serves the page, POST /generate and runs."""
+    if composition:
+        os.environ["SIZZLE_COMPOSITIONS"] = ",".join(composition)  # which each worker reads
+    with _listener(host, port) as listener:
+        if workers == 1:
+            _serve_at_once(listener)
+    if workers > 1:
+        _serve_in_workers(host, port, workers)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens. Ends the command with one line if the address is not available."""
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except OSError as error:
+        sys.exit(f"sizzle: {host}, port {port}: {error.strerror}. Choose another one with --host and --port.")
+
+
+def _serve_at_once(listener: socket.socket) -> None:
+    """Serves in this process. Raises what kept the application from starting, such as a `ConfigError`."""
+    host, port = listener.getsockname()[:2]
+    typer.echo(f"Sizzle: http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops it)")
+    app = StartingApp(_load, on_ready=_announce, on_failure=lambda: setattr(server, "should_exit", True))
+    config = uvicorn.Config(app, timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # a failure is one line
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if app.failure:
+        raise app.failure
+
+
+def _load() -> "FastAPI":
+    return import_module("app.main").served_app()
+
+
+def _announce() -> None:
+    logging.getLogger("uvicorn.error").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").info("Sizzle is ready.")
+
+
+def _serve_in_workers(host: str, port: int, workers: int) -> None:
+    from app.settings import read_settings
+
+    read_settings().check()
+    typer.echo(WORKERS_WARNING, err=True)
+    uvicorn.run(
+        "app.main:served_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+    )

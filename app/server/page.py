@@ -1,0 +1,33 @@
+"""The pages of compositions and their assets, without what takes long to import."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+from typing_extensions import override
+
+WEB = Path(str(files("app") / "web"))
+
+
+class Assets(StaticFiles):
+    """Static files without the HTML pages, which have their own routes."""
+
+    @override
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if path.lower().endswith(".html"):
+            raise HTTPException(404)
+        return await super().get_response(path, scope)
+
+
+def composition_page(template: str, description: str = "") -> str:
+    """Returns a composition's page with its description as JSON. Without one, the page asks the server for it."""
+    page, sheet = ((WEB / file).read_text("utf-8") for file in (template, "sheet.html"))
+    element = f'  <script type="application/json" id="composition">{_escaped(description)}</script>'
+    return page.replace("<!-- sheet -->", sheet + (element if description else ""))
+
+
+def _escaped(json: str) -> str:
+    return json.replace("<", r"\u003c")  # so that no text ends the element
