@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+HAS_WORD = re.compile(r"[가-힣\u3040-\u30ff\u3400-\u9fff]|[^\W\d_][\u0300-\u036f]*[^\W\d_]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 _ITEM = re.compile(
     r"[,;:.!?()\n/&+、，。•|]|\s-\s|\b(?:and|or|with|plus)\b|(?<=[가-힣])(?:이랑|랑|하고|과|와)\s|\s그리고\s",
@@ -129,7 +130,7 @@ def asks_for_recipe(question: str) -> bool:
 
 def is_instruction(text: str) -> bool:
     """Whether a text only tells a model what to do, and names nothing to cook."""
-    clauses = [clause.strip() for clause in re.split(r"[.,;!?\n]", text) if re.search(r"[^\W_]", clause)]
+    clauses = [clause.strip() for clause in re.split(r"[.,;!?\n]", text) if HAS_WORD.search(clause)]
     commands = [clause for clause in clauses if _COMMAND.search(clause)]
     return bool(commands) and all(clause in commands or _ORDER.search(clause) for clause in clauses)
 

@@ -1,6 +1,5 @@
 """What a cook asks for."""
 
-import re
 from typing import Annotated, Any, LiteralString, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
@@ -8,18 +7,17 @@ from typing_extensions import override
 
 from chains.messages import Message
 from chains.parts.composition import Request
-from chains.recipe.not_food import asks_for_recipe, is_instruction, not_food_in, not_food_in_question
+from chains.recipe.not_food import HAS_WORD, asks_for_recipe, is_instruction, not_food_in, not_food_in_question
 from chains.recipe.restrictions import restrictions_in
 
 DEFAULT_SERVINGS = 2
 MAX_SERVINGS = 20
 
 # A syllable or an ideograph can be a whole word (무, 굴, 肉); of other letters a word needs two (ox).
-_WORD = re.compile(r"[가-힣\u3040-\u30ff\u3400-\u9fff]|[^\W\d_][\u0300-\u036f]*[^\W\d_]")
 
 
 def _check_has_a_word(text: str) -> str:
-    if not _WORD.search(text):
+    if not HAS_WORD.search(text):
         raise ValueError("name at least one ingredient in letters")
     return text
 
