@@ -4,12 +4,18 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
+from typing_extensions import override
 
 from chains import (
     Alternate,
@@ -20,6 +26,7 @@ from chains import (
     Part,
     PartEnd,
     PartEvent,
+    PartStart,
     Request,
     astream_parts,
     compose,
@@ -62,6 +69,7 @@ class Topic(Request):
 
 
 PITCH = Choice("pitch", "{topic}", gives=("headline",))
+TALK = Composition(name="talk", request=Topic, system="Be brief.", parts=(Part("outline", "{topic}"),))
 
 
 def prompt_of(provider: Provider, step: str) -> str:
@@ -367,6 +375,37 @@ def test_any_chat_model_of_langchain_writes_the_parts() -> None:
     assert {event.part: event.status for event in events if isinstance(event, PartEnd)} == dict.fromkeys(
         TRIP.names, "ok"
     )
+
+
+class BrokenChat(GenericFakeChatModel):
+    """A model of another library that breaks off after these words."""
+
+    @override
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        async for chunk in super()._astream(*args, **kwargs):
+            yield chunk
+        raise ConnectionError("sk-canary-1234")
+
+
+def test_the_next_of_any_chat_models_is_tried_when_one_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """The text of the failed attempt is discarded, as with the models of the registry."""
+
+    def fake(model: type[GenericFakeChatModel], text: str) -> GenericFakeChatModel:
+        return model(messages=iter([AIMessage(text)]))
+
+    async def collect(models: list[GenericFakeChatModel]) -> list[PartEvent]:
+        chain = compose(TALK, {"outline": models})
+        async with aclosing(astream_parts(chain, Topic(topic="tides"))) as events:
+            return [event async for event in events]
+
+    events = run(collect([fake(BrokenChat, "Half"), fake(GenericFakeChatModel, "Whole")]))
+    attempts = [event.attempt for event in events if isinstance(event, PartStart)]
+    texts = [event.text for event in events if isinstance(event, Fragment)]
+    (end,) = [event for event in events if isinstance(event, PartEnd)]
+    assert [attempts, texts, end.status] == [[1, 2], ["Half", "Whole"], "ok"]
+    assert "sk-canary" not in caplog.text
+    events = run(collect([fake(BrokenChat, "Half"), fake(BrokenChat, "Again")]))
+    assert [event.status for event in events if isinstance(event, PartEnd)] == ["failed"]
 
 
 DOCUMENTED = re.search(r"```python\n(# talks.py\n.*?)```", COMPOSITIONS.read_text("utf-8"), re.DOTALL)

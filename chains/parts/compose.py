@@ -20,7 +20,7 @@ from langchain_core.runnables.config import merge_configs
 from typing_extensions import override
 
 from chains._fast import InlineHandler
-from chains.errors import ProposalError, ProviderError, TruncatedResponseError, explained
+from chains.errors import ProposalError, TruncatedResponseError, explained
 from chains.parts.choice import Options, ProposalReader, options_in
 from chains.parts.composition import Composition, Request
 from chains.parts.context import RunContext, material
@@ -62,8 +62,8 @@ def compose(
 ) -> RunnableLambda[Any, dict[str, Any]]:
     """From a request, its dict or a `Draft` to each part's text, or `Failed`; a `Choice` gives its other options.
 
-    `models` holds each part's models by the part's name: the first one, and those that are tried when it raises a
-    `ProviderError`. Parts not written `deadline_s` seconds after the start fail. A call without a token after
+    `models` holds any chat models of LangChain by the part's name: the first one is called, and the others are tried
+    when it fails. Parts not written `deadline_s` seconds after the start fail. A call without a token after
     `hedge_after_s` seconds is made to the next model, too. `wrap` is applied to every chain that LangChain would run.
 
     Call it with `ainvoke`, or stream it with `astream_parts`. Only the parts missing from a `Draft` are generated.
@@ -217,7 +217,7 @@ class ProposalStep(RetryingStep):
         listener = ProposalListener(options, fields)
         try:
             text = await super()._attempt(index, context, variables, merge_configs(config, {"callbacks": [listener]}))
-        except ProviderError:
+        except Exception:
             if not options.is_full:
                 raise
             return ""  # a failure after the last option does not matter

@@ -9,7 +9,7 @@ from langchain_core.runnables import ConfigurableFieldSpec, Runnable, RunnableCo
 from langchain_core.runnables.graph import Graph
 from typing_extensions import override
 
-from chains.errors import ProviderError
+from chains.errors import ProviderError, SizzleError
 from chains.parts.context import RunContext
 from chains.parts.hedging import Hedge
 
@@ -23,7 +23,8 @@ class RetryingStep(Runnable[RunContext, str]):
     `with_retry` cannot switch models, `with_fallbacks` cannot retry, and neither works once streaming has begun. A
     provider that sends Retry-After is retried once if the deadline allows; otherwise the next model with a healthy
     provider is used; without one the same model is, after a delay, unless the provider said not to retry. A call that
-    names its model in `configurable` gets that model only.
+    names its model in `configurable` gets that model only. Any exception of another library's chat model is a reason to
+    use the next model.
     """
 
     def __init__(
@@ -58,9 +59,9 @@ class RetryingStep(Runnable[RunContext, str]):
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return await self._attempt(index, input, variables, config)
-            except ProviderError as error:
-                indexes = indexes if error.same_model_may_retry else _rotated(index, indexes)
-                if attempt == MAX_ATTEMPTS or not error.retryable or not indexes:
+            except Exception as error:
+                indexes = self._remaining(index, error, indexes)
+                if attempt == MAX_ATTEMPTS or not indexes:
                     raise
                 last, wait = index, self._retry_after(index, error, input.ends_at)
             index = self._next(last, indexes, waits=wait is not None and not has_waited)
@@ -86,10 +87,20 @@ class RetryingStep(Runnable[RunContext, str]):
         # a chat model of LangChain's own does not know whether its provider is healthy
         return next((index for index in indexes if not getattr(self._models[index], "is_open", False)), None)
 
-    def _retry_after(self, index: int, error: ProviderError, ends_at: float) -> float | None:
-        """The Retry-After delay in seconds, or None if the deadline would pass first."""
+    def _remaining(self, index: int, error: Exception, indexes: Sequence[int]) -> Sequence[int]:
+        """The models that may be called after this failure of one of them."""
+        if isinstance(error, ProviderError):
+            may_retry, others_may = error.retryable and error.same_model_may_retry, error.retryable
+        else:  # another library's chat model has its own errors, and its own retries
+            may_retry, others_may = False, not isinstance(error, SizzleError)
+        if may_retry:
+            return indexes
+        return _rotated(index, indexes) if others_may else ()
+
+    def _retry_after(self, index: int, error: Exception, ends_at: float) -> float | None:
+        """The Retry-After delay in seconds, or None if there is none or the deadline would pass first."""
         left = ends_at - asyncio.get_running_loop().time()
-        wait = error.retry_after
+        wait = error.retry_after if isinstance(error, ProviderError) else None
         first_token_s: float = getattr(self._models[index], "first_token_s", 0)
         return wait if wait is not None and wait + first_token_s < left else None
 
