@@ -110,8 +110,8 @@ class EventLog(Protocol):
     async def take_over(self, run_id: str) -> None:
         """Makes this process the run's writer; from then on any other one gets a `FencedError`.
 
-        If more than its start was logged, the log continues in a new epoch, which keeps all its events. Raises
-        `ValueError` if the log has ended.
+        The log continues in a new epoch, which keeps all its events, unless nobody can have read more than its start.
+        Raises `ValueError` if the log has ended.
         """
         ...
 

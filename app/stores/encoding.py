@@ -45,6 +45,9 @@ class EncodedEntry:
     def at_ms(self) -> int:
         return int(self.json[self.json.rindex(b":") + 1 : -1])  # always the last field
 
+    def with_epoch(self, epoch: str) -> "EncodedEntry":
+        return EncodedEntry(EventId(epoch, self.id.seq), self.kind, self.json, self._decoder, self._event)
+
 
 class Decoder:
     """Decodes lines. `requests` has the class of each composition's requests."""

@@ -112,6 +112,10 @@ class LogEntry(Protocol):
         """The event's fields and `at_ms` as one line of JSON."""
         ...
 
+    def with_epoch(self, epoch: str) -> "LogEntry":
+        """Returns the same event in another epoch."""
+        ...
+
 
 @dataclass(slots=True)
 class EventEntry:
@@ -135,9 +139,8 @@ class EventEntry:
                 self._usage.grow(getsizeof(self._json))
         return self._json
 
-    def with_epoch(self, epoch: str, usage: MemoryUsage | None = None) -> "EventEntry":
-        """Returns the same event in another epoch."""
-        return EventEntry(EventId(epoch, self.id.seq), self.event, self.at_ms, self._json, usage)
+    def with_epoch(self, epoch: str) -> "EventEntry":
+        return EventEntry(EventId(epoch, self.id.seq), self.event, self.at_ms, self._json, self._usage)
 
 
 def to_json(event: RunEvent) -> bytes:

@@ -2,11 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from itertools import count
+from typing import Any
 
 import pytest
 
 from app.stores import EventId, EventLog, LogEntry, RunEvent, RunStart
 from app.stores.memory import MemoryEventLog
+from app.stores.sqlite import SqliteEventLog
+from chains.parts.requests import run_request
+from chains.recipe.composition import RECIPE
+
+REQUESTS = {"recipe": run_request(RECIPE)}
 
 MakeLog = Callable[..., EventLog]
 
@@ -44,7 +51,13 @@ class Awaiting(MemoryEventLog):
             yield events
 
 
-@pytest.fixture(scope="session", params=[MemoryEventLog, Awaiting])
-def make_log(request: pytest.FixtureRequest) -> MakeLog:
+@pytest.fixture(scope="session", params=["memory", "awaiting", "sqlite"])
+def make_log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MakeLog:
     """Makes an empty store with the given bounds: `keep_s`, `max_bytes`, `all_bytes`, `limit`, `expired_limit`."""
-    return request.param
+    numbers = count()
+    folder = tmp_path_factory.mktemp("stores")
+
+    def sqlite(**bounds: Any) -> EventLog:
+        return SqliteEventLog(folder / f"{next(numbers)}.db", REQUESTS, **bounds)
+
+    return {"memory": MemoryEventLog, "awaiting": Awaiting, "sqlite": sqlite}[request.param]

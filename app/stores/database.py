@@ -1,0 +1,321 @@
+"""The SQLite file of a store, for one thread.
+
+Events of a run that goes on are in `blocks`, as they were appended. At its end they are compressed into one row.
+"""
+
+import json
+import os
+import sqlite3
+import time
+import zlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_bytes
+from typing import Any, Literal
+
+from app.stores import ExpiredRunError, LogFullError, RunExistsError, UnknownRunError
+from chains.errors import ConfigError
+
+ROW_BYTES = 150  # of a run beyond its events
+APPLICATION_ID = 0x53697A7A
+SWEEP = 100  # expired runs per transaction
+
+# each script migrates a file from the version before; the first one creates the tables
+MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        run INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        epoch TEXT NOT NULL,
+        epoch_lengths TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        began_at REAL NOT NULL,
+        ended_at REAL
+    ) STRICT;
+    CREATE INDEX runs_by_end ON runs (ended_at) WHERE ended_at IS NOT NULL;
+    CREATE INDEX unfinished_runs ON runs (run) WHERE ended_at IS NULL;
+    CREATE TABLE compacted (run INTEGER PRIMARY KEY, lines BLOB NOT NULL) STRICT;
+    CREATE TABLE blocks (
+        run INTEGER NOT NULL, first INTEGER NOT NULL, lines BLOB NOT NULL, PRIMARY KEY (run, first)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE expired_runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE secrets (secret BLOB NOT NULL) STRICT;
+    """,
+)
+
+Execute = Callable[..., sqlite3.Cursor]
+Synchronous = Literal["normal", "full"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Seconds that a finished run is kept, bytes and number of all runs, and number of expired ids."""
+
+    keep_s: float
+    all_bytes: int
+    limit: int
+    expired_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The events of a run from number `first` on, as lines."""
+
+    run: int
+    first: int
+    lines: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run's row, and its events in blocks of lines, the first number with each. Times are those of the system."""
+
+    run: int
+    id: str
+    epoch: str
+    epoch_lengths: Mapping[str, int]
+    size: int  # in bytes
+    began_at: float
+    ended_at: float | None
+    blocks: Sequence[tuple[int, bytes]] = ()
+
+
+class Database:
+    """One process's connection to the file. Every method raises `sqlite3.Error`."""
+
+    def __init__(self, connection: sqlite3.Connection, lock: sqlite3.Connection | None, bounds: Bounds) -> None:
+        self._connection, self._lock, self._bounds = connection, lock, bounds
+        self._expired: list[str] = []
+        self._count, size = connection.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM runs").fetchone()
+        self._bytes = size + connection.execute("SELECT coalesce(sum(length(lines)), 0) FROM blocks").fetchone()[0]
+
+    @property
+    def is_full(self) -> bool:
+        return self._bytes > self._bounds.all_bytes
+
+    def begin(self, run_id: str, epoch: str, began_at: float, lines: bytes) -> int:
+        """Stores a new run and returns its number. Raises `RunExistsError` and `LogFullError`."""
+        with self._transaction() as execute:
+            self._expire_old()
+            if execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
+                raise RunExistsError
+            if self._count >= self._bounds.limit:
+                self._expire_oldest()
+            self._make_room()
+            if self.is_full:
+                raise LogFullError
+            execute("DELETE FROM expired_runs WHERE id = ?", (run_id,))
+            row = (run_id, epoch, "{}", ROW_BYTES, began_at)
+            run = execute(
+                "INSERT INTO runs (id, epoch, epoch_lengths, bytes, began_at) VALUES (?, ?, ?, ?, ?)", row
+            ).lastrowid
+            assert run  # noqa: S101  it was inserted
+            self._count, self._bytes = self._count + 1, self._bytes + ROW_BYTES
+            self._add(Block(run, 1, lines))
+        return run
+
+    def append(self, blocks: Sequence[Block]) -> None:
+        with self._transaction():
+            for block in blocks:
+                self._add(block)
+            self._make_room()
+
+    def end(self, run: int, ended_at: float, lines: bytes) -> None:
+        """Replaces the events of a run by all of them, and keeps it for its time."""
+        with self._transaction() as execute:
+            self._replace(run, lines)
+            execute("UPDATE runs SET ended_at = ? WHERE run = ?", (ended_at, run))
+
+    def begin_epoch(self, run: int, epoch: str, epoch_lengths: Mapping[str, int], lines: bytes) -> None:
+        """Continues a run in another epoch that begins with these events."""
+        with self._transaction() as execute:
+            self._replace(run, lines)
+            values = (epoch, json.dumps(epoch_lengths), run)
+            execute("UPDATE runs SET epoch = ?, epoch_lengths = ?, ended_at = NULL WHERE run = ?", values)
+
+    def load(self, run_id: str) -> StoredRun:
+        """Raises `UnknownRunError` and `ExpiredRunError`."""
+        execute = self._connection.execute
+        row = execute(
+            "SELECT run, id, epoch, epoch_lengths, bytes, began_at, ended_at FROM runs WHERE id = ?", (run_id,)
+        ).fetchone()
+        if row and not self._is_expired(row[-1]):
+            return _stored_run(row, self._events(row[0]))
+        if row or execute("SELECT 1 FROM expired_runs WHERE id = ?", (run_id,)).fetchone():
+            raise ExpiredRunError
+        raise UnknownRunError
+
+    def unfinished(self) -> list[str]:
+        """Returns the ids of runs without an end, oldest first."""
+        rows = self._connection.execute("SELECT id FROM runs WHERE ended_at IS NULL ORDER BY run").fetchall()
+        return [run_id for (run_id,) in rows]
+
+    def runs(self) -> list[StoredRun]:
+        """Returns all runs without their events, newest first."""
+        rows = self._connection.execute(
+            "SELECT run, id, epoch, epoch_lengths, bytes, began_at, ended_at FROM runs ORDER BY run DESC"
+        ).fetchall()
+        return [_stored_run(row) for row in rows if not self._is_expired(row[-1])]
+
+    def forget(self, run_id: str) -> None:
+        with self._transaction() as execute:
+            self._drop(run_id)
+            execute("DELETE FROM expired_runs WHERE id = ?", (run_id,))
+
+    def secret(self) -> bytes:
+        with self._transaction() as execute:
+            if row := execute("SELECT secret FROM secrets").fetchone():
+                return row[0]
+            execute("INSERT INTO secrets VALUES (?)", (secret := token_bytes(32),))
+            return secret
+
+    def take_expired(self) -> list[str]:
+        """Returns the ids of the runs that have expired since the last call."""
+        expired = self._expired
+        self._expired = []
+        return expired
+
+    def close(self) -> None:
+        self._connection.close()
+        if self._lock:
+            self._lock.close()
+
+    @contextmanager
+    def _transaction(self) -> Generator[Execute]:
+        before = self._bytes, self._count
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection.execute
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._bytes, self._count = before
+            if self._connection.in_transaction:  # SQLite has rolled back by itself if the disk is full
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _add(self, block: Block) -> None:
+        self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?)", (block.run, block.first, block.lines))
+        self._bytes += len(block.lines)
+
+    def _replace(self, run: int, lines: bytes) -> None:
+        compressed = zlib.compress(lines)
+        self._bytes += ROW_BYTES + len(compressed) - self._delete_events(run)
+        self._connection.execute("INSERT INTO compacted VALUES (?, ?)", (run, compressed))
+        self._connection.execute("UPDATE runs SET bytes = ? WHERE run = ?", (ROW_BYTES + len(compressed), run))
+
+    def _delete_events(self, run: int) -> int:
+        """Returns the bytes of the run so far."""
+        execute = self._connection.execute
+        (size,) = execute("SELECT bytes FROM runs WHERE run = ?", (run,)).fetchone()
+        (live,) = execute("SELECT coalesce(sum(length(lines)), 0) FROM blocks WHERE run = ?", (run,)).fetchone()
+        execute("DELETE FROM blocks WHERE run = ?", (run,))
+        execute("DELETE FROM compacted WHERE run = ?", (run,))
+        return size + live
+
+    def _events(self, run: int) -> list[tuple[int, bytes]]:
+        execute = self._connection.execute
+        compacted = execute("SELECT lines FROM compacted WHERE run = ?", (run,)).fetchall()
+        blocks = execute("SELECT first, lines FROM blocks WHERE run = ? ORDER BY first", (run,)).fetchall()
+        return [*((1, zlib.decompress(lines)) for (lines,) in compacted), *blocks]
+
+    def _is_expired(self, ended_at: float | None) -> bool:
+        return ended_at is not None and ended_at < time.time() - self._bounds.keep_s
+
+    def _expire_old(self) -> None:
+        since = time.time() - self._bounds.keep_s
+        rows = self._connection.execute(
+            "SELECT id FROM runs WHERE ended_at < ? ORDER BY ended_at LIMIT ?", (since, SWEEP)
+        ).fetchall()
+        for (run_id,) in rows:
+            self._expire(run_id)
+
+    def _make_room(self) -> None:
+        while self.is_full and self._expire_oldest():
+            pass
+
+    def _expire_oldest(self) -> bool:
+        """Whether there was a finished run."""
+        row = self._connection.execute(
+            "SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT 1"
+        ).fetchone()
+        if row:
+            self._expire(row[0])
+        return bool(row)
+
+    def _expire(self, run_id: str) -> None:
+        self._expired.append(run_id)
+        self._drop(run_id)
+        number = self._connection.execute("INSERT INTO expired_runs (id) VALUES (?)", (run_id,)).lastrowid or 0
+        self._connection.execute("DELETE FROM expired_runs WHERE number <= ?", (number - self._bounds.expired_limit,))
+
+    def _drop(self, run_id: str) -> None:
+        row = self._connection.execute("SELECT run FROM runs WHERE id = ?", (run_id,)).fetchone()
+        if row:
+            self._bytes -= self._delete_events(row[0])
+            self._count -= 1
+            self._connection.execute("DELETE FROM runs WHERE run = ?", row)
+
+
+def _stored_run(row: Sequence[Any], blocks: Sequence[tuple[int, bytes]] = ()) -> StoredRun:
+    run, run_id, epoch, epoch_lengths, size, began_at, ended_at = row
+    return StoredRun(run, run_id, epoch, json.loads(epoch_lengths), size, began_at, ended_at, blocks)
+
+
+def open_database(
+    path: Path, bounds: Bounds, synchronous: Synchronous = "normal", *, is_locked: bool = True
+) -> Database:
+    """Opens the file, and creates or migrates it. With `is_locked` no other process can open it so.
+
+    Raises `ConfigError`, in one line, if the file cannot be used.
+    """
+    try:
+        _create(path)
+        lock = _lock(path) if is_locked else None
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        _migrate(connection, path)
+        return Database(connection, lock, bounds)
+    except OSError as error:
+        raise _unusable(path, f"{error.strerror}. Name another file, or make this one writable") from None
+    except sqlite3.OperationalError as error:
+        raise _unusable(path, f"{error}. Name another file, or make room for this one and make it writable") from None
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, f"{error}. Restore a backup, or move the file away") from None
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # requests may tell of allergies
+
+
+def _lock(path: Path) -> sqlite3.Connection:
+    """Locks the file for this process. SQLite locks on every system, and until the process ends, however it does."""
+    lock = sqlite3.connect(f"{path}.lock", timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        raise _unusable(path, "another server uses this file. Stop that one, or name another file") from None
+    return lock
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (version or tables):
+        raise _unusable(path, "this is another program's file. Name another one")
+    if version > len(MIGRATIONS):
+        raise _unusable(path, "a newer Sizzle wrote this file. Install that one, or name another file")
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        header = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
+        connection.executescript(f"BEGIN IMMEDIATE; {script} {header} COMMIT;")
+
+
+def _unusable(path: Path, reason: str) -> ConfigError:
+    return ConfigError(f"SIZZLE_STORE: {path}: {reason}.")
