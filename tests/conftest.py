@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import settings
 from app.main import create_app
 from app.settings import Settings
 from tests.amounts import IN_CI, cases
+from tests.redis_servers import Kind, RedisServer, binary
 from tests.servers import Provider, Script, provider, serving
 
 # the first has no window, which takes the others three times as much CPU as a page does
@@ -31,6 +33,7 @@ settings.register_profile("sizzle", max_examples=cases(settings().max_examples))
 settings.load_profile("sizzle")
 
 Serve = Callable[..., str]
+StartRedis = Callable[[Kind], RedisServer]
 ServeScripts = Callable[..., tuple[str, Provider]]
 
 
@@ -80,6 +83,29 @@ def serve_scripts(serve: Serve) -> Iterator[ServeScripts]:
             return serve(groq_api_key="sk-groq-1", groq_base_url=scripted.url, **settings), scripted
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def start_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRedis]:
+    """Starts a Redis or a Valkey; there is one of each."""
+    with ExitStack() as stack:
+
+        @cache
+        def start(kind: Kind) -> RedisServer:
+            if not (program := binary(kind)):
+                missing = "needs Debian's package redis-server"
+                if IN_CI:
+                    pytest.fail(missing)
+                pytest.skip(missing)
+            return stack.enter_context(RedisServer(program, tmp_path_factory.mktemp(kind)))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def redis_server(start_redis: StartRedis) -> RedisServer:
+    """A running Valkey."""
+    return start_redis("valkey")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ EventLogError
 ├── RunExistsError     there already is a log of this run
 ├── LogFullError       the log, or the store, has reached its size limit
 ├── FencedError        another process writes this run now
+├── RewritesWaitingError     the run can't end yet, because parts have to be regenerated first
 └── UnavailableError   the store is full, or out of reach
 """
 
@@ -77,6 +78,10 @@ class LogFullError(EventLogError):
 
 class FencedError(EventLogError):
     """Another process writes this run now."""
+
+
+class RewritesWaitingError(EventLogError):
+    """The run can't end yet, because other processes want parts to be regenerated first."""
 
 
 class UnavailableError(EventLogError):

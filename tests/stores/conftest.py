@@ -9,13 +9,15 @@ import pytest
 
 from app.stores import EventId, EventLog, LogEntry, RunEvent, RunStart
 from app.stores.memory import MemoryEventLog
+from app.stores.redis.log import RedisEventLog
 from app.stores.sqlite import SqliteEventLog
 from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
-
-REQUESTS = {"recipe": run_request(RECIPE)}
+from tests.conftest import StartRedis
+from tests.redis_servers import Kind
 
 MakeLog = Callable[..., EventLog]
+REQUESTS = {"recipe": run_request(RECIPE)}
 
 
 class Awaiting(MemoryEventLog):
@@ -51,8 +53,10 @@ class Awaiting(MemoryEventLog):
             yield events
 
 
-@pytest.fixture(scope="session", params=["memory", "awaiting", "sqlite"])
-def make_log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MakeLog:
+@pytest.fixture(scope="session", params=["memory", "awaiting", "sqlite", "redis", "valkey"])
+def make_log(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, start_redis: StartRedis
+) -> MakeLog:
     """Makes an empty store with the given bounds: `keep_s`, `max_bytes`, `all_bytes`, `limit`, `expired_limit`."""
     numbers = count()
     folder = tmp_path_factory.mktemp("stores")
@@ -60,4 +64,8 @@ def make_log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     def sqlite(**bounds: Any) -> EventLog:
         return SqliteEventLog(folder / f"{next(numbers)}.db", REQUESTS, **bounds)
 
-    return {"memory": MemoryEventLog, "awaiting": Awaiting, "sqlite": sqlite}[request.param]
+    def shared(kind: Kind) -> MakeLog:
+        return lambda **bounds: RedisEventLog(start_redis(kind).url, REQUESTS, **bounds)
+
+    makers: dict[str, MakeLog] = {"memory": MemoryEventLog, "awaiting": Awaiting, "sqlite": sqlite}
+    return makers.get(request.param) or shared(request.param)

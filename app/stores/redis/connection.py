@@ -1,0 +1,102 @@
+"""The address of a Redis or Valkey server, connections to it, and what it has to offer."""
+
+# pyright: reportUnknownMemberType=false
+# (redis-py leaves some keyword arguments untyped)
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import ConnectionError, RedisError
+
+from chains.errors import ConfigError
+
+DEFAULT_PREFIX = "sizzle"
+MAX_CONNECTIONS = 16
+START_TIMEOUT_S = 15.0  # a server that is started together with this process may need a while
+MIN_VERSION = 7
+
+_PREFIX = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server, and the prefix of all keys there. Two deployments never share a prefix."""
+
+    url: str
+    prefix: str = f"{{{DEFAULT_PREFIX}}}"
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """Takes `?prefix=` out of the URL. Raises `ConfigError`."""
+        server, _, parameters = url.partition("?")
+        query = dict(parse_qsl(parameters, keep_blank_values=True))
+        prefix = query.pop("prefix", DEFAULT_PREFIX)
+        if not _PREFIX.fullmatch(prefix):
+            raise ConfigError("SIZZLE_STORE: prefix has to be 1 to 64 letters, digits or any of _ . : -")
+        return cls(f"{server}?{urlencode(query)}" if query else server, f"{{{prefix}}}")
+
+    @property
+    def label(self) -> str:
+        """The server without a password."""
+        parts = urlsplit(self.url)
+        return parts.netloc.rpartition("@")[2] or parts.path
+
+    def client(self) -> Redis:
+        """A client that retries for some seconds, and whose calls wait for a free connection."""
+        patient = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.3), retries=10)
+        # the usual pool refuses a call if all connections are in use
+        pool = BlockingConnectionPool.from_url(
+            self.url, max_connections=MAX_CONNECTIONS, timeout=None, protocol=3, socket_timeout=None, retry=patient
+        )
+        return Redis.from_pool(pool)
+
+    def blocking_client(self) -> Redis:
+        """A client with one connection, for calls that block. It does not retry, so its user learns of an outage."""
+        return Redis.from_url(
+            self.url, protocol=3, single_connection_client=True, socket_timeout=None, retry=Retry(NoBackoff(), 0)
+        )
+
+
+async def check_server(address: Address, timeout_s: float = START_TIMEOUT_S) -> None:
+    """Waits for the server. Raises `ConfigError` if it does not answer, or may lose or evict events."""
+    try:
+        async with address.blocking_client() as redis:
+            info = await _info(redis, monotonic() + timeout_s)
+    except RedisError as error:
+        raise ConfigError(f"SIZZLE_STORE: {address.label} {_reason(error)}.") from None
+    if int(str(info["redis_version"]).partition(".")[0]) < MIN_VERSION:
+        raise ConfigError(f"SIZZLE_STORE: {address.label} has to be Redis {MIN_VERSION} or later, or Valkey.")
+    if not info["aof_enabled"]:
+        raise ConfigError(f"SIZZLE_STORE: {address.label} would lose runs when it stops: set appendonly yes.")
+    if info["maxmemory_policy"] != "noeviction":
+        raise ConfigError(f"SIZZLE_STORE: {address.label} may evict runs: set maxmemory-policy noeviction.")
+
+
+async def _info(redis: Redis, deadline: float) -> Mapping[str, Any]:
+    while True:
+        try:
+            return cast(Mapping[str, Any], await redis.info())
+        except ConnectionError as error:  # also while it loads its file
+            if type(error).__name__ == "AuthenticationError" or monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)
+
+
+def _reason(error: RedisError) -> str:
+    """What is wrong, without the server's own words."""
+    match type(error).__name__:
+        case "AuthenticationError" | "AuthenticationWrongNumberOfArgsError":
+            return "rejects the user name or the password"
+        case "NoPermissionError":
+            return "does not permit this user the command INFO"
+        case "BusyLoadingError":
+            return "is still loading its data"
+        case _:
+            return "does not answer"

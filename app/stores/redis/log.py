@@ -1,0 +1,299 @@
+"""Event logs in Redis or Valkey. Any process reads any run; one writes it at a time."""
+
+# pyright: reportUnknownMemberType=false
+# (redis-py leaves some keyword arguments untyped)
+import logging
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from enum import Enum
+from secrets import token_bytes, token_hex
+from time import perf_counter
+from typing import Any, cast
+
+from redis.exceptions import OutOfMemoryError, RedisError
+
+from app.stores import (
+    MAX_BATCH,
+    EventEntry,
+    EventId,
+    EventLogError,
+    ExpiredRunError,
+    FencedError,
+    LogEntry,
+    LogFullError,
+    RunEnd,
+    RunEvent,
+    RunExistsError,
+    RunStart,
+    UnavailableError,
+    UnknownRunError,
+)
+from app.stores.encoding import LETTERS, Decoder, encode
+from app.stores.redis.connection import Address, check_server
+from app.stores.redis.meta import RunMeta
+from app.stores.redis.readers import Entry, Readers, Tail, entry_id, events_of
+from app.stores.redis.scripts import CHANGED, ENDED, EXPIRED, FENCED, FULL, UNKNOWN, Scripts
+from app.stores.redis.writers import ENTRY_BYTES, PENDING_BYTES, Outbox, Writer
+from chains.parts.composition import Request
+
+logger = logging.getLogger(__name__)
+
+CLOSE_S = 2.0  # for the last events, if the server does not answer
+PAGE = 64  # entries of a stream
+_MAX_NUMBER = 2**60  # of an epoch
+
+
+class Claim(Enum):
+    """What became of a worker's claim on a run."""
+
+    RENEWED = 1
+    CHANGED = CHANGED  # renewed, and parts have to be regenerated
+    LOST = FENCED
+
+
+class RedisEventLog:
+    """At most `limit` logs of at most `max_bytes` each, and of about `all_bytes` in total.
+
+    `requests` has the class of each composition's requests. The oldest finished logs make room for new ones. A log
+    expires `keep_s` seconds after its end; the ids of the last `expired_limit` expired logs are remembered.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        requests: Mapping[str, type[Request]],
+        *,
+        keep_s: float = 7 * 24 * 3600,
+        max_bytes: int = 4 * 1024 * 1024,
+        all_bytes: int = 1024 * 1024 * 1024,
+        limit: int = 1_000_000,
+        expired_limit: int = 100_000,
+    ) -> None:
+        self.address = Address.parse(url)
+        self.redis = self.address.client()
+        self.scripts = Scripts(self.redis, self.address.prefix, round(keep_s * 1000), expired_limit, all_bytes)
+        self._decoder = Decoder(requests)
+        self._max_bytes, self._limit = max_bytes, limit
+        self._writers: dict[str, Writer] = {}
+        self._readers = Readers(self.address, self.redis, self._decoder, self._find, self._is_own)
+        self._outbox = Outbox(self.scripts, self._readers.add_batch, self._readers.wake)
+        self._secret: bytes | None = None
+
+    async def check(self) -> None:
+        """Waits for the server. Raises `ConfigError` if it can't be used."""
+        await check_server(self.address)
+
+    async def begin(self, run_id: str, start: RunStart) -> None:
+        epoch, size = await self._begin(run_id, start, "")
+        self._writers[run_id] = Writer(run_id, 1, 0, epoch, 1, size, perf_counter(), 1)
+
+    async def submit(self, run_id: str, start: RunStart, limit: int) -> None:
+        """Begins a log for the worker that takes the run. Raises `LogFullError` if `limit` runs have not ended."""
+        await self._begin(run_id, start, limit)
+
+    async def append(self, run_id: str, event: RunEvent) -> None:
+        writer = self._writers.get(run_id) or await self._no_writer(run_id)
+        try:
+            writer.add(event, self._max_bytes)
+            self._outbox.add(writer)
+            if writer.has_ended or writer.pending_bytes > PENDING_BYTES:
+                await self._outbox.logged(writer)
+        finally:
+            if (writer.has_ended or writer.error) and self._writers.get(run_id) is writer:
+                del self._writers[run_id]
+
+    async def reopen(self, run_id: str) -> None:
+        answer = await self._call("reopen", run_id, token_hex(4))
+        if answer[0] == CHANGED:
+            raise ValueError("the run has not ended: it can't be reopened")
+        self._writers[run_id] = Writer.of(run_id, _meta(answer))
+
+    async def take_over(self, run_id: str) -> None:
+        await self._flushed(run_id)
+        await self.take(run_id, "", "")
+
+    async def take(self, run_id: str, job: str, worker: str) -> RunMeta:
+        """Takes over the run of a job. Raises `FencedError` if the worker has lost its claim."""
+        answer = await self._call("take", run_id, token_hex(4), job, worker)
+        if answer[0] == ENDED:
+            raise ValueError("the run has ended: it can't be taken over")
+        if answer[0] == FENCED:
+            raise FencedError
+        meta = _meta(answer)
+        self._writers[run_id] = Writer.of(run_id, meta)
+        return meta
+
+    async def renew(self, worker: str, run_ids: Iterable[str]) -> dict[str, Claim]:
+        """Renews the worker's claims on runs that this process writes, and returns what became of each."""
+        writers = [writer for run_id in run_ids if (writer := self._writers.get(run_id)) and not writer.error]
+        claims = dict.fromkeys(run_ids, Claim.LOST)
+        if writers:
+            arguments = [each for writer in writers for each in (writer.run_id, writer.term, writer.rewrites)]
+            answers = await self._call("renew", worker, *arguments)
+            claims |= {writer.run_id: Claim(answer) for writer, answer in zip(writers, answers, strict=True)}
+        return claims
+
+    async def release(self, run_id: str) -> None:
+        """Queues the run again, with all that was appended."""
+        await self._flushed(run_id)
+        if writer := self._writers.pop(run_id, None):
+            self._readers.wake()
+            await self._call("release", run_id, writer.term)
+
+    async def cancel(self, run_id: str) -> None:
+        """Writes the end in the place of the run's writer. A finished run is unchanged."""
+        line = LETTERS[RunEnd] + EventEntry(EventId("0", 0), RunEnd("cancelled", 0), 0).json
+        line = line.replace(b'"total_ms":0', b'"total_ms":@total_ms').replace(b'"at_ms":0', b'"at_ms":@at_ms')
+        await self._flushed(run_id)
+        answer = await self._call("cancel", run_id, line)
+        if answer[0] != ENDED:
+            _meta(answer)
+            self._readers.wake()
+
+    async def meta(self, run_id: str) -> RunMeta:
+        """Returns what is known of the run except its events."""
+        return await self._find(run_id)
+
+    async def rewrites(self, run_id: str) -> list[bytes]:
+        """Returns the rewrites that the run's writer has to make before its end. This process has seen them then."""
+        with _unavailable():
+            key = f"{self.address.prefix}:rewrites:{run_id}"
+            rewrites = cast(list[bytes], await self.redis.lrange(key, 0, -1))
+        if writer := self._writers.get(run_id):
+            writer.rewrites = len(rewrites)
+        return rewrites
+
+    async def rewrite(self, run_id: str, seen: RunMeta, rewrites: int, rewrite: bytes, limit: int) -> bool:
+        """Adds a rewrite, and reopens and queues a finished run. False if the run is not as it was `seen`.
+
+        Raises `LogFullError` if `limit` runs have not ended.
+        """
+        arguments = seen.number, int(seen.has_ended), rewrites, rewrite, token_hex(4), limit
+        answer = await self._call("rewrite", run_id, *arguments)
+        if answer[0] == FULL:
+            raise LogFullError
+        return answer[0] != CHANGED and bool(_meta(answer))
+
+    async def unfinished(self) -> list[str]:
+        return []  # workers take them from the queue
+
+    async def secret(self) -> bytes:
+        if self._secret is None:
+            key = f"{self.address.prefix}:secret"
+            with _unavailable():
+                await self.redis.set(key, token_bytes(32), nx=True)
+                self._secret = cast(bytes, await self.redis.get(key))
+        return self._secret
+
+    async def follow(self, run_id: str, last: EventId | None = None) -> AsyncGenerator[list[LogEntry]]:
+        meta = await self._current(run_id)
+        after = meta.resume_index(last)
+        if meta.has_ended:
+            while after < meta.last:
+                entries = await self._read(run_id, meta, after)
+                if not entries:
+                    raise ExpiredRunError
+                after += len(entries)
+                for start in range(0, len(entries), MAX_BATCH):
+                    yield entries[start : start + MAX_BATCH]
+            return
+        with self._readers.tail(run_id, meta) as tail:
+            while True:
+                if entries := tail.entries[after : after + MAX_BATCH]:
+                    after += len(entries)
+                    yield entries
+                elif tail.is_over:
+                    return
+                else:
+                    await tail.wait_for_more(after)
+
+    async def read(self, run_id: str, after: int = 0) -> list[LogEntry]:
+        return (await self._read(run_id, await self._current(run_id), after))[:MAX_BATCH]
+
+    async def is_complete(self, run_id: str, last: EventId) -> bool:
+        meta = await self._current(run_id)
+        return meta.has_ended and meta.resume_index(last) == meta.last
+
+    async def forget(self, run_id: str) -> None:
+        self._writers.pop(run_id, None)
+        await self._call("forget", run_id)
+
+    async def aclose(self) -> None:
+        await self._outbox.aclose(CLOSE_S)
+        await self._readers.aclose()
+        await self.redis.aclose()
+
+    async def _call(self, name: str, *arguments: str | bytes | int) -> Any:
+        with _unavailable():
+            return await self.scripts.call(name, *arguments)
+
+    async def _begin(self, run_id: str, start: RunStart, limit: int | str) -> tuple[str, int]:
+        """Returns the epoch and the log's size."""
+        epoch, lines = token_hex(4), encode([EventEntry(EventId("0", 1), start, 0)])
+        size = len(lines) + ENTRY_BYTES
+        answer = await self._call("begin", run_id, epoch, lines, size, self._limit, limit)
+        if answer == FULL:
+            raise LogFullError
+        if answer == 0:
+            raise RunExistsError
+        return epoch, size
+
+    async def _find(self, run_id: str) -> RunMeta:
+        return _meta(await self._call("find", run_id))
+
+    async def _current(self, run_id: str) -> RunMeta:
+        """What this process has appended counts, too."""
+        await self._flushed(run_id)
+        return await self._find(run_id)
+
+    async def _flushed(self, run_id: str) -> None:
+        """Waits until everything that this process has appended is in the log, or can't be."""
+        if writer := self._writers.get(run_id):
+            with suppress(EventLogError):
+                await self._outbox.logged(writer)
+
+    async def _read(self, run_id: str, meta: RunMeta, after: int) -> list[LogEntry]:
+        """Returns a page of events after number `after`; none if there are no more."""
+        key, start, found = f"{self.address.prefix}:log:{run_id}", after, list[LogEntry]()
+        while not found:
+            with _unavailable():
+                page = await self.redis.xrange(key, f"({start}-{_MAX_NUMBER}", count=PAGE)
+            entries = cast(Sequence[Entry], page)
+            for entry in entries:
+                events = events_of(entry, meta.number, meta.epoch, self._decoder)
+                found += [event for event in events if event.id.seq > after]
+                start, _ = entry_id(entry[0])
+            if len(entries) < PAGE:
+                break
+        return found
+
+    async def _no_writer(self, run_id: str) -> Writer:
+        meta = await self._find(run_id)
+        if meta.has_ended:
+            raise ValueError("the run has ended: no events can be appended")
+        raise FencedError
+
+    def _is_own(self, run_id: str, tail: Tail) -> bool:
+        """Whether this process writes everything that the tail lacks."""
+        writer = self._writers.get(run_id)
+        return bool(writer and not writer.error and writer.number == tail.number and tail.last >= writer.logged)
+
+
+@contextmanager
+def _unavailable() -> Generator[None]:
+    try:
+        yield
+    except OutOfMemoryError:
+        raise LogFullError from None
+    except RedisError as error:
+        logger.warning("The store does not answer: %s.", type(error).__name__)
+        raise UnavailableError from None
+
+
+def _meta(answer: Any) -> RunMeta:
+    """Reads a script's answer. Raises `ExpiredRunError` and `UnknownRunError`."""
+    if answer[0] == EXPIRED:
+        raise ExpiredRunError
+    if answer[0] == UNKNOWN:
+        raise UnknownRunError
+    return RunMeta.parse(*answer)

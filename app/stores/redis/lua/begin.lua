@@ -1,0 +1,18 @@
+-- ARGV: run, epoch, lines, bytes, limit of logs, limit of queued runs or '' to queue nothing
+-- 1: begun, perhaps by an earlier call whose reply was lost, 0: it exists, FULL
+local id, epoch, lines, bytes, log_limit, queue_limit = unpack(ARGV, 5)
+expire_old()
+if redis.call('EXISTS', run_key(id)) == 1 then
+  return redis.call('HGET', run_key(id), 'epoch:0') == epoch and 1 or 0
+end
+if queue_limit ~= '' and redis.call('XLEN', queue) >= tonumber(queue_limit) then return FULL end
+if total('logs') >= tonumber(log_limit) then expire_oldest() end
+if is_full() then return FULL end
+redis.call('ZREM', expired_runs, id)
+redis.call('HSET', run_key(id), 'v', 1, 'term', 1, 'number', 0, 'epoch:0', epoch, 'last', 1, 'bytes', 0, 'ended', 0,
+  'began_ms', now, 'since_ms', now, 'active_ms', 0)
+grow(id, bytes)
+redis.call('HINCRBY', totals, 'logs', 1)
+redis.call('XADD', log_key(id), '1-0', 'epoch', epoch, 'lines', lines)
+if queue_limit ~= '' then enqueue(id) end
+return 1

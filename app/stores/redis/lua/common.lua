@@ -1,0 +1,97 @@
+-- Every script begins with this. All keys have one hash tag, because a cluster runs a script only on one slot.
+-- KEYS: the ended runs, the expired ones, the totals, the queue. ARGV: prefix, keep_ms, expired_limit, all_bytes, …
+local prefix, keep_ms, expired_limit, all_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local ended_runs, expired_runs, totals, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL = -1, -2, -3, -4, -5, -6
+
+local function run_key(id) return prefix .. ':run:' .. id end
+local function log_key(id) return prefix .. ':log:' .. id end
+local function rewrites_key(id) return prefix .. ':rewrites:' .. id end
+
+local function missing(id)
+  return {redis.call('ZSCORE', expired_runs, id) and EXPIRED or UNKNOWN}
+end
+
+local function meta(id) return {now, redis.call('HGETALL', run_key(id))} end
+
+local function enqueue(id)
+  redis.call('HSET', run_key(id), 'job', redis.call('XADD', queue, '*', 'v', 1, 'run', id))
+end
+
+local function remove_job(job)
+  redis.call('XACK', queue, 'workers', job)
+  redis.call('XDEL', queue, job)
+end
+
+local function acknowledge(id)
+  local job = redis.call('HGET', run_key(id), 'job')
+  if job then
+    remove_job(job)
+    redis.call('HDEL', run_key(id), 'job')
+  end
+end
+
+local function drop(id)
+  if redis.call('EXISTS', run_key(id)) == 1 then
+    acknowledge(id)
+    redis.call('HINCRBY', totals, 'bytes', -redis.call('HGET', run_key(id), 'bytes'))
+    redis.call('HINCRBY', totals, 'logs', -1)
+    redis.call('UNLINK', run_key(id), log_key(id), rewrites_key(id))
+  end
+  redis.call('ZREM', ended_runs, id)
+end
+
+local function expire(id)
+  drop(id)
+  redis.call('ZADD', expired_runs, now, id)
+  redis.call('ZREMRANGEBYRANK', expired_runs, 0, -expired_limit - 1)
+end
+
+local function expire_old()
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', ended_runs, '-inf', now - keep_ms, 'LIMIT', 0, 100)) do expire(id) end
+end
+
+local function total(field) return tonumber(redis.call('HGET', totals, field) or '0') end
+
+local function expire_oldest()
+  local oldest = redis.call('ZRANGE', ended_runs, 0, 0)[1]
+  if oldest then expire(oldest) end
+  return oldest
+end
+
+local function is_full()
+  while total('bytes') > all_bytes do
+    if not expire_oldest() then return true end
+  end
+  return false
+end
+
+local function grow(id, bytes)
+  redis.call('HINCRBY', run_key(id), 'bytes', bytes)
+  redis.call('HINCRBY', totals, 'bytes', bytes)
+end
+
+-- the end of a run; `active_ms` is how long it was written, without the time between an end and a reopening
+local function finish(id, last)
+  local run = run_key(id)
+  redis.call('HINCRBY', run, 'active_ms', now - redis.call('HGET', run, 'since_ms'))
+  redis.call('HSET', run, 'last', last, 'ended', 1)
+  redis.call('ZADD', ended_runs, now, id)
+  redis.call('DEL', rewrites_key(id))
+  acknowledge(id)
+  expire_old()
+end
+
+-- drops the end and continues in a new epoch
+local function reopen(id, epoch)
+  local run = run_key(id)
+  local number, last = unpack(redis.call('HMGET', run, 'number', 'last'))
+  redis.call('HSET', run, 'ended', 0, 'last', last - 1, 'since_ms', now,
+    'kept:' .. number, last - 1, 'epoch:' .. (number + 1), epoch)
+  redis.call('HINCRBY', run, 'number', 1)
+  redis.call('HINCRBY', run, 'term', 1)
+  redis.call('ZREM', ended_runs, id)
+end

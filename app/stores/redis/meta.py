@@ -1,0 +1,51 @@
+"""What is known of a run except its events."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.stores import EventId
+
+
+@dataclass(frozen=True, slots=True)
+class RunMeta:
+    """A run's hash: the writer's `term`, the epochs, and how many events of each earlier one were kept."""
+
+    term: int
+    number: int  # of the current epoch
+    epochs: tuple[str, ...]
+    kept: Mapping[str, int]
+    last: int
+    size: int  # in bytes
+    has_ended: bool
+    age_ms: int
+    active_ms: int  # without the time between an end and a reopening
+
+    @classmethod
+    def parse(cls, now_ms: int, items: Sequence[bytes]) -> "RunMeta":
+        """Reads the reply of HGETALL. Fields that a newer version has added are ignored."""
+        fields = {name.decode(): value for name, value in zip(items[::2], items[1::2], strict=True)}
+        number, has_ended = int(fields["number"]), fields["ended"] == b"1"
+        epochs = tuple(fields[f"epoch:{each}"].decode() for each in range(number + 1))
+        return cls(
+            term=int(fields["term"]),
+            number=number,
+            epochs=epochs,
+            kept={epochs[each]: int(fields[f"kept:{each}"]) for each in range(number)},
+            last=int(fields["last"]),
+            size=int(fields["bytes"]),
+            has_ended=has_ended,
+            age_ms=now_ms - int(fields["began_ms"]),
+            active_ms=int(fields["active_ms"]) + (0 if has_ended else now_ms - int(fields["since_ms"])),
+        )
+
+    @property
+    def epoch(self) -> str:
+        return self.epochs[self.number]
+
+    def resume_index(self, last: EventId | None) -> int:
+        """Returns the index of the first event after `last`."""
+        if not last:
+            return 0
+        if last.epoch != self.epoch:
+            return min(last.seq, self.kept.get(last.epoch, 0))
+        return last.seq if last.seq <= self.last else 0

@@ -1,0 +1,81 @@
+"""The queue of runs that have not ended, with a consumer group: a pending entry is the lease of a worker."""
+
+# pyright: reportUnknownMemberType=false
+# (redis-py leaves some keyword arguments untyped)
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Literal, NamedTuple, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from app.stores.redis.connection import Address
+
+GROUP = "workers"
+VERSION = 1  # of jobs; a newer one is left to a newer worker
+BLOCK_MS = 1000
+
+Entries = Iterable[tuple[bytes, Mapping[bytes, bytes] | None]]
+
+
+class Job(NamedTuple):
+    """A run to write, and its entry in the queue."""
+
+    id: str
+    run_id: str
+
+
+class Hint(NamedTuple):
+    """What somebody did with a run. A worker that misses it learns it when it renews its leases."""
+
+    kind: Literal["stop", "rewrite"]
+    run_id: str
+
+
+class RunQueue:
+    """The jobs of one worker, whose name is unique."""
+
+    def __init__(self, address: Address, redis: Redis, worker: str, lease_s: float) -> None:
+        self._redis, self._blocking = redis, address.blocking_client()
+        self._queue, self._hints = f"{address.prefix}:queue", f"{address.prefix}:hints"
+        self._worker, self._lease_ms = worker, round(lease_s * 1000)
+
+    async def open(self) -> None:
+        """Creates the queue if there is none."""
+        with suppress(ResponseError):  # there is one
+            await self._redis.xgroup_create(self._queue, GROUP, "0", mkstream=True)
+
+    async def next_jobs(self, count: int) -> list[Job]:
+        """Waits for new jobs, for at most a second."""
+        streams: Any = await self._blocking.xreadgroup(
+            GROUP, self._worker, {self._queue: ">"}, count=count, block=BLOCK_MS
+        )
+        return [job for pages in streams.values() for page in pages for job in _jobs(page)]
+
+    async def expired_jobs(self, count: int) -> list[Job]:
+        """Claims jobs whose lease has not been renewed."""
+        answer: Any = await self._redis.xautoclaim(self._queue, GROUP, self._worker, self._lease_ms, "0-0", count)
+        return _jobs(answer[1])
+
+    async def hints(self) -> AsyncGenerator[Hint]:
+        """Yields what others do with runs, from now on."""
+        async with self._redis.pubsub() as messages:
+            await messages.subscribe(self._hints)
+            listening = cast(AsyncIterator[Mapping[str, Any]], messages.listen())
+            async for message in listening:
+                if message["type"] == "message":
+                    kind, _, run_id = message["data"].decode().partition(" ")
+                    yield Hint(kind, run_id)
+
+    async def aclose(self) -> None:
+        await self._blocking.aclose()
+
+
+def _jobs(entries: Entries) -> list[Job]:
+    """Leaves out jobs of a newer version, and entries that were deleted in the meantime."""
+    return [
+        Job(entry_id.decode(), fields[b"run"].decode())
+        for entry_id, fields in entries
+        if fields and int(fields.get(b"v", b"1")) <= VERSION
+    ]

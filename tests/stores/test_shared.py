@@ -1,0 +1,329 @@
+"""What holds where several processes share a store: each instance here is one of them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.stores import (
+    EventId,
+    EventLog,
+    FencedError,
+    LogEntry,
+    LogFullError,
+    RewritesWaitingError,
+    RunEnd,
+    RunExistsError,
+    UnknownRunError,
+)
+from app.stores.redis.log import Claim, RedisEventLog
+from app.stores.redis.queue import Job, RunQueue
+from chains.parts.events import Fragment
+from tests.conftest import StartRedis
+from tests.redis_servers import Proxy
+from tests.servers import run
+from tests.stores.conftest import REQUESTS
+from tests.stores.test_contract import END, START, fragments, rest, told
+
+MakeLogs = Callable[[int], AbstractAsyncContextManager[list[RedisEventLog]]]
+
+
+@pytest.fixture(scope="session", params=["redis", "valkey"])
+def make_logs(request: pytest.FixtureRequest, start_redis: StartRedis) -> MakeLogs:
+    """Makes stores that share an empty one."""
+    server = start_redis(request.param)
+    return lambda count: shared_logs(server.url, count)
+
+
+@asynccontextmanager
+async def shared_logs(url: str, count: int) -> AsyncGenerator[list[RedisEventLog]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(aclosing(RedisEventLog(url, REQUESTS))) for _ in range(count)]
+
+
+@asynccontextmanager
+async def queue_of(log: RedisEventLog, worker: str, lease_s: float = 60) -> AsyncGenerator[RunQueue]:
+    async with aclosing(RunQueue(log.address, log.redis, worker, lease_s)) as queue:
+        await queue.open()
+        yield queue
+
+
+async def expired_job(queue: RunQueue) -> Job:
+    """The next job whose lease has expired."""
+    while not (jobs := await queue.expired_jobs(1)):  # noqa: ASYNC110  only the server's clock knows
+        await asyncio.sleep(0.01)
+    return jobs[0]
+
+
+async def status(log: EventLog) -> str:
+    """How the run ended."""
+    (*_, last) = await rest(log)
+    assert isinstance(last.event, RunEnd)
+    return last.event.status
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["append", "take over"]), st.integers(0, 2)), max_size=16)
+
+
+@settings(deadline=None)
+@given(steps=STEPS)
+def test_only_the_latest_writer_writes(make_logs: MakeLogs, steps: list[tuple[str, int]]) -> None:
+    """What an earlier one appends later is in no log, and every reader in every process reads the same."""
+
+    async def scenario() -> tuple[int, list[list[LogEntry]]]:
+        async with make_logs(3) as logs:
+            await logs[0].begin("run", START)
+            reading = [asyncio.create_task(rest(log)) for log in logs]
+            writer, count = logs[0], 0
+            for action, process in steps:
+                if action == "take over":
+                    await writer.read("run")  # waits until its events are in the log
+                    writer = logs[process]
+                    await writer.take_over("run")
+                elif logs[process] is writer:
+                    await writer.append("run", Fragment("intro", f"{count} "))
+                    count += 1
+                else:
+                    with suppress(FencedError):
+                        await logs[process].append("run", Fragment("intro", "stale"))
+            await writer.append("run", END)
+            for log in logs:
+                with suppress(FencedError, ValueError):
+                    await log.append("run", RunEnd("failed", 0))
+            return count, [await task for task in reading] + [await rest(log) for log in logs]
+
+    count, readings = run(scenario())
+    for entries in readings:
+        assert told(entries) == [START, *fragments(count), END]
+        assert [entry.id.seq for entry in entries] == list(range(1, count + 3))
+
+
+def test_an_earlier_writer_is_told_that_it_is_fenced(make_logs: MakeLogs) -> None:
+    """It learns that at the latest when it writes the end, and from then on at once."""
+
+    async def scenario() -> list[LogEntry]:
+        async with make_logs(2) as (earlier, later):
+            await earlier.begin("run", START)
+            await later.take_over("run")
+            for _ in range(2):
+                with pytest.raises(FencedError):
+                    await earlier.append("run", END)
+            await later.append("run", END)
+            return await rest(earlier)
+
+    assert told(run(scenario())) == [START, END]
+
+
+@pytest.mark.parametrize("cut_every", [2, 3])
+def test_a_call_whose_reply_is_lost_is_repeated_without_effect(start_redis: StartRedis, cut_every: int) -> None:
+    """The server recognizes a batch, a beginning, a reopening and a rewrite that it has already seen."""
+
+    async def scenario() -> list[list[LogEntry]]:
+        async with Proxy(start_redis("redis"), cut_every) as url, shared_logs(url, 1) as (log,):
+            await log.begin("run", START)
+            for event in fragments(3):
+                await log.append("run", event)
+                await log.read("run")
+            await log.append("run", END)
+            first = await rest(log)
+            await log.reopen("run")
+            for event in [*fragments(2, 3), END]:
+                await log.append("run", event)
+            assert await log.rewrite("run", await log.meta("run"), 0, b"steps", 10)
+            assert await log.rewrites("run") == [b"steps"]
+            return [first, await log.read("run")]
+
+    first, second = run(scenario())
+    assert told(first) == [START, *fragments(3), END]
+    assert told(second) == [START, *fragments(5)]
+
+
+def test_a_reader_continues_in_any_process(make_logs: MakeLogs) -> None:
+    """The ids of an epoch hold everywhere, also after another process has reopened the log."""
+
+    async def scenario() -> list[LogEntry]:
+        async with make_logs(2) as (one, other):
+            await one.begin("run", START)
+            for event in [*fragments(3), END]:
+                await one.append("run", event)
+            seen = (await other.read("run"))[:3]
+            with pytest.raises(RunExistsError):
+                await other.begin("run", START)
+            await other.reopen("run")
+            await other.append("run", Fragment("intro", "3 "))
+            await other.append("run", END)
+            assert await one.is_complete("run", (await other.read("run"))[-1].id)
+            return seen + await rest(one, seen[-1].id)
+
+    assert told(run(scenario())) == [START, *fragments(4), END]
+
+
+def test_any_process_cancels_a_run(make_logs: MakeLogs) -> None:
+    """The end is there at once, every reader reads it, and the writer is fenced."""
+
+    async def scenario() -> list[str]:
+        async with make_logs(2) as (writer, other):
+            await writer.begin("run", START)
+            following = [asyncio.create_task(status(log)) for log in (writer, other)]
+            await writer.append("run", Fragment("intro", "0 "))
+            await other.cancel("run")
+            await other.cancel("run")  # a finished run is unchanged
+            with pytest.raises((FencedError, ValueError)):
+                await writer.append("run", END)
+            with pytest.raises(UnknownRunError):
+                await other.cancel("unknown")
+            return [await task for task in following]
+
+    assert run(scenario()) == ["cancelled", "cancelled"]
+
+
+def test_all_processes_have_one_secret(make_logs: MakeLogs) -> None:
+    async def scenario() -> list[bytes]:
+        async with make_logs(2) as logs:
+            return await asyncio.gather(*(log.secret() for log in logs))
+
+    first, second = run(scenario())
+    assert first == second
+
+
+def test_a_waiting_run_goes_to_one_worker_and_is_acknowledged_by_its_end(make_logs: MakeLogs) -> None:
+    """As many runs as the limit wait or are being written; the next one is refused."""
+
+    async def scenario() -> list[str]:
+        async with make_logs(2) as (web, log), queue_of(log, "a") as one, queue_of(log, "b") as other:
+            await web.submit("run", START, 2)
+            await web.submit("second", START, 2)
+            with pytest.raises(LogFullError):
+                await web.submit("third", START, 2)
+            (job,) = await one.next_jobs(1)
+            (others,) = await other.next_jobs(5)
+            await log.take(job.run_id, job.id, "a")
+            await log.append("run", END)
+            await web.submit("third", START, 2)
+            (third,) = await one.next_jobs(5)
+            assert await one.expired_jobs(5) == []
+            return [job.run_id, others.run_id, third.run_id]
+
+    assert run(scenario()) == ["run", "second", "third"]
+
+
+def test_a_lease_that_is_not_renewed_goes_to_another_worker(make_logs: MakeLogs) -> None:
+    """The first one cannot take the run any more, nor renew it; while a lease is renewed nobody else claims it."""
+
+    async def scenario() -> list[Claim]:
+        async with make_logs(2) as (a, b), queue_of(a, "a", 0.2) as queue_a, queue_of(b, "b", 0.2) as queue_b:
+            await a.submit("run", START, 9)
+            (job,) = await queue_a.next_jobs(1)
+            await a.take("run", job.id, "a")
+            renewed = [(await a.renew("a", ["run"]))["run"] for _ in range(3)]
+            assert await expired_job(queue_b) == job
+            with pytest.raises(FencedError):
+                await a.take("run", job.id, "a")
+            await b.take("run", job.id, "b")
+            return [*renewed, (await a.renew("a", ["run"]))["run"], (await b.renew("b", ["run"]))["run"]]
+
+    assert run(scenario()) == [*3 * [Claim.RENEWED], Claim.LOST, Claim.RENEWED]
+
+
+def test_a_stopped_writer_that_wakes_does_not_acknowledge_its_heirs_run(make_logs: MakeLogs) -> None:
+    """If the heir then dies, a third worker takes over: the acknowledgement belongs to the end, and that is fenced."""
+
+    async def scenario() -> list[LogEntry]:
+        async with make_logs(3) as (a, b, c), queue_of(a, "a", 0.05) as first, queue_of(b, "b", 0.05) as second:
+            await a.submit("run", START, 9)
+            (job,) = await first.next_jobs(1)
+            await a.take("run", job.id, "a")
+            await b.take("run", (await expired_job(second)).id, "b")
+            with pytest.raises(FencedError):
+                await a.append("run", END)
+            async with queue_of(c, "c", 0.05) as third:
+                await c.take("run", (await expired_job(third)).id, "c")
+            await c.append("run", END)
+            return await rest(b)
+
+    assert told(run(scenario())) == [START, END]
+
+
+def test_a_released_run_goes_to_another_worker_at_once(make_logs: MakeLogs) -> None:
+    """With all that was appended, although nobody has waited for the lease to expire."""
+
+    async def scenario() -> list[LogEntry]:
+        async with make_logs(2) as (a, b), queue_of(a, "a") as queue_a, queue_of(b, "b") as queue_b:
+            await a.submit("run", START, 9)
+            (job,) = await queue_a.next_jobs(1)
+            await a.take("run", job.id, "a")
+            await a.append("run", Fragment("intro", "0 "))
+            await a.release("run")
+            (job,) = await queue_b.next_jobs(1)
+            await b.take("run", job.id, "b")
+            await b.append("run", END)
+            return await rest(a)
+
+    assert told(run(scenario())) == [START, *fragments(1), END]
+
+
+def test_a_job_that_nobody_needs_is_removed(make_logs: MakeLogs) -> None:
+    """Its run was cancelled or forgotten before a worker took it; a job of a newer version stays for a newer worker."""
+
+    async def scenario() -> tuple[list[Job], int]:
+        async with make_logs(2) as (web, log), queue_of(log, "a", 0) as queue:
+            for run_id in ("cancelled", "forgotten"):
+                await web.submit(run_id, START, 9)
+            jobs = await queue.next_jobs(9)
+            await web.cancel("cancelled")
+            await web.forget("forgotten")
+            for job in jobs:
+                with pytest.raises((ValueError, UnknownRunError)):
+                    await log.take(job.run_id, job.id, "a")
+            newer = f"{log.address.prefix}:queue"
+            await log.redis.xadd(newer, {"v": 2, "run": "newer", "more": "fields"})
+            return await queue.next_jobs(9) + await queue.expired_jobs(9), await log.redis.xlen(newer)
+
+    assert run(scenario()) == ([], 1)
+
+
+def test_a_run_does_not_end_before_its_rewrites_were_seen(make_logs: MakeLogs) -> None:
+    """One that any process has added; what was appended before the end is in the log all the same."""
+
+    async def scenario() -> tuple[list[bytes], list[LogEntry]]:
+        async with make_logs(2) as (web, log), queue_of(log, "a") as queue:
+            await web.submit("run", START, 9)
+            (job,) = await queue.next_jobs(1)
+            await log.take("run", job.id, "a")
+            assert await web.rewrite("run", await web.meta("run"), 0, b"intro 2", 9)
+            assert not await web.rewrite("run", await web.meta("run"), 0, b"intro 2 as well", 9)
+            assert await log.renew("a", ["run"]) == {"run": Claim.CHANGED}
+            await log.append("run", Fragment("intro", "0 "))
+            with pytest.raises(RewritesWaitingError):
+                await log.append("run", END)
+            rewrites = await log.rewrites("run")
+            assert await log.renew("a", ["run"]) == {"run": Claim.RENEWED}
+            await log.append("run", Fragment("intro", "1 "))
+            await log.append("run", END)
+            return rewrites, await rest(web)
+
+    rewrites, entries = run(scenario())
+    assert rewrites == [b"intro 2"]
+    assert told(entries) == [START, *fragments(2), END]
+
+
+def test_a_rewrite_of_an_ended_run_reopens_and_queues_it(make_logs: MakeLogs) -> None:
+    async def scenario() -> tuple[list[bytes], list[LogEntry]]:
+        async with make_logs(2) as (web, log), queue_of(log, "a") as queue:
+            await web.begin("run", START)
+            await web.append("run", END)
+            with pytest.raises(LogFullError):
+                await web.rewrite("run", await web.meta("run"), 0, b"intro 2", 0)
+            assert await web.rewrite("run", await web.meta("run"), 0, b"intro 2", 9)
+            (job,) = await queue.next_jobs(1)
+            await log.take("run", job.id, "a")
+            rewrites = await log.rewrites("run")
+            await log.append("run", END)
+            return rewrites, await rest(web, EventId("0", 0))
+
+    rewrites, entries = run(scenario())
+    assert rewrites == [b"intro 2"]
+    assert told(entries) == [START, END]
