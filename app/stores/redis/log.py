@@ -10,7 +10,7 @@ from secrets import token_bytes, token_hex
 from time import perf_counter
 from typing import Any, cast
 
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from app.stores import (
     MAX_BATCH,
@@ -31,6 +31,7 @@ from app.stores import (
 from app.stores.encoding import LETTERS, Decoder, encode
 from app.stores.redis.connection import Address, check_server
 from app.stores.redis.meta import RunMeta
+from app.stores.redis.queue import GROUP
 from app.stores.redis.readers import Entry, Readers, Tail, entry_id, events_of
 from app.stores.redis.scripts import CHANGED, ENDED, EXPIRED, FENCED, FULL, UNKNOWN, Scripts
 from app.stores.redis.writers import ENTRY_BYTES, PENDING_BYTES, Outbox, Writer
@@ -58,6 +59,8 @@ class RedisEventLog:
     expires `keep_s` seconds after its end; the ids of the last `expired_limit` expired logs are remembered.
     """
 
+    outlives_process = True
+
     def __init__(
         self,
         url: str,
@@ -83,7 +86,8 @@ class RedisEventLog:
         """Waits for the server. Raises `ConfigError` if it can't be used."""
         await check_server(self.address)
 
-    async def begin(self, run_id: str, start: RunStart) -> None:
+    async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
+        """No other process takes the run over unless this one releases it."""
         epoch, size = await self._begin(run_id, start, "")
         self._writers[run_id] = Writer(run_id, 1, 0, epoch, 1, size, perf_counter(), 1)
 
@@ -175,7 +179,10 @@ class RedisEventLog:
         return answer[0] != CHANGED and bool(_meta(answer))
 
     async def unfinished(self) -> list[str]:
-        return []  # workers take them from the queue
+        with suppress(ResponseError):  # there is no queue yet
+            await self.redis.xgroup_create(f"{self.address.prefix}:queue", GROUP, "0", mkstream=True)
+        waiting: list[bytes] = await self._call("unfinished")
+        return [run_id for each in waiting if (run_id := each.decode()) not in self._writers]
 
     async def secret(self) -> bytes:
         if self._secret is None:

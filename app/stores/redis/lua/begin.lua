@@ -10,7 +10,7 @@ if total('logs') >= tonumber(log_limit) then expire_oldest() end
 if is_full() then return FULL end
 redis.call('ZREM', expired_runs, id)
 redis.call('HSET', run_key(id), 'v', 1, 'term', 1, 'number', 0, 'epoch:0', epoch, 'last', 1, 'bytes', 0, 'ended', 0,
-  'began_ms', now, 'since_ms', now, 'active_ms', 0)
+  'began_ms', now, 'since_ms', now, 'active_ms', 0, 'serial', redis.call('HINCRBY', totals, 'serial', 1))
 grow(id, bytes)
 redis.call('HINCRBY', totals, 'logs', 1)
 redis.call('XADD', log_key(id), '1-0', 'epoch', epoch, 'lines', lines)
