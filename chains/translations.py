@@ -94,6 +94,7 @@ KOREAN: dict[str, str] = {
     ("A shorter question, fewer max_tokens or a larger model."): ("더 짧은 질문, 더 작은 max_tokens, 또는 더 큰 모델."),
     ("The Content-Type must be application/json."): ("Content-Type은 application/json이어야 해요."),
     ("{field}: {wrong}."): ("{field}: {wrong}."),
+    ("There is no message of the role 'user'."): ("역할이 'user'인 메시지가 없어요."),
     (
         "There is no message of the role 'user'. Name the ingredients on hand and the "
         "time in the last user message, for example: beef, onions; 30 minutes."

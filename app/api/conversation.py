@@ -1,35 +1,19 @@
-"""Derives a recipe request from a conversation: the last message, or earlier ones with its changes."""
+"""Derives a request from a conversation: from the last message, or from earlier ones with its changes."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from pydantic import ValidationError
+from chains.messages import Message
+from chains.parts.composition import Request
+from chains.parts.requests import is_json
+from chains.recipe.free_text import language_in
+from chains.translations import Language
 
-from chains.recipe.free_text import language_in, request_in
-from chains.recipe.request import RecipeRequest
-from chains.recipe.restrictions import restrictions_in
+R = TypeVar("R", bound=Request)
 
 MAX_CHANGE = 300  # characters
-MAX_WISH = 6  # words, such as: a bit more spicy
-GREETING = (
-    "Hello! Tell me which ingredients you have and how much time, and I write a recipe, for example:\n\n"
-    "> beef, onions, peppers; 30 minutes\n\n"
-    "You can add a diet, an allergy and for how many people it is: “vegetarian, no nuts, for 4 people”."
-)
-GREETING_KO = (
-    "안녕하세요! 가지고 있는 재료와 시간을 알려 주시면 레시피를 써 드려요. 예를 들면:\n\n"
-    "> 소고기, 양파, 피망; 30분\n\n"
-    "식단, 알레르기, 인원도 함께 적을 수 있어요: “채식, 견과류 빼고, 4인분”."
-)
-ONE_RECIPE = (
-    "I write one recipe for each message and can't answer questions about it. Name the ingredients and the time, or "
-    "say what to change, for example: “make it vegetarian”, “without onions”, “in 20 minutes”."
-)
-ONE_RECIPE_KO = (
-    "메시지 하나에 레시피 하나를 써 드리고, 레시피에 대한 질문에는 답하지 못해요. 재료와 시간을 적거나, "
-    "바꿀 것을 적어 주세요. 예: “채식으로”, “양파 빼고”, “20분 안에”."
-)
 
 _SMALL_TALK_WORDS = """
 hello hi hey hiya howdy yo greetings good morning afternoon evening night day bye goodbye thanks thank thx ty cheers you
@@ -42,7 +26,6 @@ assistant name and well everyone again see later nothing lol haha wow sorry up w
 뭐 무엇을 할 수 있어 있어요 있나요 누구 누구세요 너는 정말 오늘 하이
 """
 _SMALL_TALK = frozenset(_SMALL_TALK_WORDS.split())
-_LIST = re.compile(r"[,;:\n]")
 _WORDS = re.compile(r"[\w’']+")
 _QUESTION = re.compile(
     r"(?:why|when|is (?:it|this|that)|are (?:they|these|those)|does (?:it|this|that)|do i|did you|"
@@ -89,50 +72,80 @@ _ADDITION = re.compile(
 
 
 @dataclass(frozen=True)
-class _Change:
-    """What a message changes: words for the list of ingredients, and a wish that is not food."""
+class Change:
+    """What a message changes in an earlier request.
+
+    `words` belong with those of the request. `wish` is how the answer is to be, such as: spicier.
+    """
 
     words: str = ""
     wish: str = ""
 
 
+class Reader(Protocol[R]):
+    """How the messages of a conversation are read for one composition."""
+
+    def greeting(self, language: Language) -> str:
+        """Returns the answer to small talk."""
+        ...
+
+    def no_answer(self, language: Language) -> str:
+        """Returns the answer to a question about the result."""
+        ...
+
+    def no_user_message(self) -> Message:
+        """Returns the error for a conversation in which the user says nothing."""
+        ...
+
+    def invalid(self, field: str, wrong: str, language: Language) -> Message:
+        """Returns the error for a message that stands for no valid request."""
+        ...
+
+    def request(self, text: str) -> R:
+        """Returns the request that a message stands for. Raises pydantic's `ValidationError`."""
+        ...
+
+    def change_in(self, text: str, *, points_back: bool) -> Change | None:
+        """Returns what a text changes in an earlier request, or None if it stands for a new one.
+
+        `points_back` is whether it began like “make it …” or “more …”.
+        """
+        ...
+
+    def first_request(self, change: Change) -> R:
+        """Returns the request for a change without an earlier request: “with beef and onions”."""
+        ...
+
+    def changed(self, request: R, change: Change) -> R:
+        """Returns the request with the change."""
+        ...
+
+
 class PlainReply(Exception):
-    """The message does not request a recipe; `text` is the answer."""
+    """The message requests nothing; `text` is the answer."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
 
 
-def request_of(texts: Sequence[str]) -> RecipeRequest:
+def request_of(reader: Reader[R], texts: Sequence[str]) -> R:
     """Returns the request in the user's messages.
 
-    A last message that only changes the recipe, such as “make it vegetarian”, is combined with the earlier ones. Raises
-    `PlainReply` if the answer is not a recipe, and pydantic's `ValidationError`.
+    A last message that only changes the result, such as “make it vegetarian”, is combined with the earlier ones. Raises
+    `PlainReply` if the messages request nothing, and pydantic's `ValidationError`.
     """
     text = texts[-1]
     if is_small_talk(text):
-        raise PlainReply(GREETING_KO if language_in(text) == "ko" else GREETING)
+        raise PlainReply(reader.greeting(language_in(text)))
     earlier = [each for each in texts[:-1] if not is_small_talk(each)]
     if earlier and _QUESTION.match(text.strip()):
-        raise _no_question(text)
-    if (change := _change(text)) is None:
-        return request_in(_HELLO.sub("", text))
+        raise PlainReply(reader.no_answer(language_in(text)))
+    if (change := _change(reader, text)) is None:
+        return reader.request(_HELLO.sub("", text))
     if not earlier:
-        return _first_request(change)
-    return _changed(request_of(earlier), change)
-
-
-def _first_request(change: _Change) -> RecipeRequest:
-    """Returns the request for a change without an earlier request, if it names food: “with beef and onions”."""
-    words = change.words or change.wish
-    if not _names_food(words):
-        raise _no_question(words)
-    return request_in(words)
-
-
-def _no_question(text: str) -> PlainReply:
-    return PlainReply(ONE_RECIPE_KO if language_in(text) == "ko" else ONE_RECIPE)
+        return reader.first_request(change)
+    return reader.changed(request_of(reader, earlier), change)
 
 
 def is_small_talk(text: str) -> bool:
@@ -141,43 +154,20 @@ def is_small_talk(text: str) -> bool:
     return len(text) <= 200 and len("".join(words)) > 1 and all(word in _SMALL_TALK for word in words)
 
 
-def _change(text: str) -> _Change | None:
+def _change(reader: Reader[R], text: str) -> Change | None:
     """Returns what a message changes in an earlier request, or None if it is a new request."""
     if len(text) > MAX_CHANGE or not _WORDS.search(text):
         return None
+    if is_json(text):
+        return reader.change_in(text, points_back=False)
     plain = _CLOSING.sub("", _OPENING.sub("", text.strip()))
     change = _POINTER.sub("", plain, count=1)
     if not change or _AGAIN.match(plain):
-        return _Change()
+        return Change()
     if found := _SWAP.match(change) or _INSTEAD.match(change):
         old, new = found.groups() if found.re is _SWAP else reversed(found.groups())
-        return _Change(f"{new}, without {old}")
+        return Change(f"{new}, without {old}")
     if found := _ADDITION.match(change):
-        return _Change(found[1] or found[2])
-    if not _names_food(change):
-        return _Change(change)
-    is_wish = change != plain or _WISH.match(change)
-    return _Change(wish=change) if is_wish and len(change.split()) <= MAX_WISH and not _LIST.search(change) else None
-
-
-def _names_food(text: str) -> bool:
-    """Whether the text names more than a diet, things to avoid, a time and a number of people."""
-    rest = restrictions_in(text).rest
-    try:
-        return bool(rest) and bool(request_in(rest).ingredients_on_hand)
-    except ValidationError as error:
-        return not any(_is_empty(problem["input"]) for problem in error.errors())  # inedible things are rejected later
-
-
-def _is_empty(value: object) -> bool:
-    return isinstance(value, str) and not any(character.isalpha() for character in value)
-
-
-def _changed(request: RecipeRequest, change: _Change) -> RecipeRequest:
-    """Applies the change. The time stays unless the change names one."""
-    diet = ", ".join(filter(None, (request.diet, change.wish)))[:MAX_CHANGE]
-    if not change.words:
-        return request.model_copy(update={"diet": diet})
-    changed = request_in(f"{request.ingredients_on_hand}, {change.words}")
-    prep_time = changed.prep_time if "prep_time" in changed.model_fields_set else request.prep_time
-    return changed.model_copy(update={"diet": diet, "prep_time": prep_time})
+        return Change(found[1] or found[2])
+    points_back = change != plain or _WISH.match(change) is not None
+    return reader.change_in(change, points_back=points_back)

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal, LiteralString, Protocol
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 import orjson
@@ -22,10 +22,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.chat_tasks import query_in, task_answer
-from app.api.conversation import PlainReply, request_of
+from app.api.conversation import PlainReply, Reader, request_of
 from app.api.openai_errors import ApiError, api_errors, openai_error_response
 from app.api.openai_requests import ChatRequest
 from app.api.openapi import AppWithout422
+from app.api.readers import reader_of
 from app.compositions import ROOT, place_of
 from app.models import Served
 from app.server.disconnect import client_closed_request, run_until_disconnect
@@ -36,35 +37,22 @@ from chains.completion import DEADLINE_S, until
 from chains.errors import ProviderError, SizzleError
 from chains.messages import Message, validation_message
 from chains.models.timeouts import timeout_stream
-from chains.parts.composition import Composition
 from chains.parts.composition import Request as CompositionRequest
 from chains.parts.events import PartEnd
 from chains.parts.markdown import MarkdownWriter
-from chains.parts.requests import request_from
 from chains.parts.stream import astream_parts
-from chains.recipe.composition import RECIPE
 from chains.recipe.free_text import language_in
 from chains.translations import Language
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
 DONE = b"data: [DONE]\n\n"
-USAGE_HINT: LiteralString = (
-    "Name the ingredients on hand and the time in the last user message, for example: beef, onions; 30 minutes."
-)
-NO_USER: LiteralString = "There is no message of the role 'user'. " + USAGE_HINT
-NO_RECIPE: LiteralString = "{field}: {wrong}. " + USAGE_HINT
-
 COMPLETION = {
     "description": "A chat completion, or with `stream` its chunks as server-sent events, then `[DONE]`.",
     "content": {
         kind: {"schema": {"type": "object", "properties": {"object": {"const": name}}}}
         for kind, name in (("application/json", "chat.completion"), ("text/event-stream", "chat.completion.chunk"))
     },
-}
-WORDS: dict[Language, dict[str, str]] = {
-    "en": {"ingredientsOnHand": "ingredients", "prepTime": "time"},
-    "ko": {"ingredientsOnHand": "재료", "prepTime": "시간", "servings": "인분", "diet": "식단", "avoid": "빼는 재료"},
 }
 
 
@@ -236,18 +224,18 @@ def _answer(served: Mapping[str, Served], body: ChatRequest, language: Language)
         name, reason = refusal
         wrong = reason.in_language(language)
         raise ApiError(400, Message("{field}: {wrong}.", field=name, wrong=wrong), name, "unsupported_parameter")
-    texts = body.texts("user")
+    texts, each = body.texts("user"), _served_as(body.model, served)
+    reader = reader_of(each.composition)
     if not texts:
-        raise ApiError(400, Message(NO_USER), "messages", "invalid_value")
+        raise ApiError(400, reader.no_user_message(), "messages", "invalid_value")
     if (text := task_answer("\n".join(body.texts("system", "developer")), texts)) is not None:
         return Answer(body.model, PlainText(text))
-    each = _served_as(body.model, served)
     try:
-        request = _request(each.composition, [query_in(text) for text in texts])
+        request = request_of(reader, [query_in(text) for text in texts])
     except PlainReply as reply:
         return Answer(body.model, PlainText(reply.text))
     except ValidationError as error:
-        raise _unreadable(error, each.composition, language) from None
+        raise _unreadable(error, reader, language) from None
     if body.seed is not None:
         request = request.model_copy(update={"seed": body.seed % 2**53})
     text = CompositionText(each, body.model, request)
@@ -260,19 +248,10 @@ def _served_as(model: str, served: Mapping[str, Served]) -> Served:
     return by_model.get(model, by_model[ROOT.model])
 
 
-def _request(composition: Composition, texts: Sequence[str]) -> CompositionRequest:
-    return request_of(texts) if composition is RECIPE else request_from(composition, texts[-1], language_in(texts[-1]))
-
-
-def _unreadable(error: ValidationError, composition: Composition, language: Language) -> ApiError:
+def _unreadable(error: ValidationError, reader: Reader[Any], language: Language) -> ApiError:
     problem = error.errors()[0]
-    name = str(problem["loc"][0]) if problem["loc"] else "body"
-    field = WORDS[language].get(name, name)
-    wrong = validation_message(problem, language)
-    if composition is RECIPE:
-        message = Message(NO_RECIPE, field=field, wrong=wrong)
-    else:
-        message = Message("{field}: {wrong}.", field=field, wrong=wrong)
+    field = str(problem["loc"][0]) if problem["loc"] else "body"
+    message = reader.invalid(field, validation_message(problem, language), language)
     return ApiError(400, message, "messages", "invalid_value")
 
 

@@ -1,5 +1,6 @@
 """The requests that follow from a composition: for a run, for one part alone, and in a chat message."""
 
+import re
 from functools import cache
 from typing import Annotated, Any
 
@@ -49,12 +50,34 @@ def part_request(composition: Composition, name: str) -> type[Request]:
 def request_from(composition: Composition, text: str, language: Language) -> Request:
     """The request in a chat message: a JSON object with its fields, or the text of its first field of text.
 
-    Raises pydantic's `ValidationError`.
+    A number that the text names sets that field: `days` in “old castles, 5 days”. Raises pydantic's `ValidationError`.
     """
-    if text.lstrip().startswith("{"):
+    if is_json(text):
         return composition.request.model_validate_json(text)
-    field = next((name for name, field in composition.request.model_fields.items() if field.annotation is str), None)
-    return composition.request.model_validate({"language": language, **({field: text} if field else {})})
+    field, (numbers, _) = text_field(composition.request), numbers_in(composition.request, text)
+    return composition.request.model_validate({"language": language, **numbers, **({field: text} if field else {})})
+
+
+def is_json(text: str) -> bool:
+    """Whether a chat message is to be read as JSON."""
+    return text.lstrip().startswith("{")
+
+
+def text_field(request: type[Request]) -> str | None:
+    """The name of the first field of text, if there is one."""
+    return next((name for name, field in request.model_fields.items() if field.annotation is str), None)
+
+
+def numbers_in(request: type[Request], text: str) -> tuple[dict[str, int], str]:
+    """The numbers before the names of their fields, such as “5 days” or “a 5-day trip”, and the rest of the text."""
+    numbers: dict[str, int] = {}
+    for name, field in request.model_fields.items():
+        words = {re.escape(word.lower().removesuffix("s")) for word in (name.replace("_", " "), field.title) if word}
+        pattern = re.compile(rf"\b(\d{{1,9}})[ -]?(?:{'|'.join(sorted(words))})s?\b", re.IGNORECASE)
+        if field.annotation is int and (found := pattern.search(text)):
+            numbers[name] = int(found[1])
+            text = text[: found.start()] + text[found.end() :]
+    return numbers, text
 
 
 def _option(choice: Choice) -> type[BaseModel]:

@@ -1,0 +1,100 @@
+"""Reads messages as the fields of any composition's request: JSON, or the text of its first field of text."""
+
+import json
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.api.conversation import Change
+from app.server.errors import field_descriptions
+from chains.messages import Message
+from chains.parts.composition import Composition, Request, title_in
+from chains.parts.requests import is_json, numbers_in, request_from, text_field
+from chains.recipe.free_text import language_in
+from chains.translations import Language
+
+GREETING: dict[Language, str] = {
+    "en": "Hello! Write a message and I answer with “{title}”.{hint}",
+    "ko": "안녕하세요! 메시지를 보내 주시면 “{title}”을(를) 써 드려요.{hint}",
+}
+ONE_ANSWER: dict[Language, str] = {
+    "en": "I write one answer for each message and can't answer questions about it. Say what to change, for example: "
+    "“make it shorter”, or begin again.{hint}",
+    "ko": "메시지 하나에 하나를 써 드리고, 그에 대한 질문에는 답하지 못해요. 바꿀 것을 적거나(예: “더 짧게”) 새로 "
+    "적어 주세요.{hint}",
+}
+
+# A text that begins or ends so belongs to an earlier request.
+_ADDITION = re.compile(
+    r"^(?:without|no|not|only|just|for|in|within|under|on|from|near|less|fewer|cheaper|shorter|longer)\b"
+    r"|(?:빼고|없이|말고|만|안에|이내로?)$",
+    re.IGNORECASE,
+)
+_AROUND_NUMBERS = re.compile(r"^(?:for|in|within|make it|only|just|now)?\s*$", re.IGNORECASE)
+
+
+class FormReader:
+    """A `Reader` of any composition."""
+
+    def __init__(self, composition: Composition) -> None:
+        self._composition, self._field = composition, text_field(composition.request)
+
+    def greeting(self, language: Language) -> str:
+        title = title_in(self._composition.title or self._composition.name, language)
+        return GREETING[language].format(title=title, hint=self._hint(language))
+
+    def no_answer(self, language: Language) -> str:
+        return ONE_ANSWER[language].format(hint=self._hint(language))
+
+    def no_user_message(self) -> Message:
+        return Message("There is no message of the role 'user'.")
+
+    def invalid(self, field: str, wrong: str, language: Language) -> Message:
+        return Message("{field}: {wrong}.", field=field, wrong=wrong)
+
+    def request(self, text: str) -> Request:
+        return request_from(self._composition, text, language_in(text))
+
+    def change_in(self, text: str, *, points_back: bool) -> Change | None:
+        is_change = self._is_incomplete(text) if is_json(text) else points_back or self._is_addition(text)
+        return Change(text) if is_change else None
+
+    def first_request(self, change: Change) -> Request:
+        return self.request(change.words)
+
+    def changed(self, request: Request, change: Change) -> Request:
+        """JSON replaces its fields, a number that the text names replaces that field, and other text is appended."""
+        if not change.words:
+            return request
+        if is_json(change.words):
+            names = {name: field.alias or name for name, field in type(request).model_fields.items()}
+            new = {names.get(name, name): value for name, value in json.loads(change.words).items()}
+            return type(request).model_validate(request.model_dump(by_alias=True) | new)
+        numbers, _ = numbers_in(type(request), change.words)
+        fields: dict[str, Any] = request.model_dump() | numbers
+        if self._field and not self._is_number(change.words):
+            fields[self._field] = f"{fields[self._field]}, {change.words}"
+            fields["language"] = language_in(fields[self._field])
+        return type(request).model_validate(fields)
+
+    def _is_incomplete(self, text: str) -> bool:
+        try:
+            self.request(text)
+        except ValidationError as error:
+            return any(problem["type"] == "missing" for problem in error.errors())
+        return False
+
+    def _is_addition(self, text: str) -> bool:
+        return _ADDITION.search(text) is not None or self._is_number(text)
+
+    def _is_number(self, text: str) -> bool:
+        """Whether the text says no more than the number of a field: for 5 days."""
+        numbers, rest = numbers_in(self._composition.request, text)
+        return bool(numbers) and _AROUND_NUMBERS.match(rest) is not None
+
+    def _hint(self, language: Language) -> str:
+        """The description of the field of text."""
+        description = field_descriptions(self._composition.request).get(self._field or "")
+        text = description.in_language(language) if description else ""
+        return f" {text}" if text else ""

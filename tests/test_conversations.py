@@ -1,0 +1,78 @@
+"""Conversations with OpenAI's client about a composition other than the recipe."""
+
+from typing import Any
+
+import openai
+import pytest
+from openai import OpenAI
+
+from tests.conftest import ServeScripts
+from tests.servers import Provider
+
+FIRST = "food markets, hiking; 4 days"
+
+
+def converse(url: str, *texts: str) -> str:
+    messages: list[Any] = [{"role": "user", "content": text} for text in texts]
+    with OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, timeout=20) as client:
+        return client.chat.completions.create(model="trip", messages=messages).choices[0].message.content or ""
+
+
+def last_request(provider: Provider) -> tuple[str, str]:
+    """The interests and the days in the last prompt for the packing list."""
+    prompts = [call["body"]["messages"][-1]["content"] for call in provider.calls if call["step"] == "packing"]
+    _, _, rest = prompts[-1].partition("<interests>\n")
+    interests, _, rest = rest.partition("\n</interests>\n<days>")
+    return interests, rest.partition("</days>")[0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "interests", "days"),
+    [
+        ([FIRST], FIRST, "4"),
+        ([FIRST, "make it 6 days"], FIRST, "6"),
+        ([FIRST, "thanks!", "for 6 days please"], FIRST, "6"),
+        ([FIRST, '{"days": 6}'], FIRST, "6"),
+        ([FIRST, "without museums"], f"{FIRST}, without museums", "4"),
+        ([FIRST, "add old castles"], f"{FIRST}, old castles", "4"),
+        ([FIRST, "swimming instead of hiking"], f"{FIRST}, swimming, without hiking", "4"),
+        ([FIRST, "make it cheaper", "6 days"], f"{FIRST}, cheaper", "6"),
+        ([FIRST, "박물관 빼고"], f"{FIRST}, 박물관 빼고", "4"),
+        ([FIRST, "something else please"], FIRST, "4"),
+        ([FIRST, "old castles"], "old castles", "3"),
+        ([FIRST, '{"interests": "old castles"}'], "old castles", "3"),
+        (['{"interests": "old castles", "days": 2}', "a 5-day trip for two"], "a 5-day trip for two", "5"),
+    ],
+)
+def test_a_change_is_combined_with_the_request_before(
+    serve_scripts: ServeScripts, texts: list[str], interests: str, days: str
+) -> None:
+    url, provider = serve_scripts(compositions="examples.trip:TRIP")
+    assert "## Budget" in converse(url, *texts).replace("예산", "Budget")
+    assert last_request(provider) == (interests, days)
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"),
+    [
+        (["hello"], "Hello! Write a message and I answer with “A trip”. What the trip is for"),
+        (["안녕하세요"], "안녕하세요! 메시지를 보내 주시면 “여행”"),
+        ([FIRST, "How long is the flight?"], "I write one answer for each message"),
+    ],
+)
+def test_what_is_no_request_is_answered_without_a_call(
+    serve_scripts: ServeScripts, texts: list[str], answer: str
+) -> None:
+    url, provider = serve_scripts(compositions="examples.trip:TRIP")
+    assert converse(url, *texts).startswith(answer)
+    assert provider.calls == []
+
+
+@pytest.mark.parametrize(("texts", "field"), [([FIRST, "for 99 days"], "days"), (['{"days": 2}'], "interests")])
+def test_an_invalid_message_is_refused_with_the_field(
+    serve_scripts: ServeScripts, texts: list[str], field: str
+) -> None:
+    url, provider = serve_scripts(compositions="examples.trip:TRIP")
+    with pytest.raises(openai.BadRequestError, match=f"{field}: "):
+        converse(url, *texts)
+    assert provider.calls == []
