@@ -6,10 +6,8 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import termios
 from importlib.metadata import version
-from pathlib import Path
 
 import httpx
 import pyte
@@ -18,17 +16,9 @@ import pytest
 from app.stores import EVENT_NAMES
 from chains.recipe.composition import RECIPE
 from tests.client import read
+from tests.commands import FAST, SIZZLE, Command, sizzle
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Refuse, provider
-
-SIZZLE = str(Path(sys.executable).with_name("sizzle"))
-FAST = {"SIZZLE_STANDIN_TTFT_MS": "5", "SIZZLE_STANDIN_TOKENS_PER_S": "0"}
-
-
-def sizzle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the console script to its end."""
-    env = os.environ | FAST | environment
-    return subprocess.run([SIZZLE, *arguments], capture_output=True, text=True, timeout=60, env=env)  # noqa: S603
 
 
 def test_help_says_what_a_person_needs() -> None:
@@ -78,8 +68,7 @@ def shown_on_a_terminal(lines: int, **environment: str) -> list[str]:
     main_end, terminal_end = pty.openpty()
     termios.tcsetwinsize(terminal_end, (lines, 100))
     env = os.environ | FAST | {"TERM": "xterm-256color"} | environment
-    command = [SIZZLE, "generate", "beef, onions"]
-    process = subprocess.Popen(command, stdout=terminal_end, stderr=subprocess.DEVNULL, env=env)  # noqa: S603
+    process = Command(("generate", "beef, onions"), env, terminal_end, terminal_end)
     os.close(terminal_end)
     drawn = b""
     with open(main_end, "rb", buffering=0) as screen:

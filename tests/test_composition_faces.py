@@ -1,22 +1,18 @@
 """What the server says of a composition that is not the recipe: 422s, playgrounds, settings, terminal."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from app.settings import Settings
 from tests.client import ask
+from tests.commands import sizzle_in
 from tests.conftest import ServeScripts
 
 TRIPS = ("examples.trip:TRIP",)
 WISHES = {"interests": "food markets, hiking", "days": 2}
 ROOT = Path(__file__).parent.parent
-SIZZLE = str(Path(sys.executable).with_name("sizzle"))
-FAST = {"SIZZLE_STANDIN_TTFT_MS": "5", "SIZZLE_STANDIN_TOKENS_PER_S": "0"}
 
 
 def test_a_422_says_in_korean_what_is_right(serve_scripts: ServeScripts) -> None:
@@ -56,14 +52,12 @@ def test_the_environment_names_the_model_of_a_part_of_one_composition(monkeypatc
 
 @pytest.mark.parametrize("text", ["food markets", '{"interests": "food markets", "days": 2}'])
 def test_the_terminal_writes_a_composition(text: str) -> None:
-    command = [SIZZLE, "generate", text, "--composition", "examples.trip:TRIP"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=os.environ | FAST)  # noqa: S603
+    done = sizzle_in(ROOT, "generate", text, "--composition", "examples.trip:TRIP")
     assert done.returncode == 0, done.stderr
     titles = ["About this trip", "Route", "Day by day", "Packing", "Budget", "Other ideas"]
     assert re.findall("^## (.*)$", done.stdout, re.MULTILINE) == titles
 
 
 def test_the_terminal_names_the_field_of_a_composition_that_is_wrong() -> None:
-    command = [SIZZLE, "generate", '{"interests": "food", "days": 99}', "--composition", "examples.trip:TRIP"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)  # noqa: S603
+    done = sizzle_in(ROOT, "generate", '{"interests": "food", "days": 99}', "--composition", "examples.trip:TRIP")
     assert [done.returncode, "days" in done.stderr] == [2, True]

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -48,10 +47,10 @@ from tests.client import (
     wait_until,
     written,
 )
+from tests.commands import sizzle_in
 from tests.conftest import ServeScripts
 from tests.servers import Gate, Provider, Refuse, Script, options_of, provider, run
 
-SIZZLE = str(Path(sys.executable).with_name("sizzle"))
 COMPOSITIONS = Path(__file__).parents[1] / "docs" / "compositions.md"
 REFERENCE = "examples.trip:TRIP"
 WISHES = {"interests": "food markets, hiking", "days": 2, "seed": 1}
@@ -96,10 +95,9 @@ def starts(events: list[ReceivedEvent]) -> list[str]:
     return [fields["part"] for fields in named(events, "part_start")]
 
 
-def serve_composition(reference: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def serve_composition(reference: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     """Runs `sizzle serve --composition` in this folder, to its end."""
-    command = [SIZZLE, "serve", "--port", "0", "--composition", reference]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder)  # noqa: S603
+    return sizzle_in(folder, "serve", "--port", "0", "--composition", reference)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import termios
 import threading
 import time
@@ -23,11 +22,11 @@ from httpx_sse import connect_sse
 
 from app.models import open_models
 from chains.race import PROMPT, RaceEnd, Result, race
+from tests import commands
 from tests.client import wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.servers import Finish, Gate, Provider, Refuse, Script, provider, run, settings_from
 
-SIZZLE = str(Path(sys.executable).with_name("sizzle"))
 FAST = {"SIZZLE_STANDIN_TTFT_MS": "5", "SIZZLE_STANDIN_TOKENS_PER_S": "2000"}
 ONE, OTHER = "groq-gpt-oss-20b", "groq-gpt-oss-120b"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -43,10 +42,9 @@ def usage(tokens: int, **details: int) -> bytes:
 ANSWER: Script = ["Slice ", "the ", "beef.", usage(3)]
 
 
-def sizzle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def sizzle(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Runs `sizzle race` to its end."""
-    env = os.environ | FAST | environment
-    return subprocess.run([SIZZLE, "race", *arguments], capture_output=True, text=True, timeout=60, env=env)  # noqa: S603
+    return commands.sizzle("race", *arguments, **FAST, **environment)
 
 
 def over(scripted: Provider) -> dict[str, str]:
@@ -185,7 +183,9 @@ def test_plot_without_matplotlib_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')", encoding="utf-8")
     picture = tmp_path / "race.png"
     with provider() as scripted:
-        done = sizzle("--plot", str(picture), **over(scripted), PYTHONPATH=str(tmp_path))
+        env = os.environ | over(scripted) | {"PYTHONPATH": str(tmp_path)}
+        command = [commands.SIZZLE, "race", "--plot", str(picture)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)  # noqa: S603
     assert [done.returncode, done.stderr.count("\n")] == [1, 1]
     assert "-m pip install matplotlib" in done.stderr
     assert scripted.calls == []
@@ -207,13 +207,12 @@ def drawn_on(columns: int, main_end: int, seen: Callable[[str], None] = lambda _
     return [line.rstrip() for line in screen.display]
 
 
-def on_a_terminal(columns: int, env: dict[str, str]) -> "tuple[subprocess.Popen[bytes], int]":
+def on_a_terminal(columns: int, env: dict[str, str]) -> tuple[commands.Command, int]:
     main_end, terminal_end = pty.openpty()
     termios.tcsetwinsize(terminal_end, (24, columns))
-    # a shell that runs the tests in the background makes them ignore the signal, but not the program
-    command = ["env", "--default-signal=INT", SIZZLE, "race", "--rounds", "2"]
     env = os.environ | {"TERM": "xterm-256color"} | env
-    process = subprocess.Popen(command, stdout=terminal_end, stderr=subprocess.DEVNULL, env=env)  # noqa: S603
+    with open(os.devnull, "wb") as nowhere:
+        process = commands.Command(("race", "--rounds", "2"), env, terminal_end, nowhere.fileno())
     os.close(terminal_end)
     return process, main_end
 

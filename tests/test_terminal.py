@@ -15,8 +15,8 @@ import httpx
 import pyte
 import pytest
 
+from tests.commands import FAST, SIZZLE, Command, sizzle
 from tests.servers import RECIPES, Gate, Script, provider
-from tests.test_cli import FAST, SIZZLE, sizzle
 
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b]8;;http://x\x1b\\\x9b2J\x00\x08\u202ebeef"
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
@@ -31,8 +31,8 @@ class Terminal:
         # pytest-xdist sets COLUMNS and LINES in its workers, which would count for more than the terminal's size
         inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         env = inherited | FAST | {"TERM": "xterm-256color"} | environment
-        command = ["env", "--default-signal=INT", SIZZLE, *arguments]
-        self.process = subprocess.Popen(command, stdout=end, stderr=subprocess.DEVNULL, env=env)  # noqa: S603
+        with open(os.devnull, "wb") as nowhere:
+            self.process = Command(arguments, env, end, nowhere.fileno())
         os.close(end)
         self.written = b""
         self._screen = pyte.HistoryScreen(columns, lines, history=2000)
