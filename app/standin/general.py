@@ -15,11 +15,10 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from app.standin import cook
 from app.standin.foods import mentioned
 from app.standin.pantry import Language, Words
-from app.standin.task import Task, read_task
+from app.standin.task import PLACE, Task, read_task
 from app.standin.wording import fill, joined
 
 _DEEPEST = 4  # levels of JSON
-_PLACE = re.compile(r"(?:^|_)(?:place|city|town|destination|region|country|location)$|장소|도시", re.IGNORECASE)
 _TEXT = re.compile(r"about|intro|descri|why|reason|summary|text|detail|note|sentence|설명|소개|이유", re.IGNORECASE)
 _FOR_SUM = re.compile(r"\b(?:sum|total)$")
 _THIS = Words("this", "이 주제")
@@ -98,7 +97,7 @@ class _Author:
         if isinstance(example, bool) or example is None or not depth:
             return example
         if isinstance(example, dict):
-            is_placed = any(map(_PLACE.search, example))
+            is_placed = any(map(PLACE.search, example))
             return {name: self.value(name, each, at, is_placed, depth - 1) for name, each in example.items()}
         if isinstance(example, list):
             like = example[0] if example else ""
@@ -108,7 +107,7 @@ class _Author:
     def _text(self, key: str, example: str, at: int, is_placed: bool) -> str:
         place, times = self.places[at % len(self.places)], at // len(self.places)
         topic = self.topics[at % len(self.topics)]
-        if _PLACE.search(key):
+        if PLACE.search(key):
             return _again(place.name.in_language(self.language), times)
         is_name = not _TEXT.search(key) and not _TEXT.search(example)
         if is_placed and not is_name:
@@ -141,7 +140,7 @@ def _dishes(task: Task) -> list[dict[str, str]]:
 
 def _sentences(task: Task, rng: Random) -> str:
     known, topics = _phrases(), _topics(task)
-    phrases = [*(known.of_subject if task.subject else ()), *rng.sample(known.sentences, len(known.sentences))]
+    phrases = [*(known.of_subject if task.is_about_place else ()), *rng.sample(known.sentences, len(known.sentences))]
     slots = {"subject": task.subject, "topics": joined(topics[:3], task.language)}
     chosen = zip(phrases[: task.shape.size], cycle(topics), strict=False)
     return " ".join(_filled(phrase, task.language, topic=topic, **slots) for phrase, topic in chosen)

@@ -22,6 +22,7 @@ _LABELLED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _SUBJECT = re.compile(r"(?:^|_)(?:place|name|title|subject|topic|destination|city|장소|제목|주제|이름)$")
+PLACE = re.compile(r"(?:^|_)(?:place|city|town|destination|region|country|location)$|장소|도시", re.IGNORECASE)
 _ABOUT = re.compile(
     r"\b(?:about|on|of|for|to)\s(?:an?\s|the\s)?"
     r"(\w[\w'’-]{1,30}(?: (?!(?:in|as|with|that|which|for|and|to|from|of)\b)[\w'’-]{1,30}){0,3})"
@@ -55,13 +56,18 @@ _EACH_FOR = re.compile(r"\beach for ((?:(?!, starting)[^.;\n]){1,200})", re.IGNO
 _FOR_EACH = re.compile(r"\bfor each (\w{1,20})|\beach (day|week|step)\b|하루에 한 줄|날마다", re.IGNORECASE)
 _FOLLOWED_BY = re.compile(r"\bthen (the (?:sum|total))\b", re.IGNORECASE)
 
-_ROLE = re.compile(r"\byou(?:'re| are) (?:an?|the)\s|당신은|너는", re.IGNORECASE)
+_ROLE = re.compile(
+    r"\byou(?:'re| are) (?:an?|the)\s|당신은|너는"
+    r"|^\W{0,5}you (?!are|will|must|should|can|may|have|need|do|always|never|answer|reply|respond)[a-z]{3,20}\s",
+    re.IGNORECASE | re.MULTILINE,
+)
 _ANY_ROLE = re.compile(
     r"assistant|helpful|\bAI\b|\bbot\b|agent|cook|chef|kitchen|recipe|food|meal|도우미|요리|셰프|음식|레시피",
     re.IGNORECASE,
 )
 _COOKING = re.compile(
-    r"cook|recipe|dish|meal|dinner|lunch|breakfast|supper|snack|food|\beat|ingredient|kitchen|nutrition|side|yourself"
+    r"cook|recipe|dish|meal|dinner|lunch|breakfast|supper|snack|food|\beat|ingredient|kitchen|nutrition"
+    r"|\bsides?\b|yourself"
     r"|요리|레시피|음식|재료|먹|반찬|식사|저녁|점심|아침",
     re.IGNORECASE,
 )
@@ -94,6 +100,11 @@ class Task:
         """What the task is about, where the material names it: a place, a title."""
         named = (value for key, value in self.material.items() if _SUBJECT.search(key) and len(value) <= 60)
         return next(named, "")
+
+    @cached_property
+    def is_about_place(self) -> bool:
+        """Whether the subject is named as a place, and not as a topic or by a title."""
+        return any(PLACE.search(key) and value == self.subject for key, value in self.material.items())
 
     @cached_property
     def topics(self) -> tuple[str, ...]:
@@ -171,14 +182,19 @@ def read_task(system: str, human: str, notices: Sequence[str] = ()) -> Task:
 
 
 def is_general(system: str, human: str) -> bool:
-    """Whether a prompt is a task that has nothing to do with cooking, or asks for JSON of a shape of its own."""
+    """Whether a prompt is a task that has nothing to do with cooking, or asks for JSON of a shape of its own.
+
+    Only prompts of compositions have their material between tags, so that their tasks may be as vague as “Two lines.”
+    """
     if "<ingredients_on_hand>" in human:
         return False
     if _ROLE.search(system) and not _ANY_ROLE.search(system):
         return True
     if _asks_for_own_json(human):
         return True
-    return bool(_ORDER.search(human) and not _COOKING.search(human) and not mentioned(human, "en").foods)
+    task = _TAGGED.sub("\n", human)
+    is_task = task != human or _ORDER.search(human)
+    return bool(is_task and not _COOKING.search(task) and not mentioned(task, "en").foods)
 
 
 def _asks_for_own_json(human: str) -> bool:

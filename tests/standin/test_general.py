@@ -139,3 +139,26 @@ def test_a_question_about_food_is_still_the_cooks(client: OpenAI) -> None:
 @given(st.text(max_size=300), st.sampled_from(["{", '{"a": ', "[", "<a>", "JSON array of ", "1. ", "each for a, "]))
 def test_any_task_is_answered(text: str, piece: str) -> None:
     assert general.reply("You are a travel guide.", f"{text}{piece * 50}{text}")
+
+
+COACH = "You coach speakers. Answer in English, and with nothing before or after what is asked for."
+
+
+@pytest.mark.parametrize(
+    ("system", "human"),
+    [
+        (COACH, "<topic>tides</topic>\nOne opening line."),
+        (COACH, "A haiku about tides."),
+        ("You are a helpful assistant.", "<topic>tides</topic>\nWhat do we know, besides the moon?"),
+    ],
+)
+def test_a_vague_task_of_a_composition_is_no_question_about_food(client: OpenAI, system: str, human: str) -> None:
+    text = answer(client, system, human)
+    assert "tides" in text.lower()
+    assert "recipe" not in text
+    assert "on foot" not in text  # which is said of places
+
+
+@pytest.mark.parametrize("human", ["hello", "What is a roux?", "<context>wine</context>\nWhat can I cook with eggs?"])
+def test_other_vague_questions_are_still_the_cooks(client: OpenAI, human: str) -> None:
+    assert "recipes" in answer(client, "You are a helpful assistant.", human)
