@@ -1,11 +1,12 @@
 """The models and chains that the settings name, open for as long as the server runs."""
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableLambda
 
 from app.compositions import qualified_name
@@ -55,8 +56,13 @@ class Models:
 
 
 @asynccontextmanager
-async def open_models(settings: Settings) -> AsyncGenerator[Models]:
-    """Opens connections to the providers and, if a part needs it, the stand-in."""
+async def open_models(
+    settings: Settings, shared_pace: Callable[[str, int], BaseRateLimiter] | None = None
+) -> AsyncGenerator[Models]:
+    """Opens connections to the providers and, if a part needs it, the stand-in.
+
+    `shared_pace` returns what limits all processes' requests per minute to a provider.
+    """
     settings.check()
     registry, usable = settings.load_registry(), settings.usable_providers()
     with ExitStack() as stack:
@@ -66,7 +72,8 @@ async def open_models(settings: Settings) -> AsyncGenerator[Models]:
             registry = registry.at({STANDIN: stack.enter_context(_standin(settings))})
         keys, proxies = settings.provider_keys(), settings.provider_proxies(registry)
         async with http_clients() as http:
-            yield _models(ChatModels(registry, usable, keys, http, proxies, acceleration(settings.fast)), settings)
+            accelerated = acceleration(settings.fast)
+            yield _models(ChatModels(registry, usable, keys, http, proxies, accelerated, shared_pace), settings)
 
 
 def about(settings: Settings) -> dict[str, object]:

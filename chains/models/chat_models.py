@@ -1,6 +1,6 @@
 """Makes the models of the registry, each with the settings of the part that it writes."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from ssl import SSLContext
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 import httpx2
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
+from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, Runnable
 from pydantic import SecretStr
 
@@ -52,6 +53,7 @@ class ChatModels:
     http: HttpClients
     proxies: Mapping[str, str]
     acceleration: Acceleration
+    shared_pace: Callable[[str, int], BaseRateLimiter] | None = None  # by provider and requests per minute
 
     @cached_property
     def health(self) -> dict[str, Health]:
@@ -63,9 +65,12 @@ class ChatModels:
         return set()
 
     @cached_property
-    def _paces(self) -> dict[str, RequestsPerMinute]:
+    def _paces(self) -> dict[str, BaseRateLimiter]:
         limits = {name: provider.requests_per_minute for name, provider in self.registry.providers.items()}
-        return {name: RequestsPerMinute(limit) for name, limit in limits.items() if limit}
+        return {name: self._pace(name, limit) for name, limit in limits.items() if limit}
+
+    def _pace(self, provider: str, limit: int) -> BaseRateLimiter:
+        return self.shared_pace(provider, limit) if self.shared_pace else RequestsPerMinute(limit)
 
     @cached_property
     def _slots(self) -> dict[str, CallSlots]:

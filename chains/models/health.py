@@ -6,9 +6,9 @@ model is chosen while there is one.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from time import monotonic
@@ -82,9 +82,13 @@ class CallSlots:
 
 @dataclass
 class Health:
-    """A provider's circuit breaker: three failures in a row start a cooldown, in which others are preferred."""
+    """A provider's circuit breaker: three failures in a row start a cooldown, in which others are preferred.
+
+    `on_change` is called when a cooldown begins here, or a success ends it.
+    """
 
     label: str
+    on_change: Callable[[], object] | None = field(default=None, repr=False, compare=False)
     _failures: int = 0
     _open_since: float = 0.0
     _open_until: float = 0.0
@@ -100,13 +104,27 @@ class Health:
         It is ignored if the current cooldown began later.
         """
         if started >= self._open_since:
+            was_open = self.open_for_s > 0
             self._failures, self._open_until = 0, 0.0
+            if was_open:
+                self._report()
 
     def failed(self, retry_after: float | None = None) -> None:
         """Records a failure, with the Retry-After delay in seconds if the provider sent one."""
         self._failures += 1
         if self._failures >= FAILURES and not self.open_for_s:
             cooldown_s = min(max(COOLDOWN_S, retry_after or 0), MAX_COOLDOWN_S)
-            self._open_since = monotonic()
-            self._open_until = self._open_since + cooldown_s
+            self.set_cooldown(cooldown_s)
+            self._report()
             logger.warning("%s is skipped for %d s after %d failures in a row", self.label, cooldown_s, self._failures)
+
+    def set_cooldown(self, seconds: float) -> None:
+        """Begins a cooldown now; 0 ends it. Another process that shares the provider may say so."""
+        self._open_since = monotonic()
+        self._open_until = self._open_since + seconds
+        if not seconds:
+            self._failures = 0
+
+    def _report(self) -> None:
+        if self.on_change:
+            self.on_change()
