@@ -100,7 +100,7 @@ def _number(text: str) -> str:
 
 def _counter(text: str, unit: str | None, default: str) -> str:
     """Returns the Korean unit: as typed, translated, or the usual counter of the food."""
-    if HANGUL.search(text):
+    if HANGUL.search(text) and unit not in MEASURES:
         return text
     if unit is not None and unit != "piece":
         return vocabulary().units[unit].names.ko

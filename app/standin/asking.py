@@ -4,7 +4,9 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
-from app.standin.foods import HANGUL, WORD, bare, scan
+from app.standin.amounts import HANGUL
+from app.standin.foods import WORD
+from app.standin.names import bare, scan
 from app.standin.pantry import Language, normal, pantry, vocabulary
 from app.standin.substitutes import ids_by_name, substitutes
 

@@ -10,9 +10,13 @@ from typing import NamedTuple
 from app.standin.avoidance import Avoidance
 from app.standin.foods import Food, Larder
 from app.standin.menu import STAPLES, Plan, Terms, dishes, plan, rank, with_basket
-from app.standin.pantry import Language
+from app.standin.pantry import Language, groups_of
 
 _SLOT = re.compile(r"\{[^{}]*\}")
+_TOO_LATE = -50.0  # a lower score means that the dish takes longer than the time given
+_MOST_OF_IT = 0.7
+_MAIN_FOOD = 0.3
+_SEASONINGS = frozenset({"seasoning", "sauces", "fat", "garnish", "aroma", "drink"})
 
 
 class Scored(NamedTuple):
@@ -75,16 +79,18 @@ def propose(
     """Returns three plans with names, of different forms unless that leaves out too much."""
     picked: list[tuple[Plan, str]] = []
     wide = with_basket(larder, language)
-    for stock, in_time, same_lead in (
-        (larder, True, False),
-        (wide, True, False),
-        (wide, True, True),
-        (wide, False, True),
+    for stock, in_time, share, same_lead in (
+        (larder, True, _MOST_OF_IT, False),
+        (wide, True, _MOST_OF_IT, False),
+        (larder, True, _MAIN_FOOD, False),
+        (wide, True, _MAIN_FOOD, False),
+        (wide, True, 0.0, True),
+        (wide, False, 0.0, True),
     ):
         options = [
             entry._replace(score=entry.score + 1.8 * rng.random() + 5.0 * (entry.plan.key in wishes))
-            for entry in plans(stock, language, terms)
-            if entry.score > -50 or not in_time
+            for entry in _on_topic(plans(stock, language, terms), larder, share)
+            if entry.score > _TOO_LATE or not in_time
         ]
         while len(picked) < 3 and (
             fresh := _fresh(options, [made for made, _ in picked], frozenset() if same_lead else wide.spare)
@@ -92,6 +98,25 @@ def propose(
             best = max(fresh, key=lambda entry: entry.score - 4.0 * _forms(entry.plan, picked))
             picked.append((best.plan, rng.choice(larder.avoidance.allowed(best.plan.names()))))
     return picked
+
+
+def _on_topic(options: Sequence[Scored], larder: Larder, share: float) -> Sequence[Scored]:
+    """Returns the plans with the main food and at least this share of what the best plan uses of the larder."""
+    if not share or not larder.foods:
+        return options
+    used = [frozenset(food.id for food in entry.plan.foods) for entry in options]
+    in_time = [ids for ids, entry in zip(used, options, strict=True) if entry.score > _TOO_LATE]
+    weights = {food.id: _weight(food) for food in larder.foods}
+    main = next((food.id for food in sorted(larder.foods, key=rank) if any(food.id in ids for ids in in_time)), "")
+    totals = [sum(weight for key, weight in weights.items() if key in ids) for ids in used]
+    least = share * max(totals, default=0.0)
+    kept = zip(options, used, totals, strict=True)
+    return [entry for entry, ids, total in kept if main in ids and total >= least]
+
+
+def _weight(food: Food) -> float:
+    """A seasoning counts less for what a dish makes of a larder than what there is to eat."""
+    return 0.4 if groups_of(food.kind) & _SEASONINGS else 1.0
 
 
 def _forms(made: Plan, picked: Sequence[tuple[Plan, str]]) -> int:

@@ -21,6 +21,7 @@ from app.standin.wording import Mentions, fill, joined, named_in
 
 _SENTENCE_END = re.compile(r"(?<=[.!?]) +")
 _CUTS_IN_A_SENTENCE = 3
+_PARTS = ("1/2", "1/3", "1/4")  # of what is already cut
 _MOST_IN_A_PAN = 5  # servings
 _LONG_MIN = 60  # minutes from which on a much shorter dish is explained
 _LONG = {"en": 830, "ko": 460}  # characters
@@ -259,6 +260,11 @@ def _prepared(plan: Plan, foods: Sequence[Food], mentions: Mentions, language: L
 
 
 def _cut(food: Food, plan: Plan) -> str | None:
+    cut = _whole_cut(food, plan)
+    return None if cut == "halve" and food.amount.startswith(_PARTS) else cut
+
+
+def _whole_cut(food: Food, plan: Plan) -> str | None:
     own = food.entry.cut if food.entry else _cut_of_unknown(food)
     marks = ["lead"] if food.id == plan.lead.id else []
     # Some vegetables, such as peas, are not cut.

@@ -1,7 +1,7 @@
 """Finds foods and their amounts in free text."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -9,6 +9,7 @@ from app.standin import amounts
 from app.standin.amounts import HANGUL, Quantity
 from app.standin.avoidance import NOTHING, Avoidance, avoided_ids
 from app.standin.english import plural, singular
+from app.standin.names import bare, compounds, id_of, in_a_dish, is_compound, scan
 from app.standin.pantry import Diet, Ingredient, Language, ids_by_name, normal, pantry, vocabulary
 from app.standin.spelling import corrected
 
@@ -20,9 +21,9 @@ _BREAKS = re.compile(
 _TAG = re.compile(r"<[^<>\n]{0,80}>")
 WORD = re.compile(r"[^\W\d_]+(?:[-’'][^\W\d_]+)*")
 _TINNED = re.compile(r"^(?:canned|tinned|(?:can|tin) of) | (?:cans?|tins?)$", re.IGNORECASE)
+_TINNED_KO = re.compile(r"(?<=[가-힣])\s?(?:캔|통조림)$")
 _READ = 4000  # characters
 _PLAIN_MEASURES = ("tbsp", "tsp")
-_PARTICLES = re.compile(r"(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로)$")
 _REFUSED = re.compile(
     r"\b(?:without|no|not|don[’']t (?:have|like|want|eat)|avoid|except)\b.*?(?=$|[.,;!?\n]|\b(?:in|for|with|but)\b)"
     r"|(?:\S{1,20}(?:이랑|랑|하고|과|와)\s+){0,5}\S{1,20}?\s*(?:없이|빼고|말고|제외)",
@@ -44,6 +45,9 @@ _PLAIN = tuple(
             r"(?<![^\W\d_])([^\W\d_]{1,40}(?: [^\W\d_]{1,40})?)\s?\((dried|canned|tinned|cooked|minced|ground)\)",
             r"\2 \1",
         ),
+        (r"\bfive[ -]spice(?: powder)?\b", "fivespice"),
+        (r"(?<![\d½] )\btin (?!of\b)", "1 tin of "),
+        (r"(?<=[A-Za-z])(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만)(?![가-힣])", ","),
         (r"[(:]\s?((?:x\s?)?[\d½¼¾⅓][^()\n]{0,12}?)(?:\)|(?=$|[,;\n]))", r" \1"),
     )
 )
@@ -213,9 +217,12 @@ def _named_foods(piece: str, language: Language, unknown: Unknown) -> Iterator[F
     for part in parts:
         quantity = part.after if after else part.before
         words = WORD.findall(part.words)
-        found = list(scan(" ".join(words)))
-        if not found:
-            yield from unknown(_content_words(words), quantity, language)
+        content = _content_words(words)
+        found = compounds(content, list(scan(" ".join(words))))
+        if not found and is_compound(content):
+            yield _strange(" ".join(content).lower(), quantity, language)
+        elif not found:
+            yield from unknown(content, quantity, language)
         counted = len(found) - 1 if after else 0
         for at, (span, key) in enumerate(found):
             own = quantity if at == counted and (after or _is_counted(words, span)) else Quantity()
@@ -252,7 +259,7 @@ def _described(words: list[str], span: str, language: Language) -> str:
     before = " ".join(words).partition(span)[0].split()
     described: list[str] = []
     for word in reversed(before[-2:]):
-        if _is_filler(word) or language == "ko" or HANGUL.search(word) or _id_of(word, ids_by_name()):
+        if _is_filler(word) or language == "ko" or HANGUL.search(word) or id_of(word, ids_by_name()):
             break
         described.insert(0, word)
     return " ".join((*described, span))
@@ -267,44 +274,6 @@ def _form(key: str, span: str, quantity: Quantity) -> str:
         return vocabulary().dry.get(normal(span), key)
     whole = vocabulary().whole.get(normal(span)) if quantity.number and unit in (None, "piece") else None
     return whole or key
-
-
-def scan(text: str, ids: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
-    """Finds foods by the pantry's names or those of `ids`, preferring the longest match."""
-    words, at = text.split(), 0
-    while at < len(words):
-        for end in range(min(len(words), at + 4), at, -1):
-            span = " ".join(words[at:end])
-            if key := _id_of(span, ids or ids_by_name()):
-                yield span, key
-                at = end - 1
-                break
-        at += 1
-
-
-def _id_of(span: str, ids: Mapping[str, str]) -> str | None:
-    name = normal(span)
-    if name in ids or not HANGUL.search(name):
-        return ids.get(name)
-    if bare(name) in ids:
-        return ids[bare(name)]
-    name = _in_a_dish(name)
-    if name in ids:
-        return ids[name]
-    # Korean joins nouns: 국산두부 is 두부. One syllable is too ambiguous.
-    ends = (name[at:] for at in range(1, len(name) - 1) if " " not in name)
-    return next((ids[end] for end in ends if end in ids), None)
-
-
-def _in_a_dish(word: str) -> str:
-    """Returns the food in the name of a dish: 애호박전 is made of 애호박."""
-    dish = next((dish for dish in _dish_words() if word.endswith(dish) and len(word) > len(dish) + 1), "")
-    return word.removesuffix(dish)
-
-
-@cache
-def _dish_words() -> list[str]:
-    return sorted((word for word in vocabulary().wishes if HANGUL.search(word)), key=len, reverse=True)
 
 
 def _unknown(words: list[str], quantity: Quantity, language: Language) -> Iterator[Food]:
@@ -376,12 +345,8 @@ def agreed(name: str, amount: str, entry: Ingredient | None) -> str:
 
 def _without_particle(surface: str, entry: Ingredient) -> str:
     """Returns the food without a particle, and without the dish made of it."""
-    plain = next((word for word in (surface, bare(surface), _in_a_dish(bare(surface))) if word in ids_by_name()), None)
+    surface = _TINNED_KO.sub("", surface) or surface
+    plain = next((word for word in (surface, bare(surface), in_a_dish(bare(surface))) if word in ids_by_name()), None)
     if plain is not None:
         return plain
-    return entry.names.ko if _in_a_dish(bare(surface)) != bare(surface) else surface
-
-
-def bare(word: str) -> str:
-    """Returns a Korean word without its particle."""
-    return _PARTICLES.sub("", word)
+    return entry.names.ko if in_a_dish(bare(surface)) != bare(surface) else surface

@@ -15,7 +15,14 @@ from app.standin.wording import named
 _MOST_BESIDE = 7
 _MOST_LINES = 14
 _NOTABLE = ("veg", "protein", "potato", "kimchi", "cheese", "fruit", "avocado")
+_NAMED = frozenset(
+    {"meat", "poultry", "fish", "shellfish", "mince", "cured", "tinned_fish", "tofu", "legume", "stewing", "bone_in"}
+    | {"whole_bird", "offal", "liver", "crustacean", "paneer", "lentil", "dried_pulse"}
+)
 STAPLES = frozenset({"noodle", "pasta", "bread", "rice", "tortilla", "ricecake", "quick_grain", "grain"})
+# The typed amount of such a food is what there is, not what goes into the dish.
+_STOCKS = frozenset({"fat", "seasoning", "sauces", "dairy", "drink"})
+_FAR_TOO_MUCH = 2.0
 _ONE_OF_A_KIND = frozenset({"fat", "stock"})
 _MOST_ALONGSIDE = 3
 _FILLING = frozenset({"potato", "bread", "quick_grain", "rice", "pasta", "noodle", "tortilla", "ricecake", "grain"})
@@ -132,6 +139,10 @@ class Plan:
         return max(self.dish.minutes + self.spare_minutes(minutes), aside)
 
     @property
+    def pasta(self) -> str:
+        return next((food.one for food in self.foods if food.kind == "pasta"), "")
+
+    @property
     def notable(self) -> list[Food]:
         """Foods worth naming besides the leading one: the apples of a pancake, but not its eggs."""
         kinds = (
@@ -142,15 +153,23 @@ class Plan:
         return [food for food in self.beside if matches(food, kinds) and food.id not in ("canned_tomatoes", "egg")]
 
     def names(self) -> list[str]:
-        """Returns all possible names of this plan."""
+        """Returns all possible names of this plan: those with its meat or the like, if there are any."""
         lead = self.lead.one.lower()
         # avoids Rice Porridge with Rice
         names = [
             name for name in self.dish.texts(self.language).names if "{lead" not in name or lead not in name.lower()
         ]
-        titles = (named(name, self.lead, self.notable, self.language) for name in names)
-        titles = [title for title in titles if title is not None]
-        return [title for title in titles if not _repeats(title)] or titles[:1]
+        if self.lead.kind == "pasta":
+            names = [name for name in names if "{lead" not in name] or names
+        filled = (named(name, self.lead, self.notable, self.language, self.pasta) for name in names)
+        titles = [title for title in filled if title is not None]
+        titles = [title for title in titles if not _repeats(title)] or titles[:1]
+        main = min((self.lead, *self.notable), key=rank)
+        return [title for title in titles if main.one.lower() in title.lower()] if _has(titles, main) else titles
+
+
+def _has(titles: Iterable[str], main: Food) -> bool:
+    return matches(main, _NAMED) and any(main.one.lower() in title.lower() for title in titles)
 
 
 def _repeats(title: str) -> bool:
@@ -228,24 +247,25 @@ def _batch(foods: Sequence[Food], terms: Terms) -> tuple[float, int]:
 
 
 def _measured(food: Food, dish: Dish, factor: float, language: Language) -> Food:
-    """Sets the amount that the dish needs, unless the user typed one."""
-    if food.typed or food.entry is None:
+    """Sets the amount that the dish needs, unless the user typed one: for a kilo of sugar, only what is needed."""
+    if food.entry is None or (food.typed and not matches(food, _STOCKS)):
         return food
-    usual = dish.amounts[food.id].in_language(language) if food.id in dish.amounts else food.amount
-    if food.kind in _WEIGHTY:
-        factor = max(1.0, factor)
-    elif food.kind == "fat":
+    plain = food.entry.amount.in_language(language)
+    usual = dish.amounts[food.id].in_language(language) if food.id in dish.amounts else plain
+    if food.kind == "fat":
         factor **= 0.6  # sauces and fats scale less than the rest
     elif matches(food, ("seasoning", "sauces", "aroma")):
         factor **= 0.85
     amount = amounts.scaled(usual, factor)
+    if food.typed and (amounts.ratio(food.amount, amount) or 0) < _FAR_TOO_MUCH:
+        return food
     return replace(food, amount=amount, name=agreed(food.name, amount, food.entry) if language == "en" else food.name)
 
 
 def _cupboard(dish: Dish, have: Sequence[Food], larder: Larder, language: Language) -> list[Food]:
     """Returns what the dish needs and is not on hand. One oil, noodle or milk can replace another."""
     ids = {food.id for food in have}
-    kinds = {food.kind for food in have} & {*STAPLES, "stock", "legume"}
+    kinds = {food.kind for food in have} & {*STAPLES, "stock", "legume", "flour"}
     spare = [food for food in larder.foods if food.kind in _ONE_OF_A_KIND and food.id not in dish.cupboard]
     spare = [food for food in spare if not matches(food, dish.shuns)]
     added: list[Food] = []
@@ -280,8 +300,7 @@ def _alongside(
     for rule in vocabulary().alongside:
         fitting = [food for food in left if matches(food, rule.of)][: min(room, _MOST_ALONGSIDE) - served]
         fitting = [food for food in fitting if not (filling and food.kind in _FILLING)][:2]
-        sweet = dish.sides == "sweet" and rule.of != ("fruit",)
-        if not fitting or sweet or spent + rule.minutes > terms.minutes:
+        if not fitting or dish.sides not in rule.sides or spent + rule.minutes > terms.minutes:
             continue
         fitting = fitting[:1] if fitting[0].kind in _FILLING else fitting
         filling = filling or fitting[0].kind in _FILLING

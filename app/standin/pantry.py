@@ -66,7 +66,7 @@ class Cut(BaseModel):
 
 
 class Alongside(BaseModel):
-    """How to serve foods that a dish does not use: the foods, the time and the step."""
+    """How to serve foods that a dish does not use: the foods, the time and the step, and with which sorts of dishes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,6 +74,7 @@ class Alongside(BaseModel):
     minutes: int
     step: Words
     last: bool = False
+    sides: tuple[str, ...] = ("plain", "korean", "asian", "western")
 
 
 class Vocabulary(BaseModel):
@@ -86,6 +87,7 @@ class Vocabulary(BaseModel):
     cuts: dict[str, Cut]
     fillers: tuple[str, ...]
     suspicious: tuple[str, ...]
+    heads: tuple[str, ...]
     stop_words: tuple[str, ...]
     topics: dict[str, tuple[str, ...]]
     uncounted: tuple[str, ...]

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 from pydantic import JsonValue
 
+from app.standin.amounts import HANGUL
 from app.standin.asking import minutes_in, to_replace
 from app.standin.body import Completion, Function, NamedTool, Schema
-from app.standin.foods import HANGUL, bare, mentioned
+from app.standin.foods import mentioned
+from app.standin.names import bare
 from app.standin.pantry import Language, normal, vocabulary
 from app.standin.reading import language_of
 

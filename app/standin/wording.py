@@ -51,7 +51,7 @@ def fits(food: Food, slot: str) -> bool:
     return slot == food.id or slot in groups_of(food.kind)
 
 
-def named(template: str, lead: Food, rest: Sequence[Food], language: Language) -> str | None:
+def named(template: str, lead: Food, rest: Sequence[Food], language: Language, pasta: str = "") -> str | None:
     """A dish's name. {lead} and {other} stand before a noun (onion soup), the rest by themselves."""
     values = {
         "lead": lead.one,
@@ -59,6 +59,7 @@ def named(template: str, lead: Food, rest: Sequence[Food], language: Language) -
         "other": rest[0].one if rest else "",
         "some": rest[0].many if rest else "",
         "others": joined([food.many for food in rest[:2]], language),
+        "pasta": pasta,
     }
     text = fill(template, lambda slot: values[slot.lstrip("?")])
     return (title(text) if language == "en" else text) or None

@@ -192,7 +192,7 @@ def test_every_dish_is_well_formed(key: str, language: str) -> None:
         slots = re.findall(r"\{([^{}:]+)(?::(\w+))?\}", template)
         terms = {name.lstrip("=") for slot, _ in slots for term in slot.split("+") for name in term.split("-")}
         assert terms <= known
-        assert {particle for _, particle in slots} <= {"", "은", "이", "을", "과", "으로"}
+        assert {particle for _, particle in slots} <= {"", "은", "이", "을", "과", "으로", "이에요"}
         bare = re.sub(r"\{[^{}]+\}", "x", template)
         assert "{" not in bare
         assert not re.search(r"\[[^\]]*\[|\][^\[]*\]|  ", bare)

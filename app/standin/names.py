@@ -1,0 +1,70 @@
+"""Finds the names of foods in a text."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+
+from app.standin.amounts import HANGUL
+from app.standin.pantry import ids_by_name, normal, vocabulary
+
+_PARTICLES = re.compile(r"(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로)$")
+
+
+def scan(text: str, ids: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """Finds foods by the pantry's names or those of `ids`, preferring the longest match."""
+    words, at = text.split(), 0
+    while at < len(words):
+        for end in range(min(len(words), at + 4), at, -1):
+            span = " ".join(words[at:end])
+            if key := id_of(span, ids or ids_by_name()):
+                yield span, key
+                at = end - 1
+                break
+        at += 1
+
+
+def id_of(span: str, ids: Mapping[str, str]) -> str | None:
+    name = normal(span)
+    if name in ids or not HANGUL.search(name):
+        return ids.get(name)
+    if bare(name) in ids:
+        return ids[bare(name)]
+    name = in_a_dish(name)
+    if name in ids:
+        return ids[name]
+    # Korean joins nouns: 국산두부 is 두부. One syllable is too ambiguous.
+    ends = (name[at:] for at in range(1, len(name) - 1) if " " not in name)
+    return next((ids[end] for end in ends if end in ids), None)
+
+
+def in_a_dish(word: str) -> str:
+    """Returns the food in the name of a dish: 애호박전 is made of 애호박."""
+    dish = next((dish for dish in _dish_words() if word.endswith(dish) and len(word) > len(dish) + 1), "")
+    return word.removesuffix(dish)
+
+
+@cache
+def _dish_words() -> list[str]:
+    return sorted((word for word in vocabulary().wishes if HANGUL.search(word)), key=len, reverse=True)
+
+
+def compounds(words: Sequence[str], found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Joins the words for one food (돼지고기 앞다리살), and drops one that only describes it: lemon juice."""
+    text, joined = " ".join(words), list[tuple[str, str]]()
+    for span, key in found:
+        before = joined[-1] if joined else ("", "")
+        if HANGUL.search(span) and before[1] == key and f"{before[0]} {span}" in text:
+            joined[-1] = (f"{before[0]} {span}", key)
+        else:
+            joined.append((span, key))
+    return [(span, key) for span, key in joined if not is_compound(words) or span != words[0]]
+
+
+def is_compound(words: Sequence[str]) -> bool:
+    """Whether the first of two words describes the second: fennel seeds, burger buns."""
+    return len(words) == 2 and normal(words[1]) in vocabulary().heads and normal(words[0]) == words[0].lower()
+
+
+def bare(word: str) -> str:
+    """Returns a Korean word without its particle."""
+    return _PARTICLES.sub("", word)
