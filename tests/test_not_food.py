@@ -125,6 +125,8 @@ GOOD = [
     "baby corn, baby spinach",
     "baby back ribs",
     "chicken for my baby",
+    "toddler meal, salmon",
+    "아기 이유식 단호박 소고기",
     "dinner for 6 people, rice",
     "4 사람, 두부",
     "양파 2개, 감자 3개",

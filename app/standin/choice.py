@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from app.standin.avoidance import Avoidance
 from app.standin.foods import Food, Larder
-from app.standin.menu import STAPLES, Plan, Terms, dishes, plan, rank, with_basket
+from app.standin.menu import NAMED, STAPLES, Plan, Terms, dishes, matches, plan, rank, with_basket
 from app.standin.pantry import Language, groups_of
 
 _SLOT = re.compile(r"\{[^{}]*\}")
 _TOO_LATE = -50.0  # a lower score means that the dish takes longer than the time given
 _MOST_OF_IT = 0.7
 _MAIN_FOOD = 0.3
+_ANY_OF_IT = 0.2
 _SEASONINGS = frozenset({"seasoning", "sauces", "fat", "garnish", "aroma", "drink"})
 
 
@@ -84,6 +85,7 @@ def propose(
         (wide, True, _MOST_OF_IT, False),
         (larder, True, _MAIN_FOOD, False),
         (wide, True, _MAIN_FOOD, False),
+        (wide, True, _ANY_OF_IT, False),
         (wide, True, 0.0, True),
         (wide, False, 0.0, True),
     ):
@@ -101,22 +103,25 @@ def propose(
 
 
 def _on_topic(options: Sequence[Scored], larder: Larder, share: float) -> Sequence[Scored]:
-    """Returns the plans with the main food and at least this share of what the best plan uses of the larder."""
+    """Returns the plans that cook the main food, and at least this share of what the best one cooks of the larder."""
     if not share or not larder.foods:
         return options
-    used = [frozenset(food.id for food in entry.plan.foods) for entry in options]
-    in_time = [ids for ids, entry in zip(used, options, strict=True) if entry.score > _TOO_LATE]
-    weights = {food.id: _weight(food) for food in larder.foods}
-    main = next((food.id for food in sorted(larder.foods, key=rank) if any(food.id in ids for ids in in_time)), "")
-    totals = [sum(weight for key, weight in weights.items() if key in ids) for ids in used]
-    least = share * max(totals, default=0.0)
-    kept = zip(options, used, totals, strict=True)
-    return [entry for entry, ids, total in kept if main in ids and total >= least]
+    on_hand = {food.id for food in larder.foods}
+    used = [{food.id: food for food in entry.plan.cooked if food.id in on_hand} for entry in options]
+    served = [sum(map(_weight, entry.plan.extras)) / 2 for entry in options]
+    totals = [sum(map(_weight, foods.values())) + extra for foods, extra in zip(used, served, strict=True)]
+    kept = list(zip(options, used, totals, strict=True))
+    in_time = [(total, foods) for entry, foods, total in kept if entry.score > _TOO_LATE and foods]
+    if not in_time:
+        return options
+    most, fullest = max(in_time, key=lambda each: each[0])
+    main = min(fullest.values(), key=rank).id
+    return [entry for entry, foods, total in kept if total >= share * most and (main in foods or share <= _ANY_OF_IT)]
 
 
 def _weight(food: Food) -> float:
-    """A seasoning counts less for what a dish makes of a larder than what there is to eat."""
-    return 0.4 if groups_of(food.kind) & _SEASONINGS else 1.0
+    """Meat and the like count more for what a dish makes of a larder, seasonings less."""
+    return 2.0 if matches(food, NAMED) else 0.4 if groups_of(food.kind) & _SEASONINGS else 1.0
 
 
 def _forms(made: Plan, picked: Sequence[tuple[Plan, str]]) -> int:

@@ -312,6 +312,8 @@ def _guess(name: str) -> str:
 
 def pantry_food(key: str, surface: str, quantity: Quantity, language: Language) -> Food:
     entry = pantry()[key]
+    if quantity.number.lower() in ("a", "an") and not (quantity.unit or entry.is_counted):
+        quantity = Quantity()  # a bit of cheese
     amount = entry.amount.in_language(language)
     if quantity.number:
         amount = amounts.format_quantity(quantity, amount, language)

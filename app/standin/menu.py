@@ -14,10 +14,10 @@ from app.standin.wording import named
 
 _MOST_BESIDE = 7
 _MOST_LINES = 14
-_NOTABLE = ("veg", "protein", "potato", "kimchi", "cheese", "fruit", "avocado")
-_NAMED = frozenset(
+_NOTABLE = ("veg", "protein", "potato", "kimchi", "cheese", "fruit", "avocado", "roe")
+NAMED = frozenset(
     {"meat", "poultry", "fish", "shellfish", "mince", "cured", "tinned_fish", "tofu", "legume", "stewing", "bone_in"}
-    | {"whole_bird", "offal", "liver", "crustacean", "paneer", "lentil", "dried_pulse"}
+    | {"whole_bird", "offal", "liver", "crustacean", "paneer", "lentil", "dried_pulse", "roe", "dried_fish"}
 )
 STAPLES = frozenset({"noodle", "pasta", "bread", "rice", "tortilla", "ricecake", "quick_grain", "grain"})
 # The typed amount of such a food is what there is, not what goes into the dish.
@@ -123,6 +123,10 @@ class Plan:
         return tuple(food for _, foods in self.alongside for food in foods)
 
     @property
+    def cooked(self) -> tuple[Food, ...]:
+        return (self.lead, *self.beside, *self.cupboard)
+
+    @property
     def foods(self) -> tuple[Food, ...]:
         return (self.lead, *self.beside, *self.extras, *self.cupboard)
 
@@ -169,7 +173,7 @@ class Plan:
 
 
 def _has(titles: Iterable[str], main: Food) -> bool:
-    return matches(main, _NAMED) and any(main.one.lower() in title.lower() for title in titles)
+    return matches(main, NAMED) and any(main.one.lower() in title.lower() for title in titles)
 
 
 def _repeats(title: str) -> bool:

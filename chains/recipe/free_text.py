@@ -20,7 +20,9 @@ _TIME = re.compile(
       | (?P<hours>\d{1,2}(?:[.,]\d{1,2})?|\b(?:half\s+)?an?\b|\bhalf\b|\bone\b|\btwo\b|\bthree\b|[반한두세네])
         \s*-?(?:hours?\b|hrs?\b|h(?![a-z])|시간)
         (?:\s*(?:and\s+)?(?:(?P<more>\d{1,2})\s*(?:minutes?\b|mins?\b|m\b|분|(?![\w.,]))|(?P<half>a\s+half\b|반)))?
-      | (?P<minutes>\d{1,4})\s*-?(?:minutes?\b|mins?\b|분(?!카레|짜장|미트볼|스프|돼지|도가니|육개장))
+      | (?P<minutes>\d{1,4})\s*-?(?:minutes?\b(?!\snoodles?\b)|mins?\b
+          # 3분카레 is a product
+          |분(?!(?!안|이내|내|동안|정도|만|으로|짜리|이면|에|쯤|요리|컷|완성|간|이|도|은|을|까지|밖에|걸)[가-힣]))
       | (?<=;)\s*(?P<bare>\d{1,4})\s*$
     )
     (?:\s*(?:or\s+less|at\s+most|max\b|이내(?:로|에)?|안(?:에|으로)|내에?|동안|정도|만에|으로|짜리))*
