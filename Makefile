@@ -25,7 +25,7 @@ else
 TSC = @echo "The JavaScript is not checked: npm install --prefix tests/node brings what does."
 endif
 
-.PHONY: run check test matrix fix install lock picture bench soak clean check-plain
+.PHONY: run check test coverage matrix fix install lock picture bench soak clean check-plain
 
 run: $(VENV)/.for-running
 	@$(BIN)/sizzle serve --port $(PORT)
@@ -45,6 +45,10 @@ check-plain: $(VENV)/.for-checking
 # the quick tests
 test: $(VENV)/.for-checking
 	$(BIN)/pytest tests -m "not slow"
+
+# the quick tests, and how much of the program they run; less than fail_under in pyproject.toml fails
+coverage: $(VENV)/.for-checking
+	$(BIN)/pytest tests -m "not slow" --cov --cov-report=term
 
 # the quick tests on each Python that is installed, and with the lowest and the newest dependencies; 3 minutes each
 matrix: | $(BIN)/uv
