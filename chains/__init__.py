@@ -1,7 +1,7 @@
 """Compositions: several LLM calls, declared as the parts of one answer and streamed at once.
 
 `Composition`, `Part`, `Choice` and `Request` declare one; `compose` makes the LangChain chain; `astream_parts` streams
-its events. `part` labels a step of a chain that is written by hand.
+its events. `part` labels a step of a hand-written chain.
 """
 
 from importlib import import_module

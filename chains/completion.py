@@ -1,4 +1,4 @@
-"""A plain completion: one question to one model, its text as it comes."""
+"""Plain completions: one question to one model, streamed."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
@@ -17,7 +17,7 @@ PROMPT = ChatPromptTemplate([("human", "{query}")])
 
 
 class CompletionRequest(BaseModel):
-    """A question to one model. The answer stops before the first of the `stop` markers that comes to its end."""
+    """A question to one model. The answer ends before the first complete `stop` marker."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class CompletionRequest(BaseModel):
 
 
 async def astream_completion(model: ProviderChat, request: CompletionRequest) -> AsyncGenerator[str]:
-    """The answer piece by piece, none of them empty. Close it (`contextlib.aclosing`) to close the call.
+    """Yields the answer in pieces that are never empty. Close it (`contextlib.aclosing`) to close the call.
 
     Raises `PromptTooLongError` and `ProviderError`. The latter also follows text that was cut off, except at the
     request's own `max_tokens`.
@@ -54,10 +54,9 @@ def check_window(model: ProviderChat, request: CompletionRequest) -> None:
 
 
 async def until(markers: Collection[str], pieces: AsyncIterator[str]) -> AsyncGenerator[str]:
-    """The text before the marker that is the first to be complete, however the text is cut into pieces.
+    """Yields the text before the first complete marker, however the text is divided into pieces.
 
-    Text that may be the beginning of a marker is held back until that is clear. Of two that end at the same place the
-    longer one counts.
+    Text that may be the beginning of a marker is buffered. If two markers end at the same place, the longer one counts.
     """
     buffered = ""
     async for piece in pieces:
@@ -74,12 +73,12 @@ async def until(markers: Collection[str], pieces: AsyncIterator[str]) -> AsyncGe
 
 
 def _first_marker(text: str, markers: Collection[str]) -> int | None:
-    """Where the first complete marker starts."""
+    """Returns where the first complete marker starts."""
     found = [(text.find(marker) + len(marker), -len(marker)) for marker in markers if marker in text]
     return sum(min(found)) if found else None
 
 
 def _partial_marker_length(text: str, markers: Collection[str]) -> int:
-    """How many characters at the text's end may be the beginning of a marker."""
+    """Returns how many characters at the text's end may be the beginning of a marker."""
     lengths = (length for marker in markers for length in range(1, len(marker)) if text.endswith(marker[:length]))
     return max(lengths, default=0)

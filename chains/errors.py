@@ -1,4 +1,4 @@
-"""What can go wrong between a request and its text. Every message is ours, written for people, in each language.
+"""The exceptions. Their messages are written for users, in English and Korean, and never repeat a provider's text.
 
 SizzleError
 ├── ConfigError                    the registry, a model or a key does not fit; reported at start
@@ -116,7 +116,7 @@ class DependencyFailedError(SizzleError):
 
 
 def explained(error: Exception) -> SizzleError:
-    """The error in words for people. One that is neither a provider's nor the input's fault is logged."""
+    """Returns the error with a message for users. An unexpected error is logged."""
     if isinstance(error, SizzleError):
         return error
     if isinstance(error, TimeoutError):

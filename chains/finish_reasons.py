@@ -1,6 +1,6 @@
-"""Why an answer ended: the one place that reads a provider's `finish_reason`.
+"""Why an answer ended: the only place that reads a provider's `finish_reason`.
 
-Providers have words of their own for it, and some send free text. Only the words of `FinishReason` go on from here.
+Providers use different words for the same reason, and some send free text. All of them are mapped to `FinishReason`.
 """
 
 from typing import Literal, LiteralString, cast
@@ -37,7 +37,7 @@ _LONGEST_WORD = 200  # characters that are looked at
 
 
 def finish_reason_of(value: object) -> FinishReason | None:
-    """The reason, or None for an empty value. A word that means no limit, filter, failure or tool is an end: `stop`."""
+    """Returns the reason, or None for an empty value. Unknown words are `stop`."""
     if not isinstance(value, str):
         return "stop" if value else None
     word = value[:_LONGEST_WORD].strip().casefold().replace("-", "_").replace(" ", "_")
@@ -50,5 +50,5 @@ def finish_reason_of(value: object) -> FinishReason | None:
 
 
 def finish_reason_in(metadata: dict[str, object]) -> FinishReason | None:
-    """The reason in a message's `response_metadata`."""
+    """Returns the reason in a message's `response_metadata`."""
     return cast(FinishReason | None, metadata.get("finish_reason"))

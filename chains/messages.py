@@ -1,4 +1,4 @@
-"""Messages for people, in each language: English templates, whose Korean forms are in `chains.translations`."""
+"""Messages for users: English templates, whose Korean forms are in `chains.translations`."""
 
 from collections.abc import Mapping
 from typing import Any, LiteralString, cast
@@ -9,10 +9,10 @@ CUSTOM_PREFIX = "Value error, "  # which pydantic puts before the words of our o
 
 
 class Message:
-    """A sentence: an English template of `str.format`, and the values of its fields.
+    """A sentence: an English `str.format` template and the values of its fields.
 
-    The template is a literal, so that a test finds each one in the source and holds it against the catalogue. A value
-    that depends on the language is a mapping from each language to its text.
+    The template is a literal, so that a test can find all templates in the source and check that they are translated. A
+    value that depends on the language is a mapping from language to text.
     """
 
     __slots__ = ("template", "values")
@@ -28,10 +28,10 @@ class Message:
         return isinstance(other, Message) and (self.template, self.values) == (other.template, other.values)
 
     def __hash__(self) -> int:
-        return hash(self.template)  # without the values, which need not be hashable
+        return hash(self.template)  # the values need not be hashable
 
     def in_language(self, language: Language) -> str:
-        """The sentence in this language, or in English if the catalogue lacks it."""
+        """Returns the sentence in this language, or in English if it is not translated."""
         template = KOREAN.get(self.template, self.template) if language == "ko" else self.template
         return template.format(**{name: _said(value, language) for name, value in self.values.items()})
 
@@ -41,7 +41,7 @@ def _said(value: object, language: Language) -> object:
 
 
 def validation_message(problem: Mapping[str, Any], language: Language = "en") -> str:
-    """What is wrong, without a full stop, from one of the `errors()` of a pydantic `ValidationError`."""
+    """Returns what is wrong, without a full stop, from one of the `errors()` of a pydantic `ValidationError`."""
     if language == "en":
         return problem["msg"].removeprefix(CUSTOM_PREFIX)
     context: dict[str, Any] = problem.get("ctx", {})

@@ -1,8 +1,7 @@
 """The race: how fast each model answers the same question, with the definitions of thefastest.ai.
 
-A round is one call of each model, one after the other, so that they do not slow each other down; rounds are
-interleaved, so that a slow minute of the network is shared by all. A call before the first round opens each model's
-connection and is not counted.
+In each round every model is called once, one after the other, so that calls do not slow each other down and a slow
+minute of the network affects all models. A call before the first round opens the connection and is not counted.
 """
 
 import asyncio
@@ -24,18 +23,18 @@ from chains.models.chat import ProviderChat
 from chains.parts.events import Failed
 from chains.translations import Language
 
-# What Sizzle is for, in a few words: a prompt so short costs no model time to read.
+# short, so that no model needs time to read it
 PROMPT = "What can I cook for two with beef, onions and peppers? Write the steps of a recipe that takes 30 minutes."
-# Long enough for a rate of tokens, whole for most models. Groq's free tier counts this limit, not what is written,
+# Long enough to measure a rate; most models finish earlier. Groq's free tier counts this limit, not the actual tokens,
 # against its 8,000 tokens a minute.
 MAX_TOKENS = 500
-TEMPERATURE = 0  # so that every round asks for the same answer
-DEADLINE_S = 60.0  # for one call; at 10 tokens a second an answer is whole by then
+TEMPERATURE = 0  # so that the answer is the same in every round
+DEADLINE_S = 60.0  # for one call; enough for 10 tokens a second
 
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A model that is measured: its name in the registry, its provider's name there, and what people call that."""
+    """A model to measure: its name and its provider's name in the registry, and the provider's display name."""
 
     model: str
     provider: str
@@ -44,7 +43,7 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True)
 class RaceStart:
-    """Who is measured, in how many rounds."""
+    """The models to measure, and the number of rounds."""
 
     entrants: tuple[Entrant, ...]
     rounds: int
@@ -52,7 +51,7 @@ class RaceStart:
 
 @dataclass(frozen=True, slots=True)
 class CallStart:
-    """A call of a model begins. Round 0 is the call that opens the connection, which is not counted."""
+    """A model is called. Round 0 opens the connection and is not counted."""
 
     model: str
     round: int
@@ -60,10 +59,10 @@ class CallStart:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured in one round, or the medians of several. Milliseconds since the request.
+    """The measurements of one round, or the medians of several, in milliseconds since the request.
 
-    `tokens` are those of the text as the provider counts them, so without any reasoning before it; `tokens_per_s` is
-    (tokens - 1) / (end - first token). Both are None where the provider counts none.
+    `tokens` is the provider's count for the text, without any reasoning before it; `tokens_per_s` is
+    (tokens - 1) / (end - first token). Both are None if the provider reports no count.
     """
 
     ttft_ms: float
@@ -74,7 +73,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class RoundEnd:
-    """A model's figures of one round, and the best and the medians of its rounds so far."""
+    """A model's figures of one round, with the best and the medians of its rounds so far."""
 
     model: str
     round: int
@@ -85,9 +84,9 @@ class RoundEnd:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that was measured of a model. One that failed, with a user-facing reason, is not called again.
+    """All figures of a model. A model that failed has a reason for users and is not called again.
 
-    `best` is the round with the shortest time to the first token, `median` that of each figure for itself.
+    `best` is the round with the shortest time to the first token; `median` has the median of each figure.
     """
 
     model: str
@@ -99,7 +98,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class RaceEnd:
-    """The models by their best time to the first token; followed by those that failed. Always last."""
+    """The models by their best time to the first token, then those that failed. Always the last event."""
 
     ranking: tuple[str, ...]
 
@@ -110,9 +109,10 @@ Progress = RaceStart | CallStart | RoundEnd | Result | RaceEnd
 async def race(
     models: Mapping[str, ProviderChat], rounds: int = 3, deadline_s: float = DEADLINE_S, language: Language = "en"
 ) -> AsyncGenerator[Progress]:
-    """Measures the models and yields the progress of each call. Close it (`aclosing`) to close the call under way.
+    """Measures the models and yields the progress of each call. Close it (`aclosing`) to close the running call.
 
-    A model that fails, or whose call takes longer than `deadline_s` seconds, is out, with a reason in `language`.
+    A model that fails, or whose call takes longer than `deadline_s` seconds, is not called again; the reason is in
+    `language`.
     """
     yield RaceStart(entrants(models), rounds)
     measured: dict[str, list[Figures]] = {name: [] for name in models}
@@ -131,7 +131,7 @@ async def race(
 
 
 def entrants(models: Mapping[str, ProviderChat]) -> tuple[Entrant, ...]:
-    """The models as those who are measured."""
+    """Returns the models as entrants."""
     return tuple(Entrant(name, (model.metadata or {})["provider"], model.label) for name, model in models.items())
 
 
@@ -151,14 +151,14 @@ async def _call(model: ProviderChat, deadline_s: float, language: Language) -> F
 
 
 async def _measured(model: ProviderChat) -> Figures:
-    """Asks, and reads the answer to its end. Raises `ProviderError` if that is missing."""
+    """Calls the model and reads its answer to the end. Raises `ProviderError` if it is incomplete."""
     started = ended = perf_counter()
     first, tokens, reason = None, None, None
     answer = model.astream(PROMPT, max_tokens=min(MAX_TOKENS, model.max_output), temperature=TEMPERATURE)
     async with aclosing(cast(AsyncGenerator[AIMessageChunk], answer)) as chunks:
         async for chunk in chunks:
             if chunk.text or chunk.response_metadata or chunk.usage_metadata:
-                ended = perf_counter()  # not at the empty last one, for which LangChain first merges them all
+                ended = perf_counter()  # the last one is empty, and LangChain first merges all chunks for it
             first = first or (ended if chunk.text else None)
             reason = finish_reason_in(chunk.response_metadata) or reason
             tokens = _tokens(chunk.usage_metadata) if chunk.usage_metadata else tokens
@@ -168,7 +168,7 @@ async def _measured(model: ProviderChat) -> Figures:
 
 
 def _tokens(usage: UsageMetadata) -> int:
-    """The text's tokens: those of reasoning come before the first of them, and would only seem to come with it."""
+    """Returns the number of the text's tokens, without the reasoning that precedes it."""
     return usage["output_tokens"] - usage.get("output_token_details", {}).get("reasoning", 0)
 
 

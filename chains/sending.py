@@ -1,4 +1,4 @@
-"""When a call's request is sent: a hedge begins to wait then, not while the call waits for its turn."""
+"""Reports when a call's request is sent: a hedge waits from then on, not while the call waits for a slot."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -7,7 +7,7 @@ _on_sent: ContextVar[Callable[[], None]] = ContextVar("_on_sent")
 
 
 def watch_sending(on_sent: Callable[[], None]) -> None:
-    """Has `on_sent` called when a request of the current context is sent."""
+    """Calls `on_sent` when a request of the current context is sent."""
     _on_sent.set(on_sent)
 
 

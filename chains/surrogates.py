@@ -1,6 +1,6 @@
-"""Lone surrogates, which JSON can hold and UTF-8 can't."""
+"""Lone surrogates, which are possible in JSON but not in UTF-8."""
 
 
 def replaced(text: str) -> str:
-    """The text with a question mark for each lone surrogate."""
+    """Returns the text with a question mark for each lone surrogate."""
     return text if text.isascii() else text.encode(errors="replace").decode()

@@ -1,7 +1,7 @@
 """Private API of LangChain and pydantic, used for speed only.
 
-What it relies on, and what it saves, is listed in `runnables` and `tokens`; both check at import that it is there. If
-something is missing, or with `SIZZLE_FAST=false`, the public API does the same, slower.
+`runnables` and `tokens` list what they rely on and how much it saves, and check at import that it exists. If something
+is missing, or with `SIZZLE_FAST=false`, the public API does the same, slower.
 """
 
 import logging
@@ -52,7 +52,7 @@ PLAIN = Acceleration(lambda chain: chain, _dispatch, _text_chunk, _generation)
 
 @cache
 def acceleration(enabled: bool = True) -> Acceleration:
-    """The fast way if it is enabled and the installed versions have what it relies on, otherwise the public API."""
+    """Returns the fast path if it is enabled and the installed versions support it, otherwise the public API."""
     if not enabled:
         return PLAIN
     try:

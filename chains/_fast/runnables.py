@@ -52,9 +52,9 @@ for _name in ("_get_invocation_params", "_get_ls_params_with_defaults", "_conver
 
 
 def fast(chain: Step) -> Step:
-    """The same chain for `ainvoke` within a run, whose children its runs are. Prompts take a dict.
+    """Returns the same chain for `ainvoke` within a run, whose runs become children of that run. Prompts take a dict.
 
-    A lambda that is not a coroutine function, and any other Runnable, such as a configurable model, is unchanged.
+    Lambdas that are not coroutine functions, and all other Runnables, such as configurable models, are unchanged.
     """
     match chain:
         case RunnableSequence(steps=steps):
@@ -106,9 +106,10 @@ class _Parallel(RunnableParallel[Any]):
 
 
 def _run_inline(config: RunnableConfig | None) -> None:
-    """Has the handler of `astream_events` called without a task, of which LangChain starts one per event.
+    """Makes LangChain call the handler of `astream_events` directly instead of starting a task for each event.
 
-    Where eight recipes begin at once, the first fragment comes an eighth earlier. Other handlers are unaffected.
+    If eight recipes start at the same time, the first fragment arrives an eighth earlier. Other handlers are
+    unaffected.
     """
     callbacks = (config or {}).get("callbacks")
     if isinstance(callbacks, AsyncCallbackManager):
@@ -207,7 +208,7 @@ class _Lambda(RunnableLambda[Any, Any]):
 
 
 def _run_around(config: RunnableConfig | None) -> tuple[RunnableConfig, AsyncCallbackManager]:
-    """A copy of the config, and the callbacks of the outer run, or those that LangChain would use."""
+    """Returns a copy of the config, and the callbacks of the outer run or those that LangChain would use."""
     callbacks = (config or {}).get("callbacks")
     if config and isinstance(callbacks, AsyncCallbackManager):  # the environment need not be read
         return {**config}, callbacks

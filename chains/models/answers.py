@@ -1,8 +1,8 @@
 """Follows a streamed answer: its visible text, why it ended, and the tokens it took.
 
-This is the one place that decides whether an answer is complete. A `finish_reason` is the end unless text follows it;
-`[DONE]` is one without a reason. Whatever comes after the end changes nothing. Reason and usage are the last ones that
-the stream holds; LangChain would concatenate the reasons and add up the usages of all chunks.
+Only this module decides whether an answer is complete. It ends with a `finish_reason`, unless text follows it, or with
+`[DONE]`. Everything after the end is ignored. Reason and usage are the last ones in the stream; LangChain would
+concatenate the reasons and add up the usages of all chunks.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ from chains.surrogates import replaced
 Json = Mapping[str, Any]
 AnswerPiece = str | AIMessageChunk
 
-AFTER_END_S = 3.0  # for the usage and `[DONE]`, which follow the reason; or for text, after which it was no end
+AFTER_END_S = 3.0  # the usage and `[DONE]` follow the reason; if text follows, the answer goes on
 MAX_CHARACTERS = 8 * 1024 * 1024
-MIN_CHARACTERS = 64 * 1024  # for an answer with a low limit of tokens
+MIN_CHARACTERS = 64 * 1024  # for answers with a low token limit
 CHARACTERS_PER_TOKEN = 64  # at most; few tokens have more than 16
 MOST_TOKENS = 2**53
 RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  # all text before it was thinking
@@ -32,8 +32,8 @@ RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  #
 class AnswerReader:
     """Reads the body of one answer, in blocks of any size, without any I/O.
 
-    `next_token_s` is how many seconds each piece of progress may take. A text that is longer than `max_tokens` allow
-    for is cut off, with the reason `length`. With `starts_with_thinking` the text is held up to a closing tag.
+    `next_token_s` is the timeout for each piece of progress, in seconds. A text that is longer than `max_tokens` tokens
+    can be is cut off with the reason `length`. With `starts_with_thinking`, text up to a closing tag is thinking.
     """
 
     def __init__(
@@ -50,26 +50,26 @@ class AnswerReader:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is an answer and the provider has said that it is at its end."""
+        """Whether there is an answer and the provider has ended it."""
         has_ended = self._is_whole or (self._decoder.has_ended and not self._has_failed)
         return self.has_output and (self.reason is not None or has_ended)
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing that is read after this can matter."""
+        """Whether the rest of the body can be ignored."""
         return self._decoder.has_ended or self._is_at_limit
 
     @property
     def thinks_untagged(self) -> bool:
-        """Whether the text began with thinking whose opening tag is missing."""
+        """Whether the text began with thinking without an opening tag."""
         return self._thinking.is_untagged
 
     def feed(self, block: bytes) -> tuple[list[AnswerPiece], Exception | None]:
-        """Returns what of the block can be shown, and the failure after that, if there is one."""
+        """Returns the pieces that this block completes, and the failure after them, if there is one."""
         return self._read(*self._decoder.feed(block))
 
     def close(self) -> tuple[list[AnswerPiece], Exception | None]:
-        """Returns what was held up to the end of the body."""
+        """Returns the buffered pieces at the end of the body."""
         shown, failure = ([], None) if self._has_failed else self._read(*self._decoder.close())
         if self._decoder.is_document and not self.has_output:
             failure = failure or NotAStreamError("a document without an answer")
@@ -78,7 +78,7 @@ class AnswerReader:
         return [*shown, text] if text else shown, failure
 
     def timeout_s(self) -> float | None:
-        """In how many seconds the next progress has to come; None if there was none since this was called last."""
+        """Returns the timeout for the next chunk in seconds, or None to keep the current one."""
         if not self._has_progress:
             return None
         self._has_progress = False
@@ -87,7 +87,7 @@ class AnswerReader:
         return self._next_token_s
 
     def ending(self, model_name: str) -> AIMessageChunk:
-        """The last chunk of the message, the only one with a reason and a usage."""
+        """Returns the last chunk of the message, which has the reason and the usage."""
         metadata = {"finish_reason": self.reason, "model_name": model_name, "model_provider": "openai"}
         return AIMessageChunk(content="", response_metadata=metadata, usage_metadata=self._usage)
 
@@ -162,9 +162,9 @@ def _mapping(value: object) -> Json:
 
 
 def _text(content: object) -> str:
-    """The text of a delta's content, of which some providers make a number or, with thinking in it, a list of parts.
+    """Returns the text of a delta's content. Some providers send a number or, with thinking in it, a list of parts.
 
-    Raises `ValueError` for content of another form, because text that is passed over is lost.
+    Raises `ValueError` for any other content, because ignoring it could lose text.
     """
     match content:
         case None | bool():
@@ -188,7 +188,7 @@ def _part_text(part: object) -> str:
 
 
 def _tool_calls(calls: object) -> list[ToolCallChunk]:
-    """The parts of calls of tools, whose arguments come in pieces."""
+    """Returns the chunks of tool calls."""
     chunks: list[ToolCallChunk] = []
     for call in map(_mapping, cast(list[object], calls) if isinstance(calls, list) else []):
         function, index = _mapping(call.get("function")), call.get("index")
@@ -221,7 +221,7 @@ def _tokens(value: object) -> int | None:
 
 
 def character_limit(max_tokens: int | None) -> int:
-    """How many characters an answer of so many tokens may have, for a provider that ignores its limit."""
+    """Returns how many characters an answer of so many tokens may have, in case a provider ignores the limit."""
     if max_tokens is None:
         return MAX_CHARACTERS
     return min(MAX_CHARACTERS, max(MIN_CHARACTERS, CHARACTERS_PER_TOKEN * max_tokens))

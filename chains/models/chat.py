@@ -48,7 +48,7 @@ class ProviderChat(ChatOpenAI):
 
     label: str
     name_in_registry: str
-    context_window: int  # tokens, as are the next two; `limit` is that of an answer
+    context_window: int  # tokens, like the next two; `limit` is that of an answer
     max_output: int
     limit: int
     first_token_s: float
@@ -59,7 +59,7 @@ class ProviderChat(ChatOpenAI):
     untagged_thinkers: set[str] = Field(exclude=True)  # ids of models whose thinking has no opening tag
     limit_field: LimitField
     slots: CallSlots | None = Field(exclude=True)
-    rank: int  # a lower one goes first where calls wait
+    rank: int  # waiting calls with a lower rank go first
     acceleration: Acceleration = Field(exclude=True)
     dispatches_tokens: ClassVar[bool] = True  # `_agenerate` streams to the run's handlers
 
@@ -85,7 +85,7 @@ class ProviderChat(ChatOpenAI):
     ) -> AsyncIterator[ChatGenerationChunk]:
         async with aclosing(self._answer(messages, stop, **kwargs)) as pieces:
             async for piece in pieces:
-                if piece is not RETRACTED:  # what was yielded can't be taken back here
+                if piece is not RETRACTED:  # yielded text can't be retracted
                     yield self._generation(piece)
 
     @override
@@ -108,7 +108,7 @@ class ProviderChat(ChatOpenAI):
     async def _reported(
         self, answer: AsyncIterator[AnswerPiece], pieces: list[AnswerPiece]
     ) -> AsyncGenerator[AIMessageChunk]:
-        """The text of the answer, in chunks as handlers are to get it. Its pieces are added to `pieces`.
+        """Yields the text of the answer in chunks for the handlers, and adds its pieces to `pieces`.
 
         Buffered text is flushed if the response breaks off, but not if the call is cancelled.
         """
@@ -135,7 +135,7 @@ class ProviderChat(ChatOpenAI):
     async def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, **kwargs: Any
     ) -> AsyncGenerator[AnswerPiece]:
-        """The pieces of the answer, which is always streamed; its ending is the last. Raises `ProviderError`."""
+        """Yields the pieces of the answer, which is always streamed, and its ending. Raises `ProviderError`."""
         limit = kwargs.get("max_tokens") or self.limit
         self.check_window(messages, limit)
         request = self._request(messages, stop, **kwargs)
@@ -149,12 +149,12 @@ class ProviderChat(ChatOpenAI):
                     if broken:
                         raise broken
                     patience.reset(answer.timeout_s())
-        except Exception as error:  # whatever becomes of a provider's answer  # noqa: BLE001
+        except Exception as error:  # anything can go wrong with a provider's answer  # noqa: BLE001
             failure = self._provider_error(error, answer.has_output)
         pieces, broken = answer.close()
         for piece in pieces:
             yield piece
-        # not within the `except`: what is raised or logged there has the provider's words in its context
+        # not within the `except`, where its context would contain the provider's words
         if failure := self._failure(answer, failure or broken):
             raise self._recorded(failure)
         if answer.thinks_untagged:
@@ -170,7 +170,7 @@ class ProviderChat(ChatOpenAI):
         stream_usage: bool = True,
         **more: Any,
     ) -> dict[str, Any]:
-        """The body of the request, with the fields that the provider takes."""
+        """Returns the body of the request, with the fields that the provider accepts."""
         fields: dict[str, Any] = {
             "model": self.model_name,
             "messages": convert_to_openai_messages(messages),
@@ -191,7 +191,7 @@ class ProviderChat(ChatOpenAI):
 
     @asynccontextmanager
     async def _response(self, request: Mapping[str, Any]) -> AsyncGenerator[ReadTimeout]:
-        """The answer's body, of which no token may be late, whatever comments come in its place."""
+        """Opens the body of the answer. Comments do not extend the timeout of a token."""
         async with self.slots.slot(self.rank) if self.slots else nullcontext():
             report_sent()
             first = asyncio.get_running_loop().time() + self.first_token_s
@@ -203,7 +203,7 @@ class ProviderChat(ChatOpenAI):
                 await drain_body(response)
 
     def _failure(self, answer: AnswerReader, error: Exception | None) -> ProviderError | None:
-        """What is wrong with an answer that is at its end. Nothing can go wrong with one that is complete."""
+        """Returns what is wrong with an answer that has ended. Errors after a complete answer do not matter."""
         if answer.is_complete:
             return None
         if error:
@@ -239,7 +239,7 @@ class ProviderChat(ChatOpenAI):
 
     def check_window(self, messages: Sequence[BaseMessage], max_tokens: int | None = None) -> None:
         """Raises `PromptTooLongError` if the messages and an answer of `max_tokens` (default: the part's) don't fit."""
-        # Four bytes of UTF-8 to a token: tokenizers of the models in use need about as many in English and Korean.
+        # Tokenizers of current models use about four bytes of UTF-8 per token, in English and in Korean.
         prompt = sum(len(message.text.encode(errors="replace")) for message in messages) // 4
         answer = max_tokens or self.limit
         if prompt + answer > self.context_window:

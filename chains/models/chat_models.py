@@ -20,7 +20,7 @@ from chains.models.health import CallSlots, Health, RequestsPerMinute
 from chains.models.registry import PartSettings, Registry
 from chains.models.transport import CONNECT_S, Endpoint, HttpClients, trusted_authorities
 
-LAST = 1000  # the rank of calls for which nothing else waits
+LAST = 1000  # the rank of calls that nothing else waits for
 MODEL_FIELD = ConfigurableField(
     id="model", name="Model", description="A model of the registry, or the one that the settings chose for the part."
 )
@@ -28,9 +28,9 @@ MODEL_FIELD = ConfigurableField(
 
 @dataclass(frozen=True)
 class PartCall:
-    """How a part's model is called: `role` names its list of models, a lower `rank` goes first where calls wait.
+    """How a part's model is called. `role` names its list of models; waiting calls with a lower `rank` go first.
 
-    Text is reported to handlers only when it contains `flush_on`; of JSON, partial objects are useless.
+    Text is reported to handlers only when it contains `flush_on`, because partial JSON objects are useless.
     """
 
     role: str
@@ -44,7 +44,7 @@ class PartCall:
 class ChatModels:
     """Makes models from the registry, called through `http`, each with the key of its provider.
 
-    `usable` names the providers that can be called, `keys` and `proxies` are by provider.
+    `usable` names the providers that can be called. `keys` and `proxies` are by provider.
     """
 
     registry: Registry
@@ -57,7 +57,7 @@ class ChatModels:
 
     @cached_property
     def health(self) -> dict[str, Health]:
-        """How each provider has been doing, by its name."""
+        """The health of each provider, by its name."""
         return {name: Health(provider.label) for name, provider in self.registry.providers.items()}
 
     @cached_property
@@ -89,7 +89,7 @@ class ChatModels:
         return trusted_authorities()
 
     def _sdk(self, provider: str) -> dict[str, Any]:
-        """How the SDK reaches a provider for calls that are not asynchronous, without regard to the environment."""
+        """Returns how the SDK reaches a provider for synchronous calls, without reading the environment."""
         entry, client = self.registry.providers[provider], partial(httpx2.Client, verify=self._trusted, trust_env=False)
         address = urlsplit(entry.url(""))
         return {
@@ -97,7 +97,7 @@ class ChatModels:
             "default_query": dict(parse_qsl(address.query)) or None,
             "default_headers": entry.headers(self._key(provider).get_secret_value()),
             "openai_proxy": "",
-            "http_socket_options": (),  # else it warns of a proxy in the environment
+            "http_socket_options": (),  # otherwise it warns about a proxy in the environment
             "timeout": httpx2.Timeout(None, connect=CONNECT_S),
             "http_client": client(proxy=self.proxies.get(provider)),
             "http_async_client": self._unused_client,
@@ -105,11 +105,11 @@ class ChatModels:
 
     @cached_property
     def _unused_client(self) -> httpx2.AsyncClient:
-        """What the SDK would make one of for each model."""
+        """Shared by all models, because the SDK would create one for each."""
         return httpx2.AsyncClient(verify=self._trusted, trust_env=False)
 
     def for_parts(self, calls: Mapping[str, PartCall], chosen: Mapping[str, str]) -> dict[str, list[ProviderChat]]:
-        """Each part's models: the chosen one, then those that are tried when it fails."""
+        """Returns each part's models: the chosen one, then its fallbacks."""
         models = {
             part: [name, *self.registry.others(part, calls[part].role, name, self.usable)]
             for part, name in chosen.items()
@@ -119,15 +119,15 @@ class ChatModels:
     def configurable(
         self, calls: Mapping[str, PartCall], chosen: Mapping[str, str]
     ) -> dict[str, Runnable[LanguageModelInput, AIMessage]]:
-        """Each part's model, with the configurable field `model`: the name of any usable model."""
+        """Returns each part's model, with the configurable field `model`: the name of any usable model."""
         return {part: self._configurable(part, calls[part], name) for part, name in chosen.items()}
 
     def endpoints(self, models: Iterable[str]) -> list[Endpoint]:
-        """Those of the providers of these models."""
+        """Returns the endpoints of the providers of these models."""
         return [self._endpoints[name] for name in self.registry.providers_of(models)]
 
     def for_completions(self) -> dict[str, ProviderChat]:
-        """The usable models as they answer a plain completion, by name, the preferred one first."""
+        """Returns the usable models for plain completions, by name, the preferred one first."""
         entry = self.registry.completion
         call = PartCall("", entry.max_tokens, entry.temperature, rank=LAST)
         return {name: self._model("", call, name) for name in self.registry.models_of(self.usable)}
@@ -163,7 +163,7 @@ class ChatModels:
             acceleration=self.acceleration,
             limit=limit,
             limit_field=provider.limit_field,
-            # with the limit, because the field that the SDK would send is not every provider's
+            # with the limit, because not every provider knows the field that the SDK would send
             extra_body={provider.limit_field: limit, **provider.extra_body, **model.extra_body},
             model=model.id,
             api_key=self._key(model.provider),
@@ -177,5 +177,5 @@ class ChatModels:
         )
 
     def _key(self, provider: str) -> SecretStr:
-        # always one: without it the SDK sends OPENAI_API_KEY to whatever base URL is set
+        # never empty: without a key the SDK sends OPENAI_API_KEY to any base URL
         return self.keys.get(provider, SecretStr("none"))

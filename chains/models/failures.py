@@ -1,4 +1,4 @@
-"""Turns errors of providers, which may repeat their text, into errors with messages of ours."""
+"""Converts providers' errors, which may repeat their text, into errors with our own messages."""
 
 import re
 from collections.abc import Mapping
@@ -79,7 +79,7 @@ LONGEST_RETRY_AFTER_S = 120  # a longer delay means no retry, as in those SDKs
 
 
 def to_provider_error(label: str, error: Exception, written: bool) -> ProviderError:
-    """What `error` says of the provider `label`, which had `written` something or nothing."""
+    """Returns the error for users. `written` is whether the provider `label` had sent any text."""
     match error:
         case ProviderError():
             return error
@@ -103,7 +103,7 @@ def to_provider_error(label: str, error: Exception, written: bool) -> ProviderEr
 
 
 def log_label(error: Exception) -> str:
-    """The error's name, and its status or reason if it has one: what can go into a log."""
+    """Returns the error's name, and its status or reason if it has one, for the log."""
     match error:
         case HttpStatusError(status=status) | StreamFailure(status=status):
             return f"{type(error).__name__} {status}"
@@ -127,9 +127,9 @@ def _refused(label: str, status: int, headers: Mapping[str, str]) -> ProviderErr
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The delay in seconds that the provider asks for, at least 0; None if it asks for none.
+    """Returns the Retry-After delay in seconds, at least 0, or None if there is none.
 
-    It is read as the official OpenAI SDKs do: `retry-after-ms`, then `retry-after` in seconds, which may have
+    The official OpenAI SDKs read it in the same way: `retry-after-ms`, then `retry-after` in seconds, which may have
     fractions, or as a date (RFC 9110 §10.2.3).
     """
     delay_s = _retry_after(headers)
@@ -137,7 +137,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _reset_of_limit(headers: Mapping[str, str]) -> float | None:
-    """In how many seconds the limits that are used up are reset, as Groq says it: 2m59.56s, 7.66s, 120ms.
+    """Returns after how many seconds the exhausted limits are reset. Groq writes them as 2m59.56s, 7.66s or 120ms.
 
     https://console.groq.com/docs/rate-limits
     """

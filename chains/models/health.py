@@ -1,7 +1,7 @@
 """Limits and the circuit breaker of a provider: calls per minute, concurrent calls, and a cooldown after failures.
 
-aiolimiter does the first. Circuit breaker libraries (pybreaker, purgatory) raise when a circuit is open; here another
-model is chosen while there is one.
+aiolimiter limits the rate. Circuit breaker libraries (pybreaker, purgatory) raise when a circuit is open; here another
+model is chosen if there is one.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from typing_extensions import override
 
 logger = logging.getLogger(__name__)
 
-BURST = 1 / 7  # of a minute's limit, as much as ten seconds at the even rate
+BURST = 1 / 7  # of a minute's limit: about nine seconds at the even rate
 FAILURES = 3  # in a row open the circuit
 COOLDOWN_S, MAX_COOLDOWN_S = 30, 300
 
 
 class RequestsPerMinute(BaseRateLimiter):
-    """Never more than `limit` requests, at least 2, in any minute: a burst of a seventh of them, then an even rate."""
+    """Allows `limit` requests (at least 2) in any minute: a burst of a seventh of them, then an even rate."""
 
     def __init__(self, limit: int) -> None:
-        # a leaky bucket passes its capacity and, in the following minute, what leaks: together the limit
+        # in a minute a leaky bucket lets its capacity pass and what leaks: together the limit
         burst = max(1.0, limit * BURST)
         self._limiter = AsyncLimiter(burst, 60 * burst / (limit - burst))
 
@@ -41,13 +41,13 @@ class RequestsPerMinute(BaseRateLimiter):
 
     @override
     def acquire(self, *, blocking: bool = True) -> bool:
-        return True  # synchronous calls come from notebooks, one at a time
+        return True  # synchronous calls are made in notebooks, one at a time
 
 
 class CallSlots:
-    """Lets at most `limit` calls run at a time. Of the waiting calls the lowest `rank` is next, then the oldest.
+    """Lets at most `limit` calls run at a time. The waiting call with the lowest `rank` is next, then the oldest.
 
-    A free slot is given away only after `HANDOVER_S`, so that calls that depend on the ended one can join the queue.
+    A free slot is assigned only after `HANDOVER_S`, so that calls that depend on the finished one can join the queue.
     """
 
     HANDOVER_S = 0.03
@@ -59,7 +59,7 @@ class CallSlots:
 
     @asynccontextmanager
     async def slot(self, rank: int) -> AsyncGenerator[None]:
-        """Waits for a slot, and holds it for the length of the block."""
+        """Waits for a slot and occupies it during the block."""
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
         heappush(self._waiting, (rank, next(self._arrivals), turn))
@@ -82,7 +82,7 @@ class CallSlots:
 
 @dataclass
 class Health:
-    """A provider's circuit breaker: three failures in a row start a cooldown, in which others are preferred.
+    """A provider's circuit breaker: three failures in a row start a cooldown, during which others are preferred.
 
     `on_change` is called when a cooldown begins here, or a success ends it.
     """
@@ -99,7 +99,7 @@ class Health:
         return max(0.0, self._open_until - monotonic())
 
     def answered(self, started: float) -> None:
-        """Records a success of a request that started then, on the monotonic clock.
+        """Records the success of a request that started at this time of the monotonic clock.
 
         It is ignored if the current cooldown began later.
         """

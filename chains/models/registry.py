@@ -24,8 +24,8 @@ class _Entry(BaseModel):
 class Provider(_Entry):
     """A server that speaks the OpenAI chat completions protocol at `base_url`, which may have a query.
 
-    `first_token_s` and `next_token_s` are how long it may take to write one, in seconds, before it counts as stalled.
-    Of more than `max_concurrent_calls` calls the others wait for their turn, and the timeouts begin after that.
+    `first_token_s` and `next_token_s` are timeouts in seconds. At most `max_concurrent_calls` calls run at a time; the
+    others wait, and their timeouts begin after that.
     The key is sent in `key_header`, as a bearer token if that is `Authorization`. `extra_body` adds fields to the
     request or replaces them.
     """
@@ -46,20 +46,20 @@ class Provider(_Entry):
     @field_validator("base_url")
     @classmethod
     def _has_a_host(cls, url: str) -> str:
-        """Raises `ValueError` also for a port that is no number and for half an IPv6 address."""
+        """Also raises `ValueError` for a port that is not a number and for an incomplete IPv6 address."""
         parts = urlsplit(url.strip())
         if not parts.hostname or parts.port == 0:
             raise ValueError("has no host")
         return url.strip()
 
     def url(self, resource: str) -> str:
-        """The address of a resource, such as `chat/completions`, which `base_url` may already end with."""
+        """Returns the address of a resource, such as `chat/completions`, which `base_url` may already end with."""
         parts = urlsplit(self.base_url)
         path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
         return urlunsplit((parts.scheme, parts.netloc, f"{path}/{resource}", parts.query, ""))
 
     def headers(self, key: str) -> dict[str, str]:
-        """The headers of a request."""
+        """Returns the headers of a request."""
         credentials = f"Bearer {key}" if self.key_header.lower() == "authorization" else key
         return {self.key_header: credentials, "Content-Type": "application/json", **self.extra_headers}
 
@@ -82,14 +82,14 @@ class Role(_Entry):
 
 
 class Completion(Role):
-    """Who answers a plain completion, and how it is called: the answer's limit in tokens, temperature."""
+    """The models of plain completions, in order of preference, with the token limit and the temperature."""
 
     max_tokens: int = Field(gt=0)
     temperature: float = Field(ge=0, le=2)
 
 
 class PartSettings(_Entry):
-    """What is different for the part of this name: its models, the answer's limit in tokens, temperature."""
+    """Overrides for the part of this name: its models, token limit and temperature."""
 
     models: tuple[str, ...] = ()
     max_tokens: int | None = Field(default=None, gt=0)
@@ -97,7 +97,7 @@ class PartSettings(_Entry):
 
 
 class Registry(_Entry):
-    """Providers, models, roles and what is different for single parts, by name; and who answers a plain completion."""
+    """Providers, models, roles and the settings of single parts, by name, and those of plain completions."""
 
     providers: dict[str, Provider]
     models: dict[str, Model]
@@ -118,7 +118,7 @@ class Registry(_Entry):
         return self
 
     def at(self, base_urls: Mapping[str, str]) -> "Registry":
-        """The same registry with these providers' base URLs in place of its own."""
+        """Returns the same registry with other base URLs for these providers."""
         moved = {
             name: provider.model_copy(update={"base_url": base_urls.get(name, provider.base_url)})
             for name, provider in self.providers.items()
@@ -126,22 +126,22 @@ class Registry(_Entry):
         return self.model_copy(update={"providers": moved})
 
     def preferring(self, model: str) -> "Registry":
-        """The same registry with this model first for a plain completion."""
+        """Returns the same registry with this model first for plain completions."""
         others = [name for name in self.completion.models if name != model]
         completion = self.completion.model_copy(update={"models": (model, *others)})
         return self.model_copy(update={"completion": completion})
 
     def providers_of(self, models: Iterable[str]) -> set[str]:
-        """The providers of these models, by name; unknown models have none."""
+        """Returns the names of the providers of these models. Unknown models are skipped."""
         return {self.models[name].provider for name in models if name in self.models}
 
     def models_of(self, usable: Collection[str]) -> list[str]:
-        """The models of these providers, by name, those that are preferred for a completion first."""
+        """Returns the names of these providers' models, those preferred for completions first."""
         names = dict.fromkeys((*self.completion.models, *self.models))
         return [name for name in names if self.models[name].provider in usable]
 
     def models_for(self, part: str, role: str) -> tuple[str, ...]:
-        """The models of a part in order of preference. Raises `ConfigError` for an unknown role."""
+        """Returns the models of a part in order of preference. Raises `ConfigError` for an unknown role."""
         own = self.parts.get(part.rpartition(".")[2])
         if own and own.models:
             return own.models
@@ -150,13 +150,13 @@ class Registry(_Entry):
         return self.roles[role].models
 
     def others(self, part: str, role: str, chosen: str, usable: Collection[str]) -> list[str]:
-        """The part's other models of usable providers, those after the chosen one in its list first."""
+        """Returns the part's other models of usable providers, first those after the chosen one in its list."""
         names = [name for name in self.models_for(part, role) if self.models[name].provider in usable]
         place = names.index(chosen) if chosen in names else -1
         return [*names[place + 1 :], *names[: max(place, 0)]]
 
     def choose(self, roles: Mapping[str, str], usable: Collection[str], overrides: Mapping[str, str]) -> dict[str, str]:
-        """A model's name for each part, of which `roles` has the role: the override, else the first one usable.
+        """Returns a model's name for each part in `roles`: the override, otherwise the first usable one of its role.
 
         Raises `ConfigError` if an override is unknown or its provider is not usable, or a part is left without a model.
         """
@@ -182,9 +182,9 @@ class Registry(_Entry):
 
 
 def load_registry(extra: Path | None = None) -> Registry:
-    """The built-in registry, with the entries of the TOML file `extra` added or in place of its own.
+    """Returns the built-in registry, with the entries of the TOML file `extra` added or replacing its own.
 
-    A provider with a `preset` has the fields of that built-in provider, except those that it gives itself.
+    A provider with a `preset` inherits the fields of that built-in provider, except those that it sets itself.
     Raises `ConfigError` that names the file and the first entry that is wrong.
     """
     entries = tomllib.loads(files("chains.models").joinpath("models.toml").read_text(encoding="utf-8"))

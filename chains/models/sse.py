@@ -1,11 +1,11 @@
 """Decodes a provider's stream. All texts received in one read are returned as one piece.
 
-That adds no delay, because a read returns what is there; a server that is busy finds more there, so that a token costs
-it less. It replaces the SDK's decoder and types: at a provider's full pace a token costs 491 to 566 µs with them and 47
-to 72 with this. Nearly every chunk holds only a text, which msgspec reads without looking at the rest: that takes
-1.5 µs less than orjson's dict and a look through it, 6 % of a token there.
+This adds no delay, because a read returns what has arrived; the busier the server, the more it finds and the less a
+token costs. It replaces the SDK's decoder and types: at a provider's full pace a token costs 47 to 72 µs instead of 491
+to 566. Nearly every chunk contains only text, which msgspec reads without parsing the rest: 1.5 µs less than searching
+orjson's dict, 6 % of a token.
 
-It reads what the official SDKs read, and more: tests/test_sdk_comparison.py lists the differences.
+It accepts everything that the official SDKs accept, and more: tests/test_sdk_comparison.py lists the differences.
 """
 
 import json
@@ -19,23 +19,23 @@ from chains.models.stream_failures import StreamFailure, failure_in
 
 T = TypeVar("T")
 Chunk = dict[str, Any]
-Piece = str | Chunk  # text, or a chunk that holds anything else
+Piece = str | Chunk  # text, or a chunk with anything else
 
 LONGEST_EVENT = 1024 * 1024  # bytes
-LONGEST_ANSWER = 64 * LONGEST_EVENT  # bytes; 65,536 tokens in an event each are a third of that
+LONGEST_ANSWER = 64 * LONGEST_EVENT  # bytes; three times as much as 65,536 tokens with an event each
 DONE = b"[DONE]"
 BOM = b"\xef\xbb\xbf"
 
 
 class NotAStreamError(ValueError):
-    """The body is no stream of events. The message says what it is instead and holds nothing of it."""
+    """The body is not an event stream. The message says what it is instead, without quoting it."""
 
 
 class PieceDecoder:
     """Decodes the body of an answer, in blocks of any size.
 
-    `has_ended` says whether `[DONE]` was received, `is_document` whether the body is one JSON document and no stream,
-    as some servers send though a stream was asked for.
+    `has_ended` says whether `[DONE]` was received, `is_document` whether the body is a JSON document instead of a
+    stream: some servers ignore `stream`.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class PieceDecoder:
     def feed(self, block: bytes) -> tuple[list[Piece], Exception | None]:
         """Returns the pieces that this block completes, in order, and the failure after them, if there is one.
 
-        That is a `StreamFailure` that the provider reported, or a `ValueError` for what can't be decoded.
+        The failure is a `StreamFailure` that the provider reported, or a `ValueError` for data that can't be decoded.
         """
         self._left -= len(block)
         if self._left < 0:
@@ -63,13 +63,13 @@ class PieceDecoder:
         return self._decode(events)
 
     def close(self) -> tuple[list[Piece], Exception | None]:
-        """Returns what the end of the body completes: the document, or an event without the blank line after it."""
+        """Returns the pieces that the end of the body completes: the document, or an unfinished event."""
         if self._document.startswith(b"<"):
             return [], NotAStreamError("a page")
         if self.is_document:
             return self._decode([bytes(self._document)])
         pieces, failure = self._decode(self._events.close())
-        return pieces, failure if isinstance(failure, StreamFailure) else None  # half an event was cut off
+        return pieces, failure if isinstance(failure, StreamFailure) else None  # the last event is incomplete
 
     def _begin(self, block: bytes) -> bytes:
         """Returns the first bytes without the byte order mark; they say whether this is a document."""
@@ -94,7 +94,7 @@ class PieceDecoder:
                     continue
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     pass
-                # not within the `except`: an exception raised there has the provider's words in its context
+                # not within the `except`, where its context would contain the provider's words
                 if event.startswith(DONE):
                     self.has_ended = True
                     break
@@ -108,7 +108,7 @@ class PieceDecoder:
 
 
 def _chunk(event: bytes) -> Chunk | None:
-    """The event as a chunk, or None for another value. Raises `StreamFailure` if it reports one, and `ValueError`."""
+    """Returns the event as a chunk, or None for any other value. Raises `StreamFailure` and `ValueError`."""
     chunk = _loads(event)
     if not isinstance(chunk, dict):
         return None
@@ -125,13 +125,13 @@ class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 class _Choice(msgspec.Struct, gc=False):
     delta: _Delta
-    finish_reason: Literal[""] | None = None  # some send an empty one with each chunk
+    finish_reason: Literal[""] | None = None  # some providers send an empty one with each chunk
     logprobs: None = None
     error: None = None
 
 
 class _TextOnly(msgspec.Struct, gc=False):
-    """A chunk that holds one choice's text and nothing else that is looked for. Any other takes 3 µs longer to read."""
+    """A chunk with one choice's text and nothing else that matters. Any other takes 3 µs longer to decode."""
 
     choices: tuple[_Choice]
     usage: None = None
@@ -143,7 +143,7 @@ _read_text = msgspec.json.Decoder(_TextOnly).decode
 
 
 def _loads(event: bytes) -> Any:
-    """The event's JSON, read as generously as Python and Node read it. Raises `ValueError`."""
+    """Decodes the event's JSON as leniently as Python and Node do. Raises `ValueError`."""
     try:
         return orjson.loads(event)
     except orjson.JSONDecodeError:
@@ -157,7 +157,7 @@ def _integer(digits: str) -> int | float:
 
 
 def merged(pieces: Iterable[str | T]) -> Iterator[str | T]:
-    """The pieces, texts that follow one another as one."""
+    """Returns the pieces with consecutive texts joined."""
     texts = list[str]()
     for piece in pieces:
         if isinstance(piece, str):
@@ -174,8 +174,8 @@ def merged(pieces: Iterable[str | T]) -> Iterator[str | T]:
 class EventDecoder:
     """Decodes the data of server-sent events (WHATWG HTML §9.2.6) from blocks of any size.
 
-    Raises `ValueError` for an event of more than `LONGEST_EVENT` bytes. The data of an event that is called `error` is
-    returned as the field `error` of an object.
+    Raises `ValueError` for an event of more than `LONGEST_EVENT` bytes. The data of an event named `error` is returned
+    as the field `error` of an object.
     """
 
     def __init__(self) -> None:
@@ -183,10 +183,10 @@ class EventDecoder:
         self._after_cr = False
 
     def feed(self, block: bytes) -> list[bytes]:
-        """The data of the events that this block completes."""
+        """Returns the data of the events that this block completes."""
         if block and (self._after_cr or b"\r" in block):
             block = self._with_line_feeds(block)
-        if not self._rest and block.endswith(b"\n\n") and block.count(b"\n") == 2:  # one event: the usual case
+        if not self._rest and block.endswith(b"\n\n") and block.count(b"\n") == 2:  # usually there is one event
             return [data] if (data := _data(block[:-2])) else []
         *events, self._rest = (self._rest + block).split(b"\n\n")
         if len(self._rest) > LONGEST_EVENT:
@@ -194,12 +194,12 @@ class EventDecoder:
         return [data for event in events if (data := _data(event))]
 
     def close(self) -> list[bytes]:
-        """The data of an event that no blank line ended."""
+        """Returns the data of an event that no blank line ended."""
         data = _data(self._rest)
         return [data] if data else []
 
     def _with_line_feeds(self, block: bytes) -> bytes:
-        """The block with a line feed for every line ending, even one whose first half was in the block before."""
+        """Replaces every line ending in the block by a line feed, even if its first half was in the previous block."""
         if self._after_cr:
             block = block.removeprefix(b"\n")
         self._after_cr = block.endswith(b"\r")

@@ -1,6 +1,6 @@
 """Failures that a provider reports inside a stream that began with HTTP 200.
 
-Each is taken for the HTTP status that it names, so that it is retried or refused like an answer of that status.
+Each is mapped to an HTTP status, so that it is retried or rejected like a response with that status.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,10 +10,10 @@ Json = Mapping[str, Any]
 
 _CODE_FIELDS = ("status_code", "statusCode", "http_status", "http_code", "code", "status", "error_code", "errorCode")
 _NAME_FIELDS = ("code", "type", "status", "error_type", "error", "__type", "reason")
-# What a body without choices holds if it reports a failure. FastAPI, Cloudflare, Baidu, AWS …
+# Fields of a body without choices that report a failure: FastAPI, Cloudflare, Baidu, AWS …
 _FAILURE_FIELDS = ("detail", "errors", "message", "msg", "error_msg", "error_code", "errorCode", "exception")
 _MOST_WORDS = 3
-# Parts of the names in use, in the order in which they are looked for.
+# Parts of the names that providers use, in the order of precedence.
 _STATUSES: tuple[tuple[int, tuple[str, ...]], ...] = (
     (402, ("payment", "billing", "insufficient_quota", "credit", "balance")),
     (429, ("rate_limit", "ratelimit", "too_many", "toomany", "resource_exhausted", "throttl", "quota")),
@@ -32,9 +32,9 @@ _STATUSES: tuple[tuple[int, tuple[str, ...]], ...] = (
 
 
 class StreamFailure(Exception):
-    """A failure that the provider reported in its stream. `status` is the HTTP status that it names, if it does.
+    """A failure that the provider reported in its stream. `status` is the HTTP status that it stands for, if any.
 
-    Holds none of the provider's words.
+    It contains none of the provider's words.
     """
 
     def __init__(self, status: int | None = None) -> None:
@@ -43,7 +43,7 @@ class StreamFailure(Exception):
 
 
 def failure_in(chunk: Json) -> StreamFailure | None:
-    """The failure that the chunk reports, if it is one."""
+    """Returns the failure that the chunk reports, if any."""
     for error in _errors(chunk):
         return StreamFailure(_status((error, chunk)))
     return None
@@ -62,7 +62,7 @@ def _errors(chunk: Json) -> Iterable[object]:
 
 
 def _status(places: Iterable[object]) -> int | None:
-    """The status that is named as a number, otherwise one that a name such as `rate_limit_exceeded` stands for."""
+    """Returns the numeric status, otherwise the one that a name such as `rate_limit_exceeded` stands for."""
     reports = [report for place in places for report in _reports(place)]
     numbers = (_number(report.get(field)) for report in reports for field in _CODE_FIELDS)
     names = (_named(report.get(field)) for report in reports for field in _NAME_FIELDS)
@@ -70,7 +70,7 @@ def _status(places: Iterable[object]) -> int | None:
 
 
 def _reports(error: object, depth: int = 3) -> Iterable[Json]:
-    """The error and the errors inside it: some providers pass on another one's."""
+    """Yields the error and the errors nested in it: some providers forward another one's."""
     if isinstance(error, list):
         error = cast(list[object], error)[0] if error else None
     if isinstance(error, Mapping) and depth:

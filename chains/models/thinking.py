@@ -1,7 +1,7 @@
 """Removes a model's thinking from its text while it is streamed.
 
-Some servers send what a reasoning model thinks as content, between tags. The opening tag may be missing, where the
-server's chat template holds it: such an answer is recognized by how it begins, or at the closing tag.
+Some servers send the reasoning of a model as content, between tags. The opening tag is missing if it is part of the
+server's chat template: such an answer is recognized by its beginning or by the closing tag.
 """
 
 import re
@@ -21,11 +21,11 @@ _BLOCKS = (
 _TAGS = tuple(tag for block in _BLOCKS for tag in block)
 _LONGEST_TAG = max(map(len, _TAGS))
 _OPENING = re.compile("|".join(re.escape(opening) for opening, _ in _BLOCKS), re.IGNORECASE)
-# in quotes it is a tag that the text speaks of
+# a quoted tag is part of the text
 _CLOSING = re.compile("(?<![`'\"“])(?:" + "|".join(re.escape(closing) for _, closing in _BLOCKS) + ")", re.IGNORECASE)
 _OPENING_AT_LINE_START = re.compile(rf"(?<=\n)(?:{_OPENING.pattern})", re.IGNORECASE)
 
-# How reasoning models begin to think, and answers don't begin.
+# Beginnings of reasoning that answers do not have.
 _LEADS = (
     "okay, so", "okay, the user", "okay, let", "okay, i", "okay. ", "ok, so", "ok, the user", "ok, let",
     "alright, so", "alright, the user", "alright, let", "hmm", "the user", "user wants", "user asks",
@@ -39,25 +39,24 @@ _LEADS = (
 
 
 class _Mode(Enum):
-    BEGINNING = auto()  # what the text is is not clear yet
+    BEGINNING = auto()  # not decided yet
     VISIBLE = auto()
     INSIDE = auto()  # after an opening tag
-    ASSUMED = auto()  # probably thinking whose opening tag is missing: held
+    ASSUMED = auto()  # probably thinking without an opening tag: buffered
 
 
 class ThinkingFilter:
-    """Takes the pieces of a text and returns what is not thinking, as soon as that is clear.
+    """Takes the pieces of a text and returns those that are not thinking, as soon as possible.
 
     After a call of `feed`, `has_retracted` says that everything returned before was thinking, too, and `is_untagged`
-    that thinking without an opening tag was found. With `starts_inside` the text is taken for thinking up to a closing
-    tag.
+    that there was thinking without an opening tag. With `starts_inside` the text up to a closing tag is thinking.
     """
 
     def __init__(self, *, starts_inside: bool = False) -> None:
         self.has_retracted = self.is_untagged = False
         self._mode = _Mode.ASSUMED if starts_inside else _Mode.BEGINNING
-        self._rest: str = ""  # what is not decided yet
-        self._searched = 0  # how much of it holds no closing tag
+        self._rest: str = ""  # the undecided part
+        self._searched = 0  # how much of it has no closing tag
         self._last: str = "\n"  # the character before it
         self._has_removed = False
         self._has_shown = False
@@ -76,13 +75,13 @@ class ThinkingFilter:
         return text
 
     def close(self, *, is_cut: bool) -> str:
-        """Returns the rest at the end of the text. If that is cut at a limit, what may be thinking is dropped."""
+        """Returns the rest at the end of the text. If the text was cut at a limit, possible thinking is dropped."""
         if self._mode is _Mode.INSIDE or (self._mode is _Mode.ASSUMED and is_cut):
             return ""
         return self._rest
 
     def _advance(self, visible: list[str]) -> bool:
-        """Takes the next step through the rest, and says whether another one is possible."""
+        """Processes the next portion of the rest. Returns whether another step is possible."""
         match self._mode:
             case _Mode.BEGINNING:
                 return self._begin()
@@ -136,7 +135,7 @@ class ThinkingFilter:
 
 
 def _partial_tag(text: str) -> int:
-    """How many characters at the end of the text may be the beginning of a tag."""
+    """Returns how many characters at the end of the text may be the beginning of a tag."""
     ending = text[-_LONGEST_TAG:]
     lengths = (len(ending) - at for at, character in enumerate(ending) if character in "<[◁")
     return next((length for length in lengths if any(tag.startswith(ending[-length:].lower()) for tag in _TAGS)), 0)

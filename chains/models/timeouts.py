@@ -1,4 +1,4 @@
-"""Deadlines that comments don't put off: for a stream as a whole, and from one token to the next."""
+"""Timeouts that keep-alive comments do not extend: for a whole stream, and from one token to the next."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -15,12 +15,12 @@ LARGEST_BLOCK = 16 * 1024  # bytes; the worst ones take 25 ms to decode
 
 
 async def timeout_stream(seconds: float, items: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """The items. Raises `ProviderError` and closes their source when it has not come to its end in time."""
+    """Yields the items. Raises `ProviderError` and closes the source if it does not end in time."""
     ends = asyncio.get_running_loop().time() + seconds
     async with aclosing(items):
         while True:
             try:
-                # around each wait, because the items may be read by one task after another
+                # around each wait, because the items may be read by different tasks
                 async with asyncio.timeout_at(ends):
                     item = await anext(items)
             except StopAsyncIteration:
@@ -31,13 +31,15 @@ async def timeout_stream(seconds: float, items: AsyncGenerator[T]) -> AsyncGener
 
 
 class ReadTimeout:
-    """Within its block a read of the body raises `TimeoutError` when it waits beyond an end, of the loop's clock.
+    """Within its block a read of the body that waits too long raises `TimeoutError`.
 
-    It does what `asyncio.timeout_at` around each read does (5.7 µs), with one timer for all, which looks where the end
-    is when it fires. `is_reading` says whether somebody waits for the body: looking at what came may take its time.
+    `ends` is the first deadline, on the loop's clock.
+
+    `asyncio.timeout_at` around each read does the same, but takes 5.7 µs. This uses one timer, which checks the
+    deadline when it fires. `is_reading` is whether a read is waiting: processing what was read does not time out.
     """
 
-    GRACE_S = 0.05  # to look at what came in time, when the loop is late
+    GRACE_S = 0.05  # lets a late loop deliver what arrived in time
 
     def __init__(self, body: aiohttp.StreamReader, ends: float) -> None:
         self.body, self.is_reading = body, True
@@ -52,7 +54,7 @@ class ReadTimeout:
         self._timer.cancel()
 
     async def read(self) -> bytes:
-        """Returns the next block of at most `LARGEST_BLOCK` bytes. Others have their turn before the rest of a read."""
+        """Returns the next block of at most `LARGEST_BLOCK` bytes. Other tasks run between two blocks of a read."""
         if self._rest:
             await asyncio.sleep(0)
         else:
@@ -62,7 +64,7 @@ class ReadTimeout:
         return block
 
     def reset(self, within_s: float | None) -> None:
-        """The body is read again; the next piece has to come within so many seconds, or else by when it had to."""
+        """Sets the timeout of the next read in seconds; None keeps the current deadline."""
         self.is_reading = True
         if not within_s:
             return

@@ -1,9 +1,8 @@
-"""How the providers are reached: one pool of connections, kept open.
+"""Connections to providers: one pool, kept open.
 
-It is aiohttp's, for that reads in C what httpx2, on which the SDK is built, reads in Python: 80 to 92 µs an event, not
-190 to 222. Nothing is above it: with httpx2's client there six calls take 3 ms more before its tokens, and a token a
-tenth more; and the SDK's `post` does what is not wanted: headers from the environment, errors that repeat the
-provider's words.
+The HTTP client is aiohttp, because its parser is written in C: an event takes 80 to 92 µs instead of 190 to 222 with
+httpx2, on which the SDK is built. The SDK is not used: its `post` adds headers from the environment, and its errors
+repeat the provider's words.
 """
 
 import asyncio
@@ -23,12 +22,12 @@ import orjson
 from chains.models.registry import Provider
 from chains.models.sse import NotAStreamError
 
-CONNECT_S = 5  # for all else there are the deadlines of the provider's entry
-# A run holds several; by default there would be a hundred, and an idle one would be closed after 15 seconds.
+CONNECT_S = 5  # the provider's entry has the other timeouts
+# A run uses several connections; aiohttp's defaults are 100, and 15 seconds for an idle one.
 CONNECTIONS, IDLE_S = 5000, 60
 LARGEST_READ = 16 * 1024  # bytes, about 80 tokens; a single read of the socket can bring more
 IDENTITY = "identity"  # no compression: a small body could become a huge one
-DRAIN_S = 0.1  # to wait for the end of the body after its last event
+DRAIN_S = 0.1  # the timeout for the end of the body after its last event
 
 
 class ConnectFailedError(Exception):
@@ -36,7 +35,7 @@ class ConnectFailedError(Exception):
 
 
 class HttpStatusError(Exception):
-    """An answer of a status that is no success, with its headers."""
+    """A response with an error status, with its headers."""
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(status)
@@ -45,9 +44,9 @@ class HttpStatusError(Exception):
 
 @cache
 def trusted_authorities() -> ssl.SSLContext:
-    """The authorities that the SDK trusts, also on a machine without any. They are read once, because that takes 20 ms.
+    """Returns the certificate authorities that the SDK trusts. They are read once, because that takes 20 ms.
 
-    What the settings refuse, a file of certificates that can't be read, is nothing to fail for where nobody calls.
+    An unreadable file is ignored here: the settings reject it if a provider needs it.
     """
     try:
         return httpx2.create_ssl_context()
@@ -65,7 +64,7 @@ class HttpClients:
 
 @asynccontextmanager
 async def http_clients() -> AsyncGenerator[HttpClients]:
-    """The clients of the running loop."""
+    """Opens the clients for the running loop."""
     trusted, reuse = trusted_authorities(), aiohttp.TraceConfig()
     reuse.on_connection_reuseconn.append(_note_reuse)
     kept = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_S, ssl=trusted)
@@ -79,7 +78,7 @@ def _client(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) 
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         auto_decompress=False,
-        read_bufsize=LARGEST_READ // 2,  # aiohttp pauses reading beyond twice as much
+        read_bufsize=LARGEST_READ // 2,  # aiohttp pauses reading above twice this size
         cookie_jar=aiohttp.DummyCookieJar(),  # a cookie would tie the calls of all users together
         trace_configs=traces,
     )
@@ -87,7 +86,7 @@ def _client(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) 
 
 @dataclass
 class _Request:
-    """What becomes known of a request while it is sent: aiohttp hands this on to the callbacks of a trace."""
+    """What aiohttp's tracing reports about one request."""
 
     reuses_connection: bool = False
 
@@ -104,16 +103,16 @@ class Endpoint:
     http: HttpClients
     provider: Provider
     key: str = field(repr=False)
-    proxy: str | None = field(repr=False)  # its address may hold a password
+    proxy: str | None = field(repr=False)  # its address may contain a password
 
     async def ask(self, body: Mapping[str, Any]) -> aiohttp.ClientResponse:
-        """The head of a chat completion's streamed answer, to be left with `async with`.
+        """Returns the response of a streamed chat completion; use it with `async with`.
 
         Raises `ConnectFailedError`, `HttpStatusError`, and `NotAStreamError` if it is compressed.
         """
         try:
             response = await self._post(orjson.dumps(body))
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # the last for a key or an address of bad form
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a malformed key or address
             unanswered = ConnectFailedError(type(error).__name__)
         else:
             if response.status < 300 and response.headers.get("Content-Encoding", IDENTITY).lower() == IDENTITY:
@@ -122,10 +121,10 @@ class Endpoint:
             if response.status < 300:
                 raise NotAStreamError("a compressed body")
             raise HttpStatusError(response.status, response.headers)
-        raise unanswered  # not within the `except`: what hindered it may hold the provider's words
+        raise unanswered  # not within the `except`, where its context could contain the provider's words
 
     async def _post(self, body: bytes) -> aiohttp.ClientResponse:
-        """The head of the answer. If a connection that was kept turns out to be dead, a fresh one is tried at once.
+        """Returns the response. If a reused connection turns out to be dead, the request is sent again on a new one.
 
         aiohttp does so itself, but only for idempotent methods (RFC 9112 §9.3.1).
         """
@@ -151,7 +150,7 @@ class Endpoint:
         )
 
     async def open(self) -> None:
-        """Opens a connection by requesting the list of models. Failures are left to the first call."""
+        """Opens a connection by requesting the list of models. Failures are ignored; the first call reports them."""
         with suppress(aiohttp.ClientError, OSError, ValueError):
             url = self.provider.url("models")
             request = self.http.keeping.get(url, headers=self._headers, proxy=self.proxy, allow_redirects=False)
@@ -177,12 +176,12 @@ async def _discard(response: aiohttp.ClientResponse) -> None:
 
 
 class ConnectionWarmer:
-    """Opens connections to providers before they are needed: a handshake with one far away costs a tenth of a second.
+    """Opens connections to providers before they are needed: a handshake with a distant one takes a tenth of a second.
 
-    It does so `AHEAD` times at once, and again only when `EVERY_S` seconds have gone by.
+    It opens `AHEAD` connections at once, and again at the earliest after `EVERY_S` seconds.
     """
 
-    AHEAD = 3  # concurrent calls of a run at one provider
+    AHEAD = 3  # concurrent calls of a run to one provider
     EVERY_S = 45  # an idle connection is kept for longer
 
     def __init__(self, endpoints: Collection[Endpoint]) -> None:

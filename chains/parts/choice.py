@@ -1,4 +1,4 @@
-"""What a `Choice` proposes: its options, read while the proposal is being streamed, and which one is picked."""
+"""The options of a `Choice`, read while the proposal is streamed, and the pick."""
 
 import asyncio
 import re
@@ -19,14 +19,14 @@ _TOKEN_OUTSIDE = re.compile(r"\{")
 _TOKEN_INSIDE = re.compile(r'"(?:\\.|[^"\\])*"?|[{}]', re.DOTALL)
 LONGEST_OPTION = 4096  # characters
 LONGEST_REPAIR, MOST_REPAIRS = 400, 3  # characters, and objects of a proposal; one can take 16 ms
-MOST_NESTED = 2  # an option holds at most one more level of objects
+MOST_NESTED = 2  # an option may contain one more level of objects
 
 
 class ProposalReader:
     """Finds each option in a streamed proposal as soon as it is complete, whatever surrounds it.
 
-    An option is a JSON object whose `fields` are texts; trailing commas and the like are forgiven. Each object is
-    parsed once, and only if its nesting allows it to be an option. Options after other words may be a draft: only
+    An option is a JSON object whose `fields` are texts; trailing commas and similar mistakes are accepted. Each object
+    is parsed once, and only if its nesting allows it to be an option. Options after other words may be a draft: only
     `options_in`, which reads the whole proposal, returns them.
     """
 
@@ -49,7 +49,7 @@ class ProposalReader:
     def _complete(self) -> Iterator[Option]:
         while token := (_TOKEN_INSIDE if self._open else _TOKEN_OUTSIDE).search(self._text, self._position):
             if token[0][0] == '"' and (len(token[0]) == 1 or token.end() == len(self._text)):
-                return  # the string may go on
+                return  # the string may continue
             self._position = token.end()
             if token[0] == "{":
                 self._begin(token.start())
@@ -96,7 +96,7 @@ class ProposalReader:
 
 @dataclass(slots=True)
 class _Object:
-    """A JSON object that is not complete: where it starts, and what is known of the objects in it."""
+    """An incomplete JSON object: where it starts, and what was found in it."""
 
     start: int
     height: int = 1
@@ -104,7 +104,7 @@ class _Object:
 
 
 def options_in(text: str, fields: Collection[str], most: int) -> list[Option]:
-    """The complete options of a whole proposal, in order; of those after other words only the last `most`."""
+    """Returns the options of a whole proposal in order; if they follow other words, only the last `most`."""
     reader = ProposalReader(fields)
     return reader.feed(text) or (reader.drafts or [])[-most:]
 
@@ -114,21 +114,20 @@ def _one_line(text: str) -> str:
 
 
 class Options:
-    """The options of one run, and which of them is picked.
+    """The options of one run and the pick.
 
-    The index of the pick is drawn before any option is there, each of `places` with the same chance, so that the pick
-    does not wait for the rest of the list. If the list ends before that index, another draw decides, evenly: of n
-    options each then has the chance 1/places + (places - n)/places * 1/n = 1/n. Options beyond the last place are not
-    read.
+    The index of the pick is drawn in advance, each of `places` with the same chance, so that the pick does not wait for
+    the rest of the list. If the list ends before that index, a second draw decides: each of n options then has the
+    chance 1/places + (places - n)/places * 1/n = 1/n. Options beyond the last place are ignored.
 
     Waiters are shielded: cancelling one does not cancel the future it waits on.
 
-    `completed_lists` counts how often a model came to the end of its list.
+    `completed_lists` counts how often a model completed its list.
     """
 
     @classmethod
     def given(cls, options: Sequence[Option], picked: int) -> Self:
-        """Complete options with their pick."""
+        """Creates complete options with their pick."""
         self = cls(max(len(options), 1))
         self.picked = picked
         for option in options:
@@ -156,7 +155,7 @@ class Options:
         return len(self.found) == len(self._places)
 
     def add(self, option: Option) -> None:
-        """Fills the next place, unless all are filled or an option of this name is there."""
+        """Fills the next place, unless all are filled or there is an option of this name."""
         place = len(self.found)
         if self.is_full or _name(option) in map(_name, self.found):
             return
@@ -166,7 +165,7 @@ class Options:
             self._pick.set_result(option)
 
     def close(self, reason: str) -> None:
-        """Ends the list. With too few options, `reason` is why there is no pick."""
+        """Ends the list. `reason` says why there is no pick if there are too few options."""
         self._reason, self.is_closed = reason, True
         for place in self._places[len(self.found) :]:
             place.set_result(None)
@@ -177,11 +176,11 @@ class Options:
         self._pick.set_result(self.found[self.picked] if self.is_enough else Failed(reason))
 
     async def pick(self) -> Option | Failed:
-        """The picked option as soon as it is complete, or why there is none."""
+        """Returns the picked option as soon as it is complete, or the reason why there is none."""
         return await asyncio.shield(self._pick)
 
     async def others(self) -> AsyncIterator[Option]:
-        """The options that are not picked, each as soon as it is complete; none come before the pick."""
+        """Yields the options that are not picked, each as soon as it is complete, but none before the pick."""
         picked = await self.pick()
         for place in self._places:
             option = await asyncio.shield(place)
@@ -194,7 +193,7 @@ class Options:
             raise ProposalError("{message}", message=self._reason)
 
     def proposal(self) -> Proposal:
-        """The options so far and the picked one, which is among them once `pick` has returned it."""
+        """Returns the options so far and the index of the pick, which may not be complete yet."""
         return Proposal(tuple(self.found), self.picked)
 
 

@@ -1,9 +1,9 @@
-"""The chain of a composition. Each step is `prompt | model | parser`; all parts stand in one `RunnableParallel`.
+"""The chain of a composition. Each step is `prompt | model | parser`; one `RunnableParallel` runs all parts.
 
 request ── RunnableParallel ─┬─ a lambda for each part: waits for its prompt's variables, then runs its step
                              └─ pick: sets what the `Choice` gives, as soon as the picked option is complete
 
-A part that fails becomes a `Failed` in its place; no failure reaches the others, except those that need the part.
+A part that fails results in a `Failed`; only the parts that need it fail with it.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ from chains.translations import Language
 ChatModel = Runnable[LanguageModelInput, AIMessage]
 Wrap = Callable[[Runnable[Any, Any]], Runnable[Any, Any]]
 
-MAX_PROPOSALS = 2  # a list with too few usable options is asked for once more
+MAX_PROPOSALS = 2  # a list with too few usable options is requested again once
 DEADLINE_S = 120
 
 
 class PartOutput(NamedTuple):
-    """What a part came to: its text, the other options of a `Choice`, or a `Failed`."""
+    """The result of a part: its text, the other options of a `Choice`, or a `Failed`."""
 
     part: str
     value: Any
@@ -60,11 +60,14 @@ def compose(
     hedge_after_s: float | None = None,
     wrap: Wrap = lambda chain: chain,
 ) -> RunnableLambda[Any, dict[str, Any]]:
-    """From a request, its dict or a `Draft` to each part's text, or `Failed`; a `Choice` gives its other options.
+    """Returns a chain from a request, its dict or a `Draft` to the result of each part.
+
+    A result is a text, the other options of a `Choice`, or a `Failed`.
 
     `models` holds any chat models of LangChain by the part's name: the first one is called, and the others are tried
-    when it fails. Parts not written `deadline_s` seconds after the start fail. A call without a token after
-    `hedge_after_s` seconds is made to the next model, too. `wrap` is applied to every chain that LangChain would run.
+    when it fails. Parts that are incomplete `deadline_s` seconds after the start fail. If a call has
+    produced no token after `hedge_after_s` seconds, the next model is called in parallel. `wrap` is applied to every
+    chain that LangChain would run.
 
     Call it with `ainvoke`, or stream it with `astream_parts`. Only the parts missing from a `Draft` are generated.
     """
@@ -78,11 +81,11 @@ def compose(
         else:
             branches[name] = _branch(name, RetryingStep(needs, variants, models[name], hedge))
     if composition.choice:
-        branches["_pick"] = RunnableLambda(pick)  # no part has such a name
+        branches["_pick"] = RunnableLambda(pick)  # not a valid part name
     together = wrap(RunnableParallel(branches))
 
-    async def run(asked: Request | Draft | Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        draft = asked if isinstance(asked, Draft) else Draft(composition.request.model_validate(asked))
+    async def run(request: Request | Draft | Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        draft = request if isinstance(request, Draft) else Draft(composition.request.model_validate(request))
         outputs = await together.ainvoke(RunContext(composition, draft, deadline_s), config)
         return {name: outputs[name].value for name in composition.names}
 
@@ -94,13 +97,13 @@ def compose(
 def step(
     composition: Composition, name: str, model: ChatModel, parser: StrOutputParser | None = None
 ) -> Runnable[dict[str, Any], str]:
-    """One call to a model, from the prompt's variables to its text."""
+    """Returns the chain of one call to a model, from the prompt's variables to the text."""
     chain = composition.prompt(name) | model | (parser or TextParser())
     return chain.with_config(metadata={"part": name, "is_proposal": composition[name] is composition.choice})
 
 
 def standalone(composition: Composition, name: str, model: ChatModel) -> Runnable[Any, str]:
-    """A part by itself, from a request that holds the results it needs. A failure or a cut-off answer is raised."""
+    """Returns the chain of one part alone, whose request contains the results that it needs. Failures are raised."""
     request_type = part_request(composition, name)
 
     async def variables(request: Request | Mapping[str, Any]) -> dict[str, Any]:
@@ -111,9 +114,9 @@ def standalone(composition: Composition, name: str, model: ChatModel) -> Runnabl
 
 
 def part(name: str, step: Runnable[Any, Any]) -> RunnableLambda[Any, Any]:
-    """`step` as a part of an LCEL chain written by hand: `astream_parts` streams it under this name.
+    """Makes `step` a part of a hand-written LCEL chain: `astream_parts` streams it under this name.
 
-    Its value is the step's, or a `Failed`, with a message in the language that the inputs name.
+    Its value is the step's, or a `Failed` with a message in the language of the inputs.
     """
     labelled = step.with_config(metadata={"part": name})
 
@@ -154,7 +157,7 @@ def _choice_branch(name: str, step: "ProposalStep") -> Runnable[RunContext, Part
             await proposing
         finally:
             proposing.cancel()
-            await asyncio.gather(proposing, return_exceptions=True)  # so that its call is closed when this run is
+            await asyncio.gather(proposing, return_exceptions=True)  # so that its call is closed with this run
         value = await _value_or_failed(_checked(context.options, others), context.language)
         text = "".join(Alternate(name, option).text for option in others)
         context.set(name, value if isinstance(value, Failed) else text)
@@ -164,18 +167,18 @@ def _choice_branch(name: str, step: "ProposalStep") -> Runnable[RunContext, Part
 
 
 async def _propose(step: "ProposalStep", context: RunContext, config: RunnableConfig) -> None:
-    """Fills the options and closes them, whatever happens."""
+    """Fills the options and always closes them."""
     reason = ""
     try:
         await _in_time(step, context, config)
-    except Exception as error:  # noqa: BLE001  the part that needs the pick is given the reason
+    except Exception as error:  # noqa: BLE001  the parts that need the pick get the reason
         reason = explained(error).message_in(context.language)
     finally:
         context.options.close(reason)
 
 
 async def _announced(name: str, options: Options, config: RunnableConfig) -> list[Option]:
-    """The options that are not picked, each reported as soon as it is complete."""
+    """Reports the options that are not picked, each as soon as it is complete, and returns them."""
     others: list[Option] = []
     async for option in options.others():
         others.append(option)
@@ -190,7 +193,7 @@ async def _checked(options: Options, others: list[Option]) -> list[Option]:
 
 
 async def pick(context: RunContext, config: RunnableConfig) -> None:
-    """Sets what the `Choice` gives, or that it failed."""
+    """Sets the variables that the `Choice` gives, or a `Failed` for each."""
     choice = context.composition.choice
     picked = await context.options.pick()
     if not isinstance(picked, Failed):
@@ -202,12 +205,12 @@ async def pick(context: RunContext, config: RunnableConfig) -> None:
 async def _value_or_failed(value: Awaitable[Any], language: Language) -> Any:
     try:
         return await value
-    except Exception as error:  # noqa: BLE001  whatever it is, the other parts go on
+    except Exception as error:  # noqa: BLE001  the other parts continue
         return Failed(explained(error).message_in(language), cut_off=isinstance(error, TruncatedResponseError))
 
 
 class ProposalStep(RetryingStep):
-    """A `RetryingStep` that fills the options while it streams. An attempt that leaves too few of them has failed."""
+    """A `RetryingStep` that fills the options while it streams. An attempt fails if there are too few options."""
 
     @override
     async def _attempt(
@@ -235,13 +238,13 @@ class ProposalStep(RetryingStep):
 class ProposalListener(InlineHandler):
     """Adds each option in the streamed JSON as soon as it is complete.
 
-    A callback, because `ainvoke` yields nothing until the end and streaming through the chain doubles the cost per
-    token.
+    It is a callback, because `ainvoke` returns nothing before the end and streaming through the chain doubles the cost
+    of a token.
     """
 
     def __init__(self, options: Options, fields: Collection[str]) -> None:
         self._options, self._fields = options, fields
-        self._readers: dict[UUID, ProposalReader] = {}  # by call: a hedged one has two
+        self._readers: dict[UUID, ProposalReader] = {}  # by call: a hedged attempt has two
 
     @override
     async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
-"""A composition: the parts of one answer, declared.
+"""The declaration of a composition: the parts of one answer.
 
-A prompt's variables are its dependencies: a part waits for what its prompt names in braces, and for nothing else. The
-chain, the order, what is rewritten with what, and the forms all follow from that.
+A prompt's variables are its dependencies: a part waits for the variables in its prompt, and for nothing else. The
+chain, the order of the calls, the parts that are rewritten together, and the forms all follow from that.
 """
 
 import re
@@ -46,7 +46,7 @@ class Request(BaseModel):
     language: Language = Field(
         default="en", title="Language", description="The language of the answer: en for English or ko for Korean."
     )
-    # a factory and a schema of its own, because LangServe's playground knows no null, neither as type nor as default
+    # with a factory and its own schema, because LangServe's playground supports null neither as type nor as default
     seed: Annotated[
         int | None, Field(ge=0, le=2**53, strict=True), WithJsonSchema({"type": "integer", "minimum": 0})
     ] = Field(
@@ -56,7 +56,7 @@ class Request(BaseModel):
     )
 
     def variables(self) -> dict[str, Any]:
-        """The values of the prompts' variables that the request gives, by the names of its fields."""
+        """Returns the values of the prompts' variables that the request gives, by the names of its fields."""
         return self.model_dump()
 
 
@@ -66,7 +66,7 @@ class Part:
 
     `prompt` is an f-string template whose variables are fields of the request, `language_name`, other parts, and what
     the `Choice` gives. `role` names a list of models in the registry, `max_tokens` limits the answer. `code` is the
-    part's name on the wire of `POST /generate`, by default its own.
+    part's name in `POST /generate`, by default the same.
     """
 
     name: str
@@ -90,9 +90,9 @@ class Part:
 class Choice(Part):
     """A part that proposes `options` JSON objects, of which one is picked at random.
 
-    `gives` names the variables that the picked option sets, and with a mapping the JSON field of each; the first is the
-    option's name. The part's own text lists the options that were not picked. `noun` is the field by which a request
-    for a run names an option of an earlier one. `check` validates the name in such a request; it raises `ValueError`.
+    `gives` names the variables that the picked option sets; a mapping also names the JSON field of each. The first is
+    the option's name. The text of the part lists the options that were not picked. A request for a run can choose an
+    option of an earlier run in the field `noun`; `check` validates its name and raises `ValueError`.
     """
 
     gives: tuple[str, ...] | Mapping[str, str] = ()
@@ -108,7 +108,7 @@ class Choice(Part):
 
 @dataclass(frozen=True, eq=False)
 class Composition:
-    """The parts of an answer in reading order, with at most one `Choice`, which is read last.
+    """The parts of an answer in reading order. At most one is a `Choice`, which is shown last.
 
     `system` begins every part's prompt; its variables are fields of the request and `language_name`. Raises
     `CompositionError`, in one line, for a name that is unknown, used twice or not an identifier in lower case, for a
@@ -170,7 +170,7 @@ class Composition:
 
     @cached_property
     def codes(self) -> dict[str, str]:
-        """The code of each part on the wire of `POST /generate`."""
+        """The code of each part in `POST /generate`."""
         return {part.name: part.code or part.name for part in self.parts}
 
     @cached_property
@@ -182,7 +182,7 @@ class Composition:
         return tuple(sorted(self.parts, key=lambda part: part is self.choice))
 
     def __getitem__(self, name: str) -> Part:
-        """The part of this name. Raises `KeyError`."""
+        """Returns the part of this name. Raises `KeyError`."""
         return self._by_name[name]
 
     @cached_property
@@ -190,18 +190,18 @@ class Composition:
         return {part.name: part for part in self.parts}
 
     def giver(self, variable: str) -> str | None:
-        """The part that gives this variable; None for one of the request's."""
+        """Returns the part that gives this variable, or None if the request gives it."""
         if self.choice and variable in self.choice.fields:
             return self.choice.name
         return variable if variable in self._by_name else None
 
     def needs(self, name: str) -> tuple[str, ...]:
-        """The parts whose results this part's prompt names."""
+        """Returns the parts whose results this part's prompt contains."""
         givers = {self.giver(variable) for variable in self[name].variables}
         return tuple(giver for giver in self.names if giver in givers)
 
     def dependents(self, name: str) -> tuple[str, ...]:
-        """The parts that need this one, directly or through others: they are rewritten with it."""
+        """Returns the parts that need this one, directly or through others. They are rewritten with it."""
         reachable = self._reachable(name)
         return tuple(each for each in self.names if each in reachable)
 
@@ -220,29 +220,29 @@ class Composition:
 
     @cached_property
     def by_urgency(self) -> tuple[str, ...]:
-        """The order of calls that wait for each other: parts with most dependents first, then the longest."""
+        """The order of precedence of waiting calls: parts with most dependents first, then the longest."""
         return tuple(sorted(self.names, key=lambda name: (-len(self.dependents(name)), -self[name].max_tokens)))
 
     def prompt_variables(self, name: str) -> frozenset[str]:
-        """The variables of the part's messages."""
+        """Returns the variables of the part's messages."""
         return self[name].variables | _variables("the system prompt", self.system)
 
     def prompt(self, name: str) -> ChatPromptTemplate:
-        """The messages of a part's call."""
+        """Returns the template of the part's messages."""
         return ChatPromptTemplate([("system", self.system), ("human", self[name].prompt)])
 
     def variables(self, request: Request) -> dict[str, Any]:
-        """The prompts' variables that the request gives."""
+        """Returns the prompts' variables that the request gives."""
         return {**request.model_dump(), **request.variables(), LANGUAGE_NAME: LANGUAGE_NAMES[request.language]}
 
     def titles(self, names: Iterable[str]) -> dict[Language, str]:
-        """The titles of these parts in each language, separated by commas."""
+        """Returns the titles of these parts in each language, separated by commas."""
         parts = [self[name] for name in names]
         return {language: ", ".join(part.title_in(language) for part in parts) for language in LANGUAGE_NAMES}
 
 
 def title_in(title: Title, language: Language) -> str:
-    """The title in this language, or in English."""
+    """Returns the title in this language, or in English."""
     if isinstance(title, str):
         return title
     return title.get(language) or title.get("en") or next(iter(title.values()), "")

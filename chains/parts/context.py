@@ -1,4 +1,4 @@
-"""The state of one run of a composition, which its parts share."""
+"""The state that the parts of one run share."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ from chains.translations import Language
 
 
 class RunContext:
-    """The values of the prompts' variables, which parts set and wait for, and how much time is left.
+    """The values of the prompts' variables, which parts set and wait for, and the deadline.
 
     `texts` are those of the draft. `proposes` is whether the `Choice`, if there is one, still has to propose options.
     `ends_at` is on the clock of the running loop.
@@ -41,7 +41,7 @@ class RunContext:
         return self._options
 
     async def variables(self, names: Collection[str]) -> dict[str, Any]:
-        """The values of these variables as soon as all are there, escaped for a prompt.
+        """Returns the values of these variables, escaped for a prompt, as soon as all are set.
 
         Raises `DependencyFailedError` if one of them failed.
         """
@@ -53,7 +53,7 @@ class RunContext:
         return material(values)
 
     def set(self, name: str, value: Any) -> None:
-        """Gives a variable its value, once."""
+        """Sets a variable, unless it is set."""
         future = self._value(name)
         if not future.done():
             future.set_result(value)
@@ -81,7 +81,7 @@ class RunContext:
 
 
 def material(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with `<`, `>` and `&` as character references, so that no text can close the tag that holds it."""
+    """Returns the values with `<`, `>` and `&` as character references, so that no text can close its tag."""
     return {name: value if isinstance(value, bool | int | float) else _escaped(value) for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""The events of a composition while it is being written, and the values that pass between its parts."""
+"""The events of a composition while it is generated, and the values that its parts exchange."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ Option = dict[str, str]  # a proposed option's fields, the first of which is its
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Stands in for the text of a part that failed, with a user-facing reason.
+    """Replaces the text of a part that failed, with a reason for users.
 
-    `cut_off` means that the response ended early, rather than failed.
+    `cut_off` means that the response ended early.
     """
 
     message: str
@@ -31,7 +31,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Alternate:
-    """An option that was not picked, as soon as it is complete."""
+    """An option that was not picked. It is reported as soon as it is complete."""
 
     part: str
     option: Option
@@ -44,7 +44,7 @@ class Alternate:
 
 @dataclass(frozen=True, slots=True)
 class PartStart:
-    """A model was called for this part. An attempt above 1 means: discard what the part held."""
+    """A model was called for this part. An attempt above 1 means: discard the earlier text."""
 
     part: str
     attempt: int
@@ -81,10 +81,10 @@ PartEvent = Proposal | Alternate | PartStart | Fragment | PartEnd
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A composition that is partly written. The parts in `texts` stay as they are; all others are generated.
+    """A partly generated composition. The parts in `texts` are kept; all others are generated.
 
-    With `options` nothing is proposed: the picked one is at `picked`. `attempts` counts the earlier attempts of each
-    part. `previous_texts` is restored for a part whose rewrite produces nothing.
+    With `options` nothing is proposed, and `picked` is the index of the picked one. `attempts` counts the earlier
+    attempts of each part. A part whose rewrite produces nothing gets its text in `previous_texts` back.
     """
 
     request: Request

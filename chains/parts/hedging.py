@@ -1,7 +1,7 @@
-"""Hedge: a call that is slow to begin is made to another model too, and whichever writes first goes on.
+"""Hedging: if a call is slow, another model is called in parallel, and the first one to produce a token wins.
 
-At most one call in ten is made twice, and no more than a few in a row, so that a slow hour of all providers is not
-answered with twice the load.
+At most one call in ten is hedged, and only a few in a row, so that the load does not double when all providers are
+slow.
 """
 
 import asyncio
@@ -15,34 +15,34 @@ from typing_extensions import override
 from chains._fast import InlineHandler
 from chains.sending import watch_sending
 
-SHARE = 0.1  # of the calls
-IN_A_ROW = 5
+BUDGET_RATIO = 0.1  # of the calls
+MAX_BURST = 5
 
-Written = Runnable[dict[str, Any], str]
+Step = Runnable[dict[str, Any], str]
 
 
 class Hedge:
-    """Makes calls, and the second ones of those that have not begun to write after `after_s` seconds."""
+    """Makes calls, and second calls if there is no token after `after_s` seconds."""
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
         self._credit = 0.0
 
-    async def ainvoke(self, first: Written, other: Written, input: Any, config: RunnableConfig | None) -> str:
-        """The text of whichever begins first; the other call is closed. Raises what the last one raised."""
-        self._credit = min(self._credit + SHARE, IN_A_ROW)
+    async def ainvoke(self, first: Step, other: Step, input: Any, config: RunnableConfig | None) -> str:
+        """Returns the text of the first call to produce a token and closes the other. Raises the last error."""
+        self._credit = min(self._credit + BUDGET_RATIO, MAX_BURST)
         calls = [_Call(first, input, config)]
         try:
-            await asyncio.wait({calls[0].sent, calls[0].begun}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({calls[0].begun}, timeout=self._after_s)
-            if not calls[0].begun.done() and self._credit >= 1:
+            await asyncio.wait({calls[0].sent, calls[0].first_token}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({calls[0].first_token}, timeout=self._after_s)
+            if not calls[0].first_token.done() and self._credit >= 1:
                 self._credit -= 1
                 calls.append(_Call(other, input, merge_configs(config, {"metadata": {"hedge": True}})))
-            ahead = await _first_to_begin(calls)
+            winner = await _winner(calls)
             for call in calls:
-                if call is not ahead:
+                if call is not winner:
                     call.task.cancel()
-            return await ahead.task
+            return await winner.task
         finally:
             for call in calls:
                 call.task.cancel()
@@ -50,18 +50,18 @@ class Hedge:
 
 
 class _Call(InlineHandler):
-    """A call under way. `sent` is done when its request is; `begun` with its first token, or when it has failed."""
+    """A running call. `sent` is done when its request is sent, `first_token` with its first token or when it fails."""
 
-    def __init__(self, written: Written, input: Any, config: RunnableConfig | None) -> None:
+    def __init__(self, step: Step, input: Any, config: RunnableConfig | None) -> None:
         loop = asyncio.get_running_loop()
         self.sent: asyncio.Future[None] = loop.create_future()
-        self.begun: asyncio.Future[None] = loop.create_future()
-        self.task = asyncio.ensure_future(self._write(written, input, merge_configs(config, {"callbacks": [self]})))
-        self.task.add_done_callback(lambda _: self._begin())
+        self.first_token: asyncio.Future[None] = loop.create_future()
+        self.task = asyncio.ensure_future(self._run(step, input, merge_configs(config, {"callbacks": [self]})))
+        self.task.add_done_callback(lambda _: self._on_first_token())
 
-    async def _write(self, written: Written, input: Any, config: RunnableConfig) -> str:
+    async def _run(self, step: Step, input: Any, config: RunnableConfig) -> str:
         watch_sending(lambda: _finish(self.sent))
-        return await written.ainvoke(input, config)
+        return await step.ainvoke(input, config)
 
     @property
     def has_failed(self) -> bool:
@@ -70,10 +70,10 @@ class _Call(InlineHandler):
     @override
     async def on_llm_new_token(self, token: str | list[str | dict[str, Any]], **kwargs: Any) -> None:
         if token:
-            self._begin()
+            self._on_first_token()
 
-    def _begin(self) -> None:
-        _finish(self.begun)
+    def _on_first_token(self) -> None:
+        _finish(self.first_token)
 
 
 def _finish(future: asyncio.Future[None]) -> None:
@@ -81,12 +81,12 @@ def _finish(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-async def _first_to_begin(calls: list[_Call]) -> _Call:
-    """The first that writes, or the last that fails."""
+async def _winner(calls: list[_Call]) -> _Call:
+    """Returns the first call to produce a token, or the last one to fail."""
     left = list(calls)
     while True:
-        await asyncio.wait({call.begun for call in left}, return_when=asyncio.FIRST_COMPLETED)
-        for call in [call for call in left if call.begun.done()]:
+        await asyncio.wait({call.first_token for call in left}, return_when=asyncio.FIRST_COMPLETED)
+        for call in [call for call in left if call.first_token.done()]:
             if len(left) == 1 or not call.has_failed:
                 return call
             left.remove(call)

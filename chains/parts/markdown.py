@@ -1,4 +1,4 @@
-"""A composition as one text: Markdown in reading order, streamed as far as it can be read."""
+"""A composition as one Markdown text in reading order, streamed as early as the order allows."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -18,7 +18,7 @@ ONCE_MORE: dict[Language, str] = {
 
 
 def markdown_chain(composition: Composition, chain: RunnableLambda[Any, Any]) -> Runnable[Any, str]:
-    """The composed chain with its result as one Markdown text, streamed in reading order."""
+    """Returns the chain with one Markdown text as its result, streamed in reading order."""
 
     async def write(request: Request | Mapping[str, Any]) -> AsyncIterator[str]:
         validated = composition.request.model_validate(request)
@@ -34,10 +34,10 @@ def markdown_chain(composition: Composition, chain: RunnableLambda[Any, Any]) ->
 
 
 class MarkdownWriter:
-    """Puts the parts, which are generated at the same time, one after the other.
+    """Puts parts that are generated at the same time one after the other.
 
-    A part that is ready early is held back until those before it have ended; nothing is lost and nothing comes twice.
-    Text that was returned can't be taken back: a later attempt begins with a note that the part starts again.
+    Text is buffered until the parts before it have ended. Returned text can't be retracted: a later attempt begins with
+    a note that the part starts again.
     """
 
     def __init__(self, composition: Composition, language: Language = "en") -> None:
@@ -45,7 +45,7 @@ class MarkdownWriter:
         self._choice = composition.choice
         self._headings = {part.name: part.title_in(language) for part in parts}
         self._notice, self._once_more = title_in(composition.notice, language), ONCE_MORE[language]
-        self._pending = dict.fromkeys(self._headings, "")  # text that was not returned
+        self._pending = dict.fromkeys(self._headings, "")  # text that is not returned yet
         self._waiting = list(self._headings)
         self._ended: set[str] = set()
         self._begun: set[str] = set()
@@ -56,12 +56,14 @@ class MarkdownWriter:
         self._is_opened = False
 
     def write(self, event: PartEvent) -> str:
-        """The text that can be read now and could not before; often none."""
+        """Returns the text that the event makes readable, often an empty one."""
         match event:
             case Proposal(options, picked) if not self._title:
                 name, *others = options[picked].values()
                 self._title = "\n\n".join([f"# {name}", *others]) + "\n"
-            case PartStart(part, attempt) if attempt > 1 and not self._is_choice(part):  # whose options still count
+            case PartStart(part, attempt) if attempt > 1 and not self._is_choice(
+                part
+            ):  # options of earlier attempts count
                 self._pending[part] = f"\n\n> {self._once_more}\n\n" if part in self._begun else ""
             case Fragment(part, text):
                 self._pending[part] += text
@@ -80,12 +82,12 @@ class MarkdownWriter:
 
     def _readable(self) -> str:
         if not self._title and len(self._ended) < len(self._pending):
-            return ""  # without a pick there is nothing to read before everything has ended
+            return ""  # without a pick nothing is readable before everything has ended
         text = "" if self._is_opened else self._title + self._heading()
         self._is_opened = True
         while self._waiting:
             part = self._waiting[0]
-            ready = self._pending[part].rstrip("\n")  # newlines wait for what follows: text, or the part's end
+            ready = self._pending[part].rstrip("\n")  # newlines at the end may be followed by text or by the part's end
             self._pending[part] = self._pending[part][len(ready) :]
             text += ready
             if ready:
@@ -97,7 +99,7 @@ class MarkdownWriter:
         return text
 
     def _heading(self) -> str:
-        """The next part's heading, or the notice after the last part."""
+        """Returns the next part's heading, or the notice after the last part."""
         if self._waiting:
             return f"\n## {self._headings[self._waiting[0]]}\n\n"
         return f"\n> {self._notice}\n" if self._title and self._notice else ""

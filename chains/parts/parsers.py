@@ -1,4 +1,4 @@
-"""StrOutputParser as the chains use it: where LangChain's own hops to a thread for every chunk, 0.15 ms each."""
+"""StrOutputParser without LangChain's switch to a thread for every chunk, which takes 0.15 ms."""
 
 from collections.abc import AsyncIterator
 from typing import cast
@@ -13,7 +13,7 @@ from chains.finish_reasons import CUT_OFF, FinishReason, finish_reason_in
 
 
 class TextParser(StrOutputParser):
-    """The text of an answer, whole or chunk by chunk, parsed where it is."""
+    """The text of an answer, whole or chunk by chunk, parsed in the same thread."""
 
     @override
     async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[str]:
@@ -27,7 +27,7 @@ class TextParser(StrOutputParser):
 
 
 class WholeText(TextParser):
-    """The text of an answer. Raises `ProviderError` after it if the answer was cut off, except at an accepted limit."""
+    """The text of an answer. Raises `ProviderError` at the end if it was cut off, except at an accepted limit."""
 
     accepts_limit: bool = False
 

@@ -1,4 +1,4 @@
-"""The requests that follow from a composition: for a run, for one part alone, and in a chat message."""
+"""Requests derived from a composition: for a run, for one part alone, and from a chat message."""
 
 import re
 from functools import cache
@@ -14,7 +14,7 @@ LONGEST_NAME, LONGEST_FIELD, LONGEST_TEXT = 200, 1000, 4000  # characters
 
 @cache
 def run_request(composition: Composition) -> type[Request]:
-    """The request for a run: the composition's, with an option of an earlier run if there is a `Choice`."""
+    """Returns the request for a run: with a `Choice`, it can choose an option of an earlier run."""
     choice = composition.choice
     if not choice:
         return composition.request
@@ -28,16 +28,16 @@ def run_request(composition: Composition) -> type[Request]:
 
 
 def chosen_option(composition: Composition, request: Request) -> dict[str, str] | None:
-    """The option that a request for a run names, if any."""
+    """Returns the option that a request for a run chooses, if any."""
     option = getattr(request, composition.choice.noun, None) if composition.choice else None
     return option.model_dump() if isinstance(option, BaseModel) else None
 
 
 def part_request(composition: Composition, name: str) -> type[Request]:
-    """The request for one part alone: the composition's, with the results that the part's prompt names."""
+    """Returns the request for one part alone, with fields for the results that the part needs."""
     choice_fields = list(composition.choice.fields) if composition.choice else []
     results = sorted(variable for variable in composition[name].variables if composition.giver(variable))
-    given = [variable for variable in choice_fields if variable in results]  # they come first, in their order
+    given = [variable for variable in choice_fields if variable in results]  # first, in their order
     given += [variable for variable in results if variable not in choice_fields]
     fields = {variable: _result_field(composition, variable) for variable in given}
     return (
@@ -48,9 +48,10 @@ def part_request(composition: Composition, name: str) -> type[Request]:
 
 
 def request_from(composition: Composition, text: str, language: Language) -> Request:
-    """The request in a chat message: a JSON object with its fields, or the text of its first field of text.
+    """Returns the request in a chat message: a JSON object with its fields, or the value of its first text field.
 
-    A number that the text names sets that field: `days` in “old castles, 5 days”. Raises pydantic's `ValidationError`.
+    A number before a field's name sets that field: “old castles, 5 days” sets `days`. Raises pydantic's
+    `ValidationError`.
     """
     if is_json(text):
         return composition.request.model_validate_json(text)
@@ -59,17 +60,17 @@ def request_from(composition: Composition, text: str, language: Language) -> Req
 
 
 def is_json(text: str) -> bool:
-    """Whether a chat message is to be read as JSON."""
+    """Whether a chat message is JSON rather than text."""
     return text.lstrip().startswith("{")
 
 
 def text_field(request: type[Request]) -> str | None:
-    """The name of the first field of text, if there is one."""
+    """Returns the name of the first text field, if there is one."""
     return next((name for name, field in request.model_fields.items() if field.annotation is str), None)
 
 
 def numbers_in(request: type[Request], text: str) -> tuple[dict[str, int], str]:
-    """The numbers before the names of their fields, such as “5 days” or “a 5-day trip”, and the rest of the text."""
+    """Returns the numbers before names of fields, such as “5 days” or “a 5-day trip”, and the rest of the text."""
     numbers: dict[str, int] = {}
     for name, field in request.model_fields.items():
         words = {re.escape(word.lower().removesuffix("s")) for word in (name.replace("_", " "), field.title) if word}

@@ -1,4 +1,4 @@
-"""Retries: a part whose provider fails is generated again, on the same model or on the next one of its list."""
+"""Retries: if a provider fails, the part is generated again with the same model or the next one in its list."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,17 +14,20 @@ from chains.parts.context import RunContext
 from chains.parts.hedging import Hedge
 
 MAX_ATTEMPTS = 3
-RETRY_DELAY_S = (0.2, 0.6)  # before the same model is called again; random, so that not all calls come back at once
+RETRY_DELAY_S = (
+    0.2,
+    0.6,
+)  # before the same model is called again; random, to spread the retries of many calls
 
 
 class RetryingStep(Runnable[RunContext, str]):
-    """A part's step, as soon as its variables are there, with at most three attempts, each of them a run of its own.
+    """Runs a part's step when its variables are set, in at most three attempts. Each attempt is a run of its own.
 
     `with_retry` cannot switch models, `with_fallbacks` cannot retry, and neither works once streaming has begun. A
     provider that sends Retry-After is retried once if the deadline allows; otherwise the next model with a healthy
-    provider is used; without one the same model is, after a delay, unless the provider said not to retry. A call that
-    names its model in `configurable` gets that model only. Any exception of another library's chat model is a reason to
-    use the next model.
+    provider is used, or if there is none, the same model after a delay, unless the provider said not to retry. If
+    `configurable` names a model, only that model is used. After any exception of another library's chat model the next
+    model is used.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class RetryingStep(Runnable[RunContext, str]):
         models: Sequence[Any],
         hedge: Hedge | None = None,
     ) -> None:
-        """`variants` is the step on each of its `models`, `needs` the variables of its prompt."""
+        """`variants` has the step with each of its `models`; `needs` are the variables of its prompt."""
         self._needs, self._variants, self._models, self._hedge = needs, variants, models, hedge
 
     @property
@@ -44,7 +47,7 @@ class RetryingStep(Runnable[RunContext, str]):
 
     @override
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
-        """The step's."""
+        """Returns the graph of the step."""
         return self._variants[0].get_graph(config)
 
     @override
@@ -84,28 +87,28 @@ class RetryingStep(Runnable[RunContext, str]):
         return range(1 if names_its_model else len(self._models))
 
     def _first_healthy(self, indexes: Sequence[int]) -> int | None:
-        # a chat model of LangChain's own does not know whether its provider is healthy
+        # chat models of other libraries have no circuit breaker
         return next((index for index in indexes if not getattr(self._models[index], "is_open", False)), None)
 
     def _remaining(self, index: int, error: Exception, indexes: Sequence[int]) -> Sequence[int]:
-        """The models that may be called after this failure of one of them."""
+        """Returns the models that may be called after this failure of one of them."""
         if isinstance(error, ProviderError):
             may_retry, others_may = error.retryable and error.same_model_may_retry, error.retryable
-        else:  # another library's chat model has its own errors, and its own retries
+        else:  # chat models of other libraries retry by themselves
             may_retry, others_may = False, not isinstance(error, SizzleError)
         if may_retry:
             return indexes
         return _rotated(index, indexes) if others_may else ()
 
     def _retry_after(self, index: int, error: Exception, ends_at: float) -> float | None:
-        """The Retry-After delay in seconds, or None if there is none or the deadline would pass first."""
+        """Returns the Retry-After delay in seconds, or None if there is none or the deadline is earlier."""
         left = ends_at - asyncio.get_running_loop().time()
         wait = error.retry_after if isinstance(error, ProviderError) else None
         first_token_s: float = getattr(self._models[index], "first_token_s", 0)
         return wait if wait is not None and wait + first_token_s < left else None
 
     def _next(self, last: int, indexes: Sequence[int], waits: bool) -> int:
-        """The model of the next attempt: the same one if its provider said when, or if there is no other."""
+        """Returns the next model: the same one if its provider said when to retry, or if there is no other."""
         if waits and last in indexes:
             return last
         other = self._first_healthy(_rotated(last, indexes))
@@ -115,5 +118,5 @@ class RetryingStep(Runnable[RunContext, str]):
 
 
 def _rotated(index: int, indexes: Sequence[int]) -> list[int]:
-    """The other indexes, those after `index` first."""
+    """Returns the other indexes, first those after `index`."""
     return [*(other for other in indexes if other > index), *(other for other in indexes if other < index)]

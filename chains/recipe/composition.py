@@ -1,4 +1,4 @@
-"""The recipe: its six parts, declared."""
+"""The recipe and its six parts."""
 
 from chains.parts.composition import Choice, Composition, Part
 from chains.recipe import prompts

@@ -1,6 +1,6 @@
-"""What each part says to its model: text only.
+"""The prompts of the recipe's parts.
 
-User input is placed between tags, escaped by the engine, so that it can neither close its own tag nor pass for an
+User input is escaped by the engine and placed between tags, so that it can neither close its tag nor pass for an
 instruction.
 """
 

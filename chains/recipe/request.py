@@ -1,4 +1,4 @@
-"""What a cook asks for."""
+"""The request for a recipe."""
 
 from typing import Annotated, Any, LiteralString, cast
 
@@ -13,7 +13,7 @@ from chains.recipe.restrictions import restrictions_in
 DEFAULT_SERVINGS = 2
 MAX_SERVINGS = 20
 
-# A syllable or an ideograph can be a whole word (무, 굴, 肉); of other letters a word needs two (ox).
+# A Korean syllable or an ideograph can be a word (무, 굴, 肉); with other letters a word has at least two (ox).
 
 
 def _check_has_a_word(text: str) -> str:
@@ -23,7 +23,7 @@ def _check_has_a_word(text: str) -> str:
 
 
 def check_is_food(text: str) -> str:
-    """Raises ValueError with the reason for what must not be cooked."""
+    """Raises `ValueError` with the reason if the text contains something inedible."""
     if found := not_food_in(restrictions_in(text).rest):
         raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
     if is_instruction(text):
@@ -32,7 +32,7 @@ def check_is_food(text: str) -> str:
 
 
 def check_question(question: str) -> str:
-    """Raises ValueError with the reason where a recipe is asked for with what must not be cooked."""
+    """Raises `ValueError` with the reason if the question asks for a recipe with something inedible."""
     if asks_for_recipe(question) and (found := not_food_in_question(restrictions_in(question).rest)):
         raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
     return question
@@ -45,7 +45,7 @@ def _check_servings(text: str) -> str:
 
 
 def _joined(value: object) -> object:
-    """A list of strings as one text; any other value as it is."""
+    """Joins a list of strings; any other value is unchanged."""
     if not isinstance(value, list):
         return value
     texts = [each.strip() for each in cast(list[object], value) if isinstance(each, str)]
@@ -62,7 +62,7 @@ Question = Annotated[
 
 
 class RecipeRequest(Request):
-    """What a cook asks for. Fields are accepted by name or in the camel case of the seed project's page."""
+    """The request for a recipe. Fields are accepted by name or in camel case, as the seed project's page sends them."""
 
     ingredients_on_hand: Annotated[
         str,
@@ -105,7 +105,7 @@ class RecipeRequest(Request):
 
     @override
     def variables(self) -> dict[str, Any]:
-        """The fields, with the diets, foods to avoid and servings that the free text mentions."""
+        """Returns the fields, with the diets, foods to avoid and servings that the free text mentions."""
         found = restrictions_in(self.ingredients_on_hand)
         is_default = self.servings == DEFAULT_SERVINGS
         return {
