@@ -33,7 +33,7 @@ ROUTES = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a composition is served: before its routes, the file of its page, and its model in `/v1`."""
+    """Where a composition is served: the prefix of its routes, the file of its page, and its model in `/v1`."""
 
     prefix: str
     page: str
@@ -44,17 +44,17 @@ ROOT = Place("", "index.html", "sizzle")
 
 
 def place_of(composition: Composition) -> Place:
-    """The recipe is at the root and has a page of its own; any other composition is under its name."""
+    """Returns the place of a composition: the recipe is at the root, every other one under its name."""
     if composition is RECIPE:
         return ROOT
     return Place(f"/{composition.name}", "composition.html", composition.name)
 
 
 def load_compositions(references: Iterable[str]) -> dict[str, Composition]:
-    """The recipe and the compositions at these `module:NAME` references, by their names.
+    """Returns the recipe and the compositions at these `module:NAME` references, by name.
 
-    Modules are looked for in the working directory, too. Raises `CompositionError`, in one line, for a reference that
-    leads to none, and for two compositions of one name.
+    Modules are also found in the working directory. Raises `CompositionError`, in one line, for a reference without a
+    composition, and for two compositions of one name.
     """
     compositions = {RECIPE.name: RECIPE}
     for reference in references:
@@ -92,10 +92,10 @@ def _module(name: str, reference: str) -> ModuleType:
 
 
 def qualified_name(composition: Composition, part: str) -> str:
-    """The name of a part among those of all compositions: `route` of `trip` is `trip.route`, the recipe's are bare."""
+    """Returns the unique name of a part: `trip.route` for the trip's `route`; the recipe's parts have no prefix."""
     return part if place_of(composition) is ROOT else f"{composition.name}.{part}"
 
 
 def part_roles(compositions: Mapping[str, Composition]) -> dict[str, str]:
-    """The role of every part, by its qualified name."""
+    """Returns the role of every part, by its qualified name."""
     return {qualified_name(each, part.name): part.role for each in compositions.values() for part in each.parts}

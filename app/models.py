@@ -31,10 +31,10 @@ SET_A_KEY = ": set GROQ_API_KEY or FIREWORKS_API_KEY."
 
 @dataclass(frozen=True)
 class Served:
-    """A composition and its chains: `chain` uses the chosen models, `configurable_chain` any that a call names."""
+    """A composition and its chains: `chain` uses the chosen models, `configurable_chain` those that a call names."""
 
     composition: Composition
-    chosen: Mapping[str, str]  # the model's name in the registry, by part; so the next two
+    chosen: Mapping[str, str]  # by part, like the next two: the model's name in the registry
     models: Mapping[str, ProviderChat]
     configurable_models: Mapping[str, ChatModel]
     chain: RunnableLambda[Any, dict[str, Any]]
@@ -77,7 +77,7 @@ async def open_models(
 
 
 def about(settings: Settings) -> dict[str, object]:
-    """The model of each part, and the parts that the rule-based stand-in writes."""
+    """Returns the model of each part, and the parts that the rule-based stand-in writes."""
     chosen = settings.choose_models()
     parts = _standin_parts(settings.load_registry(), chosen)
     return {"standin": bool(parts), "standin_parts": parts, "models": chosen}
@@ -119,7 +119,7 @@ def _standin_parts(registry: Registry, chosen: Mapping[str, str]) -> list[str]:
 
 
 def _standin_warning(registry: Registry, chosen: Mapping[str, str], *, has_key: bool) -> str | None:
-    """What the stand-in writes, if anything, and what to set for a model instead."""
+    """Returns which parts the stand-in writes, if any, and how to use a model instead."""
     parts = _standin_parts(registry, chosen)
     if not parts:
         return None

@@ -1,4 +1,4 @@
-"""Derives a request from a conversation: from the last message, or from earlier ones with its changes."""
+"""Derives a request from a conversation: from the last message, or from earlier ones if it changes them."""
 
 import re
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ _ADDITION = re.compile(
 class Change:
     """What a message changes in an earlier request.
 
-    `words` belong with those of the request. `wish` is how the answer is to be, such as: spicier.
+    `words` are added to the text of the request. `wish` says how the answer should be, for example spicier.
     """
 
     words: str = ""
@@ -83,7 +83,7 @@ class Change:
 
 
 class Reader(Protocol[R]):
-    """How the messages of a conversation are read for one composition."""
+    """Reads the messages of a conversation about one composition."""
 
     def greeting(self, language: Language) -> str:
         """Returns the answer to small talk."""
@@ -94,35 +94,35 @@ class Reader(Protocol[R]):
         ...
 
     def no_user_message(self) -> Message:
-        """Returns the error for a conversation in which the user says nothing."""
+        """Returns the error for a conversation without a message of the user."""
         ...
 
     def invalid(self, field: str, wrong: str, language: Language) -> Message:
-        """Returns the error for a message that stands for no valid request."""
+        """Returns the error for a message that is not a valid request."""
         ...
 
     def request(self, text: str) -> R:
-        """Returns the request that a message stands for. Raises pydantic's `ValidationError`."""
+        """Returns the request in a message. Raises pydantic's `ValidationError`."""
         ...
 
     def change_in(self, text: str, *, points_back: bool) -> Change | None:
-        """Returns what a text changes in an earlier request, or None if it stands for a new one.
+        """Returns the change in a text, or None if the text is a new request.
 
-        `points_back` is whether it began like “make it …” or “more …”.
+        `points_back` is whether the message began with words such as “make it …” or “more …”.
         """
         ...
 
     def first_request(self, change: Change) -> R:
-        """Returns the request for a change without an earlier request: “with beef and onions”."""
+        """Returns the request for a change that has no earlier request: “with beef and onions”."""
         ...
 
     def changed(self, request: R, change: Change) -> R:
-        """Returns the request with the change."""
+        """Returns the request with the change applied."""
         ...
 
 
 class PlainReply(Exception):
-    """The message requests nothing; `text` is the answer."""
+    """The message is not a request; `text` is the answer."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -133,7 +133,7 @@ def request_of(reader: Reader[R], texts: Sequence[str]) -> R:
     """Returns the request in the user's messages.
 
     A last message that only changes the result, such as “make it vegetarian”, is combined with the earlier ones. Raises
-    `PlainReply` if the messages request nothing, and pydantic's `ValidationError`.
+    `PlainReply` if the message is not a request, and pydantic's `ValidationError`.
     """
     text = texts[-1]
     if is_small_talk(text):
@@ -155,7 +155,7 @@ def is_small_talk(text: str) -> bool:
 
 
 def _change(reader: Reader[R], text: str) -> Change | None:
-    """Returns what a message changes in an earlier request, or None if it is a new request."""
+    """Returns the change in a message, or None if it is a new request."""
     if len(text) > MAX_CHANGE or not _WORDS.search(text):
         return None
     if is_json(text):

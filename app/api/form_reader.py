@@ -1,4 +1,4 @@
-"""Reads messages as the fields of any composition's request: JSON, or the text of its first field of text."""
+"""Reads messages as the request of any composition: as JSON, or as the value of its first text field."""
 
 import json
 import re
@@ -25,7 +25,7 @@ ONE_ANSWER: dict[Language, str] = {
     "적어 주세요.{hint}",
 }
 
-# A text that begins or ends so belongs to an earlier request.
+# Beginnings and endings of texts that change an earlier request.
 _ADDITION = re.compile(
     r"^(?:without|no|not|only|just|for|in|within|under|on|from|near|less|fewer|cheaper|shorter|longer)\b"
     r"|(?:빼고|없이|말고|만|안에|이내로?)$",
@@ -64,7 +64,7 @@ class FormReader:
         return self.request(change.words)
 
     def changed(self, request: Request, change: Change) -> Request:
-        """JSON replaces its fields, a number that the text names replaces that field, and other text is appended."""
+        """Replaces fields by those in JSON and by numbers before their names; appends other text."""
         if not change.words:
             return request
         if is_json(change.words):
@@ -89,12 +89,12 @@ class FormReader:
         return _ADDITION.search(text) is not None or self._is_number(text)
 
     def _is_number(self, text: str) -> bool:
-        """Whether the text says no more than the number of a field: for 5 days."""
+        """Whether the text only sets a number: “for 5 days”."""
         numbers, rest = numbers_in(self._composition.request, text)
         return bool(numbers) and _AROUND_NUMBERS.match(rest) is not None
 
     def _hint(self, language: Language) -> str:
-        """The description of the field of text."""
+        """Returns the description of the text field, after a space."""
         description = field_descriptions(self._composition.request).get(self._field or "")
         text = description.in_language(language) if description else ""
         return f" {text}" if text else ""

@@ -1,4 +1,4 @@
-"""OpenAI-compatible routes: a chat completion is a recipe as Markdown in reading order.
+"""OpenAI-compatible routes: a chat completion is a composition as Markdown in reading order.
 
 The formats follow OpenAI's API reference ("Chat", "Streaming", "Errors").
 """
@@ -115,7 +115,7 @@ class CompositionText:
     )
 
     async def pieces(self) -> AsyncGenerator[str]:
-        """Raises `ProviderError` at the end if nothing could be chosen."""
+        """Raises `ProviderError` at the end if the choice failed."""
         composition = self.served.composition
         choice = composition.choice.name if composition.choice else None
         writer, failure = MarkdownWriter(composition, self.request.language), None
@@ -243,7 +243,7 @@ def _answer(served: Mapping[str, Served], body: ChatRequest, language: Language)
 
 
 def _served_as(model: str, served: Mapping[str, Served]) -> Served:
-    """Returns the composition that a model stands for. The models of the registry write the one at the root."""
+    """Returns the composition of a model. Models of the registry write the one at the root."""
     by_model = {place_of(each.composition).model: each for each in served.values()}
     return by_model.get(model, by_model[ROOT.model])
 

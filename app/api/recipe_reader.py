@@ -1,4 +1,4 @@
-"""Reads messages as the ingredients and the time of a recipe."""
+"""Reads messages as ingredients and time for a recipe."""
 
 import re
 from typing import LiteralString
@@ -12,7 +12,7 @@ from chains.recipe.request import RecipeRequest
 from chains.recipe.restrictions import restrictions_in
 from chains.translations import Language
 
-MAX_WISH = 6  # words, such as: a bit more spicy
+MAX_WISH = 6  # words, for example: a bit more spicy
 GREETING: dict[Language, str] = {
     "en": "Hello! Tell me which ingredients you have and how much time, and I write a recipe, for example:\n\n"
     "> beef, onions, peppers; 30 minutes\n\n"
@@ -71,7 +71,7 @@ class RecipeReader:
         return request_in(words)
 
     def changed(self, request: RecipeRequest, change: Change) -> RecipeRequest:
-        """The time stays unless the change names one."""
+        """Keeps the time unless the change names one."""
         diet = ", ".join(filter(None, (request.diet, change.wish)))[:MAX_CHANGE]
         if not change.words:
             return request.model_copy(update={"diet": diet})

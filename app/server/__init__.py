@@ -1,1 +1,1 @@
-"""What holds for every request, and for the process."""
+"""Middleware and other code for all requests, and for the process."""

@@ -115,7 +115,7 @@ def field_descriptions(model: type[BaseModel]) -> dict[str, Message]:
 
 
 def _description(field: FieldInfo) -> Message:
-    """Its Korean form is in the catalogue or, for a field of somebody else's composition, with the field as `x-ko`."""
+    """Its Korean form is in the catalogue or, for other compositions' fields, in the field's `x-ko`."""
     description = field.description or ""
     match field.json_schema_extra:
         case {"x-ko": {"description": str(korean)}}:

@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-GRACE_PERIOD_S = 1.5  # in which requests may finish by themselves
+GRACE_PERIOD_S = 1.5  # that requests have to finish by themselves
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
