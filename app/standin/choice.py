@@ -15,7 +15,7 @@ from app.standin.pantry import Language, groups_of
 _SLOT = re.compile(r"\{[^{}]*\}")
 _TOO_LATE = -50.0  # a lower score means that the dish takes longer than the time given
 _MOST_OF_IT = 0.7
-_MAIN_FOOD = 0.3
+_MAIN_FOOD = 0.45
 _ANY_OF_IT = 0.2
 _SEASONINGS = frozenset({"seasoning", "sauces", "fat", "garnish", "aroma", "drink"})
 
@@ -51,7 +51,7 @@ def _score(made: Plan, foods: Sequence[Food], minutes: int) -> float:
     used = {food.id for food in (made.lead, *made.beside, *made.cupboard)} & on_hand
     served = {food.id for food in made.extras}
     score = 2.0 * len(used) + 1.5 * len(served) + 1.5 * (len(made.dish.needs) - 1) + made.dish.likes
-    score -= 2.5 * _ignores_a_staple(made, foods) + _idle(made, minutes)
+    score -= 5.0 * _ignores_a_staple(made, foods) + _idle(made, minutes)
     important = min(foods, key=rank)
     if important.id not in used:
         score -= 4.0
@@ -91,7 +91,7 @@ def propose(
     ):
         options = [
             entry._replace(score=entry.score + 1.8 * rng.random() + 5.0 * (entry.plan.key in wishes))
-            for entry in _on_topic(plans(stock, language, terms), larder, share)
+            for entry in _on_topic(plans(stock, language, terms), larder, share, wishes)
             if entry.score > _TOO_LATE or not in_time
         ]
         while len(picked) < 3 and (
@@ -102,8 +102,8 @@ def propose(
     return picked
 
 
-def _on_topic(options: Sequence[Scored], larder: Larder, share: float) -> Sequence[Scored]:
-    """Returns the plans that cook the main food, and at least this share of what the best one cooks of the larder."""
+def _on_topic(options: Sequence[Scored], larder: Larder, share: float, wishes: frozenset[str]) -> Sequence[Scored]:
+    """Returns the plans that cook the main food and at least this share of what the best one cooks, and the wished."""
     if not share or not larder.foods:
         return options
     on_hand = {food.id for food in larder.foods}
@@ -116,7 +116,11 @@ def _on_topic(options: Sequence[Scored], larder: Larder, share: float) -> Sequen
         return options
     most, fullest = max(in_time, key=lambda each: each[0])
     main = min(fullest.values(), key=rank).id
-    return [entry for entry, foods, total in kept if total >= share * most and (main in foods or share <= _ANY_OF_IT)]
+    return [
+        entry
+        for entry, foods, total in kept
+        if (total >= share * most and (main in foods or share <= _ANY_OF_IT)) or entry.plan.key in wishes
+    ]
 
 
 def _weight(food: Food) -> float:

@@ -14,10 +14,23 @@ from app.standin.wording import named
 
 _MOST_BESIDE = 7
 _MOST_LINES = 14
-_NOTABLE = ("veg", "protein", "potato", "kimchi", "cheese", "fruit", "avocado", "roe")
+_NOTABLE = ("veg", "protein", "potato", "kimchi", "cheese", "fruit", "avocado", "roe", "dumpling")
 NAMED = frozenset(
     {"meat", "poultry", "fish", "shellfish", "mince", "cured", "tinned_fish", "tofu", "legume", "stewing", "bone_in"}
-    | {"whole_bird", "offal", "liver", "crustacean", "paneer", "lentil", "dried_pulse", "roe", "dried_fish"}
+    | {
+        "whole_bird",
+        "offal",
+        "liver",
+        "crustacean",
+        "paneer",
+        "lentil",
+        "dried_pulse",
+        "roe",
+        "dried_fish",
+        "dumpling",
+        "ready_meal",
+        "falafel",
+    }
 )
 STAPLES = frozenset({"noodle", "pasta", "bread", "rice", "tortilla", "ricecake", "quick_grain", "grain"})
 # The typed amount of such a food is what there is, not what goes into the dish.
@@ -71,7 +84,7 @@ class DishTexts(BaseModel):
 class Dish(BaseModel):
     """A dish: `needs` is a list of alternatives (kinds, groups or ids), of which the first gives the leading part;
     `takes` is what goes in besides; `cupboard` is added when it is not on hand. There is no such dish without what is
-    `essential`."""
+    `essential`; one that is `gentle` is for small children alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,6 +101,7 @@ class Dish(BaseModel):
     longest: int = 0
     most: int = _MOST_BESIDE
     likes: float = 0.0
+    gentle: bool = False
     sides: str
     en: DishTexts
     ko: DishTexts
@@ -209,6 +223,8 @@ def rank(food: Food) -> int:
 def plan(key: str, larder: Larder, language: Language, terms: Terms) -> Plan | None:
     """Returns the dish made from this larder, or None if something essential is missing."""
     dish = dishes()[key]
+    if dish.gentle and larder.allows("salt"):
+        return None
     usable = [food for food in larder.foods if not (matches(food, dish.shuns) or _least(food) > terms.minutes)]
     required: list[Food] = []
     for need in dish.needs:
@@ -302,9 +318,10 @@ def _alongside(
     spent, filling, served = dish.minutes, any(food.kind in _FILLING for food in foods), 0
     rules: list[tuple[Alongside, tuple[Food, ...]]] = []
     for rule in vocabulary().alongside:
-        fitting = [food for food in left if matches(food, rule.of)][: min(room, _MOST_ALONGSIDE) - served]
+        fitting = [food for food in left if matches(food, rule.of) and not matches(food, rule.shuns)]
+        fitting = fitting[: min(room, _MOST_ALONGSIDE) - served]
         fitting = [food for food in fitting if not (filling and food.kind in _FILLING)][:2]
-        if not fitting or dish.sides not in rule.sides or spent + rule.minutes > terms.minutes:
+        if not fitting or not _goes_with(rule, dish) or spent + rule.minutes > terms.minutes:
             continue
         fitting = fitting[:1] if fitting[0].kind in _FILLING else fitting
         filling = filling or fitting[0].kind in _FILLING
@@ -312,6 +329,10 @@ def _alongside(
         left = [food for food in left if food not in fitting]
         rules.append((rule, tuple(fitting)))
     return rules
+
+
+def _goes_with(rule: Alongside, dish: Dish) -> bool:
+    return dish.sides in rule.sides and (not rule.forms or dish.form in rule.forms)
 
 
 def is_slow(food: Food, minutes: int) -> bool:

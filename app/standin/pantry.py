@@ -75,6 +75,8 @@ class Alongside(BaseModel):
     step: Words
     last: bool = False
     sides: tuple[str, ...] = ("plain", "korean", "asian", "western")
+    forms: tuple[str, ...] = ()
+    shuns: tuple[str, ...] = ()
 
 
 class Vocabulary(BaseModel):

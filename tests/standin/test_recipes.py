@@ -294,9 +294,24 @@ def test_each_of_the_first_two_ideas_cooks_the_main_food(on_hand: str, minutes: 
         ("떡국떡, 만두, 단무지", 30, "단무지 100g"),
     ],
 )
-def test_drinks_and_table_sauces_come_with_the_dish(on_hand: str, minutes: int, step: str) -> None:
-    for recipe in all_cooked(on_hand, minutes, language_of(on_hand))[:2]:
-        assert re.search(step, recipe.steps)
+def test_drinks_and_table_sauces_come_with_a_dish_that_they_suit(on_hand: str, minutes: int, step: str) -> None:
+    first = all_cooked(on_hand, minutes, language_of(on_hand))[0]
+    assert re.search(step, first.steps)
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "food", "dish"),
+    [
+        ("spaghetti, tomatoes, ham, mayo", "mayo", "Pasta|Spaghetti"),
+        ("kimchi, tofu, cheddar", "cheddar", "Jjigae|Kimchi Stew"),
+        ("pears, blue cheese, walnuts", "pear", "Mash|Purée"),
+        ("aubergines, passata, mozzarella", "alongside.*passata|passata.*alongside", ""),
+    ],
+)
+def test_what_does_not_suit_a_dish_is_left_out_of_it(on_hand: str, food: str, dish: str) -> None:
+    """No mayonnaise on pasta, no cheddar beside a kimchi stew, no baby food for adults, no slices of passata."""
+    for recipe in all_cooked(on_hand, 45):
+        assert not (re.search(dish, recipe.name) and re.search(food, recipe.steps))
 
 
 @pytest.mark.parametrize("on_hand", ["gnocchi, tomatoes", "penne, bacon, cream", "macaroni, cheddar, broccoli"])
