@@ -20,7 +20,8 @@ from app.api.openapi import DocumentedApp
 from app.compositions import place_of
 from app.models import Models, Served, about, open_models
 from app.runs.broadcasts import Broadcasts
-from app.runs.runs import RunError, Runs
+from app.runs.errors import RunError
+from app.runs.runs import Runs
 from app.server.body_limit import BodyLimit
 from app.server.cors import ANY, ANY_WARNING, cors
 from app.server.head import HeadAsGet

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from app.models import open_models
+from app.runs.errors import CapacityError, PartBusyError
 from app.runs.live import TOO_LONG
-from app.runs.runs import CapacityError, PartBusyError, Runs
+from app.runs.runs import Runs
 from app.stores import EventLog, LogEntry, RunEnd, RunEvent, RunStart
 from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment, PartEnd, PartStart

@@ -14,8 +14,9 @@ from fastapi.responses import JSONResponse, Response
 from app.api.deps import KeepAliveS, RunsDep
 from app.api.openapi import LOCATION, Responses, content, errors, events_of, object_of
 from app.compositions import place_of
+from app.runs.errors import CapacityError, IdempotencyKeyReusedError, RunError, WrongKeyError
 from app.runs.live import STORE_UNAVAILABLE
-from app.runs.runs import CapacityError, IdempotencyKeyReusedError, RunError, Runs, WrongKeyError
+from app.runs.runs import Runs
 from app.server.errors import InvalidFieldError, describe_body, describe_path, error_response
 from app.server.event_source import EventSourceResponse
 from app.server.origins import refuse_foreign_changes, require_json

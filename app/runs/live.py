@@ -1,17 +1,23 @@
-"""An active run: one task, or several while parts are regenerated. The last task to finish ends the run."""
+"""An active run: one task, or several while parts are regenerated. The last task to finish ends the run.
+
+Writing ── cancel, failure, release, fence ── Stopping ─┐
+   └──────────────── no task is left ───────────────────┴─ Ending
+"""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
+from dataclasses import dataclass
 from time import perf_counter
-from typing import LiteralString
+from typing import Literal, LiteralString
 
-from app.stores import EventLog, LogFullError, RunEnd, RunStatus, UnavailableError
+from app.runs.state import RunState
+from app.stores import EventLog, EventLogError, FencedError, LogFullError, RunEnd, RunStatus, UnavailableError
 from chains.errors import OUR_SIDE
 from chains.messages import Message
 from chains.parts.composition import Composition
-from chains.parts.events import PartEnd, PartEvent, Status
+from chains.parts.events import PartEnd, PartEvent
 from chains.translations import Language
 
 logger = logging.getLogger(__name__)
@@ -20,40 +26,59 @@ TOO_LONG: LiteralString = "The text exceeded the size limit. Please try again."
 STORE_UNAVAILABLE: LiteralString = "The server's storage is full or out of reach. Please try again later."
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Parts are being written, and more can be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The calls to providers are being closed.
+
+    A released run is left to another process, a fenced one has been taken over by one: neither gets an end.
+    """
+
+    reason: Literal["cancelled", "failed", "released", "fenced"]
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Only the end is missing, if the run gets one."""
+
+    reason: Stopping | None
+
+
+Phase = Writing | Stopping | Ending
+
+
 class LiveRun:
     """Appends updates to the run's log and, after the last one, the end of the run, exactly once.
 
-    `ends` are the statuses of parts that finished earlier, and `elapsed_ms` the time already spent. `on_finished` is
-    called after the end is logged. Error messages are in `language`.
+    `state` is that of the run so far. `on_finished` is called after the end is logged.
     """
 
     def __init__(
-        self, run_id: str, log: EventLog, composition: Composition, parts: Sequence[str],
-        on_finished: Callable[[], object],
-        ends: Mapping[str, Status] | None = None, elapsed_ms: int = 0, language: Language = "en",
+        self, log: EventLog, composition: Composition, state: RunState, on_finished: Callable[[], object],
+        *, is_ephemeral: bool = False,
     ) -> None:  # fmt: skip
-        self._run_id, self._log, self._parts, self._on_finished = run_id, log, parts, on_finished
+        self._run_id, self._log, self._parts, self._on_finished = state.run_id, log, [*state.parts], on_finished
         self._choice = composition.choice.name if composition.choice else None
-        self._ends = dict(ends or {})
-        self._language: Language = language
-        self._started_at = perf_counter() - elapsed_ms / 1000
+        self._ends = state.ends()
+        self._language: Language = state.request.language
+        self._started_at = perf_counter() - state.active_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
-        self._is_cancelled = self._is_forgotten = False
-        self._message: str | None = None
-        self.is_stopping = False  # accepts no more parts
+        self._is_forgotten = False
+        self._is_ephemeral = is_ephemeral
+        self.phase: Phase = Writing()
         self.active_parts: set[str] = set()
         self.ended = asyncio.Event()
 
     @property
-    def is_ending(self) -> bool:
-        """Whether only the end is missing."""
-        return self._ending is not None
-
-    @property
     def is_over(self) -> bool:
         """Whether no more parts can be started."""
-        return self.is_ending or (self.is_stopping and bool(self._tasks))
+        return isinstance(self.phase, Ending) or (isinstance(self.phase, Stopping) and bool(self._tasks))
 
     def write(self, updates: AsyncGenerator[PartEvent], parts: Collection[str]) -> None:
         """Starts to write the updates of these parts. Raises `ValueError` if the run is over."""
@@ -65,14 +90,16 @@ class LiveRun:
         task = asyncio.create_task(self._write(updates), name=f"run {self._run_id}")
         task.add_done_callback(self._task_done)
         self._tasks.add(task)
-        if self.is_stopping:  # the run was cancelled before its first part
+        if isinstance(self.phase, Stopping):  # the run was cancelled before its first part
             task.cancel()
 
     def cancel(self) -> None:
         """Closes the calls to providers and then writes the end. Sets `ended`."""
-        if not self.is_ending:
-            self._is_cancelled = True
-            self._stop()
+        self._stop(Stopping("cancelled"))
+
+    def release(self) -> None:
+        """Closes the calls to providers and leaves the rest to another process. Sets `ended`."""
+        self._stop(Stopping("cancelled" if self._is_ephemeral else "released"))
 
     def abandon(self) -> None:
         """Ends a run that has no log."""
@@ -92,6 +119,8 @@ class LiveRun:
                     if isinstance(update, PartEnd):
                         self._ends[update.part] = update.status
                         self.active_parts.discard(update.part)
+        except FencedError:
+            self._stop(Stopping("fenced"))
         except LogFullError:
             self._fail(Message(TOO_LONG))
         except UnavailableError:
@@ -101,36 +130,51 @@ class LiveRun:
             self._fail(Message(OUR_SIDE))
 
     def _fail(self, message: Message) -> None:
-        self._message = message.in_language(self._language)
-        self._stop()
+        self._stop(Stopping("failed", message.in_language(self._language)))
 
-    def _stop(self) -> None:
-        self.is_stopping = True
-        for task in self._tasks:
-            task.cancel()
+    def _stop(self, phase: Stopping) -> None:
+        """Closes the calls. The first reason counts."""
+        if isinstance(self.phase, Writing):
+            self.phase = phase
+            for task in self._tasks:
+                task.cancel()
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         """Also called for a task that was cancelled before it started."""
         self._tasks.discard(task)
         if not self._tasks:
-            self._ending = asyncio.create_task(self._end(), name=f"end of run {self._run_id}")
+            stopping = self.phase if isinstance(self.phase, Stopping) else None
+            self.phase = Ending(stopping)
+            self._ending = asyncio.create_task(self._end(stopping), name=f"end of run {self._run_id}")
 
-    async def _end(self) -> None:
-        total_ms = round((perf_counter() - self._started_at) * 1000)
+    async def _end(self, stopping: Stopping | None) -> None:
         try:
-            await self._log.append(self._run_id, RunEnd(self._status(), total_ms, self._message))
+            await self._close_log(stopping)
             if self._is_forgotten:
                 await self._log.forget(self._run_id)
+        except FencedError:  # the other process writes the end
+            pass
+        except EventLogError as error:
+            logger.warning("Run %s has no end: %s.", self._run_id, type(error).__name__)
         finally:
             self.ended.set()
             self._on_finished()
 
-    def _status(self) -> RunStatus:
+    async def _close_log(self, stopping: Stopping | None) -> None:
+        match stopping:
+            case Stopping("fenced"):
+                pass
+            case Stopping("released"):
+                await self._log.release(self._run_id)
+            case _:
+                total_ms = round((perf_counter() - self._started_at) * 1000)
+                message = stopping.message if stopping else None
+                await self._log.append(self._run_id, RunEnd(self._status(stopping), total_ms, message))
+
+    def _status(self, stopping: Stopping | None) -> RunStatus:
         """A run whose proposal failed has failed, even if a part succeeded."""
-        if self._message:
-            return "failed"
-        if self._is_cancelled:
-            return "cancelled"
+        if stopping:
+            return "failed" if stopping.reason == "failed" else "cancelled"
         ends = {part: self._ends.get(part, "failed") for part in self._parts}
         if (self._choice and ends.get(self._choice) == "failed") or set(ends.values()) == {"failed"}:
             return "failed"

@@ -1,63 +1,38 @@
 """A run is one execution of the chain for one request. Its events are in the event log.
 
-A run outlives the connection that started it. The errors have user-facing messages:
-
-RunError
-├── CapacityError                 too many runs, or the server is shutting down
-├── IdempotencyKeyReusedError     the key was sent with another request
-├── WrongKeyError                 the run was started by somebody else
-├── UnknownPartError              the run has no such part
-└── PartBusyError                 the part is being generated, or lacks what it is made from
+A run outlives the connection that started it, and, if its log does, its process.
 """
 
 import asyncio
 import hmac
-from collections.abc import AsyncGenerator, Collection, Mapping
-from contextlib import aclosing
+import logging
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import LiteralString
 from uuid import UUID, uuid4
 
 from app.models import Served
-from app.runs.live import LiveRun
-from app.runs.state import PartState, RunState, state_of
-from app.stores import EventId, EventLog, ExpiredRunError, LogEntry, LogFullError, RunEnd, RunStart, UnknownRunError
-from chains.errors import SizzleError
-from chains.parts.composition import Composition, Request
-from chains.parts.events import Draft, PartEvent, Proposal, Status
-from chains.parts.requests import chosen_option
-from chains.parts.stream import astream_parts
-from chains.translations import Language
+from app.runs.errors import CapacityError, IdempotencyKeyReusedError, PartBusyError, WrongKeyError
+from app.runs.live import Ending, LiveRun, Stopping
+from app.runs.remaining import rewritten, unfinished, whole
+from app.runs.state import RunState, state_of
+from app.stores import (
+    EventId,
+    EventLog,
+    ExpiredRunError,
+    LogEntry,
+    LogFullError,
+    Rewrite,
+    RunEnd,
+    RunStart,
+    UnknownRunError,
+)
+from chains.parts.composition import Request
+
+logger = logging.getLogger(__name__)
 
 NOT_OWNER: LiteralString = "Only the browser or program that started this run can stop it or regenerate its parts."
-
-
-class RunError(SizzleError):
-    """Something cannot be done with a run; the message is user-facing."""
-
-
-class CapacityError(RunError):
-    """No run can be started now; retry after `retry_after` seconds."""
-
-    def __init__(self, template: LiteralString, retry_after: int) -> None:
-        super().__init__(template)
-        self.retry_after = retry_after
-
-
-class IdempotencyKeyReusedError(RunError):
-    """The idempotency key was sent with another request."""
-
-
-class WrongKeyError(RunError):
-    """The run was started by somebody else, or its key was not sent."""
-
-
-class UnknownPartError(RunError):
-    """The run has no such part."""
-
-
-class PartBusyError(RunError):
-    """The part is being generated, or lacks what it is made from."""
 
 
 class Runs:
@@ -90,19 +65,33 @@ class Runs:
 
     async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:
         composition = served.composition
-        parts, chain_input = _chain_input(composition, request)
-        run = self._reserve(run_id, composition, request.language, parts)
-        start = RunStart(str(run_id), composition.name, request, parts)
-        try:
-            await self._log.begin(str(run_id), start, ephemeral=ephemeral)
-        except LogFullError:
-            run.abandon()
-            raise _full() from None
-        except BaseException:
-            run.abandon()
-            raise
-        run.write(astream_parts(served.chain, chain_input, {"run_id": run_id}), parts)
+        remainder = whole(composition, request)
+        start = RunStart(str(run_id), composition.name, request, remainder.parts)
+        self._check_capacity()
+        with self._registered(run_id, state_of(start, composition), is_ephemeral=ephemeral) as run:
+            try:
+                await self._log.begin(str(run_id), start, ephemeral=ephemeral)
+            except LogFullError:
+                raise _full() from None
+        run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
         return run_id
+
+    async def resume(self) -> None:
+        """Writes what is left of the runs that no process writes. Compositions that are not served have to wait."""
+        for run_id in await self._log.unfinished():
+            try:
+                await self._resume(UUID(run_id))
+            except (UnknownRunError, ExpiredRunError):
+                logger.warning("Run %s cannot be resumed: its composition is not served, or has changed.", run_id)
+
+    async def _resume(self, run_id: UUID) -> None:
+        await self.state(run_id)  # a run that cannot be read is not taken over
+        await self._log.take_over(str(run_id))
+        state = await self.state(run_id)
+        served = self._served[state.composition]
+        remainder = unfinished(served.composition, state, await self._log.rewrites(str(run_id)), attempts_lost=1)
+        with self._registered(run_id, state) as run:
+            run.write(remainder.events(served.chain), remainder.parts)
 
     async def rewrite(self, run_id: UUID, part: str) -> int:
         """Regenerates a part and the parts made from it, in an active or a finished run.
@@ -113,17 +102,15 @@ class Runs:
             run, state = await self._settled_state(run_id)
             served = self._served[state.composition]
             composition = served.composition
-            parts = _with_dependents(composition, state, part)
+            remainder = rewritten(composition, state, part)
             self._check_open()
-            if run and (busy := run.active_parts.intersection(parts)):
+            if run and (busy := run.active_parts.intersection(remainder.parts)):
                 names = [name for name in composition.names if name in busy]
                 raise PartBusyError("Still being generated: {parts}.", parts=composition.titles(names))
-            draft = _draft(composition, state, part, parts)
-            run = run or await self._reopened(run_id, composition, state)
-            events = astream_parts(served.chain, draft)
-            proposes = composition.choice is not None and composition.choice.name in parts
-            run.write(events if proposes else _without_proposals(events), parts)
-            return draft.attempts[part] + 1
+            run = run or await self._reopened(run_id, state)
+            await self._log.add_rewrite(str(run_id), Rewrite(remainder.parts, state.length))
+            run.write(remainder.events(served.chain), remainder.parts)
+            return state.parts[part].attempt + 1
 
     async def _settled_state(self, run_id: UUID) -> tuple[LiveRun | None, RunState]:
         """Returns the run, if it is active, and a state in which the inactive parts are final.
@@ -132,11 +119,14 @@ class Runs:
         """
         while True:
             run = self._live.get(run_id)
-            if run and run.is_stopping:
-                raise PartBusyError("The run is being stopped. Please try again in a moment.")
-            if run and run.is_ending:
-                await run.ended.wait()
-                continue
+            match run and run.phase:
+                case Stopping() | Ending(Stopping()):
+                    raise PartBusyError("The run is being stopped. Please try again in a moment.")
+                case Ending() if run:
+                    await run.ended.wait()
+                    continue
+                case _:
+                    pass
             active_parts = set(run.active_parts) if run else set[str]()
             state = await self.state(run_id)
             if self._live.get(run_id) is run and not (run and (run.is_over or run.active_parts != active_parts)):
@@ -202,41 +192,43 @@ class Runs:
         self._is_closing = True
 
     async def aclose(self) -> None:
-        """Cancels all runs and waits until their calls are closed."""
+        """Closes all calls. Runs whose log outlives this process are left to the next one, the others cancelled."""
         self.close()
         runs = list(self._live.values())
         for run in runs:
-            run.cancel()
+            if self._log.outlives_process:
+                run.release()
+            else:
+                run.cancel()
         for run in runs:
             await run.ended.wait()
         await self._log.aclose()
 
-    def _reserve(
-        self, run_id: UUID, composition: Composition, language: Language, parts: tuple[str, ...],
-        ends: Mapping[str, Status] | None = None, elapsed_ms: int = 0,
-    ) -> LiveRun:  # fmt: skip
-        """Registers an active run. Raises `CapacityError`."""
+    @contextmanager
+    def _registered(self, run_id: UUID, state: RunState, *, is_ephemeral: bool = False) -> Generator[LiveRun]:
+        """Registers an active run, and drops it if the block raises."""
+        composition = self._served[state.composition].composition
+        on_finished = partial(self._live.pop, run_id, None)
+        run = self._live[run_id] = LiveRun(self._log, composition, state, on_finished, is_ephemeral=is_ephemeral)
+        try:
+            yield run
+        except BaseException:
+            run.abandon()
+            raise
+
+    def _check_capacity(self) -> None:
         self._check_open()
         if len(self._live) >= self._limit:
             raise _full()
-        on_finished = partial(self._live.pop, run_id, None)
-        run = self._live[run_id] = LiveRun(
-            str(run_id), self._log, composition, parts, on_finished, ends, elapsed_ms, language
-        )
-        return run
 
     def _check_open(self) -> None:
         if self._is_closing:
             raise CapacityError("The server is shutting down. Please try again in a few seconds.", retry_after=2)
 
-    async def _reopened(self, run_id: UUID, composition: Composition, state: RunState) -> LiveRun:
-        language, parts, ends = state.request.language, tuple(state.parts), state.ends()
-        run = self._reserve(run_id, composition, language, parts, ends, state.total_ms or 0)
-        try:
+    async def _reopened(self, run_id: UUID, state: RunState) -> LiveRun:
+        self._check_capacity()
+        with self._registered(run_id, state) as run:
             await self._log.reopen(str(run_id))
-        except BaseException:
-            run.abandon()
-            raise
         return run
 
     async def _id_for_key(self, key: str) -> UUID:
@@ -261,48 +253,3 @@ class Runs:
 
 def _full() -> CapacityError:
     return CapacityError("The server is at capacity. Please try again in a few seconds.", retry_after=5)
-
-
-def _chain_input(composition: Composition, request: Request) -> tuple[tuple[str, ...], Request | Draft]:
-    """Returns the parts of a run and the chain's input. With a given option there is no proposal."""
-    choice, option = composition.choice, chosen_option(composition, request)
-    if not choice or not option:
-        return composition.names, request
-    parts = tuple(name for name in composition.names if name != choice.name)
-    return parts, Draft(request, (option,))
-
-
-def _with_dependents(composition: Composition, state: RunState, part: str) -> set[str]:
-    """Returns the part and the parts made from it. Raises `UnknownPartError`."""
-    if part not in state.parts:
-        raise UnknownPartError("This run was started with a given option, so it proposes no others.")
-    return {part, *(each for each in composition.dependents(part) if each in state.parts)}
-
-
-def _draft(composition: Composition, state: RunState, part: str, parts: Collection[str]) -> Draft:
-    """Returns a draft without these parts. Raises `PartBusyError` if the rest is not enough for `part`."""
-    choice = composition.choice.name if composition.choice else None
-    for need in composition.needs(part):
-        if not (state.options if need == choice else _is_usable(state.parts[need])):
-            raise PartBusyError(
-                "This part is made from “{part}”. Regenerate that instead.", part=composition.titles([need])
-            )
-    texts = {name: each.text for name, each in state.parts.items() if name not in parts}
-    previous_texts = {name: state.parts[name].text for name in parts if name != choice}
-    attempts = {name: each.attempt for name, each in state.parts.items()}
-    options = () if choice in parts else state.options
-    return Draft(state.request, options, state.picked or 0, texts, attempts, previous_texts)
-
-
-def _is_usable(part: PartState) -> bool:
-    """Whether others can be made from the part: a text that reached its token limit is enough, a broken one is not."""
-    broke_off = part.state == "cut_off" and not part.finish_reason
-    return part.state != "failed" and not broke_off and bool(part.text.strip())
-
-
-async def _without_proposals(events: AsyncGenerator[PartEvent]) -> AsyncGenerator[PartEvent]:
-    """Drops the proposals, because the pick is unchanged."""
-    async with aclosing(events):
-        async for event in events:
-            if not isinstance(event, Proposal):
-                yield event

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.stores import LogEntry, RunEnd, RunStart, RunStatus
+from app.stores import EventId, LogEntry, RunEnd, RunStart, RunStatus
 from chains.messages import Message
 from chains.parts.composition import Composition, Request
 from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartStart, Proposal, Status
@@ -46,20 +46,51 @@ class RunState:
     total_ms: int | None = None
     message: str | None = None
     last_event_id: str = ""
-    _previous_texts: dict[str, str] = field(default_factory=dict[str, str])  # orjson skips names with an underscore
+    # orjson skips names with an underscore
+    _previous_texts: dict[str, str] = field(default_factory=dict[str, str])
+    _last_ends: dict[str, int] = field(default_factory=dict[str, int])
+    _last_proposal: int = 0
+    _last_at_ms: int = 0
 
     def add(self, events: Iterable[LogEntry]) -> None:
         """Adds the next events. Fragments are joined by part before they are added."""
         texts: dict[str, list[str]] = {}
+        last: LogEntry | None = None
         for entry in events:
             event = entry.event
             if isinstance(event, Fragment | Alternate):
                 texts.setdefault(event.part, []).append(event.text)
             else:
                 self._add_text(texts)
-                self._add(event)
-            self.last_event_id = str(entry.id)
+                self._add(event, entry.id.seq)
+            last = entry
         self._add_text(texts)
+        if last:
+            self.last_event_id, self._last_at_ms = str(last.id), last.at_ms
+
+    def text_of(self, part: str) -> str:
+        """Returns the text of a part, or the previous one while that is hidden."""
+        return self.parts[part].text or self._previous_texts.get(part, "") if part in self.parts else ""
+
+    @property
+    def length(self) -> int:
+        """The number of events, without the end."""
+        seq = EventId.parse(self.last_event_id).seq if self.last_event_id else 0
+        return seq if self.status == "running" else seq - 1
+
+    @property
+    def active_ms(self) -> int:
+        """How long the run was active, as far as its log says."""
+        return self._last_at_ms if self.total_ms is None else self.total_ms
+
+    def last_end(self, part: str) -> int:
+        """Returns the number of the part's last end, or 0."""
+        return self._last_ends.get(part, 0)
+
+    @property
+    def last_proposal(self) -> int:
+        """The number of the last proposal, or 0."""
+        return self._last_proposal
 
     def ends(self) -> dict[str, Status]:
         """Returns the status of each part that has ended."""
@@ -75,15 +106,16 @@ class RunState:
             self._previous_texts.pop(part, None)
         texts.clear()
 
-    def _add(self, event: object) -> None:
+    def _add(self, event: object, seq: int) -> None:
         match event:
             case Proposal(options, picked):
-                self.options, self.picked = options, picked
+                self.options, self.picked, self._last_proposal = options, picked, seq
             case PartStart(part, attempt, provider, model):
                 self._previous_texts[part] = self.parts[part].text or self._previous_texts.get(part, "")
                 self.parts[part] = PartState("writing", attempt, provider=provider, model=model)
             case PartEnd(part, status, finish_reason, ttft_ms, tokens, tokens_per_s, message):
                 self._restore(part)
+                self._last_ends[part] = seq
                 attempt = self.parts[part]
                 self.parts[part] = PartState(
                     status, attempt.attempt, attempt.text, attempt.provider, attempt.model,

@@ -35,6 +35,9 @@ from app.stores.entries import (
     MemoryUsage as MemoryUsage,
 )
 from app.stores.entries import (
+    Rewrite as Rewrite,
+)
+from app.stores.entries import (
     RunEnd as RunEnd,
 )
 from app.stores.entries import (
@@ -110,6 +113,14 @@ class EventLog(Protocol):
 
     async def reopen(self, run_id: str) -> None:
         """Removes the end and continues the log in a new epoch. Raises `ValueError` if the log has not ended."""
+        ...
+
+    async def add_rewrite(self, run_id: str, rewrite: Rewrite) -> None:
+        """Stores a rewrite until the run's end, so that another process can finish it."""
+        ...
+
+    async def rewrites(self, run_id: str) -> list[Rewrite]:
+        """Returns the rewrites since the last end, in order."""
         ...
 
     async def take_over(self, run_id: str) -> None:

@@ -3,7 +3,6 @@
 Events of a run that goes on are in `blocks`, as they were appended. At its end they are compressed into one row.
 """
 
-import json
 import os
 import sqlite3
 import time
@@ -15,7 +14,9 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Any, Literal
 
-from app.stores import ExpiredRunError, LogFullError, RunExistsError, UnknownRunError
+import orjson
+
+from app.stores import ExpiredRunError, LogFullError, Rewrite, RunExistsError, UnknownRunError
 from chains.errors import ConfigError
 
 ROW_BYTES = 150  # of a run beyond its events
@@ -30,6 +31,7 @@ MIGRATIONS = (
         id TEXT NOT NULL UNIQUE,
         epoch TEXT NOT NULL,
         epoch_lengths TEXT NOT NULL,
+        rewrites TEXT NOT NULL DEFAULT '[]',
         bytes INTEGER NOT NULL,
         began_at REAL NOT NULL,
         ended_at REAL
@@ -44,6 +46,8 @@ MIGRATIONS = (
     CREATE TABLE secrets (secret BLOB NOT NULL) STRICT;
     """,
 )
+
+SELECT_RUNS = "SELECT run, id, epoch, epoch_lengths, rewrites, bytes, began_at, ended_at FROM runs"
 
 Execute = Callable[..., sqlite3.Cursor]
 Synchronous = Literal["normal", "full"]
@@ -76,6 +80,7 @@ class StoredRun:
     id: str
     epoch: str
     epoch_lengths: Mapping[str, int]
+    rewrites: Sequence[Rewrite]
     size: int  # in bytes
     began_at: float
     ended_at: float | None
@@ -126,20 +131,26 @@ class Database:
         """Replaces the events of a run by all of them, and keeps it for its time."""
         with self._transaction() as execute:
             self._replace(run, lines)
-            execute("UPDATE runs SET ended_at = ? WHERE run = ?", (ended_at, run))
+            execute("UPDATE runs SET ended_at = ?, rewrites = '[]' WHERE run = ?", (ended_at, run))
 
     def begin_epoch(self, run: int, epoch: str, epoch_lengths: Mapping[str, int], lines: bytes) -> None:
         """Continues a run in another epoch that begins with these events."""
         with self._transaction() as execute:
             self._replace(run, lines)
-            values = (epoch, json.dumps(epoch_lengths), run)
+            values = (epoch, orjson.dumps(epoch_lengths).decode(), run)
             execute("UPDATE runs SET epoch = ?, epoch_lengths = ?, ended_at = NULL WHERE run = ?", values)
+
+    def set_rewrites(self, run: int, rewrites: Sequence[Rewrite]) -> None:
+        values = (orjson.dumps(rewrites).decode(), run)
+        with self._transaction() as execute:
+            execute("UPDATE runs SET rewrites = ? WHERE run = ?", values)
 
     def load(self, run_id: str) -> StoredRun:
         """Raises `UnknownRunError` and `ExpiredRunError`."""
         execute = self._connection.execute
         row = execute(
-            "SELECT run, id, epoch, epoch_lengths, bytes, began_at, ended_at FROM runs WHERE id = ?", (run_id,)
+            "SELECT run, id, epoch, epoch_lengths, rewrites, bytes, began_at, ended_at FROM runs WHERE id = ?",
+            (run_id,),
         ).fetchone()
         if row and not self._is_expired(row[-1]):
             return _stored_run(row, self._events(row[0]))
@@ -154,9 +165,7 @@ class Database:
 
     def runs(self) -> list[StoredRun]:
         """Returns all runs without their events, newest first."""
-        rows = self._connection.execute(
-            "SELECT run, id, epoch, epoch_lengths, bytes, began_at, ended_at FROM runs ORDER BY run DESC"
-        ).fetchall()
+        rows = self._connection.execute(f"{SELECT_RUNS} ORDER BY run DESC").fetchall()
         return [_stored_run(row) for row in rows if not self._is_expired(row[-1])]
 
     def forget(self, run_id: str) -> None:
@@ -259,8 +268,9 @@ class Database:
 
 
 def _stored_run(row: Sequence[Any], blocks: Sequence[tuple[int, bytes]] = ()) -> StoredRun:
-    run, run_id, epoch, epoch_lengths, size, began_at, ended_at = row
-    return StoredRun(run, run_id, epoch, json.loads(epoch_lengths), size, began_at, ended_at, blocks)
+    run, run_id, epoch, epoch_lengths, rewrites, size, began_at, ended_at = row
+    decoded = [Rewrite(tuple(each["parts"]), each["after"]) for each in orjson.loads(rewrites)]
+    return StoredRun(run, run_id, epoch, orjson.loads(epoch_lengths), decoded, size, began_at, ended_at, blocks)
 
 
 def open_database(

@@ -36,6 +36,14 @@ class RunEnd:
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A request to generate parts again, made when the log had `after` events."""
+
+    parts: tuple[str, ...]
+    after: int
+
+
 RunEvent = RunStart | PartEvent | RunEnd
 
 EVENT_NAMES: dict[type[RunEvent], str] = {

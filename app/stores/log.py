@@ -6,7 +6,7 @@ from secrets import token_hex
 from sys import getsizeof
 from time import perf_counter
 
-from app.stores import MAX_BATCH, EventEntry, EventId, LogEntry, MemoryUsage, RunEnd, RunEvent
+from app.stores import MAX_BATCH, EventEntry, EventId, LogEntry, MemoryUsage, Rewrite, RunEnd, RunEvent
 from chains.parts.events import Fragment
 
 EVENT_BYTES = 250  # overhead of an event beyond its text and its JSON
@@ -20,6 +20,7 @@ class Log:
         self.epoch_lengths: dict[str, int] = {}
         self.entries: list[LogEntry] = []
         self.usage = usage
+        self.rewrites: list[Rewrite] = []
         self.is_released = False  # nobody writes it
         self._is_closed = False
         self._started_at = perf_counter()

@@ -12,6 +12,7 @@ from app.stores import (
     LogEntry,
     LogFullError,
     MemoryUsage,
+    Rewrite,
     RunEnd,
     RunEvent,
     RunExistsError,
@@ -77,6 +78,13 @@ class MemoryEventLog:
             raise ValueError("the run has not ended: it can't be reopened")
         self._ended.pop(run_id).cancel()
         self._logs[run_id] = log.reopened()
+
+    async def add_rewrite(self, run_id: str, rewrite: Rewrite) -> None:
+        self._log(run_id).rewrites.append(rewrite)
+
+    async def rewrites(self, run_id: str) -> list[Rewrite]:
+        log = self._log(run_id)
+        return [] if log.ended else log.rewrites
 
     async def take_over(self, run_id: str) -> None:
         log = self._log(run_id)

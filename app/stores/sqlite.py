@@ -26,6 +26,7 @@ from app.stores import (
     LogEntry,
     LogFullError,
     MemoryUsage,
+    Rewrite,
     RunEnd,
     RunEvent,
     RunExistsError,
@@ -129,6 +130,16 @@ class SqliteEventLog:
         if not run.log.ended:
             raise ValueError("the run has not ended: it can't be reopened")
         await self._begin_epoch(run_id, run, run.log.reopened())
+
+    async def add_rewrite(self, run_id: str, rewrite: Rewrite) -> None:
+        run = await self._find(run_id)
+        run.log.rewrites.append(rewrite)
+        if run.row is not None:
+            await self._in_thread(self._database.set_rewrites, run.row, run.log.rewrites)
+
+    async def rewrites(self, run_id: str) -> list[Rewrite]:
+        log = (await self._find(run_id)).log
+        return [] if log.ended else log.rewrites
 
     async def take_over(self, run_id: str) -> None:
         run = await self._find(run_id)
@@ -234,6 +245,7 @@ class SqliteEventLog:
         ]
         age_s = time.time() - stored.began_at
         log = Log.loaded(stored.epoch, stored.epoch_lengths, entries, age_s, MemoryUsage())
+        log.rewrites = [*stored.rewrites]
         log.is_released = not log.ended
         return Run(log, stored.run, len(entries), ended_at=stored.ended_at)
 
