@@ -14,6 +14,7 @@ from app.stores import (
     FencedError,
     LogEntry,
     LogFullError,
+    Rewrite,
     RewritesWaitingError,
     RunEnd,
     RunExistsError,
@@ -27,6 +28,8 @@ from tests.redis_servers import Proxy
 from tests.servers import run
 from tests.stores.conftest import REQUESTS
 from tests.stores.test_contract import END, START, fragments, rest, told
+
+INTRO = Rewrite(("intro",), 1)
 
 MakeLogs = Callable[[int], AbstractAsyncContextManager[list[RedisEventLog]]]
 
@@ -132,8 +135,8 @@ def test_a_call_whose_reply_is_lost_is_repeated_without_effect(start_redis: Star
             await log.reopen("run")
             for event in [*fragments(2, 3), END]:
                 await log.append("run", event)
-            assert await log.rewrite("run", await log.meta("run"), 0, b"steps", 10)
-            assert await log.rewrites("run") == [b"steps"]
+            assert await log.request_rewrite("run", await log.meta("run"), 0, INTRO, 10)
+            assert await log.rewrites("run") == [INTRO]
             return [first, await log.read("run")]
 
     first, second = run(scenario())
@@ -288,42 +291,44 @@ def test_a_job_that_nobody_needs_is_removed(make_logs: MakeLogs) -> None:
 def test_a_run_does_not_end_before_its_rewrites_were_seen(make_logs: MakeLogs) -> None:
     """One that any process has added; what was appended before the end is in the log all the same."""
 
-    async def scenario() -> tuple[list[bytes], list[LogEntry]]:
+    async def scenario() -> tuple[list[Rewrite], list[LogEntry]]:
         async with make_logs(2) as (web, log), queue_of(log, "a") as queue:
             await web.submit("run", START, 9)
             (job,) = await queue.next_jobs(1)
             await log.take("run", job.id, "a")
-            assert await web.rewrite("run", await web.meta("run"), 0, b"intro 2", 9)
-            assert not await web.rewrite("run", await web.meta("run"), 0, b"intro 2 as well", 9)
+            assert await web.request_rewrite("run", await web.meta("run"), 0, INTRO, 9)
+            assert not await web.request_rewrite("run", await web.meta("run"), 0, INTRO, 9)
             assert await log.renew("a", ["run"]) == {"run": Claim.CHANGED}
             await log.append("run", Fragment("intro", "0 "))
             with pytest.raises(RewritesWaitingError):
                 await log.append("run", END)
             rewrites = await log.rewrites("run")
+            log.accept_rewrites("run", 1)
             assert await log.renew("a", ["run"]) == {"run": Claim.RENEWED}
             await log.append("run", Fragment("intro", "1 "))
             await log.append("run", END)
             return rewrites, await rest(web)
 
     rewrites, entries = run(scenario())
-    assert rewrites == [b"intro 2"]
+    assert rewrites == [INTRO]
     assert told(entries) == [START, *fragments(2), END]
 
 
 def test_a_rewrite_of_an_ended_run_reopens_and_queues_it(make_logs: MakeLogs) -> None:
-    async def scenario() -> tuple[list[bytes], list[LogEntry]]:
+    async def scenario() -> tuple[list[Rewrite], list[LogEntry]]:
         async with make_logs(2) as (web, log), queue_of(log, "a") as queue:
             await web.begin("run", START)
             await web.append("run", END)
             with pytest.raises(LogFullError):
-                await web.rewrite("run", await web.meta("run"), 0, b"intro 2", 0)
-            assert await web.rewrite("run", await web.meta("run"), 0, b"intro 2", 9)
+                await web.request_rewrite("run", await web.meta("run"), 0, INTRO, 0)
+            assert await web.request_rewrite("run", await web.meta("run"), 0, INTRO, 9)
             (job,) = await queue.next_jobs(1)
             await log.take("run", job.id, "a")
             rewrites = await log.rewrites("run")
+            log.accept_rewrites("run", 1)
             await log.append("run", END)
             return rewrites, await rest(web, EventId("0", 0))
 
     rewrites, entries = run(scenario())
-    assert rewrites == [b"intro 2"]
+    assert rewrites == [INTRO]
     assert told(entries) == [START, END]

@@ -10,6 +10,8 @@ from secrets import token_bytes, token_hex
 from time import perf_counter
 from typing import Any, cast
 
+import msgspec
+import orjson
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from app.stores import (
@@ -21,6 +23,7 @@ from app.stores import (
     FencedError,
     LogEntry,
     LogFullError,
+    Rewrite,
     RunEnd,
     RunEvent,
     RunExistsError,
@@ -42,6 +45,7 @@ logger = logging.getLogger(__name__)
 CLOSE_S = 2.0  # for the last events, if the server does not answer
 PAGE = 64  # entries of a stream
 _MAX_NUMBER = 2**60  # of an epoch
+_DECODE_REWRITE = msgspec.json.Decoder(Rewrite).decode  # ignores other fields
 
 
 class Claim(Enum):
@@ -97,14 +101,16 @@ class RedisEventLog:
 
     async def append(self, run_id: str, event: RunEvent) -> None:
         writer = self._writers.get(run_id) or await self._no_writer(run_id)
-        try:
-            writer.add(event, self._max_bytes)
-            self._outbox.add(writer)
-            if writer.has_ended or writer.pending_bytes > PENDING_BYTES:
-                await self._outbox.logged(writer)
-        finally:
-            if (writer.has_ended or writer.error) and self._writers.get(run_id) is writer:
-                del self._writers[run_id]
+        writer.add(event, self._max_bytes)
+        self._outbox.add(writer)
+        if writer.has_ended or writer.pending_bytes > PENDING_BYTES:
+            await self._outbox.logged(writer)
+        if writer.has_ended:
+            self.leave(run_id)
+
+    def leave(self, run_id: str) -> None:
+        """Forgets that this process wrote the run, which has ended or is written elsewhere."""
+        self._writers.pop(run_id, None)
 
     async def reopen(self, run_id: str) -> None:
         answer = await self._call("reopen", run_id, token_hex(4))
@@ -152,27 +158,37 @@ class RedisEventLog:
         answer = await self._call("cancel", run_id, line)
         if answer[0] != ENDED:
             _meta(answer)
+            if writer := self._writers.get(run_id):
+                writer.error = FencedError()
             self._readers.wake()
 
     async def meta(self, run_id: str) -> RunMeta:
         """Returns what is known of the run except its events."""
         return await self._find(run_id)
 
-    async def rewrites(self, run_id: str) -> list[bytes]:
-        """Returns the rewrites that the run's writer has to make before its end. This process has seen them then."""
+    async def rewrites(self, run_id: str) -> list[Rewrite]:
         with _unavailable():
             key = f"{self.address.prefix}:rewrites:{run_id}"
             rewrites = cast(list[bytes], await self.redis.lrange(key, 0, -1))
-        if writer := self._writers.get(run_id):
-            writer.rewrites = len(rewrites)
-        return rewrites
+        return [_DECODE_REWRITE(each) for each in rewrites]
 
-    async def rewrite(self, run_id: str, seen: RunMeta, rewrites: int, rewrite: bytes, limit: int) -> bool:
+    async def add_rewrite(self, run_id: str, rewrite: Rewrite) -> None:
+        meta, rewrites = await self._find(run_id), await self.rewrites(run_id)
+        await self.request_rewrite(run_id, meta, len(rewrites), rewrite, 0)
+        self.accept_rewrites(run_id, len(rewrites) + 1)
+
+    def accept_rewrites(self, run_id: str, count: int) -> None:
+        """Says how many rewrites this process has begun to write. With more in the store the end is refused."""
+        if writer := self._writers.get(run_id):
+            writer.rewrites = count
+
+    async def request_rewrite(self, run_id: str, seen: RunMeta, rewrites: int, rewrite: Rewrite, limit: int) -> bool:
         """Adds a rewrite, and reopens and queues a finished run. False if the run is not as it was `seen`.
 
         Raises `LogFullError` if `limit` runs have not ended.
         """
-        arguments = seen.number, int(seen.has_ended), rewrites, rewrite, token_hex(4), limit
+        line = orjson.dumps({"parts": rewrite.parts, "after": rewrite.after, "token": token_hex(4)})
+        arguments = seen.number, int(seen.has_ended), rewrites, line, token_hex(4), limit
         answer = await self._call("rewrite", run_id, *arguments)
         if answer[0] == FULL:
             raise LogFullError
