@@ -1,4 +1,4 @@
-"""Keeps the developer's own keys, settings and proxies out of tests and notebooks."""
+"""Keeps the developer's own keys, settings and proxies out of tests and notebooks, and says how many run at once."""
 
 import os
 
@@ -7,3 +7,8 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.upper().startswith(("SIZZLE_", "OPENAI_")) or name.upper().endswith(("_API_KEY", "_PROXY")):
             del os.environ[name]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, because tests wait for servers a quarter of the time."""
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or len(os.sched_getaffinity(0)) + 1)

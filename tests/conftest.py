@@ -63,26 +63,31 @@ def _no_dotenv_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Serves Sizzle with the given settings; returns its address."""
+def servers() -> Iterator[ExitStack]:
+    """What a test serves. The last server ends first, so that no provider waits for those who call it."""
     with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(serving(create_app(Settings(**settings))))
+        yield stack
 
 
 @pytest.fixture
-def serve_scripts(serve: Serve) -> Iterator[ServeScripts]:
+def serve(servers: ExitStack) -> Serve:
+    """Serves Sizzle with the given settings; returns its address."""
+    return lambda **settings: servers.enter_context(serving(create_app(Settings(**settings))))
+
+
+@pytest.fixture
+def serve_scripts(servers: ExitStack, serve: Serve) -> ServeScripts:
     """Serves Sizzle over a provider that follows `scripts`; returns Sizzle's address and the provider.
 
     The provider knows the prompts of the recipe and of the compositions that are served.
     """
-    with ExitStack() as stack:
 
-        def start(scripts: dict[str, Script | list[Script]] | None = None, **settings: Any) -> tuple[str, Provider]:
-            compositions = Settings(**settings).load_compositions().values()
-            scripted = stack.enter_context(provider(scripts, compositions))
-            return serve(groq_api_key="sk-groq-1", groq_base_url=scripted.url, **settings), scripted
+    def start(scripts: dict[str, Script | list[Script]] | None = None, **settings: Any) -> tuple[str, Provider]:
+        compositions = Settings(**settings).load_compositions().values()
+        scripted = servers.enter_context(provider(scripts, compositions))
+        return serve(groq_api_key="sk-groq-1", groq_base_url=scripted.url, **settings), scripted
 
-        yield start
+    return start
 
 
 @pytest.fixture(scope="session")
