@@ -1,4 +1,4 @@
-"""How many cases a property is tried on: all of them with CI=true, else a third, for a developer who waits for it."""
+"""How many cases a property is tested with: all with CI=true, otherwise a third, so that developers wait less."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Readers of both wires."""
+"""Clients of `POST /generate` and of runs."""
 
 import json
 import ssl
@@ -19,16 +19,18 @@ from chains.recipe.composition import RECIPE
 CODES = RECIPE.codes
 
 ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": "45"}
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates, as each client else does, takes 40 ms
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading certificates for each client takes 40 ms
 Event = tuple[str, str, str]  # the event field, the code, the text
 
 
-def read(url: str, asked: dict[str, Any] | None = None, seen: Callable[[Event], None] = lambda _: None) -> list[Event]:
-    """All events of one answer; `seen` is called with each as it comes."""
+def read(
+    url: str, request: dict[str, Any] | None = None, seen: Callable[[Event], None] = lambda _: None
+) -> list[Event]:
+    """All events of one response; `seen` is called with each as it arrives."""
     events: list[Event] = []
     with (
         httpx.Client(timeout=20, verify=NO_TLS) as client,
-        connect_sse(client, "POST", f"{url}/generate", json=asked or ASKED) as sse,
+        connect_sse(client, "POST", f"{url}/generate", json=request or ASKED) as sse,
     ):
         for event in sse.iter_sse():
             code, _, text = event.data.partition("|")
@@ -38,7 +40,7 @@ def read(url: str, asked: dict[str, Any] | None = None, seen: Callable[[Event], 
 
 
 def texts(events: list[Event]) -> dict[str, str]:
-    """What was written in the end, by code: a part that is begun again loses what it held."""
+    """The final text of each code: a new attempt replaces the earlier text."""
     written: dict[str, str] = {}
     for name, code, text in events:
         if name == "part_start" and json.loads(text)["attempt"] > 1:
@@ -59,12 +61,12 @@ def where(events: list[Event], code: str) -> list[int]:
 
 
 def start_of(events: list[Event], part: str) -> int:
-    """The position at which a part's model was asked."""
+    """The position of a part's first `part_start`."""
     return next(i for i, (event, _, text) in enumerate(events) if event == "part_start" and f'"{part}"' in text)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether the condition came true in time."""
+    """Whether the condition becomes true in time."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         threading.Event().wait(0.01)
@@ -73,7 +75,7 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 @dataclass(frozen=True)
 class ReceivedEvent:
-    """An event of Wire 2."""
+    """An event of a run stream."""
 
     id: str
     name: str
@@ -85,21 +87,21 @@ class ReceivedEvent:
 
 
 def ask(method: str, address: str, **more: Any) -> httpx.Response:
-    """One request and its whole answer."""
+    """Sends one request and reads the whole response."""
     with httpx.Client(timeout=20, verify=NO_TLS) as client:
         return client.request(method, address, **more)
 
 
 class OwnRun(str):
-    """The address of a run that this client has begun, with its key."""
+    """The address of a run that this client started, with its key."""
 
     __slots__ = ("key",)
     key: str
 
 
-def start(url: str, asked: dict[str, Any] | None = None, /, **headers: str) -> OwnRun:
+def start(url: str, request: dict[str, Any] | None = None, /, **headers: str) -> OwnRun:
     """Starts a run; returns its address."""
-    answer = ask("POST", f"{url}/runs", json=asked or ASKED, headers=headers)
+    answer = ask("POST", f"{url}/runs", json=request or ASKED, headers=headers)
     assert answer.status_code == 201, answer.text
     run = OwnRun(urljoin(url, answer.headers["location"]))
     run.key = answer.json()["key"]
@@ -115,7 +117,7 @@ def rewrite(run: OwnRun, part: str) -> httpx.Response:
 
 
 def follow(run: str, last: str = "", seen: Callable[[ReceivedEvent], None] = lambda _: None) -> list[ReceivedEvent]:
-    """The events of a run after the one with the id `last`, to its end; `seen` is called with each as it comes."""
+    """The events of a run after the one with the id `last`; `seen` is called with each as it arrives."""
     headers, events = {"Last-Event-ID": last} if last else {}, list[ReceivedEvent]()
     with (
         httpx.Client(timeout=20, verify=NO_TLS) as client,
@@ -129,13 +131,13 @@ def follow(run: str, last: str = "", seen: Callable[[ReceivedEvent], None] = lam
 
 @contextmanager
 def listening(address: str, **more: Any) -> Iterator[httpx.Response]:
-    """An answer that is read as it comes."""
+    """A response that is read as it arrives."""
     with httpx.Client(timeout=20, verify=NO_TLS) as client, client.stream("GET", address, **more) as response:
         yield response
 
 
 def decoded(body: bytes) -> list[ReceivedEvent]:
-    """The events that are complete in what was received: those whose blank line has come."""
+    """The complete events in the received text: those followed by a blank line."""
     complete = body[: body.rfind(b"\n\n") + 2].decode().replace(RETRY.decode(), "")
     frames = [frame.split("\n") for frame in complete.split("\n\n") if "id: " in frame]
     return [
@@ -165,5 +167,5 @@ def named(events: list[ReceivedEvent], name: str) -> list[dict[str, Any]]:
 
 
 def statuses(events: list[ReceivedEvent]) -> list[str]:
-    """How the run ended: exactly one word."""
+    """The status of every `end` event."""
     return [fields["status"] for fields in named(events, "end")]

@@ -1,4 +1,4 @@
-"""`sizzle` in a process of its own, which is forked from one that has imported it: importing takes seconds."""
+"""`sizzle` in its own process, forked from one that has imported it, because importing takes seconds."""
 
 import multiprocessing
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 FAST = {"SIZZLE_STANDIN_TTFT_MS": "5", "SIZZLE_STANDIN_TOKENS_PER_S": "0"}
-SIZZLE = str(Path(sys.executable).with_name("sizzle"))  # for what has to be the console script itself
+SIZZLE = str(Path(sys.executable).with_name("sizzle"))  # for tests of the console script itself
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["app.cli.commands", "app.cli.scoreboard", "app.cli.terminal", "app.main"])
@@ -64,7 +64,7 @@ def _text(file: IO[bytes]) -> str:
 
 
 class _Output:
-    """The descriptors of standard output and standard error, which the new process gets."""
+    """The file descriptors of standard output and standard error for the new process."""
 
     def __init__(self, *descriptors: int) -> None:
         self.descriptors = descriptors
@@ -82,7 +82,7 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], cwd: Path, out
         os.dup2(descriptor, number)
         os.close(descriptor)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
-    # a shell that runs the tests in the background makes them ignore the signal, but not the program
+    # tests that run in the background ignore the signal; the program does not
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(environment)

@@ -1,7 +1,7 @@
 """Fixtures: Sizzle on a real port, over the stand-in or over a scripted provider, and a real browser."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from typing import Any
@@ -12,10 +12,12 @@ from hypothesis import settings
 from app.main import create_app
 from app.settings import Settings
 from tests.amounts import IN_CI, cases
+from tests.fault_recipes import ServeFaults, sizzle_over
+from tests.faults import Answer, FaultServer, faults
 from tests.redis_servers import Kind, RedisServer, binary
 from tests.servers import Provider, Script, provider, serving
 
-# the first has no window, which takes the others three times as much CPU as a page does
+# the first one has no window; drawing one takes three times as much CPU as a page
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 QUIET = [
@@ -37,18 +39,19 @@ StartRedis = Callable[[Kind], RedisServer]
 ServeScripts = Callable[..., tuple[str, Provider]]
 
 
-# they start processes, send thousands of requests, or wait for what a provider's deadline ends
+# they start processes, send thousands of requests, or wait for timeouts
 SLOW = {
     *("test_any_input", "test_chat_front_ends", "test_cli", "test_cuts", "test_environment", "test_examples"),
-    "test_compositions",
+    *("test_any_chat_model", "test_composition_declarations", "test_compositions", "test_lasting_faults"),
     *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_provider_streams"),
-    *("test_proxies", "test_race", "test_schemathesis", "test_sdk_comparison", "test_shutdown", "test_slow_readers"),
+    *("test_proxies", "test_race", "test_race_command", "test_schemathesis", "test_sdk_comparison"),
+    *("test_shutdown", "test_slow_readers"),
     *("test_terminal", "test_what_is_sent"),
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what `make test` leaves out: the modules above, and each test in a browser."""
+    """Marks the tests that `make test` leaves out: the modules above, and all tests in a browser."""
     for item in items:
         if item.path.stem in SLOW or "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
@@ -56,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_dotenv_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No .env of the developer's own reaches a test."""
+    """Keeps the developer's own .env out of the tests."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(tmp_path_factory.getbasetemp())
         yield
@@ -129,3 +132,34 @@ def browser_type_launch_args() -> dict[str, Any]:
             pytest.fail(missing)
         pytest.skip(missing)
     return {"executable_path": CHROMIUM, "args": QUIET}
+
+
+@pytest.fixture(scope="module")
+def shared_sizzle() -> Iterator[tuple[str, FaultServer]]:
+    """Shared by all tests in which no provider fails more than twice in a row, so that no circuit breaker opens."""
+    with faults() as server, sizzle_over(server) as url:
+        yield url, server
+
+
+@pytest.fixture
+def play(shared_sizzle: tuple[str, FaultServer]) -> ServeFaults:
+    """Makes the providers of the shared Sizzle follow `scripts`; returns Sizzle's address and the providers."""
+    url, server = shared_sizzle
+
+    def start(scripts: Mapping[str, Sequence[Answer]]) -> tuple[str, FaultServer]:
+        server.play(scripts)
+        return url, server
+
+    return start
+
+
+@pytest.fixture
+def serve_faults() -> Iterator[ServeFaults]:
+    """Serves Sizzle over two providers that follow `scripts`; returns Sizzle's address and the providers."""
+    with ExitStack() as stack:
+
+        def start(scripts: Mapping[str, Sequence[Answer]], **settings: Any) -> tuple[str, FaultServer]:
+            server = stack.enter_context(faults(scripts))
+            return stack.enter_context(sizzle_over(server, **settings)), server
+
+        yield start

@@ -1,7 +1,7 @@
-"""A provider that fails in every way that providers do: a raw server, for no framework sends half a chunk or a reset.
+"""A provider that fails in every way that real providers do. It is a raw server, because no framework sends a reset.
 
-One server stands for all providers, each under a path of its own, so that a step's script goes on wherever the step is
-asked again: its first answer is for the step's first call, the last one for all further calls.
+One server plays all providers, each under its own path. A step's script is shared by all of them: its first answer is
+for the first call of the step, and its last one for all further calls.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.servers import default_script, step_of
 
-CANARY = "sk-canary-7f3a9"  # in everything that a provider says and nobody may read
+CANARY = "sk-canary-7f3a9"  # in all of the provider's words, which must not be repeated
 PING_S = 0.02
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: closing sends an RST
 
@@ -34,17 +34,17 @@ class Good:
 
 @dataclass(frozen=True)
 class Reset:
-    """Breaks the connection off with an RST."""
+    """Resets the connection (RST)."""
 
 
 @dataclass(frozen=True)
 class HangUp:
-    """Closes the connection as if all were said."""
+    """Closes the connection in an orderly way."""
 
 
 @dataclass(frozen=True)
 class Stall:
-    """Says nothing more, except for comments if it `pings`, until the caller hangs up."""
+    """Sends nothing more, except for comments if it `pings`, until the client hangs up."""
 
     pings: bool = False
 
@@ -55,20 +55,20 @@ Answer = tuple[Move | Callable[[], bytes], ...]
 
 @dataclass
 class Call:
-    """A call as the provider had it. Times in seconds of the process's clock; `closed` when the caller hung up."""
+    """A received call. Times are seconds of the process's clock; `closed` is when the client hung up."""
 
     provider: str
     step: str
     model: str
     headers: dict[str, str]
     prompt: str
-    asked: float
+    received_at: float
     on_kept_connection: bool = False
     closed: float | None = None
 
 
 def good_text(step: str) -> str:
-    """What a step's part holds when all went well."""
+    """The complete text of a step's part."""
     return "".join(str(piece) for piece in default_script(step))
 
 
@@ -92,7 +92,7 @@ ERROR = {"error": {"message": f"Incorrect API key provided: {CANARY}", "type": "
 
 
 def streamed(*moves: Move, finish: str | None = None) -> Answer:
-    """An answer as a stream; without a `finish` it comes to a clean end that no finish_reason tells of."""
+    """A streamed answer. Without `finish` it ends in an orderly way, but without a finish_reason."""
     ending = [delta(finish_reason=finish), http_chunk(b"data: [DONE]\n\n")] if finish else []
     return (HEAD, delta(""), *moves, *ending, BODY_END)
 
@@ -101,14 +101,14 @@ GOOD: Answer = streamed(Good(), finish="stop")
 
 
 def whole(body: str, content_type: str, status: int = 200, *headers: str) -> bytes:
-    """An answer that is no stream."""
+    """An answer that is not a stream."""
     encoded = body.encode()
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Type: {content_type}", *headers]
     return "\r\n".join([*lines, f"Content-Length: {len(encoded)}", "", ""]).encode() + encoded
 
 
 def refusal(status: int, *headers: str) -> Answer:
-    """An HTTP error in OpenAI's form, with the provider's own words in body and headers."""
+    """An HTTP error in OpenAI's format, with the provider's own words in body and headers."""
     return (whole(json.dumps(ERROR), "application/json", status, f"X-Served-For: {CANARY}", *headers),)
 
 
@@ -129,7 +129,7 @@ LONG_LINE = b"data: " + CANARY.encode() + b"x" * 10_000_000
 STATUSES_TRIED_AGAIN = (408, 429, 500, 502, 503, 504)
 STATUSES_FINAL = (400, 401, 402, 403, 404, 413, 422)
 
-# What can happen at any moment of a stream.
+# Faults within a stream.
 _IN_A_STREAM: dict[str, tuple[Move, ...]] = {
     "reset": (Reset(),),
     "hung up": (b"1f\r\ndata: {", HangUp()),  # in the middle of an HTTP chunk
@@ -144,7 +144,7 @@ _IN_A_STREAM: dict[str, tuple[Move, ...]] = {
     "10 MB in one line": (http_chunk(LONG_LINE),),
 }
 
-# In place of a stream.
+# Faults instead of a stream.
 _INSTEAD: dict[str, Answer] = {
     "reset without a word": (Reset(),),
     "hung up without a word": (HangUp(),),
@@ -158,7 +158,7 @@ _INSTEAD: dict[str, Answer] = {
     "429 with nonsense": refusal(429, f"Retry-After: {CANARY}"),
 }
 
-# Each is worth another attempt, wherever that can be made at once.
+# After each of these another attempt is made at once.
 FAULTS: dict[str, Answer] = {
     **{str(status): refusal(status) for status in STATUSES_TRIED_AGAIN},
     **_INSTEAD,
@@ -166,26 +166,26 @@ FAULTS: dict[str, Answer] = {
     **{f"{name} after the first token": streamed(Good(2), *moves) for name, moves in _IN_A_STREAM.items()},
 }
 
-# Those after which text is there that no finish_reason vouches for.
+# Faults after which there is text without a finish_reason.
 TRUNCATIONS = (
     "clean end after the first token",
     "half an object after the first token",
-    "HTML in the stream after the first token",  # lines that name no field, which WHATWG HTML §9.2.6 has ignored
+    "HTML in the stream after the first token",  # lines without a field name are ignored, WHATWG HTML §9.2.6
 )
 
-# The provider says when to come back, and that is soon.
+# Faults with a short Retry-After.
 FAULTS_WITH_A_TIME: dict[str, Answer] = {
     "429 with seconds": refusal(429, "Retry-After: 1"),
     "503 with seconds": refusal(503, "Retry-After: 1"),
     "429 with a date": refusal_until_a_date(429),
 }
 
-# The answer came to an end that the provider calls by its name.
+# Answers that were cut, with the reason.
 CUTS: dict[str, Answer] = {reason: streamed(Good(2), finish=reason) for reason in ("length", "content_filter")}
 
 
 class FaultServer:
-    """Plays a script for each step, and remembers its calls; a step without a script gets the good answer."""
+    """Plays a script for each step and records the calls. A step without a script gets the good answer."""
 
     def __init__(self, scripts: Mapping[str, Sequence[Answer]]) -> None:
         self.calls: list[Call] = []
@@ -195,20 +195,20 @@ class FaultServer:
         self._used: set[StreamWriter] = set()
 
     def play(self, scripts: Mapping[str, Sequence[Answer]]) -> None:
-        """Begins again with these scripts."""
+        """Starts again with these scripts."""
         self.calls.clear()
         self._scripts = scripts
 
     def url(self, provider: str) -> str:
-        """The base URL under which it is this provider."""
+        """The base URL of this provider."""
         return f"{self.origin}/{provider}/v1"
 
     def of(self, step: str) -> list[Call]:
-        """The step's calls, in order."""
+        """The calls of the step, in order."""
         return [call for call in self.calls if call.step == step]
 
-    def asked(self, step: str) -> list[str]:
-        """Which providers the step was asked from, in order."""
+    def providers_of(self, step: str) -> list[str]:
+        """The providers that were called for the step, in order."""
         return [call.provider for call in self.of(step)]
 
     async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
@@ -222,7 +222,7 @@ class FaultServer:
                 call = await self._next_call(reader, writer)
                 answer = self._answer(call.step)
                 if call.on_kept_connection and isinstance(answer[0], Reset | HangUp):
-                    self.calls.remove(call)  # it is sent again on a fresh connection: that one fails
+                    self.calls.remove(call)  # it is sent again on a new connection, which fails
                 for move in answer:
                     await _play(move, call, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -244,7 +244,7 @@ class FaultServer:
         return script[min(len(self.of(step)), len(script)) - 1]
 
     async def _next_call(self, reader: StreamReader, writer: StreamWriter) -> Call:
-        """Raises `IncompleteReadError` when the caller hangs up instead."""
+        """Raises `IncompleteReadError` if the client hangs up instead."""
         had_request = writer in self._used
         self._used.add(writer)
         while True:
@@ -254,19 +254,19 @@ class FaultServer:
                 break
             await _send(whole('{"object": "list", "data": []}', "application/json"), writer)
             had_request = True
-        asked = json.loads(await reader.readexactly(int(headers["content-length"])))
-        prompt = asked["messages"][-1]["content"]
-        call = Call(line.split("/")[1], step_of(prompt), asked["model"], headers, prompt, time.monotonic(), had_request)
+        body = json.loads(await reader.readexactly(int(headers["content-length"])))
+        prompt = body["messages"][-1]["content"]
+        call = Call(line.split("/")[1], step_of(prompt), body["model"], headers, prompt, time.monotonic(), had_request)
         self.calls.append(call)
         return call
 
 
 class _Left(Exception):
-    """The provider closed the connection itself."""
+    """The provider has closed the connection."""
 
 
 async def _play(move: Move | Callable[[], bytes], call: Call, reader: StreamReader, writer: StreamWriter) -> None:
-    """Raises `_Left` when the move closes the connection, `ConnectionError` when the caller has."""
+    """Raises `_Left` if the move closes the connection, `ConnectionError` if the client has closed it."""
     match move:
         case Good(pieces):
             for piece in default_script(call.step)[:pieces]:
@@ -301,7 +301,7 @@ async def _send(piece: bytes, writer: StreamWriter) -> None:
 
 @contextmanager
 def faults(scripts: Mapping[str, Sequence[Answer]] | None = None) -> Iterator[FaultServer]:
-    """The server in a thread of its own, on a port that the system picks, until the block ends."""
+    """Serves the fault server in its own thread, on a port that the system picks, until the block ends."""
     server, started, ended = FaultServer(scripts or {}), threading.Event(), threading.Event()
 
     async def serve() -> None:
@@ -325,7 +325,7 @@ def faults(scripts: Mapping[str, Sequence[Answer]] | None = None) -> Iterator[Fa
 
 @contextmanager
 def nobody() -> Iterator[str]:
-    """A base URL at which connections are refused."""
-    with socket.socket() as unheard:  # bound, so that nobody else takes the port, and not listening
-        unheard.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{unheard.getsockname()[1]}/v1"
+    """A base URL that refuses connections."""
+    with socket.socket() as closed:  # bound, so that the port stays free, but not listening
+        closed.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{closed.getsockname()[1]}/v1"

@@ -14,7 +14,7 @@ from app.main import create_app
 from tests.servers import serving, settings_from
 
 CANARY = "sk-canary-77123"
-INTENDED = (502, 503)  # no provider answers here, and the places for runs are few
+INTENDED = (502, 503)  # no provider answers, and only a few runs are allowed
 GOOD = {"ingredientsOnHand": "beef, onions", "prepTime": 30}
 BODIES: list[tuple[str, Any]] = [
     ("/runs", GOOD),
@@ -56,7 +56,7 @@ KEYS = ["x", "\ud800", "seed", "language", "recipe", "servings", "diet", "avoid"
 
 @dataclass
 class Findings:
-    """What the answers were, and which ought not to be."""
+    """Counts the responses by status, and collects the wrong ones."""
 
     statuses: Counter[int] = field(default_factory=Counter[int])
     faults: list[str] = field(default_factory=list[str])
@@ -94,21 +94,21 @@ def request(client: httpx.Client, random: Random) -> httpx.Request:
 
 
 def fuzz(count: int, seed: int = 1) -> Findings:
-    """Sends this many requests; a provider with a key is there, which nobody can reach."""
+    """Sends this many requests to a server whose provider has a key and is unreachable."""
     random, findings = Random(seed), Findings()
     settings = settings_from(
         standin_ttft_ms=0, standin_tokens_per_s=0, fireworks_api_key=CANARY, fireworks_base_url="http://127.0.0.1:9/v1"
     )
     with serving(create_app(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:
         for _ in range(count):
-            asked = request(client, random)
+            sent = request(client, random)
             began = time.monotonic()
             try:
-                answer = client.send(asked)
-            except httpx.LocalProtocolError:  # what the client itself refuses to send
+                answer = client.send(sent)
+            except httpx.LocalProtocolError:  # the client refuses to send it
                 continue
             findings.statuses[answer.status_code] += 1
-            line = f"{answer.status_code} {asked.method} {asked.url} {asked.content[:300]!r}"
+            line = f"{answer.status_code} {sent.method} {sent.url} {sent.content[:300]!r}"
             if (answer.status_code >= 500 and answer.status_code not in INTENDED) or CANARY in answer.text:
                 findings.faults.append(line)
             if time.monotonic() - began > 1:

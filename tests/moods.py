@@ -1,4 +1,4 @@
-"""A composition whose Choice needs a part, and which has a part that needs the options that were not picked."""
+"""A composition whose Choice needs a part, and with a part that needs the options that were not picked."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Real servers on loopback for the tests: any ASGI app in a thread of its own, and a provider that follows a script."""
+"""Real servers on loopback for the tests: any ASGI app in its own thread, and a provider that follows a script."""
 
 import asyncio
 import itertools
@@ -23,7 +23,7 @@ from app.settings import Settings
 from chains.parts.composition import Choice, Composition
 from chains.recipe.composition import RECIPE
 
-COOKIE = {"Set-Cookie": "session=leak; Path=/"}  # which nobody is to bring back
+COOKIE = {"Set-Cookie": "session=leak; Path=/"}  # must not be sent back
 RECIPES = [
     {"name": "Pepper Steak", "intro": "Quick and hot."},
     {"name": "Beef Soup", "intro": "Slow & warm."},
@@ -32,7 +32,7 @@ RECIPES = [
 
 
 class Gate:
-    """Holds a script back until it is opened, from any thread."""
+    """Makes a script wait until it is opened, from any thread."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -47,21 +47,21 @@ class Gate:
 
 @dataclass(frozen=True)
 class Finish:
-    """Ends an answer with this finish_reason; None ends the stream without any."""
+    """Ends an answer with this finish_reason; None ends the stream without one."""
 
     reason: str | None
 
 
 @dataclass(frozen=True)
 class Refuse:
-    """Answers with an HTTP status and a body of the provider's own."""
+    """Answers with an HTTP status and a body with the provider's own words."""
 
     status: int
     body: str = '{"error": {"message": "provider words sk-canary-1234"}}'
 
 
 def settings_from(**values: Any) -> Settings:
-    """Settings from plain values, as the environment has them."""
+    """Settings from plain values, as in the environment."""
     return Settings(**values)
 
 
@@ -74,7 +74,7 @@ Script = list[str | bytes | Gate | Finish | Refuse]
 
 @dataclass
 class Provider:
-    """An OpenAI-compatible provider whose answer for each step is a script, and who remembers its calls.
+    """An OpenAI-compatible provider that answers each step with a script and records the calls.
 
     A step is named after its part; that of the recipe's `Choice` is `proposal`.
     """
@@ -108,8 +108,8 @@ class Provider:
     def _script(self, step: str) -> Script:
         script = self.scripts.get(step, default_script(step, self.compositions))
         if script and isinstance(script[0], list):
-            asked = sum(call["step"] == step for call in self.calls)
-            return script[min(asked, len(script)) - 1]  # type: ignore[return-value]
+            calls = sum(call["step"] == step for call in self.calls)
+            return script[min(calls, len(script)) - 1]  # type: ignore[return-value]
         return script  # type: ignore[return-value]
 
     async def _stream(self, step: str, script: Script) -> AsyncIterator[bytes]:
@@ -138,7 +138,7 @@ class Provider:
 
 
 def apart(*texts: str) -> Script:
-    """Pieces that stay apart though they come together, for each says what was used so far, as some providers' do."""
+    """Chunks that are not merged although they arrive together, because each has a usage."""
     return [
         chunk({"content": text}, usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2})
         for text in texts
@@ -165,7 +165,7 @@ def _in_pieces(options: list[dict[str, str]]) -> Script:
 
 
 def step_of(prompt: str, compositions: Collection[Composition] = (RECIPE,)) -> str:
-    """The step whose task is in the prompt; any other prompt is a plain completion's."""
+    """The step whose task is in the prompt. Any other prompt is a plain completion's."""
     tasks = {
         "proposal" if part is RECIPE.choice else part.name: _task(part.prompt)
         for composition in compositions
@@ -176,7 +176,7 @@ def step_of(prompt: str, compositions: Collection[Composition] = (RECIPE,)) -> s
 
 @cache
 def _task(template: str) -> str:
-    """The longest text of the template that holds no variable."""
+    """The longest text of the template without a variable."""
     return max((literal for literal, *_ in Formatter().parse(template)), key=len)
 
 
@@ -187,13 +187,13 @@ def chunk(delta: dict[str, str], finish_reason: str | None = None, **more: Any) 
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs it in a thread of its own, because the browser's tests leave a loop running in this one."""
+    """Runs it in its own thread, because the browser's tests leave a loop running in this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, which looks only ten times a second whether it is to end: most of our servers live no longer."""
+    """Uvicorn checks only ten times a second whether to stop, but most test servers live no longer than that."""
 
     async def main_loop(self) -> None:
         ticks = itertools.count()
@@ -203,7 +203,7 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def serving(app: Any, sndbuf: int | None = None) -> Iterator[str]:
-    """The app on a port that the system picks, until the block ends; `sndbuf` bytes wait in the system for a reader."""
+    """Serves the app on a port that the system picks, until the block ends. `sndbuf` is the size of the send buffer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         if sndbuf:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
@@ -224,7 +224,7 @@ def serving(app: Any, sndbuf: int | None = None) -> Iterator[str]:
 def provider(
     scripts: Mapping[str, Script | list[Script]] | None = None, compositions: Collection[Composition] = (RECIPE,)
 ) -> Iterator[Provider]:
-    """A scripted provider that is being served; a step without a script gets a plausible answer."""
+    """Serves a scripted provider. A step without a script gets a plausible answer."""
     scripted = Provider(scripts or {}, compositions)
     with serving(scripted.app()) as url:
         scripted.url = f"{url}/v1"

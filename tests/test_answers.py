@@ -1,4 +1,4 @@
-"""What becomes of an answer, whatever a provider streams and however it is cut into blocks."""
+"""How a streamed answer is read, however it is divided into blocks."""
 
 import json
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def usage(tokens: Any) -> bytes:
 
 @dataclass
 class Answer:
-    """What the reader made of a body. `failure` is the status, or the error's name."""
+    """The result of reading a body. `failure` is a status or the error's name."""
 
     text: str
     reason: str | None
@@ -131,7 +131,7 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
         b'data: {"choices": [{"delta": {"content": "Beef."}}], "cost": ' + b"9" * 5000 + b"}\n\n" + DONE,
         ok(reason=None),
     ),
-    # whatever follows the end
+    # anything after the end
     "an error after the end": (BEEF + choice(**STOP) + event(error={"code": 500}) + DONE, ok()),
     "half an event after the end": (BEEF + choice(**STOP) + b'data: {"choices": [{"del\n\n', ok()),
     "a reason for an error after the end": (BEEF + choice(**STOP) + choice(finish_reason="error"), ok()),
@@ -145,7 +145,7 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
         b": ping\n\nretry: 5\n\ndata:\n\nevent: x\n\nid: 1\n" + BEEF + b"event: message\n" + choice(**STOP),
         ok(),
     ),
-    # no stream
+    # not a stream
     "a whole completion": (json.dumps(WHOLE, indent=1).encode(), ok()),
     "a whole completion without a reason": (
         json.dumps({"choices": [{"message": {"content": "Beef."}, "finish_reason": None}]}).encode(),
@@ -283,7 +283,7 @@ def test_a_model_known_to_think_first_is_held_up_to_its_closing_tag() -> None:
 
 
 def test_an_answer_beyond_its_limit_is_cut_off_there() -> None:
-    """A provider that never ends costs bounded memory."""
+    """A provider that never ends uses bounded memory."""
     answer = read(*[choice("x" * 1_000_000)] * 20)
     assert [len(answer.text), answer.reason, answer.is_complete] == [MAX_CHARACTERS, "length", True]
 
@@ -304,7 +304,7 @@ def test_a_draft_before_a_proposal_is_not_read_early() -> None:
 
 
 def test_nested_objects_are_parsed_once() -> None:
-    """No object is parsed whose nesting shows that it is no recipe, however its braces come."""
+    """Objects whose nesting shows that they are no options are not parsed."""
     reader = ProposalReader(("name", "intro"))
     assert reader.feed("{" * 50_000) == []
     assert [reader.feed("}") for _ in range(100)] == [[]] * 100

@@ -1,4 +1,4 @@
-"""How hard providers are asked: their pace, their rest, a second model for a slow beginning, and drafts."""
+"""Calls to providers: their rate, cooldowns, hedging and drafts."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ DISHES = tuple({"name": name, "intro": f"{name}."} for name in ("Stew", "Pie", "
 
 
 class Pair:
-    """Groq and Fireworks, each with a script of its own."""
+    """Groq and Fireworks, each with its own script."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -32,7 +32,7 @@ class Pair:
         self.fireworks: Provider = self._stack.enter_context(provider(fireworks))  # type: ignore[arg-type]
 
     async def write(self, *drafts: RecipeRequest | Draft, hedge_after_s: float | None = None) -> list[list[PartEvent]]:
-        """The updates of each, one after the other on the same models."""
+        """The events of each draft, one after the other with the same models."""
         settings = settings_from(
             groq_api_key="k",
             fireworks_api_key="k",
@@ -41,11 +41,11 @@ class Pair:
             hedge_after_s=hedge_after_s,
         )
         async with open_models(settings) as models:
-            told: list[list[PartEvent]] = []
+            batches: list[list[PartEvent]] = []
             for draft in drafts:
-                async with aclosing(astream_parts(models.recipe.chain, draft)) as updates:
-                    told.append([update async for update in updates])
-            return told
+                async with aclosing(astream_parts(models.recipe.chain, draft)) as events:
+                    batches.append([event async for event in events])
+            return batches
 
 
 @pytest.fixture
@@ -54,60 +54,60 @@ def pair() -> Iterator[Pair]:
         yield Pair(stack)
 
 
-def _of(updates: list[PartEvent], part: str) -> list[PartEvent]:
-    return [update for update in updates if not isinstance(update, Proposal) and update.part == part]
+def _of(events: list[PartEvent], part: str) -> list[PartEvent]:
+    return [event for event in events if not isinstance(event, Proposal) and event.part == part]
 
 
-def _text(updates: list[PartEvent], part: str) -> str:
+def _text(events: list[PartEvent], part: str) -> str:
     text = ""
-    for update in _of(updates, part):
-        text = "" if isinstance(update, PartStart) else text
-        text += update.text if isinstance(update, Fragment) else ""
+    for event in _of(events, part):
+        text = "" if isinstance(event, PartStart) else text
+        text += event.text if isinstance(event, Fragment) else ""
     return text
 
 
-def test_a_slow_beginning_is_hedged_and_the_first_to_write_goes_on(pair: Pair) -> None:
-    """The second model's text is the part's, told as another attempt by its name, and the first call is closed."""
+def test_a_slow_call_is_hedged_and_the_first_token_wins(pair: Pair) -> None:
+    """The second model's text is the part's, in a further attempt, and the first call is closed."""
     pair.serve({}, {"intro": [["Good."], ["Good."], [Gate(), "Late."]]})  # type: ignore[dict-item]
-    updates = run(pair.write(BEEF, BEEF, BEEF, hedge_after_s=0.2))[2]
-    first, second, *_, end = _of(updates, "intro")
+    events = run(pair.write(BEEF, BEEF, BEEF, hedge_after_s=0.2))[2]
+    first, second, *_, end = _of(events, "intro")
     assert isinstance(first, PartStart)
     assert isinstance(second, PartStart)
     assert isinstance(end, PartEnd)
     assert [(first.attempt, first.provider), (second.attempt, second.provider)] == [(1, "fireworks"), (2, "groq")]
-    assert [_text(updates, "intro"), end.status] == ["intro one, intro two.", "ok"]
+    assert [_text(events, "intro"), end.status] == ["intro one, intro two.", "ok"]
     assert wait_until(lambda: pair.fireworks.closed == ["intro"], seconds=1)
 
 
 def test_hedging_stays_within_a_tenth_of_the_calls(pair: Pair) -> None:
-    """Of the first nine calls none is made twice, however slow they are."""
-    held = Gate()
-    pair.serve({}, {"intro": [held, "Slow."]})
+    """None of the first nine calls is hedged, however slow they are."""
+    gate = Gate()
+    pair.serve({}, {"intro": [gate, "Slow."]})
 
     async def write() -> list[list[PartEvent]]:
         writing = asyncio.create_task(pair.write(BEEF, hedge_after_s=0.05))
         while not writing.done() and "intro" not in [call["step"] for call in pair.fireworks.calls]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.wait({writing}, timeout=0.3)
-        held.open()
+        gate.open()
         return await writing
 
     assert _text(run(write())[0], "intro") == "Slow."
     assert "intro" not in [call["step"] for call in pair.groq.calls]
 
 
-def test_a_provider_that_keeps_failing_rests(pair: Pair) -> None:
-    """After three failures in a row nobody asks it, while there is another one to ask."""
+def test_a_provider_that_keeps_failing_is_skipped(pair: Pair) -> None:
+    """After three failures in a row it is skipped if there is another provider."""
     pair.serve({}, {part: [Refuse(503)] for part in ("intro", "nutrition", "sides", "steps")})
     first, second = run(pair.write(BEEF, BEEF))
     assert {end.status for end in first + second if isinstance(end, PartEnd)} == {"ok"}
     assert {start.provider for start in second if isinstance(start, PartStart)} == {"groq"}
 
 
-def test_a_rest_ends_with_an_answer_and_is_as_long_as_asked_for() -> None:
-    """Two failures are none in a row when an answer came between; a third one begins a rest, for 30 s or for longer.
+def test_a_cooldown_ends_with_a_success_and_can_be_prolonged() -> None:
+    """Success resets the count of failures. The cooldown is 30 s, or longer if the provider says so.
 
-    An answer to what was asked before the rest does not end it.
+    The success of a request that was sent before the cooldown does not end it.
     """
     health = Health("Groq")
     before = time.monotonic()
@@ -128,8 +128,8 @@ def test_a_rest_ends_with_an_answer_and_is_as_long_as_asked_for() -> None:
     assert 89 < health.open_for_s <= 90
 
 
-def test_no_rest_is_for_ever() -> None:
-    """Whatever a provider asks for, after five minutes it is asked again."""
+def test_a_cooldown_is_bounded() -> None:
+    """A cooldown is never longer than five minutes."""
     health = Health("Groq")
     for _ in range(3):
         health.failed(retry_after=1e12)
@@ -137,7 +137,7 @@ def test_no_rest_is_for_ever() -> None:
 
 
 def test_requests_are_spread_over_the_minute() -> None:
-    """A seventh of a minute's requests go at once, the rest at an even pace."""
+    """A seventh of a minute's requests are sent at once, the rest at an even rate."""
 
     async def acquire(number: int) -> list[float]:
         pace, began = RequestsPerMinute(420), time.monotonic()
@@ -153,16 +153,16 @@ def test_requests_are_spread_over_the_minute() -> None:
     assert all(moments[60 + n] >= (n + 1) / 6 - 0.02 for n in range(6))
 
 
-def test_what_a_draft_has_is_kept_and_the_rest_is_written(pair: Pair) -> None:
-    """Only the missing parts are asked for, from the dish and the ingredients that are there, as further attempts."""
+def test_only_the_missing_parts_of_a_draft_are_generated(pair: Pair) -> None:
+    """Only the missing parts are generated, with the given dish and ingredients, as further attempts."""
     pair.serve({}, {})
-    kept: dict[str, str] = {
+    texts: dict[str, str] = {
         part: f"{part}." for part in PARTS if part not in ("ingredients", *RECIPE.dependents("ingredients"))
     }
-    draft = Draft(BEEF, DISHES, 1, kept, {"ingredients": 1, "steps": 2})
-    (updates,) = run(pair.write(draft))
-    assert {update.part for update in updates if not isinstance(update, Proposal)} == {"ingredients", "steps"}
-    starts = {start.part: start.attempt for start in updates if isinstance(start, PartStart)}
+    draft = Draft(BEEF, DISHES, 1, texts, {"ingredients": 1, "steps": 2})
+    (events,) = run(pair.write(draft))
+    assert {event.part for event in events if not isinstance(event, Proposal)} == {"ingredients", "steps"}
+    starts = {start.part: start.attempt for start in events if isinstance(start, PartStart)}
     assert starts == {"ingredients": 2, "steps": 3}
     prompts = [call["body"]["messages"][-1]["content"] for call in pair.groq.calls + pair.fireworks.calls]
     assert len(prompts) == 2
@@ -170,30 +170,30 @@ def test_what_a_draft_has_is_kept_and_the_rest_is_written(pair: Pair) -> None:
 
 
 def test_a_chosen_dish_needs_no_proposal(pair: Pair) -> None:
-    """With the dish given, everything but the other ideas is written, and no proposal is asked for."""
+    """With a given dish all parts except the alternates are generated, without a proposal."""
     pair.serve({}, {})
-    (updates,) = run(pair.write(Draft(BEEF, DISHES[:1])))
-    assert Proposal(DISHES[:1], 0) in updates
-    assert {end.part for end in updates if isinstance(end, PartEnd)} == set(PARTS) - {"alternates"}
+    (events,) = run(pair.write(Draft(BEEF, DISHES[:1])))
+    assert Proposal(DISHES[:1], 0) in events
+    assert {end.part for end in events if isinstance(end, PartEnd)} == set(PARTS) - {"alternates"}
     assert "proposal" not in [call["step"] for call in pair.groq.calls]
 
 
-def test_a_proposal_goes_on_where_it_broke_off(pair: Pair) -> None:
-    """Recipes that were complete before the break stay, and the next attempt fills the list; none comes twice."""
+def test_a_retried_proposal_keeps_its_complete_recipes(pair: Pair) -> None:
+    """Recipes that were complete are kept, and the next attempt adds the missing ones without repeating any."""
     pair.serve({"proposal": ['[{"name": "Stew", "intro": "Hot."}, {"name": "Pi', Finish(None)]}, {})
-    (updates,) = run(pair.write(BEEF))
-    names = [option["name"] for option in [u for u in updates if isinstance(u, Proposal)][-1].options]
+    (events,) = run(pair.write(BEEF))
+    names = [option["name"] for option in [u for u in events if isinstance(u, Proposal)][-1].options]
     assert names == ["Stew", "Pepper Steak", "Beef Soup"]
     ideas: list[str] = []
-    for update in _of(updates, "alternates"):
-        ideas = [] if isinstance(update, PartStart) else ideas
-        ideas += [update.option["name"]] if isinstance(update, Alternate) else []
+    for event in _of(events, "alternates"):
+        ideas = [] if isinstance(event, PartStart) else ideas
+        ideas += [event.option["name"]] if isinstance(event, Alternate) else []
     assert len(ideas) == len(set(ideas)) == 2
-    assert {end.status for end in updates if isinstance(end, PartEnd)} == {"ok"}
+    assert {end.status for end in events if isinstance(end, PartEnd)} == {"ok"}
 
 
-def test_markdown_takes_nothing_back() -> None:
-    """A part that nobody could read yet begins again unseen; in one that could be, a note says so."""
+def test_markdown_never_retracts_text() -> None:
+    """A part that was not readable yet starts again silently; in a readable one a note says so."""
     writer = MarkdownWriter(RECIPE)
     text = "".join(
         map(
@@ -222,21 +222,21 @@ def test_markdown_takes_nothing_back() -> None:
 
 
 @pytest.mark.parametrize("at_the_end", [b"", b": ping\n\n", b'data: {"choices": []}\n\n'])
-def test_what_has_come_to_its_end_is_not_asked_for_again(pair: Pair, at_the_end: bytes) -> None:
-    """Behind the reason of its end an answer is whole, though the connection then hangs or breaks."""
+def test_a_complete_answer_is_not_requested_again(pair: Pair, at_the_end: bytes) -> None:
+    """After a finish_reason an answer is complete, even if the connection then hangs or breaks."""
     last = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
     pair.serve({}, {"intro": ["All of it.", last, at_the_end, Gate()]})
-    (updates,) = run(pair.write(BEEF))
-    assert _text(updates, "intro") == "All of it."
-    assert [start.attempt for start in _of(updates, "intro") if isinstance(start, PartStart)] == [1]
-    assert {end.status for end in updates if isinstance(end, PartEnd)} == {"ok"}
+    (events,) = run(pair.write(BEEF))
+    assert _text(events, "intro") == "All of it."
+    assert [start.attempt for start in _of(events, "intro") if isinstance(start, PartStart)] == [1]
+    assert {end.status for end in events if isinstance(end, PartEnd)} == {"ok"}
 
 
-def test_a_rewritten_part_that_comes_to_nothing_keeps_what_it_held(pair: Pair) -> None:
-    """Where no attempt writes a word, the former text is told once more, and the part has failed all the same."""
+def test_a_failed_rewrite_keeps_the_previous_text(pair: Pair) -> None:
+    """If no attempt produces text, the previous text is sent again, and the part has failed."""
     pair.serve({"intro": [Refuse(503)]}, {"intro": [Refuse(503)]})
-    kept: dict[str, str] = {part: f"{part}." for part in PARTS if part != "intro"}
-    (updates,) = run(pair.write(Draft(BEEF, DISHES, 1, kept, {"intro": 1}, {"intro": "As it was."})))
-    end = _of(updates, "intro")[-1]
-    assert [_text(updates, "intro"), isinstance(end, PartEnd) and end.status] == ["As it was.", "failed"]
-    assert [start.attempt for start in _of(updates, "intro") if isinstance(start, PartStart)] == [2, 3, 4]
+    texts: dict[str, str] = {part: f"{part}." for part in PARTS if part != "intro"}
+    (events,) = run(pair.write(Draft(BEEF, DISHES, 1, texts, {"intro": 1}, {"intro": "As it was."})))
+    end = _of(events, "intro")[-1]
+    assert [_text(events, "intro"), isinstance(end, PartEnd) and end.status] == ["As it was.", "failed"]
+    assert [start.attempt for start in _of(events, "intro") if isinstance(start, PartStart)] == [2, 3, 4]

@@ -1,4 +1,4 @@
-"""Chat front ends on `/v1`: what they send beside a recipe's ingredients, and what they are answered."""
+"""Chat front ends on `/v1`: their requests besides recipes, and the responses."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def content(answer: httpx.Response) -> str:
 
 
 def prompt(provider: Any) -> str:
-    """What the first call was asked."""
+    """The prompt of the first call."""
     return provider.calls[0]["body"]["messages"][-1]["content"]
 
 
@@ -57,7 +57,7 @@ def task(words: str, output: str) -> str:
     ],
 )
 def test_anything_in_the_history_is_tolerated(serve_scripts: ServeScripts, history: list[Any]) -> None:
-    """Only the last user message counts, and of it the text."""
+    """Only the text of the last user message counts."""
     url, provider = serve_scripts()
     last = user(
         [IMAGE, {"type": "text", "text": "beef, onions;"}, {"type": "file"}, {"type": "text", "text": "30 minutes"}]
@@ -150,7 +150,7 @@ def test_an_ordinary_system_prompt_is_no_task(serve_scripts: ServeScripts) -> No
 
 
 def test_the_query_in_found_documents_counts(serve_scripts: ServeScripts) -> None:
-    """A front end may wrap the message into documents that it found."""
+    """A front end may wrap the message in retrieved documents."""
     url, provider = serve_scripts()
     found = "### Task:\nAnswer with the context.\n<context>\n<source>wine</source>\n</context>\n\n"
     for wrapped in (f"{found}{FIRST}", f"{found}<user_query>\n{FIRST}\n</user_query>"):
@@ -163,14 +163,14 @@ def test_the_query_in_found_documents_counts(serve_scripts: ServeScripts) -> Non
     "text", ["hello", "Thanks!", "Hi there, how are you?", "what can you do?", "안녕하세요", "test"]
 )
 @pytest.mark.parametrize("stream", [True, False])
-def test_small_talk_is_answered_with_how_to_ask(serve_scripts: ServeScripts, text: str, stream: bool) -> None:
+def test_small_talk_is_answered_with_a_hint(serve_scripts: ServeScripts, text: str, stream: bool) -> None:
     url, provider = serve_scripts()
     answer = chat(url, user(text), stream=stream).text
     assert ["30 minutes" in answer or "30분" in answer, RECIPE in answer, provider.calls] == [True, False, []]
 
 
 @pytest.mark.parametrize("text", ["pho", "durian", "Hello! I have kohlrabi.", "ox", "gkdlfj", "무"])
-def test_food_that_nobody_knows_is_still_tried(serve_scripts: ServeScripts, text: str) -> None:
+def test_unknown_food_is_accepted(serve_scripts: ServeScripts, text: str) -> None:
     url, _ = serve_scripts()
     assert RECIPE in content(chat(url, user(text))).replace("만드는 법", "Steps")
 
@@ -191,7 +191,7 @@ def test_food_that_nobody_knows_is_still_tried(serve_scripts: ServeScripts, text
         ("make this: beef, onions", "make this: beef, onions", 30, ""),
     ],
 )
-def test_a_change_is_read_together_with_the_request_before(
+def test_a_change_is_combined_with_the_request_before(
     serve_scripts: ServeScripts, change: str, ingredients: str, minutes: int, rule: str
 ) -> None:
     url, provider = serve_scripts()
@@ -212,15 +212,15 @@ def test_changes_add_up(serve_scripts: ServeScripts) -> None:
 
 
 @pytest.mark.parametrize("texts", [["make it vegetarian"], [FIRST, "How long does it keep in the fridge?"]])
-def test_what_no_recipe_can_answer_is_said_plainly(serve_scripts: ServeScripts, texts: list[str]) -> None:
+def test_a_question_that_no_recipe_answers_gets_a_hint(serve_scripts: ServeScripts, texts: list[str]) -> None:
     url, provider = serve_scripts()
     answer = content(chat(url, *map(user, texts)))
     assert ["one recipe for each message" in answer, provider.calls] == [True, []]
 
 
 @pytest.mark.parametrize("texts", [["bleach, ammonia"], ["락스"], [FIRST, "my cat; 20 minutes"], [FIRST, "add bleach"]])
-def test_what_is_not_food_is_refused_with_the_reason(serve_scripts: ServeScripts, texts: list[str]) -> None:
-    """Also as a change of an earlier request; nothing is sent to a provider."""
+def test_inedible_things_are_refused_with_the_reason(serve_scripts: ServeScripts, texts: list[str]) -> None:
+    """This includes changes of an earlier request; nothing is sent to a provider."""
     url, provider = serve_scripts()
     answer = chat(url, *map(user, texts))
     assert [answer.status_code, answer.json()["error"]["param"], provider.calls] == [400, "messages", []]
@@ -245,7 +245,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("more", "param"), REFUSED)
-def test_what_cannot_be_honored_is_refused_in_one_sentence(
+def test_an_unsupported_parameter_is_refused_in_one_sentence(
     serve_scripts: ServeScripts, more: dict[str, Any], param: str
 ) -> None:
     url, provider = serve_scripts()
@@ -269,7 +269,7 @@ ACCEPTED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("more", ACCEPTED)
-def test_what_makes_no_difference_is_accepted(serve_scripts: ServeScripts, more: dict[str, Any]) -> None:
+def test_parameters_without_effect_are_accepted(serve_scripts: ServeScripts, more: dict[str, Any]) -> None:
     url, _ = serve_scripts()
     assert RECIPE in content(chat(url, user(FIRST), **more))
 

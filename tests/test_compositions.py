@@ -1,36 +1,12 @@
-"""Compositions beside the recipe: what is refused when one is declared, and a trip over every wire."""
+"""A composition beside the recipe, the trip, over every wire."""
 
 import json
 import re
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
-from langchain_core.outputs import ChatGenerationChunk
-from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
-from typing_extensions import override
 
-from chains import (
-    Alternate,
-    Choice,
-    Composition,
-    CompositionError,
-    Fragment,
-    Part,
-    PartEnd,
-    PartEvent,
-    PartStart,
-    Request,
-    astream_parts,
-    compose,
-)
-from examples.trip import TRIP, TripRequest
+from examples.trip import TRIP
 from tests.client import (
     OwnRun,
     ReceivedEvent,
@@ -47,9 +23,8 @@ from tests.client import (
     wait_until,
     written,
 )
-from tests.commands import sizzle_in
 from tests.conftest import ServeScripts
-from tests.servers import Gate, Provider, Refuse, Script, options_of, provider, run
+from tests.servers import Gate, Provider, Refuse, Script, options_of
 
 COMPOSITIONS = Path(__file__).parents[1] / "docs" / "compositions.md"
 REFERENCE = "examples.trip:TRIP"
@@ -59,16 +34,6 @@ PLACES = options_of(TRIP.choice)
 PICKED = 0  # by the seed
 TEXTS = {name: f"{name} one, {name} two." for name in TRIP.names if name != "ideas"}
 MARKDOWN = "# place 1\n\nplace_about 1\n\n## About this trip\n\noverview one, overview two.\n\n## Route\n"
-
-
-class Topic(Request):
-    """A request with one field."""
-
-    topic: str
-
-
-PITCH = Choice("pitch", "{topic}", gives=("headline",))
-TALK = Composition(name="talk", request=Topic, system="Be brief.", parts=(Part("outline", "{topic}"),))
 
 
 def prompt_of(provider: Provider, step: str) -> str:
@@ -93,109 +58,6 @@ def start_trip(url: str, wishes: dict[str, object] | None = None) -> OwnRun:
 
 def starts(events: list[ReceivedEvent]) -> list[str]:
     return [fields["part"] for fields in named(events, "part_start")]
-
-
-def serve_composition(reference: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Runs `sizzle serve --composition` in this folder, to its end."""
-    return sizzle_in(folder, "serve", "--port", "0", "--composition", reference)
-
-
-@pytest.mark.parametrize(
-    ("parts", "message"),
-    [
-        ((Part("a", "{topik}"),), "talk: 'a' names 'topik', which nothing gives"),
-        ((Part("a", "{b}"), Part("b", "{a}"), Part("c", "{a}")), "talk: these parts wait for each other: a, b"),
-        ((Part("a", "{a}"),), "talk: these parts wait for each other: a"),
-        ((Part("a", "{topic}"), Part("a", "{topic}")), "talk: 'a' is used twice"),
-        ((Part("topic", "{language_name}"),), "talk: 'topic' is used twice"),
-        ((Part("Big-Talk", "{topic}"),), "talk: 'Big-Talk' is not an identifier in lower case"),
-        ((Part("end", "{topic}"),), "talk: 'end' is the name of an event"),
-        ((), "talk: it has no parts"),
-        ((Part("talk", "{topic}"),), "talk: the part 'talk' has the name of the composition"),
-        ((Part("a", "{topic}", code="b"), Part("b", "{topic}")), "talk: two parts have the code 'b'"),
-        ((Part("a", "{topic}", max_tokens=0),), "talk: 'a' has max_tokens below 1"),
-        (
-            (Choice("pitch", "{topic}", gives=("headline",), noun="my pitch"), Part("a", "{headline}")),
-            "talk: 'my pitch', the noun of 'pitch', is not an identifier in lower case",
-        ),
-        (
-            (Choice("pitch", "{topic}", gives={"headline": "x", "why": "x"}), Part("a", "{headline}")),
-            "talk: 'pitch' has to give a tuple of names, or a mapping of names to different JSON fields",
-        ),
-        ((PITCH, Part("a", "{topic}")), "talk: no part uses what 'pitch' gives"),
-        (
-            (PITCH, Choice("b", "{topic}", gives=("c",)), Part("d", "{headline} {c}")),
-            "talk: it has more than one Choice",
-        ),
-        (
-            (Choice("pitch", "{topic}", gives=("headline",), options=1), Part("a", "{headline}")),
-            "talk: 'pitch' has fewer than 2 options",
-        ),
-        (
-            (Choice("pitch", "{topic}", gives=("headline",), noun="topic"), Part("a", "{headline}")),
-            "talk: 'topic', the noun of 'pitch', is a field of the request",
-        ),
-        *(
-            (
-                (Part("a", prompt),),
-                "the prompt of the part 'a' has a stray brace: write {{ and }} for braces in the text",
-            )
-            for prompt in ("{topic", "topic}", "{}", '{"a": 1}', "{topic.x}")
-        ),
-    ],
-)
-def test_a_wrong_declaration_is_refused_in_one_line(parts: tuple[Part, ...], message: str) -> None:
-    with pytest.raises(CompositionError) as refused:
-        Composition(name="talk", request=Topic, system="Be brief.", parts=parts)
-    assert str(refused.value) == message
-
-
-@pytest.mark.parametrize(
-    ("name", "system", "message"),
-    [
-        ("A talk", "Be brief.", "A talk: 'A talk' is not an identifier in lower case"),
-        ("talk", "{a}", "talk: the system prompt names 'a', which the request does not give"),
-        ("talk", "{", "the system prompt has a stray brace: write {{ and }} for braces in the text"),
-    ],
-)
-def test_a_wrong_name_or_system_prompt_is_refused_in_one_line(name: str, system: str, message: str) -> None:
-    with pytest.raises(CompositionError) as refused:
-        Composition(name=name, request=Topic, system=system, parts=(Part("a", "{topic}"),))
-    assert str(refused.value) == message
-
-
-MODULE = """
-from chains import Composition, Part, Request
-class Topic(Request):
-    topic: str
-def talk(prompt, name="talk"):
-    return Composition(name=name, request=Topic, system="Be brief.", parts=(Part("a", prompt),))
-"""
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("TALK = talk('{a}')", "talks:TALK: talk: these parts wait for each other: a."),
-        ("TALK = talk('{topic}', name='runs')", "talks:TALK: the server has routes of its own at /runs."),
-        ("TALK = talk('{topic}', name='recipe')", "talks:TALK: there are two compositions named 'recipe'."),
-        ("TALK = talk()", "talks:TALK: TypeError: talk() missing 1 required positional argument: 'prompt'."),
-        ("TALK = 3", "talks:TALK: that is no Composition."),
-        ("TALKS = 3", "talks:TALK: the module has no TALK."),
-        ("import unheard_of", "talks:TALK: No module named 'unheard_of'."),
-    ],
-)
-def test_serve_refuses_a_wrong_composition_in_one_line(tmp_path: Path, source: str, message: str) -> None:
-    (tmp_path / "talks.py").write_text(MODULE + source)
-    done = serve_composition("talks:TALK", tmp_path)
-    assert [done.returncode, done.stderr] == [1, f"sizzle: {message}\n"]
-
-
-@pytest.mark.parametrize("reference", ["trip", ":TRIP", "examples.trip:", "examples..trip:TRIP", "a b:C"])
-def test_serve_says_what_a_reference_looks_like(tmp_path: Path, reference: str) -> None:
-    done = serve_composition(reference, tmp_path)
-    message = f"sizzle: {reference}: expected module:NAME, such as examples.trip:TRIP.\n"
-    assert [done.returncode, done.stderr] == [1, message]
 
 
 def test_generate_streams_each_part_under_its_name(serve_scripts: ServeScripts) -> None:
@@ -350,60 +212,6 @@ def test_a_part_of_a_composition_has_a_model_of_its_own(serve_scripts: ServeScri
         read(f"{url}/trip", WISHES)
         models = {call["step"]: call["body"]["model"] for call in provider.calls}
         assert [models["route"], models["ideas"]] == ["openai/gpt-oss-120b", "openai/gpt-oss-20b"]
-
-
-def test_any_chat_model_of_langchain_writes_the_parts() -> None:
-    """Without a server, a registry or models of ours: the events are those of every composition."""
-    events: list[PartEvent] = []
-
-    async def collect(url: str) -> None:
-        model = ChatOpenAI(model="any", base_url=url, api_key=SecretStr("any"))
-        chain = compose(TRIP, {name: [model] for name in TRIP.names})
-        async with aclosing(astream_parts(chain, TripRequest.model_validate(WISHES))) as stream:
-            events.extend([event async for event in stream])
-
-    with provider(compositions=[TRIP]) as scripted:
-        run(collect(scripted.url))
-    written: dict[str, str] = {}
-    for event in events:
-        if isinstance(event, Fragment):
-            written[event.part] = written.get(event.part, "") + event.text
-    assert written == TEXTS
-    assert [event.option for event in events if isinstance(event, Alternate)] == PLACES[PICKED + 1 :]
-    assert {event.part: event.status for event in events if isinstance(event, PartEnd)} == dict.fromkeys(
-        TRIP.names, "ok"
-    )
-
-
-class BrokenChat(GenericFakeChatModel):
-    """A model of another library that breaks off after these words."""
-
-    @override
-    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in super()._astream(*args, **kwargs):
-            yield chunk
-        raise ConnectionError("sk-canary-1234")
-
-
-def test_the_next_of_any_chat_models_is_tried_when_one_fails(caplog: pytest.LogCaptureFixture) -> None:
-    """The text of the failed attempt is discarded, as with the models of the registry."""
-
-    def fake(model: type[GenericFakeChatModel], text: str) -> GenericFakeChatModel:
-        return model(messages=iter([AIMessage(text)]))
-
-    async def collect(models: list[GenericFakeChatModel]) -> list[PartEvent]:
-        chain = compose(TALK, {"outline": models})
-        async with aclosing(astream_parts(chain, Topic(topic="tides"))) as events:
-            return [event async for event in events]
-
-    events = run(collect([fake(BrokenChat, "Half"), fake(GenericFakeChatModel, "Whole")]))
-    attempts = [event.attempt for event in events if isinstance(event, PartStart)]
-    texts = [event.text for event in events if isinstance(event, Fragment)]
-    (end,) = [event for event in events if isinstance(event, PartEnd)]
-    assert [attempts, texts, end.status] == [[1, 2], ["Half", "Whole"], "ok"]
-    assert "sk-canary" not in caplog.text
-    events = run(collect([fake(BrokenChat, "Half"), fake(BrokenChat, "Again")]))
-    assert [event.status for event in events if isinstance(event, PartEnd)] == ["failed"]
 
 
 DOCUMENTED = re.search(r"```python\n(# talks.py\n.*?)```", COMPOSITIONS.read_text("utf-8"), re.DOTALL)

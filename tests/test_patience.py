@@ -42,7 +42,7 @@ def test_a_model_may_think_for_long_and_not_fall_silent(serve_intro: ServeIntro)
     stalled = server.of("intro")[0]
     assert wait_until(lambda: stalled.closed is not None, seconds=1)
     assert stalled.closed is not None
-    assert 0.4 < stalled.closed - stalled.asked < 5
+    assert 0.4 < stalled.closed - stalled.received_at < 5
 
 
 def test_an_answer_that_said_why_it_ended_is_whole(serve_intro: ServeIntro) -> None:

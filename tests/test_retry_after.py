@@ -87,7 +87,7 @@ def test_a_provider_that_wants_no_other_try_is_left_for_the_next(serve: Serve, h
             fireworks_base_url=server.url("fireworks"),
         )
         read(url)
-    assert server.asked("intro") == ["fireworks", "groq"]
+    assert server.providers_of("intro") == ["fireworks", "groq"]
 
 
 LIMITS = [

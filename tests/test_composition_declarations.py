@@ -1,0 +1,127 @@
+"""Mistakes in the declaration of a composition end the start with one line."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chains import (
+    Choice,
+    Composition,
+    CompositionError,
+    Part,
+    Request,
+)
+from tests.commands import sizzle_in
+
+
+class Topic(Request):
+    """A request with one field."""
+
+    topic: str
+
+
+PITCH = Choice("pitch", "{topic}", gives=("headline",))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((Part("a", "{topik}"),), "talk: 'a' names 'topik', which nothing gives"),
+        ((Part("a", "{b}"), Part("b", "{a}"), Part("c", "{a}")), "talk: these parts wait for each other: a, b"),
+        ((Part("a", "{a}"),), "talk: these parts wait for each other: a"),
+        ((Part("a", "{topic}"), Part("a", "{topic}")), "talk: 'a' is used twice"),
+        ((Part("topic", "{language_name}"),), "talk: 'topic' is used twice"),
+        ((Part("Big-Talk", "{topic}"),), "talk: 'Big-Talk' is not an identifier in lower case"),
+        ((Part("end", "{topic}"),), "talk: 'end' is the name of an event"),
+        ((), "talk: it has no parts"),
+        ((Part("talk", "{topic}"),), "talk: the part 'talk' has the name of the composition"),
+        ((Part("a", "{topic}", code="b"), Part("b", "{topic}")), "talk: two parts have the code 'b'"),
+        ((Part("a", "{topic}", max_tokens=0),), "talk: 'a' has max_tokens below 1"),
+        (
+            (Choice("pitch", "{topic}", gives=("headline",), noun="my pitch"), Part("a", "{headline}")),
+            "talk: 'my pitch', the noun of 'pitch', is not an identifier in lower case",
+        ),
+        (
+            (Choice("pitch", "{topic}", gives={"headline": "x", "why": "x"}), Part("a", "{headline}")),
+            "talk: 'pitch' has to give a tuple of names, or a mapping of names to different JSON fields",
+        ),
+        ((PITCH, Part("a", "{topic}")), "talk: no part uses what 'pitch' gives"),
+        (
+            (PITCH, Choice("b", "{topic}", gives=("c",)), Part("d", "{headline} {c}")),
+            "talk: it has more than one Choice",
+        ),
+        (
+            (Choice("pitch", "{topic}", gives=("headline",), options=1), Part("a", "{headline}")),
+            "talk: 'pitch' has fewer than 2 options",
+        ),
+        (
+            (Choice("pitch", "{topic}", gives=("headline",), noun="topic"), Part("a", "{headline}")),
+            "talk: 'topic', the noun of 'pitch', is a field of the request",
+        ),
+        *(
+            (
+                (Part("a", prompt),),
+                "the prompt of the part 'a' has a stray brace: write {{ and }} for braces in the text",
+            )
+            for prompt in ("{topic", "topic}", "{}", '{"a": 1}', "{topic.x}")
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_refused_in_one_line(parts: tuple[Part, ...], message: str) -> None:
+    with pytest.raises(CompositionError) as refused:
+        Composition(name="talk", request=Topic, system="Be brief.", parts=parts)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "message"),
+    [
+        ("A talk", "Be brief.", "A talk: 'A talk' is not an identifier in lower case"),
+        ("talk", "{a}", "talk: the system prompt names 'a', which the request does not give"),
+        ("talk", "{", "the system prompt has a stray brace: write {{ and }} for braces in the text"),
+    ],
+)
+def test_a_wrong_name_or_system_prompt_is_refused_in_one_line(name: str, system: str, message: str) -> None:
+    with pytest.raises(CompositionError) as refused:
+        Composition(name=name, request=Topic, system=system, parts=(Part("a", "{topic}"),))
+    assert str(refused.value) == message
+
+
+MODULE = """
+from chains import Composition, Part, Request
+class Topic(Request):
+    topic: str
+def talk(prompt, name="talk"):
+    return Composition(name=name, request=Topic, system="Be brief.", parts=(Part("a", prompt),))
+"""
+
+
+def serve_composition(reference: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Runs `sizzle serve --composition` in this folder, to its end."""
+    return sizzle_in(folder, "serve", "--port", "0", "--composition", reference)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("TALK = talk('{a}')", "talks:TALK: talk: these parts wait for each other: a."),
+        ("TALK = talk('{topic}', name='runs')", "talks:TALK: the server has routes of its own at /runs."),
+        ("TALK = talk('{topic}', name='recipe')", "talks:TALK: there are two compositions named 'recipe'."),
+        ("TALK = talk()", "talks:TALK: TypeError: talk() missing 1 required positional argument: 'prompt'."),
+        ("TALK = 3", "talks:TALK: that is no Composition."),
+        ("TALKS = 3", "talks:TALK: the module has no TALK."),
+        ("import unheard_of", "talks:TALK: No module named 'unheard_of'."),
+    ],
+)
+def test_serve_refuses_a_wrong_composition_in_one_line(tmp_path: Path, source: str, message: str) -> None:
+    (tmp_path / "talks.py").write_text(MODULE + source)
+    done = serve_composition("talks:TALK", tmp_path)
+    assert [done.returncode, done.stderr] == [1, f"sizzle: {message}\n"]
+
+
+@pytest.mark.parametrize("reference", ["trip", ":TRIP", "examples.trip:", "examples..trip:TRIP", "a b:C"])
+def test_serve_says_what_a_reference_looks_like(tmp_path: Path, reference: str) -> None:
+    done = serve_composition(reference, tmp_path)
+    message = f"sizzle: {reference}: expected module:NAME, such as examples.trip:TRIP.\n"
+    assert [done.returncode, done.stderr] == [1, message]
