@@ -297,14 +297,20 @@ def open_database(
 
 
 def _create(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise _unusable(path, f"{path.parent} is not a folder. Name another file") from None
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # requests may tell of allergies
 
 
 def _lock(path: Path) -> sqlite3.Connection:
     """Locks the file for this process. SQLite locks on every system, and until the process ends, however it does."""
-    lock = sqlite3.connect(f"{path}.lock", timeout=0, isolation_level=None, check_same_thread=False)
+    file = path.with_name(f"{path.name}.lock")
+    _create(file)
+    lock = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
     try:
+        lock.execute("PRAGMA journal_mode = MEMORY")  # nothing is ever written
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         lock.close()

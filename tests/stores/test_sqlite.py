@@ -1,0 +1,309 @@
+"""The SQLite store beyond the contract: what is in the file after a restart, and what happens when it can't be used."""
+
+import asyncio
+import resource
+import sqlite3
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from secrets import token_urlsafe
+
+import pytest
+
+from app.stores import (
+    EventId,
+    ExpiredRunError,
+    LogEntry,
+    Rewrite,
+    RunStart,
+    UnavailableError,
+    UnknownRunError,
+)
+from app.stores.sqlite import SqliteEventLog
+from chains.errors import ConfigError
+from chains.parts.events import Fragment
+from tests.servers import run
+from tests.stores.conftest import REQUESTS
+from tests.stores.test_contract import END, START, begun, fragments, rest, told
+
+DAY_S = 86_400
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "runs.db"
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncGenerator[SqliteEventLog]:
+    async with aclosing(SqliteEventLog(path, REQUESTS)) as log:
+        yield log
+
+
+def change(path: Path, statement: str, *values: object) -> None:
+    """Changes a file that no store has open."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(statement, values)
+
+
+def copy(path: Path, to: Path) -> Path:
+    """Copies what is in the file at this moment, which is what a killed process leaves."""
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+    return to
+
+
+@contextmanager
+def full_disk(path: Path) -> Generator[None]:
+    """No file of this process can grow beyond the size that the store's log has now."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = path.with_name(f"{path.name}-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_finished_runs_are_there_after_a_restart(path: Path) -> None:
+    """With every event, under the same ids; so is the store's secret, and what has expired or never was."""
+
+    async def scenario() -> None:
+        async with begun(SqliteEventLog(path, REQUESTS), *fragments(600), END) as log:
+            before, secret = await rest(log), await log.secret()
+        async with opened(path) as log:
+            after = await rest(log)
+            assert [(entry.id, entry.json, entry.event) for entry in after] == [
+                (entry.id, entry.json, entry.event) for entry in before
+            ]
+            assert await log.is_complete("run", before[-1].id)
+            assert [await log.secret(), await log.unfinished()] == [secret, []]
+            with pytest.raises(UnknownRunError):
+                await log.read("other")
+
+    run(scenario())
+
+
+def test_a_run_that_was_cut_off_is_unfinished_after_a_restart(path: Path, tmp_path: Path) -> None:
+    """Taken over, it goes on where its file ends: readers who have seen more go on there, too, in another epoch."""
+
+    async def scenario() -> tuple[list[LogEntry], list[LogEntry], list[LogEntry]]:
+        async with begun(SqliteEventLog(path, REQUESTS), *fragments(5)) as log:
+            await log.release("run")  # flushes
+            await log.take_over("run")
+            for event in fragments(5, 5):
+                await log.append("run", event)
+            seen = await log.read("run")
+            killed = copy(path, tmp_path / "killed.db")
+        async with opened(killed) as log:
+            assert await log.unfinished() == ["run"]
+            await log.take_over("run")
+            for event in [*fragments(3, 10), END]:
+                await log.append("run", event)
+            return seen, await rest(log, seen[-1].id), await rest(log)
+
+    seen, after, whole = run(scenario())
+    assert told(seen) == [START, *fragments(10)]
+    assert told(whole) == [START, *fragments(5), *fragments(3, 10), END]
+    assert after == whole[6:]
+    assert {entry.id.epoch for entry in seen}.isdisjoint(entry.id.epoch for entry in whole)
+
+
+def test_a_reopened_run_is_unfinished_with_its_rewrites_after_a_restart(path: Path, tmp_path: Path) -> None:
+    """Its end is gone, its events and its rewrites stay; the next end forgets them."""
+    rewrite = Rewrite(("intro",), 3)
+
+    async def scenario() -> list[object]:
+        async with begun(SqliteEventLog(path, REQUESTS), *fragments(2), END) as log:
+            ended = await rest(log)
+            await log.reopen("run")
+            await log.add_rewrite("run", rewrite)
+            killed = copy(path, tmp_path / "killed.db")
+        async with opened(killed) as log:
+            seen: list[object] = [await log.unfinished(), await log.rewrites("run"), told(await log.read("run"))]
+            await log.take_over("run")
+            await log.append("run", END)
+            return [*seen, await log.rewrites("run"), told(await rest(log, ended[-1].id))]
+
+    assert run(scenario()) == [["run"], [rewrite], [START, *fragments(2)], [], [END]]
+
+
+def test_an_ephemeral_run_is_not_stored(path: Path) -> None:
+    """It is read as any other is, until its process ends."""
+
+    async def scenario() -> None:
+        async with opened(path) as log:
+            await log.begin("run", START, ephemeral=True)
+            for event in [*fragments(2), END]:
+                await log.append("run", event)
+            assert told(await rest(log)) == [START, *fragments(2), END]
+            await log.forget("run")
+            await log.begin("run", START, ephemeral=True)
+        async with opened(path) as log:
+            assert await log.unfinished() == []
+            with pytest.raises(UnknownRunError):
+                await log.read("run")
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("days", "is_there"), [(1, True), (29, True), (31, False)])
+def test_a_finished_run_is_kept_for_thirty_days(path: Path, days: int, is_there: bool) -> None:
+    """Also if the server was not running in between."""
+
+    async def scenario() -> None:
+        async with begun(SqliteEventLog(path, REQUESTS), *fragments(2), END):
+            pass
+        change(path, "UPDATE runs SET began_at = began_at - ?, ended_at = ended_at - ?", days * DAY_S, days * DAY_S)
+        async with opened(path) as log:
+            if is_there:
+                assert told(await rest(log)) == [START, *fragments(2), END]
+                return
+            for name in ("before", "after"):
+                with pytest.raises(ExpiredRunError):
+                    await log.read("run")
+                await log.begin(name, START)  # which drops what has expired
+
+    run(scenario())
+
+
+def test_a_run_of_another_composition_waits_until_that_is_served(path: Path) -> None:
+    """Until then it is unknown."""
+
+    async def scenario() -> None:
+        async with opened(path) as log:
+            await log.begin("run", RunStart("run", "trip", START.request, ()))
+            await log.release("run")
+        for requests in ({}, {"trip": REQUESTS["recipe"]}):
+            async with aclosing(SqliteEventLog(path, requests)) as log:
+                assert await log.unfinished() == ["run"]
+                (start,) = await log.read("run")
+                if requests:
+                    assert isinstance(start.event, RunStart)
+                else:
+                    with pytest.raises(UnknownRunError):
+                        _ = start.event
+
+    run(scenario())
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ConfigError) as refused:
+        SqliteEventLog(path, REQUESTS)
+    return str(refused.value)
+
+
+def test_a_file_has_one_server(path: Path) -> None:
+    """The second is refused with one line, until the first ends."""
+
+    async def scenario() -> str:
+        async with opened(path):
+            line = refusal(path)
+        async with opened(path):
+            return line
+
+    assert run(scenario()) == (
+        f"SIZZLE_STORE: {path}: another server uses this file. Stop that one, or name another file."
+    )
+
+
+def test_a_newer_file_is_refused(path: Path) -> None:
+    """It is left as it is."""
+
+    async def scenario() -> None:
+        async with opened(path):
+            pass
+
+    run(scenario())
+    change(path, "PRAGMA user_version = 99")
+    assert refusal(path) == (
+        f"SIZZLE_STORE: {path}: a newer Sizzle wrote this file. Install that one, or name another file."
+    )
+
+
+def test_files_that_are_none_of_ours_are_refused(tmp_path: Path) -> None:
+    """A text, another program's database, a folder, and a path through a file."""
+    text, other = tmp_path / "text.db", tmp_path / "other.db"
+    text.write_text("no database " * 100)
+    change(other, "CREATE TABLE other (id INTEGER)")
+    for path, reason in (
+        (text, "file is not a database. Restore a backup, or move the file away."),
+        (other, "this is another program's file. Name another one."),
+        (tmp_path, "Is a directory. Name another file, or make this one writable."),
+        (text / "runs.db", f"{text} is not a folder. Name another file."),
+    ):
+        assert refusal(path).removeprefix(f"SIZZLE_STORE: {path}: ") == reason
+    assert text.read_text() == "no database " * 100
+
+
+def test_a_damaged_file_is_no_crash(path: Path) -> None:
+    """What can't be read is unavailable; everything else goes on."""
+
+    async def write() -> None:
+        async with begun(SqliteEventLog(path, REQUESTS), Fragment("intro", token_urlsafe(50_000)), END) as log:
+            await log.begin("other", START)
+            await log.append("other", END)
+
+    async def read() -> None:
+        async with opened(path) as log:
+            with pytest.raises(UnavailableError):
+                await log.read("run")
+            assert told(await log.read("other")) == [START, END]
+
+    run(write())
+    content = bytearray(path.read_bytes())
+    content[8 * 4096 : -2 * 4096] = bytes(len(content) - 10 * 4096)
+    path.write_bytes(content)
+    run(read())
+
+
+def test_a_full_disk_loses_nothing_that_was_read(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A run can't begin or go on, but end; once there is room, all of it is stored, and the next run begins."""
+
+    async def scenario() -> None:
+        async with opened(path) as log:
+            await log.begin("run", START)
+            with full_disk(path):
+                await log.append("run", Fragment("intro", token_urlsafe(50_000)))
+                with pytest.raises(UnavailableError):
+                    await log.begin("other", START)
+                with pytest.raises(UnavailableError):
+                    await log.append("run", Fragment("intro", "more"))
+                await log.append("run", END)
+                seen = await rest(log)
+            await log.begin("other", START)
+            await log.forget("other")
+            killed = copy(path, path.with_name("killed.db"))
+        async with opened(killed) as log:
+            assert await log.unfinished() == []
+            assert [entry.json for entry in await rest(log)] == [entry.json for entry in seen]
+            assert told(seen)[-1] == END
+
+    run(scenario())
+    assert caplog.text.count("full") == 1
+
+
+def test_the_file_is_its_owners(path: Path) -> None:
+    """Requests tell of allergies."""
+
+    async def scenario() -> None:
+        async with begun(SqliteEventLog(path, REQUESTS)):
+            for each in path.parent.iterdir():
+                assert each.stat().st_mode & 0o077 == 0
+            assert path.parent.stat().st_mode & 0o077 == 0
+
+    run(scenario())
+
+
+def test_what_readers_wait_for_ends_with_the_store(path: Path) -> None:
+    """A stream of a run without an end ends without one."""
+
+    async def scenario() -> list[LogEntry]:
+        log = SqliteEventLog(path, REQUESTS)
+        await log.begin("run", START)
+        reading = asyncio.create_task(rest(log, EventId("0", 0)))
+        await asyncio.sleep(0)
+        await log.aclose()
+        return await reading
+
+    assert told(run(scenario())) == [START]
