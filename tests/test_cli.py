@@ -1,4 +1,4 @@
-"""The command line, run as a person runs it."""
+"""The command line in a process of its own."""
 
 import json
 import os
@@ -21,8 +21,8 @@ from tests.conftest import ServeScripts
 from tests.servers import Finish, Refuse, provider
 
 
-def test_help_says_what_a_person_needs() -> None:
-    """--help names the commands and the keys, and each command's help its options with their units."""
+def test_help_names_commands_keys_and_options() -> None:
+    """--help names the commands and the keys; each command's help names its options with their units."""
     said = sizzle("--help").stdout
     assert all(word in said for word in ("serve", "generate", "models", "standin", "GROQ_API_KEY", "FIREWORKS_API_KEY"))
     assert "milliseconds" in sizzle("standin", "--help").stdout.lower()
@@ -36,7 +36,7 @@ def test_version_is_that_of_the_installed_package() -> None:
 
 
 def test_generate_prints_the_recipe_in_reading_order() -> None:
-    """Without a terminal it is Markdown: the dish, then its parts; who answers is said on stderr."""
+    """Without a terminal it prints Markdown: the dish, then its parts. The model is named on stderr."""
     done = sizzle("generate", "beef, onions", "--minutes", "30")
     assert done.returncode == 0
     headings = ["About this dish", "Ingredients", "Steps", "On the side", "Good to know", "Other ideas"]
@@ -48,14 +48,13 @@ def test_generate_prints_the_recipe_in_reading_order() -> None:
 
 
 def test_generate_speaks_korean() -> None:
-    """--lang ko writes Korean."""
     done = sizzle("generate", "소고기, 양파", "--lang", "ko")
     assert done.returncode == 0
     assert len(re.findall("[가-힣]", done.stdout)) > 200
 
 
 def test_generate_prints_json_lines() -> None:
-    """--json gives each event on a line, the whole recipe, and a last line that says how it ended."""
+    """--json prints each event on a line, and at the end how the run ended."""
     said = sizzle("generate", "beef, onions", "--json", "--seed", "3").stdout
     events = [json.loads(line) for line in said.splitlines()]
     assert {event["event"] for event in events} <= set(EVENT_NAMES.values())
@@ -64,7 +63,7 @@ def test_generate_prints_json_lines() -> None:
 
 
 def shown_on_a_terminal(lines: int, **environment: str) -> list[str]:
-    """What stands on a terminal of so many lines, and above it, when the recipe is done."""
+    """The lines on a terminal of this height, and above it, at the end."""
     main_end, terminal_end = pty.openpty()
     termios.tcsetwinsize(terminal_end, (lines, 100))
     env = os.environ | FAST | {"TERM": "xterm-256color"} | environment
@@ -75,7 +74,7 @@ def shown_on_a_terminal(lines: int, **environment: str) -> list[str]:
         try:
             while piece := screen.read(65536):
                 drawn += piece
-        except OSError:  # what reading a pty answers when the other end is closed
+        except OSError:  # reading a pty raises it when the other end is closed
             pass
     assert process.wait(10) == 0
     terminal = pyte.HistoryScreen(100, lines, history=2000)
@@ -86,7 +85,7 @@ def shown_on_a_terminal(lines: int, **environment: str) -> list[str]:
 
 @pytest.mark.parametrize("lines", [24, 60])
 def test_generate_fills_panels_on_a_terminal(lines: int) -> None:
-    """On a tty, even one of 24 lines, six panels are drawn; at the end the whole recipe stands there once."""
+    """Even a terminal of 24 lines shows six panels; at the end it shows the whole recipe once."""
     shown = shown_on_a_terminal(lines)
     assert sum("─ done ─" in line for line in shown) == 6
     for heading in [part.title_in("en") for part in RECIPE.parts]:
@@ -94,7 +93,7 @@ def test_generate_fills_panels_on_a_terminal(lines: int) -> None:
 
 
 def test_a_panel_is_cleared_for_the_next_attempt() -> None:
-    """A part that broke off is begun again in its panel: only what the last attempt wrote stands there."""
+    """If a part breaks off, only the text of the last attempt is shown."""
     with provider({"intro": [["Half a sen", Finish(None)], ["The whole."]]}) as scripted:
         shown = shown_on_a_terminal(60, GROQ_API_KEY="sk-secret", SIZZLE_GROQ_BASE_URL=scripted.url)
     assert sum("The whole." in line for line in shown) == 1
@@ -116,16 +115,16 @@ def test_generate_ends_quietly_when_its_reader_does() -> None:
     assert [process.returncode, "Traceback" in said] == [130, False]
 
 
-def test_a_proxy_is_not_asked_for_what_runs_on_this_machine() -> None:
-    """With a proxy in the environment the stand-in answers as before."""
+def test_a_proxy_is_not_used_for_this_machine() -> None:
+    """The stand-in is used directly if the environment names a proxy."""
     done = sizzle("generate", "beef", HTTP_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
     assert done.returncode == 0
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
-def test_a_proxy_is_asked_for_what_runs_elsewhere(scheme: str) -> None:
-    """A provider that only the proxy in the environment knows writes a recipe; `NO_PROXY` keeps it out."""
+def test_a_proxy_is_used_for_other_machines(scheme: str) -> None:
+    """A provider that only the proxy can resolve writes a recipe; `NO_PROXY` exempts it."""
     with provider() as upstream:
         address = upstream.url.removeprefix("http://").removesuffix("/v1")
         proxied = {"HTTP_PROXY": f"{scheme}{address}", "SIZZLE_GROQ_BASE_URL": "http://groq.invalid/v1"}
@@ -137,7 +136,7 @@ def test_a_proxy_is_asked_for_what_runs_elsewhere(scheme: str) -> None:
 
 
 def test_generate_reports_what_failed() -> None:
-    """A failing provider ends it with 1 and the reason, and never with the provider's own words."""
+    """If a provider fails, the exit status is 1 and the reason is printed, without the provider's own words."""
     with provider({"proposal": [Refuse(401)]}) as refusing:
         done = sizzle("generate", "beef, onions", GROQ_API_KEY="sk-secret", SIZZLE_GROQ_BASE_URL=refusing.url)
     assert done.returncode == 1
@@ -156,7 +155,7 @@ def test_generate_reports_what_failed() -> None:
     ],
 )
 def test_bad_arguments_are_named(arguments: list[str], named: str) -> None:
-    """A wrong argument ends the command with 2 and its name, without a stack trace."""
+    """The exit status is 2, and there is no stack trace."""
     done = sizzle(*arguments)
     assert done.returncode == 2
     assert named in done.stderr
@@ -173,7 +172,7 @@ def test_a_wrong_setting_is_one_line(command: list[str]) -> None:
 
 
 def test_models_shows_the_registry() -> None:
-    """Every model with window, output, whether its key is set, and the steps that it writes."""
+    """Every model with its window, output limit, whether its key is set, and its parts."""
     said = sizzle("models", GROQ_API_KEY="sk-secret").stdout
     assert re.search(
         r"groq-gpt-oss-20b +Groq +alternates, ingredients +131,072\s+openai/gpt-oss-20b +set +65,536", said
@@ -183,7 +182,7 @@ def test_models_shows_the_registry() -> None:
 
 
 def test_serve_starts_the_stand_in_and_ends_with_it() -> None:
-    """`sizzle serve` without a key answers on its page and its stream, and ends at once when asked to."""
+    """Without a key `sizzle serve` answers with its page and its stream, and ends at once on a signal."""
     command = [SIZZLE, "serve", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | FAST)  # noqa: S603
     assert process.stdout
@@ -198,7 +197,7 @@ def test_serve_starts_the_stand_in_and_ends_with_it() -> None:
 
 
 def test_standin_serves_alone() -> None:
-    """`sizzle standin` prints where it listens and answers there."""
+    """`sizzle standin` prints its address and answers there."""
     command = [SIZZLE, "standin", "--port", "0", "--ttft-ms", "1", "--tokens-per-s", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
     assert process.stdout
@@ -211,8 +210,8 @@ def test_standin_serves_alone() -> None:
     process.wait(10)
 
 
-def test_everybody_is_told_which_provider_rests(serve_scripts: ServeScripts) -> None:
-    """`/healthz` has the seconds, and `sizzle models` shows them; without a server it says that they are unknown."""
+def test_a_skipped_provider_is_shown(serve_scripts: ServeScripts) -> None:
+    """`/healthz` and `sizzle models` show the seconds; without a server they are unknown."""
     url, provider = serve_scripts({"proposal": [Refuse(503)], "nutrition": [Refuse(503)]})
     assert httpx.get(f"{url}/healthz").json()["resting"] == {}
     read(url)

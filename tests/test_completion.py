@@ -1,4 +1,4 @@
-"""`GET /completion` over a real socket: both shapes, its limits, and how it fails."""
+"""`GET /completion` over a real socket: both formats, limits and failures."""
 
 import asyncio
 import json
@@ -22,21 +22,21 @@ from tests.servers import Finish, Gate, Refuse, apart, run
 ASKED = {"query": "What goes with beef?"}
 
 
-def get(url: str, **asked: Any) -> httpx.Response:
-    return httpx.get(f"{url}/completion", params=ASKED | asked, timeout=20)
+def get(url: str, **params: Any) -> httpx.Response:
+    return httpx.get(f"{url}/completion", params=ASKED | params, timeout=20)
 
 
-def events(url: str, **asked: Any) -> list[str]:
+def events(url: str, **params: Any) -> list[str]:
     """The data of every event, as an `EventSource` reads it."""
     with (
         httpx.Client(timeout=20) as client,
-        connect_sse(client, "GET", f"{url}/completion", params=ASKED | asked) as source,
+        connect_sse(client, "GET", f"{url}/completion", params=ASKED | params) as source,
     ):
         return [event.data for event in source.iter_sse()]
 
 
-def test_text_comes_as_it_is_generated(serve_scripts: ServeScripts) -> None:
-    """The first words can be read while the provider still holds the rest."""
+def test_text_arrives_as_it_is_generated(serve_scripts: ServeScripts) -> None:
+    """The first words are readable while the provider is still generating."""
     gate = Gate()
     url, _ = serve_scripts({"completion": ["Onions ", gate, "and 소금\n"]})
     with httpx.stream("GET", f"{url}/completion", params=ASKED, timeout=20) as answer:
@@ -58,7 +58,7 @@ def test_an_event_source_gets_each_piece_and_the_end(serve_scripts: ServeScripts
 
 
 def test_an_answer_stops_before_a_marker_split_over_chunks(serve_scripts: ServeScripts) -> None:
-    """What only looked like a marker is not lost, and the call to the provider is closed at the marker."""
+    """Text that only resembles a marker is not lost, and the call to the provider is closed at the marker."""
     gate = Gate()
     url, provider = serve_scripts({"completion": ["a E", "NOT b E", "N", "D", " c", gate]})
     assert get(url, stop=["END", "nothing"]).text == "a ENOT b "
@@ -73,9 +73,9 @@ def test_an_answer_stops_before_a_marker_split_over_chunks(serve_scripts: ServeS
     cuts=st.lists(st.integers(0, 30)),
 )
 def test_where_an_answer_stops_does_not_depend_on_its_pieces(text: str, markers: list[str], cuts: list[int]) -> None:
-    """It is before the marker that is complete first, the longer of two that end together."""
+    """It ends before the first complete marker, and before the longer one if two end together."""
 
-    async def told() -> str:
+    async def answered() -> str:
         places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
 
         async def pieces() -> AsyncIterator[str]:
@@ -87,11 +87,11 @@ def test_where_an_answer_stops_does_not_depend_on_its_pieces(text: str, markers:
     ends = [end for end in range(len(text) + 1) if any(text[:end].endswith(marker) for marker in markers)]
     whole = text[: ends[0]] if ends else text
     marker = max((marker for marker in markers if ends and whole.endswith(marker)), key=len, default="")
-    assert run(told()) == whole.removesuffix(marker)
+    assert run(answered()) == whole.removesuffix(marker)
 
 
-def test_the_model_and_its_limit_are_as_asked(serve_scripts: ServeScripts) -> None:
-    """A model of the registry by its name, and the limit of tokens; an answer cut off there is whole."""
+def test_a_request_can_name_the_model_and_its_limit(serve_scripts: ServeScripts) -> None:
+    """An answer that is cut off at the requested limit is complete."""
     url, provider = serve_scripts({"completion": ["Onions", Finish("length")]})
     assert get(url, model="groq-gpt-oss-120b", max_tokens=7).text == "Onions"
     sent = provider.calls[-1]["body"]
@@ -115,15 +115,15 @@ def test_the_model_and_its_limit_are_as_asked(serve_scripts: ServeScripts) -> No
     ],
 )
 def test_bad_input_names_the_field_and_what_is_right(
-    serve_scripts: ServeScripts, tmp_path: Any, asked: dict[str, Any], field: str, right: str
+    serve_scripts: ServeScripts, tmp_path: Any, params: dict[str, Any], field: str, right: str
 ) -> None:
-    """Nothing is sent to a provider, and the answer says what would be."""
+    """Nothing is sent to a provider."""
     registry = tmp_path / "registry.toml"
     registry.write_text(
         '[models.small]\nprovider = "groq"\nid = "small"\ncontext_window = 4096\nmax_output = 1024\n', encoding="utf-8"
     )
     url, provider = serve_scripts(registry=registry)
-    answer = get(url, **asked)
+    answer = get(url, **params)
     assert answer.status_code == 422
     (problem,) = answer.json()["detail"]
     assert [problem["field"], right in problem["expected"]] == [field, True]
@@ -131,7 +131,7 @@ def test_bad_input_names_the_field_and_what_is_right(
 
 
 def test_a_refused_question_is_a_502_or_an_event(serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture) -> None:
-    """In our words in both shapes, and an `EventSource` is told the end, or it would ask again."""
+    """Both have our own message, and an `EventSource` gets the end so that it does not reconnect."""
     url, provider = serve_scripts({"completion": [Refuse(429)]})
     answer = get(url)
     assert [answer.status_code, "wait a minute" in answer.json()["detail"]] == [502, True]
@@ -145,8 +145,8 @@ def test_a_refused_question_is_a_502_or_an_event(serve_scripts: ServeScripts, ca
     ("end", "reason"),
     [(Finish(None), "broke off"), (Finish("length"), "limit of tokens"), (Finish("content_filter"), "content filter")],
 )
-def test_a_broken_answer_never_passes_for_whole(serve_scripts: ServeScripts, end: Finish, reason: str) -> None:
-    """What was written is kept with the reason after it, and the plain text lacks its end."""
+def test_a_broken_answer_is_recognizable(serve_scripts: ServeScripts, end: Finish, reason: str) -> None:
+    """The text is followed by the reason, and the plain text is incomplete."""
     url, _ = serve_scripts({"completion": ["Onions and", end]})
     kept: list[str] = []
     with httpx.stream("GET", f"{url}/completion", params=ASKED, timeout=20) as answer:
@@ -161,7 +161,7 @@ def test_a_broken_answer_never_passes_for_whole(serve_scripts: ServeScripts, end
 
 
 def test_a_reader_that_leaves_closes_the_call(serve_scripts: ServeScripts) -> None:
-    """The provider sees the connection closed timeout_stream a second."""
+    """The provider sees the connection close within a second."""
     url, provider = serve_scripts({"completion": ["Onions ", Gate()]})
     with httpx.stream("GET", f"{url}/completion", params=ASKED, timeout=20) as answer:
         next(answer.iter_text())
@@ -169,21 +169,21 @@ def test_a_reader_that_leaves_closes_the_call(serve_scripts: ServeScripts) -> No
 
 
 @pytest.mark.parametrize("content", ['"so \\ud83d"', '{"a": "canary"}', '["canary"]'])
-def test_what_a_provider_may_not_send_breaks_nothing(
+def test_invalid_text_of_a_provider_does_no_harm(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
-    """Half an emoji is a question mark; what is no text is told in our words, and no log repeats it."""
+    """Half an emoji becomes a question mark; invalid text gets our own message, and no log repeats it."""
     chunk = f'data: {{"choices": [{{"index": 0, "delta": {{"content": {content}}}, "finish_reason": null}}]}}\n\n'
     url, _ = serve_scripts({"completion": ["Onions ", chunk.encode()]})
     *pieces, last, done = events(url)
-    told = "".join([*pieces, last])
-    assert ("so ?" if content.startswith('"') else "can't be read") in told
+    answered = "".join([*pieces, last])
+    assert ("so ?" if content.startswith('"') else "can't be read") in answered
     assert done == "[DONE]"
     assert "canary" not in last + caplog.text
 
 
 def test_a_stream_as_a_whole_has_a_deadline() -> None:
-    """However often something comes, its source is closed when the time is up, also from another task."""
+    """At the deadline the source is closed, even if it is active, and even from another task."""
     closed: list[bool] = []
 
     async def endless() -> AsyncGenerator[int]:

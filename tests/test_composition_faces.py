@@ -1,4 +1,4 @@
-"""What the server says of a composition that is not the recipe: 422s, playgrounds, settings, terminal."""
+"""422s, playgrounds, settings and the terminal for a composition other than the recipe."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,14 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_a_422_says_in_korean_what_is_right(serve_scripts: ServeScripts) -> None:
-    """With the words that the field has for it."""
+    """The expected value is the field's Korean description."""
     url, _ = serve_scripts(compositions=TRIPS)
     problem = ask("POST", f"{url}/trip/runs", json=WISHES | {"days": 99, "language": "ko"}).json()["detail"][0]
     assert [problem["field"], problem["expected"]] == ["days", "여행 기간: 1~14일."]
 
 
 def test_a_wrong_input_of_a_chain_says_what_is_right(serve_scripts: ServeScripts) -> None:
-    """Fields of the request, and of the results that a part needs."""
+    """This covers fields of the request and the results that a part needs."""
     url, _ = serve_scripts(compositions=TRIPS)
     for path, body, field in (
         ("/trip/chains/trip/invoke", WISHES | {"days": 99}, "days"),

@@ -1,4 +1,4 @@
-"""A composition beside the recipe, the trip, over every wire."""
+"""A composition beside the recipe, the trip, on every wire."""
 
 import json
 import re
@@ -71,7 +71,7 @@ def test_generate_streams_each_part_under_its_name(serve_scripts: ServeScripts) 
     assert [event["status"] for event in events_named(events, "end")] == ["ok"]
 
 
-def test_a_part_waits_for_both_that_its_prompt_names_and_for_nothing_else(serve_scripts: ServeScripts) -> None:
+def test_a_part_waits_for_the_parts_that_its_prompt_names_only(serve_scripts: ServeScripts) -> None:
     """The budget starts after packing and the days, however long the overview takes."""
     packing, overview = Gate(), Gate()
     url, provider = serve_trip(serve_scripts, {"packing": ["- boots ", packing, "to walk"], "overview": [overview]})
@@ -143,8 +143,8 @@ def test_a_chosen_option_is_written_without_a_proposal(serve_scripts: ServeScrip
     assert "<place>Annecy</place>" in prompt_of(provider, "route")
 
 
-def test_a_part_says_which_part_it_needed(serve_scripts: ServeScripts) -> None:
-    """What needs the failed part fails with it, in the language of the request; the rest is written."""
+def test_a_failed_dependency_is_named(serve_scripts: ServeScripts) -> None:
+    """Parts that need the failed one fail with a message in the language of the request; the others continue."""
     url, _ = serve_trip(serve_scripts, {"packing": [Refuse(401)]})
     for language, reason in (("en", "Needs “Packing”, which failed."), ("ko", "준비물")):
         events = follow(start_trip(url, {**WISHES, "language": language}))
@@ -187,7 +187,7 @@ def test_langserve_runs_the_composition_and_its_parts(serve_scripts: ServeScript
 
 
 def test_the_composition_is_a_model_of_openai_clients(serve_scripts: ServeScripts) -> None:
-    """A message is the request as JSON, or the text of its first field."""
+    """A message is the request as JSON, or the value of its first text field."""
     url, provider = serve_trip(serve_scripts)
     root = url.removesuffix("/trip")
     assert "trip" in [model["id"] for model in ask("GET", f"{root}/v1/models").json()["data"]]
@@ -205,7 +205,7 @@ def test_the_recipe_stays_at_the_root(serve_scripts: ServeScripts) -> None:
 
 
 def test_a_part_of_a_composition_has_a_model_of_its_own(serve_scripts: ServeScripts) -> None:
-    """`SIZZLE_MODELS__TRIP.ROUTE` names it among all compositions, `SIZZLE_MODELS__ROUTE` among those of one."""
+    """`SIZZLE_MODELS__TRIP__ROUTE` sets it, and `SIZZLE_MODELS__ROUTE` if no other composition has such a part."""
     for name in ("route", "trip.route"):
         url, provider = serve_scripts(compositions=REFERENCE, models={name: "groq-gpt-oss-120b"})
         assert wait_until(lambda url=url: ask("GET", f"{url}/healthz").status_code == 200, seconds=5)
@@ -218,7 +218,7 @@ DOCUMENTED = re.search(r"```python\n(# talks.py\n.*?)```", COMPOSITIONS.read_tex
 
 
 def test_the_composition_in_the_documentation_is_served(tmp_path: Path, serve_scripts: ServeScripts) -> None:
-    """With the schedule that the page describes."""
+    """It has the schedule that the page describes."""
     assert DOCUMENTED
     (tmp_path / "documented_talks.py").write_text(DOCUMENTED[1], "utf-8")
     with pytest.MonkeyPatch.context() as patch:

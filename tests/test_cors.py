@@ -1,4 +1,4 @@
-"""Pages of other origins: what they may send and read, by hand and in a real browser with OpenAI's own SDK."""
+"""Pages of other origins: what they may send and read, with httpx and in a real browser with OpenAI's SDK."""
 
 import os
 import shutil
@@ -44,8 +44,8 @@ SENT = {
 
 
 def preflight(url: str, origin: str, headers: str = "content-type", method: str = "POST") -> httpx.Response:
-    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
-    return ask("OPTIONS", url, headers={"Origin": origin, **asked})
+    preflight = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+    return ask("OPTIONS", url, headers={"Origin": origin, **preflight})
 
 
 def allowed(url: str, origin: str) -> str | None:
@@ -87,8 +87,8 @@ def test_a_page_can_read_why_it_was_refused(
     assert [answer.status_code, answer.headers.get("access-control-allow-origin")] == [status, COOK]
 
 
-def test_a_page_can_read_when_to_come_back(serve_scripts: ServeScripts) -> None:
-    """A 502 and a 503 with their headers, as well as where a run is."""
+def test_a_page_can_read_retry_after(serve_scripts: ServeScripts) -> None:
+    """It can read the headers of a 502 and a 503, and the location of a run."""
     scripts = {"completion": [Refuse(401)], "proposal": [Gate()]}
     url, _ = serve_scripts(scripts, cors_origins=(COOK,), max_runs=1)
     failed = ask("GET", f"{url}/completion?query=beef", headers={"Origin": COOK})
@@ -138,8 +138,8 @@ def test_an_origin_is_read_as_browsers_send_it(serve: Serve, setting: str, origi
         "https://a.example https://b.example",
     ],
 )
-def test_what_is_no_origin_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
-    """In one line that names the variable, what stands there, and what is right."""
+def test_an_invalid_origin_is_refused_at_start(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    """One line names the variable, its value and what is right."""
     monkeypatch.setenv("SIZZLE_CORS_ORIGINS", setting)
     with pytest.raises(ConfigError) as refused:
         read_settings()
@@ -205,7 +205,7 @@ WITH_SDK = """async ([base, ask]) => {
 
 
 def test_openais_sdk_works_from_another_origin(page: Page, sdk: Path, serve: Serve) -> None:
-    """It streams a recipe, and its error says what we say."""
+    """It streams a recipe, and its error has our message."""
     with page_elsewhere(Mount("/openai", StaticFiles(directory=sdk))) as elsewhere:
         url = serve(cors_origins=elsewhere, standin_ttft_ms=1, standin_tokens_per_s=0)
         page.goto(elsewhere)

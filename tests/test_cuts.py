@@ -1,4 +1,4 @@
-"""A reader may be cut anywhere, in the log or in the middle of a byte stream: what it reads in the end is all, once."""
+"""Readers that are cut anywhere, in the log or within a byte stream, read everything exactly once."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ END = RunEnd("ok", 1)
 PROPOSED = Proposal(tuple({"name": name, "intro": "so"} for name in "ABC"), 1)
 STREAMS = cases(1000)
 
-# A part's attempts, each as the pieces of its text; which part it is; and how it ends.
+# A part's attempts, each a list of text pieces; its name; and its status.
 TEXTS = st.lists(st.sampled_from(["a ", "⮑", "é\n", "불고기", "\r\n\n", "id: 1-1"]), max_size=3)
 WRITTEN = st.tuples(
     st.lists(TEXTS, min_size=1, max_size=3),
@@ -49,7 +49,7 @@ EVERY_CHECK: Any = list(HealthCheck)  # Any: its metaclass hides from pyright th
 
 @dataclass
 class Tally:
-    """How often readers were cut, and what that has cost."""
+    """How often readers were cut, and how many events they read."""
 
     streams: int = 0
     cuts: int = 0
@@ -57,7 +57,7 @@ class Tally:
     doubled: int = 0
 
     def add(self, whole: Sequence[RunEvent], read: Sequence[LogEntry]) -> None:
-        """`read` is what came to a reader, who drops an end after which something comes."""
+        """`read` are the events of a reader, which drops an end that is followed by more."""
         kept = [logged for logged in read[:-1] if not isinstance(logged.event, RunEnd)] + list(read[-1:])
         numbers = [logged.id.seq for logged in kept]
         self.cuts += 1
@@ -67,7 +67,7 @@ class Tally:
 
 
 def updates(life: Sequence[tuple[list[list[str]], str, str]]) -> list[RunEvent]:
-    """What is written in a life of the log, its end included."""
+    """The events of one life of the log, with its end."""
     written: list[RunEvent] = [PROPOSED]
     for attempts, part, status in life:
         for number, texts in enumerate(attempts, 1):
@@ -77,7 +77,7 @@ def updates(life: Sequence[tuple[list[list[str]], str, str]]) -> list[RunEvent]:
 
 
 async def write(log: EventLog, lives: Sequence[Sequence[RunEvent]], bursts: Sequence[int]) -> None:
-    """Writes so many events at a time, over and over, and takes the end off the log between its lives."""
+    """Writes events in batches of this size, and reopens the log between its lives."""
     count = 0
     for number, life in enumerate(lives):
         if number:
@@ -90,12 +90,12 @@ async def write(log: EventLog, lives: Sequence[Sequence[RunEvent]], bursts: Sequ
 
 
 async def read_cut(log: EventLog, cut: int) -> list[LogEntry]:
-    """What a reader has who comes at once, is cut after `cut` events, and comes back."""
+    """The events of a reader that is cut after `cut` events and resumes."""
     seen: list[LogEntry] = []
     async with aclosing(log.follow("run")) as news:
         while len(seen) < cut:
             seen += await anext(news)
-    del seen[cut:]  # it was cut in the middle of what came together
+    del seen[cut:]  # cut within a batch
     return seen + [logged async for batch in log.follow("run", last_of(seen)) for logged in batch]
 
 
@@ -108,7 +108,7 @@ def last_of(seen: Sequence[LogEntry]) -> EventId | None:
 
 
 async def cut_everywhere(lives: Sequence[Sequence[RunEvent]], bursts: Sequence[int], tally: Tally) -> None:
-    """Has one reader cut after each event of the first life, while it is written, and of the whole log afterwards."""
+    """Cuts one reader after each event of the first life, while it is written, and of the whole log afterwards."""
     log: EventLog = MemoryEventLog()
     await log.begin("run", START)
     reading = [asyncio.ensure_future(read_cut(log, cut)) for cut in range(len(lives[0]) + 2)]
@@ -125,8 +125,8 @@ async def cut_everywhere(lives: Sequence[Sequence[RunEvent]], bursts: Sequence[i
     await log.aclose()
 
 
-def test_a_reader_cut_behind_any_event_reads_exactly_the_rest() -> None:
-    """For every cut point of hundreds of streams, live and afterwards: nothing is lost, and nothing comes twice."""
+def test_a_reader_cut_after_any_event_reads_exactly_the_rest() -> None:
+    """At every cut point of hundreds of streams, live and finished, nothing is lost or repeated."""
     tally = Tally()
 
     @settings(max_examples=STREAMS, deadline=None, database=None, suppress_health_check=EVERY_CHECK)
@@ -141,7 +141,7 @@ def test_a_reader_cut_behind_any_event_reads_exactly_the_rest() -> None:
 
 @dataclass
 class Reader:
-    """One who reads a run on Wire 2 through connections that break, and comes back after the last event he has."""
+    """Reads a run stream through connections that break, and resumes after the last event."""
 
     run: httpx.URL
     events: list[ReceivedEvent] = field(default_factory=list[ReceivedEvent])
@@ -149,7 +149,7 @@ class Reader:
     bytes_read: int = 0
 
     async def read(self, most: float = float("inf")) -> None:
-        """Until the stream ends or `most` bytes have come; then the connection is broken off."""
+        """Reads until the stream ends or `most` bytes have arrived; then the connection is closed."""
         self.connections += 1
         body = Body()
         reader, writer = await asyncio.open_connection(self.run.host, self.run.port)
@@ -163,7 +163,7 @@ class Reader:
         self.events += decoded(body.received)
 
     async def read_in_cuts(self, plan: Sequence[int]) -> None:
-        """So many bytes through each connection, and what is left through a last one."""
+        """Reads this many bytes through each connection, and the rest through the last one."""
         for most in plan:
             await self.read(most)
         if not self.events or self.events[-1].name != "end":
@@ -171,7 +171,7 @@ class Reader:
 
 
 class Body:
-    """The body of an answer, as much of it as has come."""
+    """The part of a response that has arrived."""
 
     def __init__(self) -> None:
         self.received, self.is_whole = b"", False
@@ -187,14 +187,14 @@ class Body:
 
 
 async def read_whole(reader: Reader) -> list[ReceivedEvent]:
-    """What one reads who is never cut."""
+    """The events of a reader that is not cut."""
     whole = Reader(reader.run)
     await whole.read()
     return whole.events
 
 
 def assert_whole(events: Sequence[ReceivedEvent]) -> None:
-    """The events of one run, numbered without a gap, and the end once and last."""
+    """Checks that the events are numbered without gaps and that the only end is last."""
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert [event.name for event in events if event.name in ("run", "end")] == ["run", "end"]
     assert [events[0].name, events[-1].name] == ["run", "end"]
@@ -202,7 +202,7 @@ def assert_whole(events: Sequence[ReceivedEvent]) -> None:
 
 @pytest.fixture(scope="module")
 def sizzle_with_attempts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Sizzle over providers one of whose parts begins again in most runs."""
+    """Sizzle over providers that make one of the parts start again in most runs."""
     registry = tmp_path_factory.mktemp("registry") / "unlimited.toml"
     registry.write_text("".join(UNLIMITED.format(name=name) for name in ("groq", "fireworks")))
     broken = [FAULTS["reset after the first token"], GOOD]
@@ -216,7 +216,7 @@ def sizzle_with_attempts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 @settings(max_examples=3, deadline=None, database=None, suppress_health_check=EVERY_CHECK)
 @given(plans=st.lists(st.lists(st.integers(1, 5000), max_size=8), min_size=8, max_size=8))
 def test_a_connection_cut_at_any_byte_of_a_live_run_loses_nothing(sizzle_url: str, plans: list[list[int]]) -> None:
-    """Runs are read while they are written, through connections that break after so many bytes, and then once whole."""
+    """Live runs are read through connections that break after so many bytes, and then once as a whole."""
     readers = [Reader(httpx.URL(start(sizzle_url))) for _ in plans]
 
     async def read_at_once() -> list[list[ReceivedEvent]]:
@@ -227,11 +227,11 @@ def test_a_connection_cut_at_any_byte_of_a_live_run_loses_nothing(sizzle_url: st
         assert_whole(whole)
         assert reader.events == whole
         state = httpx.get(reader.run).json()
-        assert written(reader.events) == {part: told["text"] for part, told in state["parts"].items()}
+        assert written(reader.events) == {part: content["text"] for part, content in state["parts"].items()}
 
 
 def test_a_connection_cut_at_any_byte_of_a_finished_run_loses_nothing(sizzle_with_attempts: str) -> None:
-    """Wherever the bytes of a run with attempts break off, in head, id, text or blank line: the rest follows."""
+    """The cut may be in the head, in an id, in text or in a blank line."""
     address = httpx.URL(start(sizzle_with_attempts))
 
     async def read_cut_at(most: int) -> list[ReceivedEvent]:
@@ -251,8 +251,8 @@ def test_a_connection_cut_at_any_byte_of_a_finished_run_loses_nothing(sizzle_wit
     assert [events for events in cut if events != whole] == []
 
 
-def test_a_hundred_readers_who_are_cut_read_the_same(sizzle_url: str) -> None:
-    """All at once on one run, some cut over and over, some never: each has everything once."""
+def test_a_hundred_readers_that_are_cut_read_the_same(sizzle_url: str) -> None:
+    """A hundred concurrent readers of one run, some of them cut repeatedly, read everything once."""
     address = httpx.URL(start(sizzle_url))
     readers = [Reader(address) for _ in range(100)]
 

@@ -1,4 +1,4 @@
-"""The environment of a real process: what other programs' variables do to `sizzle`, and how keys are read."""
+"""The environment of a real process: the effect of other programs' variables, and how keys are read."""
 
 import os
 import re
@@ -169,7 +169,7 @@ def test_a_key_that_no_header_can_hold_is_named_and_not_shown(
 def test_files_with_a_byte_order_mark_and_windows_line_ends_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Both `.env` and the registry."""
+    """This covers `.env` and the registry."""
     monkeypatch.chdir(tmp_path)
     toml = '[providers.mine]\r\npreset = "ollama"\r\nlabel = "Mine"\r\n'
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfGROQ_API_KEY=gsk-1\r\nSIZZLE_REGISTRY=mine.toml\r\n")

@@ -1,4 +1,4 @@
-"""What LangChain's handlers are told of a recipe, beside what becomes of it on the wires."""
+"""The events of a recipe that LangChain's handlers receive."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.servers import RECIPES, Finish, Gate, Script, apart, provider, run, s
 ASKED = {"ingredients_on_hand": "beef, onions", "prep_time": 30}
 
 
-class Listening(AsyncCallbackHandler):
+class Slow(AsyncCallbackHandler):
     """Takes its time over each token."""
 
     def __init__(self) -> None:
@@ -26,13 +26,13 @@ class Listening(AsyncCallbackHandler):
 
     @override
     async def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: Any, **kwargs: Any) -> None:
-        held = self.texts.get(run_id, "")
+        earlier = self.texts.get(run_id, "")
         await asyncio.sleep(0.001)
-        self.texts[run_id] = held + chunk.text
+        self.texts[run_id] = earlier + chunk.text
 
 
-class ListeningAtOnce(BaseCallbackHandler):
-    """The same, but no coroutine."""
+class Synchronous(BaseCallbackHandler):
+    """The same with a synchronous handler."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -42,7 +42,7 @@ class ListeningAtOnce(BaseCallbackHandler):
         self.texts[run_id] = self.texts.get(run_id, "") + chunk.text
 
 
-class Stumbling(AsyncCallbackHandler):
+class Failing(AsyncCallbackHandler):
     """Fails at every token."""
 
     @override
@@ -50,21 +50,21 @@ class Stumbling(AsyncCallbackHandler):
         raise RuntimeError("a handler's own fault")
 
 
-def test_every_handler_is_told_of_every_token_in_order() -> None:
-    """Of whichever kind it is; and the tokens are messages like any other, which add up to the whole."""
-    listeners = [Listening(), ListeningAtOnce()]
-    handlers = [Stumbling(), *listeners]  # one that fails disturbs nobody
+def test_every_handler_receives_every_token_in_order() -> None:
+    """The tokens are ordinary messages, which add up to the whole answer."""
+    listeners = [Slow(), Synchronous()]
+    handlers = [Failing(), *listeners]  # a failing handler does not affect the others
     chunks: dict[str, list[AIMessageChunk]] = {}
     whole: dict[str, AIMessage] = {}
 
     async def writing(url: str) -> None:
         async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
             async for event in models.recipe.chain.astream_events(ASKED, {"callbacks": handlers}, version="v2"):
-                told: Any = event["data"]
+                data: Any = event["data"]
                 if event["event"] == "on_chat_model_stream":
-                    chunks.setdefault(event["run_id"], []).append(told["chunk"])
+                    chunks.setdefault(event["run_id"], []).append(data["chunk"])
                 if event["event"] == "on_chat_model_end":
-                    whole[event["run_id"]] = told["output"]
+                    whole[event["run_id"]] = data["output"]
 
     with provider() as scripted:
         run(writing(scripted.url))
@@ -79,8 +79,8 @@ def test_every_handler_is_told_of_every_token_in_order() -> None:
         assert sum(messages[1:], messages[0]).content == texts[run_id]
 
 
-def test_an_event_of_new_text_says_of_its_run_what_that_of_its_beginning_says() -> None:
-    """Its name, tags, metadata and the runs above, though they are put together once for all of a call's text."""
+def test_a_token_event_describes_its_run_as_the_start_event_does() -> None:
+    """Name, tags, metadata and parent runs are the same, although they are built once for all of a call's tokens."""
     beginnings: dict[str, Any] = {}
     texts = list[Any]()
 
@@ -96,18 +96,18 @@ def test_an_event_of_new_text_says_of_its_run_what_that_of_its_beginning_says() 
         run(writing(scripted.url))
     assert {event["run_id"] for event in texts} == beginnings.keys()
     assert [_run_of(event) for event in texts] == [beginnings[event["run_id"]] for event in texts]
-    assert all(told["tags"] == ["quick"] and told["parent_ids"] for told in beginnings.values())
+    assert all(data["tags"] == ["quick"] and data["parent_ids"] for data in beginnings.values())
 
 
-def test_events_around_events_are_told_of_the_same_text() -> None:
-    """A chain that streams the recipe's events may itself be streamed."""
+def test_nested_events_have_the_same_text() -> None:
+    """A chain that streams the recipe's events can be streamed itself."""
     inner, outer = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
 
     async def cooking(url: str) -> None:
         async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
 
-            async def whole(asked: dict[str, Any], config: RunnableConfig) -> None:
-                async for event in models.recipe.chain.astream_events(asked, config, version="v2"):
+            async def whole(request: dict[str, Any], config: RunnableConfig) -> None:
+                async for event in models.recipe.chain.astream_events(request, config, version="v2"):
                     inner.update(_new_text(event))
 
             async for event in RunnableLambda(whole).astream_events(ASKED, version="v2"):
@@ -119,14 +119,14 @@ def test_events_around_events_are_told_of_the_same_text() -> None:
     assert inner == outer
 
 
-def test_calls_of_one_id_are_answered_whole() -> None:
-    """Though LangChain's tap lets go of a second one that is told of when the first has ended."""
+def test_two_calls_with_one_id_are_complete() -> None:
+    """LangChain's tap ignores a second run of the same id."""
     gate = Gate()
 
     async def answers(url: str) -> list[str]:
         async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
 
-            async def twice(asked: Any, config: RunnableConfig) -> list[str]:
+            async def twice(request: Any, config: RunnableConfig) -> list[str]:
                 alike: RunnableConfig = {**config, "run_id": uuid4()}
                 second = asyncio.create_task(models.recipe.models["intro"].ainvoke("Introduce it.", alike))
                 while not scripted.calls:  # noqa: ASYNC110  they belong to another thread's loop
@@ -136,41 +136,41 @@ def test_calls_of_one_id_are_answered_whole() -> None:
                 return [first.text, (await second).text]
 
             events = [event async for event in RunnableLambda(twice).astream_events("", version="v2")]
-            told: Any = events[-1]["data"]
-            return told["output"]
+            data: Any = events[-1]["data"]
+            return data["output"]
 
     with provider({"completion": [[gate, *apart("Slow ", "but ", "whole.")], ["Quick."]]}) as scripted:
         assert run(answers(scripted.url)) == ["Quick.", "Slow but whole."]
 
 
-def test_of_a_proposal_handlers_are_told_recipe_by_recipe() -> None:
-    """Of its first token, too, by which it is known to have begun; of nothing twice, and all of it in the end."""
+def test_handlers_receive_a_proposal_recipe_by_recipe() -> None:
+    """They also get the first token, which shows that the call has started."""
     letters = json.dumps(RECIPES)
-    told = _told_of_proposal(apart(*letters))
-    assert "".join(told) == letters
-    assert [text.count("}") for text in told] == [0, 1, 1, 1, 0]
+    data = _proposal_tokens(apart(*letters))
+    assert "".join(data) == letters
+    assert [text.count("}") for text in data] == [0, 1, 1, 1, 0]
 
 
-def test_what_was_held_is_told_when_a_proposal_breaks_off() -> None:
-    """Though it is no recipe: handlers hear all that was written."""
+def test_handlers_receive_buffered_text_when_a_proposal_breaks_off() -> None:
+    """Buffered text is flushed although it is not a recipe."""
     letters = json.dumps(RECIPES)
-    begun = letters[: letters.index("}") + 10]
-    told = _told_of_proposal([*apart(*begun), Finish(None)])
-    assert "".join(told) == begun * MAX_ATTEMPTS  # attempts
+    broken_off = letters[: letters.index("}") + 10]
+    data = _proposal_tokens([*apart(*broken_off), Finish(None)])
+    assert "".join(data) == broken_off * MAX_ATTEMPTS  # attempts
 
 
-def _told_of_proposal(script: Script) -> list[str]:
-    """What the handlers are told of new text, of the proposal alone."""
-    told: list[str] = []
+def _proposal_tokens(script: Script) -> list[str]:
+    """The tokens of the proposal that the handlers receive."""
+    data: list[str] = []
 
     async def proposing(url: str) -> None:
         async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
             async for event in models.recipe.chain.astream_events(ASKED, version="v2"):
-                told.extend(_text_of(event, "alternates"))
+                data.extend(_text_of(event, "alternates"))
 
     with provider({"proposal": script}) as scripted:
         run(proposing(scripted.url))
-    return told
+    return data
 
 
 def _run_of(event: Any) -> dict[str, Any]:

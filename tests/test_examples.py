@@ -1,4 +1,4 @@
-"""Broadcasts over real sockets: one completion, followed over four transports, never lost or doubled."""
+"""Broadcasts over real sockets: one completion, followed over four transports, without losing or repeating text."""
 
 import json
 import socket
@@ -28,12 +28,12 @@ from tests.servers import Finish, Gate, Provider, Refuse, Script, apart, provide
 
 QUERY = {"query": "What goes with beef?"}
 WORDS = ["Onions\n", "and 소금 ", "\u2028salt\r\n", "<b>"]
-Told = tuple[list[str], dict[str, Any]]  # the pieces, and how it ended
+Reading = tuple[list[str], dict[str, Any]]  # the pieces, and how it ended
 
 
-def start(url: str, **asked: Any) -> str:
-    """The address of a new broadcast."""
-    answer = httpx.post(f"{url}/examples/broadcasts", json=QUERY | asked, timeout=20)
+def start(url: str, **params: Any) -> str:
+    """Starts a broadcast; returns its address."""
+    answer = httpx.post(f"{url}/examples/broadcasts", json=QUERY | params, timeout=20)
     assert answer.status_code == 201
     return f"{url}{answer.headers['location']}"
 
@@ -46,24 +46,24 @@ def ended(broadcast: str) -> bool:
     return bool(get(broadcast).json()["end"])
 
 
-def by_polling(broadcast: str, after: int = 0, **how: Any) -> Told:
+def by_polling(broadcast: str, after: int = 0, **how: Any) -> Reading:
     texts: list[str] = []
     while not (answer := get(broadcast, after=after + len(texts), **how).json())["end"]:
         texts += [piece["text"] for piece in answer["pieces"]]
     return texts + [piece["text"] for piece in answer["pieces"]], answer["end"]
 
 
-def by_long_polling(broadcast: str, after: int = 0) -> Told:
+def by_long_polling(broadcast: str, after: int = 0) -> Reading:
     return by_polling(broadcast, after, wait=True)
 
 
-def by_socket(broadcast: str, after: int = 0) -> Told:
+def by_socket(broadcast: str, after: int = 0) -> Reading:
     with connect(f"{broadcast.replace('http', 'ws', 1)}/socket?after={after}") as messages:
         *pieces, last = [json.loads(message) for message in messages]
     return [piece["text"] for piece in pieces], last["end"]
 
 
-def by_events(broadcast: str, after: int = 0) -> Told:
+def by_events(broadcast: str, after: int = 0) -> Reading:
     last_id = {"Last-Event-ID": str(after)} if after else {}
     with (
         httpx.Client(timeout=20) as client,
@@ -80,7 +80,7 @@ TRANSPORTS = [by_polling, by_long_polling, by_socket, by_events]
 
 @pytest.fixture
 def serve_broadcasts() -> Iterator[Callable[..., tuple[str, Provider]]]:
-    """Serves broadcasts with limits of a test's own over a scripted provider."""
+    """Serves broadcasts with other limits over a scripted provider."""
     with ExitStack() as stack:
 
         def serve(script: Script, **limits: Any) -> tuple[str, Provider]:
@@ -106,20 +106,20 @@ def serve_broadcasts() -> Iterator[Callable[..., tuple[str, Provider]]]:
 
 
 def test_one_completion_is_the_same_over_every_transport(serve_scripts: ServeScripts) -> None:
-    """Four readers that are there from the first piece get every piece and the end, for one call to the provider."""
+    """Four readers get every piece and the end, with one call to the provider."""
     gate = Gate()
     url, scripted = serve_scripts({"completion": [gate, *apart(*WORDS)]})
     broadcast = start(url)
     with ThreadPoolExecutor(4) as readers:
-        told = [readers.submit(by, broadcast) for by in TRANSPORTS]
+        received = [readers.submit(by, broadcast) for by in TRANSPORTS]
         gate.open()
-        assert [reader.result() for reader in told] == [(WORDS, {"status": "ok", "message": None})] * 4
+        assert [reader.result() for reader in received] == [(WORDS, {"status": "ok", "message": None})] * 4
     assert len(scripted.calls) == 1
 
 
 @pytest.mark.parametrize("by", TRANSPORTS)
-def test_a_reader_gets_exactly_what_it_lacks(serve_scripts: ServeScripts, by: Callable[..., Told]) -> None:
-    """Whichever piece it had last, the rest comes once."""
+def test_a_reader_gets_exactly_what_it_lacks(serve_scripts: ServeScripts, by: Callable[..., Reading]) -> None:
+    """A reader gets the rest after any piece, once."""
     url, _ = serve_scripts({"completion": [*apart(*WORDS)]})
     broadcast = start(url)
     assert [by(broadcast, after)[0] for after in range(len(WORDS))] == [WORDS[after:] for after in range(len(WORDS))]
@@ -127,7 +127,7 @@ def test_a_reader_gets_exactly_what_it_lacks(serve_scripts: ServeScripts, by: Ca
 
 @given(steps=st.lists(st.one_of(st.text(min_size=1, max_size=5), st.integers(0, 3)), max_size=30))
 def test_no_sequence_of_reads_loses_or_doubles_text(steps: list[str | int]) -> None:
-    """Readers that come back after any piece, while it is written and after its end, have exactly the text."""
+    """Readers that resume after any piece, during and after the broadcast, have exactly the text."""
 
     async def read() -> list[str]:
         broadcast, had = Broadcast(), [""] * 4
@@ -149,8 +149,8 @@ def test_no_sequence_of_reads_loses_or_doubles_text(steps: list[str | int]) -> N
     assert run(read()) == ["".join(step for step in steps if isinstance(step, str))] * 4
 
 
-def test_polling_answers_at_once_and_long_polling_when_there_is_news(serve_scripts: ServeScripts) -> None:
-    """While the provider holds its text, a poll has nothing to say, and a long poll says the next piece."""
+def test_polling_answers_at_once_and_long_polling_with_the_next_piece(serve_scripts: ServeScripts) -> None:
+    """While the provider is silent, a poll is empty and a long poll waits for the next piece."""
     first, second = Gate(), Gate()
     url, _ = serve_scripts({"completion": [first, "Onions ", second, "and salt"]})
     broadcast = start(url)
@@ -164,8 +164,8 @@ def test_polling_answers_at_once_and_long_polling_when_there_is_news(serve_scrip
     assert by_long_polling(broadcast, 1)[0] == ["and salt"]
 
 
-def test_a_broadcast_is_written_to_its_end_though_readers_leave(serve_scripts: ServeScripts) -> None:
-    """A reader that left after the first piece finds all of it later, from the same call."""
+def test_a_broadcast_continues_when_readers_leave(serve_scripts: ServeScripts) -> None:
+    """A reader that left after the first piece gets all of it later, from the same call."""
     gate = Gate()
     url, scripted = serve_scripts({"completion": ["Onions ", gate, "and salt"]})
     broadcast = start(url)
@@ -178,8 +178,8 @@ def test_a_broadcast_is_written_to_its_end_though_readers_leave(serve_scripts: S
     assert [len(scripted.calls), scripted.closed] == [1, []]
 
 
-def test_an_event_source_that_had_the_end_is_told_to_stop(serve_scripts: ServeScripts) -> None:
-    """204 for the id of the end, which no `EventSource` asks again after; a reader that lacks the end gets it."""
+def test_an_event_source_stops_after_the_end(serve_scripts: ServeScripts) -> None:
+    """The id of the end gets a 204, after which an `EventSource` stops; a reader without the end gets it."""
     url, _ = serve_scripts({"completion": [*apart(*WORDS)]})
     broadcast = start(url)
     texts, _ = by_events(broadcast)
@@ -193,18 +193,18 @@ def test_an_event_source_that_had_the_end_is_told_to_stop(serve_scripts: ServeSc
     ("script", "texts", "reason"),
     [([Refuse(429)], [], "wait a minute"), (["Onions ", Finish(None)], ["Onions "], "broke off")],
 )
-def test_a_failure_is_told_in_our_words(
-    serve_scripts: ServeScripts, by: Callable[..., Told], script: Script, texts: list[str], reason: str
+def test_a_failure_has_our_own_message(
+    serve_scripts: ServeScripts, by: Callable[..., Reading], script: Script, texts: list[str], reason: str
 ) -> None:
-    """What was written is kept, and the end says why there is no more, over every transport alike."""
+    """The text is kept, and the end has the reason, over every transport."""
     url, _ = serve_scripts({"completion": script})
-    told, end = by(start(url))
-    assert [told, end["status"], reason in end["message"], "canary" in str(end)] == [texts, "failed", True, False]
+    received, end = by(start(url))
+    assert [received, end["status"], reason in end["message"], "canary" in str(end)] == [texts, "failed", True, False]
 
 
 @pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", "http://127.0.0.1:1"])
 def test_a_socket_refuses_pages_of_other_sites(serve_scripts: ServeScripts, origin: str) -> None:
-    """An Origin that is not the server's own is a 403 before the handshake; the server's own gets through."""
+    """A foreign Origin gets a 403 before the handshake; the server's own is accepted."""
     url, _ = serve_scripts({"completion": [*apart(*WORDS)]})
     address = f"{start(url).replace('http', 'ws', 1)}/socket"
     with pytest.raises(InvalidStatus) as refused:
@@ -215,7 +215,7 @@ def test_a_socket_refuses_pages_of_other_sites(serve_scripts: ServeScripts, orig
 
 
 def test_an_unknown_broadcast_is_not_found(serve_scripts: ServeScripts) -> None:
-    """404 that says so; over a WebSocket, whose page could not see that, a close that says so."""
+    """Over a WebSocket it is a close code, because a page cannot see a 404."""
     url, _ = serve_scripts()
     unknown = f"{url}/examples/broadcasts/nope"
     answers = [httpx.get(f"{unknown}{rest}", timeout=20) for rest in ("", "?wait=true", "/events", "/traffic")]
@@ -228,10 +228,10 @@ def test_an_unknown_broadcast_is_not_found(serve_scripts: ServeScripts) -> None:
 
 
 @pytest.mark.parametrize("asked", [{"query": " "}, {"query": "a" * 20_001}, {"query": None}])
-def test_a_bad_question_is_refused_by_field(serve_scripts: ServeScripts, asked: dict[str, Any]) -> None:
-    """422 that names the field and what is right, and nothing is sent to a provider."""
+def test_a_bad_question_is_refused_by_field(serve_scripts: ServeScripts, params: dict[str, Any]) -> None:
+    """The 422 names the field and what is right, and nothing is sent to a provider."""
     url, scripted = serve_scripts()
-    answer = httpx.post(f"{url}/examples/broadcasts", json=asked, timeout=20)
+    answer = httpx.post(f"{url}/examples/broadcasts", json=params, timeout=20)
     (problem,) = answer.json()["detail"]
     assert [answer.status_code, problem["field"]] == [422, "query"]
     assert "1 to 20,000 characters" in problem["expected"]
@@ -239,9 +239,9 @@ def test_a_bad_question_is_refused_by_field(serve_scripts: ServeScripts, asked: 
 
 
 def test_broadcasts_are_bounded_in_number(serve_scripts: ServeScripts) -> None:
-    """The 33rd is a 503 that says when to come back, and costs no call."""
+    """The 33rd gets a 503 with Retry-After and makes no call."""
     url, scripted = serve_scripts({"completion": ["Onions", Gate()]})
-    with ThreadPoolExecutor(16) as threads:  # at once, because a broadcast that nobody follows is soon stopped
+    with ThreadPoolExecutor(16) as threads:  # at once, because a broadcast without readers is soon stopped
         list(threads.map(lambda _: start(url), range(32)))
     answer = httpx.post(f"{url}/examples/broadcasts", json=QUERY, timeout=20)
     assert [answer.status_code, answer.headers["retry-after"]] == [503, "60"]
@@ -250,7 +250,7 @@ def test_broadcasts_are_bounded_in_number(serve_scripts: ServeScripts) -> None:
 
 
 def test_a_broadcast_is_dropped_some_time_after_its_end(serve_broadcasts: Callable[..., Any]) -> None:
-    """It makes room for another; one that is still being written is kept."""
+    """It is replaced by another one; a running one is kept."""
     gate = Gate()
     url, _ = serve_broadcasts(["Onions", gate], limit=1, retention_s=0.05)
     broadcast = start(url)
@@ -261,7 +261,7 @@ def test_a_broadcast_is_dropped_some_time_after_its_end(serve_broadcasts: Callab
 
 
 def test_a_broadcast_that_nobody_follows_is_stopped(serve_broadcasts: Callable[..., Any]) -> None:
-    """Its call is closed and its place is free, before anybody has come or after the last reader has left."""
+    """Without a first or after the last reader its call is closed and its place is free."""
     url, scripted = serve_broadcasts(["Onions", Gate()], limit=1, unfollowed_s=1.5)
     broadcast = start(url)
     with httpx.stream("GET", f"{broadcast}/events", timeout=20) as answer:
@@ -285,7 +285,7 @@ def test_a_reader_that_polls_follows(serve_broadcasts: Callable[..., Any]) -> No
 
 
 def test_a_broadcast_that_takes_too_long_fails(serve_broadcasts: Callable[..., Any]) -> None:
-    """At its deadline the call is closed; what was written stays, with the reason."""
+    """At its deadline the call is closed; the text is kept, with the reason."""
     url, scripted = serve_broadcasts(["Onions", Gate()], deadline_s=0.5)
     texts, end = by_long_polling(start(url))
     assert [texts, end["status"], "longer than 0.5 seconds" in end["message"]] == [["Onions"], "failed", True]
@@ -293,7 +293,7 @@ def test_a_broadcast_that_takes_too_long_fails(serve_broadcasts: Callable[..., A
 
 
 def exchange(url: str, path: str, headers: str = "") -> tuple[int, int]:
-    """The bytes that a request took, and its answer up to the pause after it."""
+    """The bytes of a request, and its response up to the pause after it."""
     address = httpx.URL(url)
     request = f"GET {path} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n{headers}\r\n".encode()
     with socket.create_connection((address.host, address.port), timeout=5) as connection:
@@ -305,7 +305,7 @@ def exchange(url: str, path: str, headers: str = "") -> tuple[int, int]:
 
 
 def test_traffic_is_what_goes_over_the_wire(serve_scripts: ServeScripts) -> None:
-    """The bytes that are counted are those that a raw socket sends and gets, for each transport."""
+    """The counted bytes are those that a raw socket sends and receives, for each transport."""
     url, _ = serve_scripts({"completion": [*apart(*WORDS), "long " * 100]})
     broadcast = start(url)
     assert wait_until(lambda: ended(broadcast), seconds=10)
@@ -316,7 +316,7 @@ def test_traffic_is_what_goes_over_the_wire(serve_scripts: ServeScripts) -> None
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     )
     paths = {"long_polling": (f"{path}?wait=true", ""), "websocket": (f"{path}/socket", upgrade)}
-    wire = {name: exchange(url, *asked) for name, asked in (paths | {"sse": (f"{path}/events", "")}).items()}
+    wire = {name: exchange(url, *params) for name, params in (paths | {"sse": (f"{path}/events", "")}).items()}
     up, down = exchange(url, f"{path}?after=1")
     counted = get(f"{broadcast}/traffic").json()
     closing = {"websocket": 8}  # the client's close frame, which the raw socket leaves out
@@ -330,7 +330,7 @@ def test_traffic_is_what_goes_over_the_wire(serve_scripts: ServeScripts) -> None
 
 
 def test_the_clock_is_the_one_that_stamps_pieces(serve_scripts: ServeScripts) -> None:
-    """A piece's time lies between two readings of the clock around it."""
+    """A piece's time lies between two readings of the clock."""
     url, _ = serve_scripts({"completion": ["Onions"]})
     before = httpx.get(f"{url}/examples/clock").json()["now"]
     broadcast = start(url)
@@ -341,7 +341,7 @@ def test_the_clock_is_the_one_that_stamps_pieces(serve_scripts: ServeScripts) ->
 
 @pytest.mark.parametrize("page", ["", "fetch", "eventsource", "comparison", "transports"])
 def test_pages_allow_nothing_but_their_own_scripts(sizzle_url: str, page: str) -> None:
-    """Each is HTML under a strict policy and within it: no script or style in the page itself."""
+    """Each page has a strict policy and satisfies it: there is no inline script or style."""
     answer = httpx.get(f"{sizzle_url}/examples/{page}")
     assert [answer.status_code, answer.headers["content-type"]] == [200, "text/html; charset=utf-8"]
     assert answer.headers["content-security-policy"].startswith("default-src 'self';")
@@ -349,6 +349,6 @@ def test_pages_allow_nothing_but_their_own_scripts(sizzle_url: str, page: str) -
 
 
 def test_there_are_no_other_pages(sizzle_url: str) -> None:
-    """Any other name is not found, and the address without a slash leads to the index."""
+    """Any other name is not found, and the address without a slash redirects to the index."""
     assert httpx.get(f"{sizzle_url}/examples/index").status_code == 404
     assert httpx.get(f"{sizzle_url}/examples", follow_redirects=True).url.path == "/examples/"

@@ -1,4 +1,4 @@
-"""The application is FastAPI's: users of create_app() can add to it, and streams work as before."""
+"""Users of create_app() can extend the FastAPI application, and streams still work."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,7 +16,7 @@ from tests.servers import serving
 
 
 class Gathered:
-    """A middleware that sends nothing before it has the whole answer."""
+    """A middleware that sends nothing before the response is complete."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -36,7 +36,7 @@ class Gathered:
 
 
 class Marked:
-    """A pure ASGI middleware that marks each answer."""
+    """A pure ASGI middleware that marks each response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -138,8 +138,8 @@ def test_routes_that_are_added_answer_and_are_documented(app: FastAPI) -> None:
         assert {"/pantry/{shelf}", "/order", "/runs"} <= ask("GET", f"{url}/openapi.json").json()["paths"].keys()
 
 
-def test_an_error_nobody_expected_is_a_500_in_json(app: FastAPI) -> None:
-    """Without the error's own words."""
+def test_an_unexpected_error_is_a_500_in_json(app: FastAPI) -> None:
+    """The response does not contain the error's message."""
 
     @app.get("/broken")
     async def broken() -> None:
@@ -152,7 +152,7 @@ def test_an_error_nobody_expected_is_a_500_in_json(app: FastAPI) -> None:
 
 
 def test_the_application_can_be_served_twice(app: FastAPI) -> None:
-    """The second time with models of its own."""
+    """The second time it opens its models again."""
     for _ in range(2):
         with serving(app) as url:
             assert ask("GET", f"{url}/chains/recipe/input_schema").status_code == 200

@@ -1,4 +1,4 @@
-"""What fails, and what it takes with it: nothing that it need not."""
+"""Failures of a part and their effect on the others."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from tests.servers import RECIPES, Finish, Gate, Refuse, Script, provider, run, 
 
 @pytest.mark.parametrize("part", ["ingredients", "intro", "nutrition", "sides", "steps"])
 def test_a_part_fails_alone(serve_scripts: ServeScripts, part: str) -> None:
-    """Whichever part a provider refuses, the others are complete, except the steps, which need the ingredients."""
+    """The other parts are complete, except the steps if the ingredients fail."""
     url, _ = serve_scripts({part: [Refuse(500)]})
     events = read(url)
     lost = {"ingredients", "steps"} if part == "ingredients" else {part}
@@ -26,7 +26,7 @@ def test_a_part_fails_alone(serve_scripts: ServeScripts, part: str) -> None:
 
 
 def test_a_part_that_breaks_off_keeps_what_was_written(serve_scripts: ServeScripts) -> None:
-    """A stream that ends without finish_reason is cut off, never done; one at its limit says so."""
+    """A stream without a finish_reason is cut off, never ok; one at its token limit says so."""
     url, _ = serve_scripts({"intro": ["half a sen", Finish(None)], "steps": ["1. Cut", Finish("length")]})
     events = read(url)
     ends = {end["part"]: end for end in events_named(events, "part_end")}
@@ -38,7 +38,7 @@ def test_a_part_that_breaks_off_keeps_what_was_written(serve_scripts: ServeScrip
 
 
 def test_an_error_within_the_stream_fails_the_part(serve_scripts: ServeScripts) -> None:
-    """`data: {"error": …}` after some text, unreadable JSON and an answer without a word are failures."""
+    """This covers `data: {"error": …}` after some text, unreadable JSON and an empty answer."""
     url, _ = serve_scripts(
         {
             "intro": ["some ", b'data: {"error": {"message": "sk-canary-1234 overloaded"}}\n\n'],
@@ -59,10 +59,10 @@ def test_an_error_within_the_stream_fails_the_part(serve_scripts: ServeScripts) 
     ("status", "hint"),
     [(400, "registry"), (401, "API key"), (403, "API key"), (404, "model's id"), (429, "wait"), (503, "try again")],
 )
-def test_a_refused_proposal_fails_the_run_in_words_for_people(
+def test_a_refused_proposal_fails_the_run_with_a_message(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, status: int, hint: str
 ) -> None:
-    """The run's error says what to do, nutrition is complete, and nothing of the provider's own words is anywhere."""
+    """The error says what to do, the nutrition part is complete, and the provider's words are nowhere."""
     url, _ = serve_scripts({"proposal": [Refuse(status)]})
     events = read(url)
     assert hint in next(error for error in events_named(events, "error") if error["part"] is None)["message"]
@@ -83,7 +83,7 @@ def test_a_refused_proposal_fails_the_run_in_words_for_people(
     ],
 )
 def test_the_proposal_is_read_tolerantly(serve_scripts: ServeScripts, written: str) -> None:
-    """Code fences, trailing commas, prose, a wrapping object, unusable and unfinished entries do no harm."""
+    """Code fences, trailing commas, prose, a wrapping object and unusable or incomplete entries are accepted."""
     url, provider = serve_scripts({"proposal": [written[i : i + 3] for i in range(0, len(written), 3)]})
     events = read(url)
     assert [recipe["name"] for recipe in events_named(events, "proposal")[-1]["options"]] == ["A", "B"]
@@ -91,8 +91,8 @@ def test_the_proposal_is_read_tolerantly(serve_scripts: ServeScripts, written: s
     assert [call["step"] for call in provider.calls].count("proposal") == 1
 
 
-def test_too_few_recipes_are_asked_for_once_more(serve_scripts: ServeScripts) -> None:
-    """A list of one usable recipe is asked for again, and what is there then serves."""
+def test_too_few_recipes_are_requested_again(serve_scripts: ServeScripts) -> None:
+    """After a list with one usable recipe the proposal is requested again, and its recipes are used."""
     url, provider = serve_scripts({"proposal": [[json.dumps(RECIPES[:1])], [json.dumps(RECIPES[1:])]]})
     events = read(url)
     assert [call["step"] for call in provider.calls].count("proposal") == 2
@@ -112,12 +112,12 @@ def test_too_few_recipes_twice_fail_the_run(serve_scripts: ServeScripts, propose
 
 
 def test_a_client_that_goes_away_closes_the_calls(serve_scripts: ServeScripts) -> None:
-    """Every call under way is closed within a second when the reader leaves, before and after the first token."""
-    held = Gate()
+    """All running calls are closed within a second when the client leaves, before and after the first token."""
+    gate = Gate()
     parts = ("intro", "ingredients", "nutrition", "sides")
     seen: list[str] = []
     url, provider = serve_scripts(
-        {"intro": ["a ", held], "ingredients": [held], "nutrition": ["b ", held], "sides": [held, "c"]}
+        {"intro": ["a ", gate], "ingredients": [gate], "nutrition": ["b ", gate], "sides": [gate, "c"]}
     )
     with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
         lines = response.iter_lines()
@@ -128,9 +128,9 @@ def test_a_client_that_goes_away_closes_the_calls(serve_scripts: ServeScripts) -
 
 
 def test_a_client_that_goes_away_before_the_pick_closes_the_calls(serve_scripts: ServeScripts) -> None:
-    """A proposal that is still silent is closed too, and nothing is asked afterwards."""
-    held = Gate()
-    url, provider = serve_scripts({"proposal": [held], "nutrition": [held]})
+    """A silent proposal is closed, too, and no further call is made."""
+    gate = Gate()
+    url, provider = serve_scripts({"proposal": [gate], "nutrition": [gate]})
     with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
         lines = response.iter_lines()
         assert sum(next(lines) == "event: part_start" for _ in range(9)) == 2
@@ -139,15 +139,15 @@ def test_a_client_that_goes_away_before_the_pick_closes_the_calls(serve_scripts:
     assert len(provider.calls) == 2
 
 
-def test_an_empty_proposal_is_asked_for_once_more(serve_scripts: ServeScripts) -> None:
-    """An answer without a word is a list with too few recipes."""
+def test_an_empty_proposal_is_requested_again(serve_scripts: ServeScripts) -> None:
+    """An empty answer is a list with too few recipes."""
     url, provider = serve_scripts({"proposal": [[Finish("stop")], [json.dumps(RECIPES)]]})
     assert events_named(read(url), "end")[0]["status"] == "ok"
     assert [call["step"] for call in provider.calls].count("proposal") == 2
 
 
-def test_half_an_emoji_is_no_error(serve_scripts: ServeScripts) -> None:
-    """Lone surrogates, which JSON can hold and UTF-8 can't, become question marks wherever a model writes them."""
+def test_half_an_emoji_becomes_a_question_mark(serve_scripts: ServeScripts) -> None:
+    """Lone surrogates, which are possible in JSON but not in UTF-8, become question marks."""
     named = json.dumps([{"name": f"{name}\ud83d", "intro": "x\udd25"} for name in "AB"])
     url, provider = serve_scripts({"proposal": [named], "ingredients": ["- beef \ud83d"], "intro": ["so \ud83d", "!"]})
     events = read(url)
@@ -169,7 +169,7 @@ def test_half_an_emoji_is_no_error(serve_scripts: ServeScripts) -> None:
 def test_a_failure_says_what_happened(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, script: Script, said: str
 ) -> None:
-    """An answer spent on reasoning, one of white space only, one that can't be read: each has words, and a log line."""
+    """Answers with only reasoning, only white space or unreadable data each have a message and a log line."""
     url, _ = serve_scripts({"intro": script})
     (end,) = [end for end in events_named(read(url), "part_end") if end["status"] == "failed"]
     assert [end["part"], said in end["message"]] == ["intro", True]
@@ -177,7 +177,7 @@ def test_a_failure_says_what_happened(
 
 
 def test_the_chain_by_itself_gives_texts_and_failures() -> None:
-    """Without a server, `ainvoke` answers with each part's text, or with why there is none."""
+    """Without a server, `ainvoke` returns each part's text or `Failed`."""
 
     async def cook(url: str) -> Any:
         async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:

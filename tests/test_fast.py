@@ -1,4 +1,4 @@
-"""The fast path gives what LangChain's public API gives, and the program runs without it."""
+"""The fast path gives the same results as LangChain's public API, and the program runs without it."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def mutable_values(message: AIMessageChunk) -> dict[str, int]:
 
 
 def test_no_two_messages_share_a_mutable_value() -> None:
-    """A handler that changes one message changes no other reader's."""
+    """A handler that changes one message does not change others."""
     one, other = FAST.text_chunk("a"), FAST.text_chunk("b")
     assert mutable_values(one).keys() >= {"additional_kwargs", "response_metadata", "tool_calls"}
     assert not set(mutable_values(one).values()) & set(mutable_values(other).values())
@@ -46,7 +46,7 @@ def test_no_two_messages_share_a_mutable_value() -> None:
     ],
 )
 def test_a_langchain_without_the_private_api_is_used_by_its_public_one(missing: str) -> None:
-    """One warning says so, however often it is asked for."""
+    """There is one warning, however often the acceleration is created."""
     check = "from chains._fast import PLAIN, acceleration\nassert acceleration() is acceleration() is PLAIN"
     command = [sys.executable, "-c", f"{missing}\n{check}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
@@ -64,7 +64,7 @@ SCRIPTS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("scripts", SCRIPTS)
 def test_a_run_is_the_same_without_the_fast_path(serve_scripts: ServeScripts, scripts: dict[str, Any]) -> None:
-    """The same parts begin as often, hold the same texts and end alike."""
+    """The parts have the same number of attempts, the same texts and the same ends."""
     runs: list[Any] = []
     for fast in (True, False):
         url, _ = serve_scripts(scripts, fast=fast)

@@ -18,7 +18,7 @@ from tests.faults import (
     refusal,
 )
 
-# the steps by Groq, because an answer of Fireworks between its failures would reset their count
+# Groq writes the steps, because a success of Fireworks between its failures would reset their count
 ON_FIREWORKS, STEPS_ON_GROQ = ("intro", "nutrition", "sides"), {"steps": "groq-gpt-oss-120b"}
 
 
@@ -28,17 +28,17 @@ def part_of(step: str) -> str:
 
 @pytest.fixture
 def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that is logged, by whomever."""
+    """Captures all log messages."""
     caplog.set_level(logging.DEBUG)
     return caplog
 
 
 @pytest.mark.parametrize("step", ORDER)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_made_good_by_the_other_provider(
+def test_the_other_provider_repairs_a_fault(
     play: ServeFaults, caplog: pytest.LogCaptureFixture, fault: str, step: str
 ) -> None:
-    """The step is asked once more, of the next model on its list, and the recipe is as if nothing had happened."""
+    """The next model in the list is called, and the recipe is as if nothing had happened."""
     url, server = play({step: [FAULTS[fault], GOOD]})
     events = read(url)
     first, second = ORDER[step]
@@ -55,8 +55,8 @@ def test_a_fault_is_made_good_by_the_other_provider(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_page_shows_the_last_attempt_alone(play: ServeFaults, fault: str) -> None:
-    """On Wire 2 nothing of an attempt that failed is left, neither for who follows nor in the run's state."""
+def test_only_the_last_attempt_is_shown(play: ServeFaults, fault: str) -> None:
+    """Neither the events nor the run's state contain text of the failed attempt."""
     url, server = play({"intro": [FAULTS[fault], GOOD]})
     run = start(url)
     texts = written(follow(run))
@@ -66,10 +66,8 @@ def test_the_page_shows_the_last_attempt_alone(play: ServeFaults, fault: str) ->
 
 
 @pytest.mark.parametrize("fault", FAULTS_WITH_A_TIME)
-def test_a_provider_that_says_when_is_asked_again_then(
-    play: ServeFaults, caplog: pytest.LogCaptureFixture, fault: str
-) -> None:
-    """A `Retry-After` that fits the run's deadline in seconds or as a date is waited for, and the same model asked."""
+def test_a_retry_after_is_respected(play: ServeFaults, caplog: pytest.LogCaptureFixture, fault: str) -> None:
+    """If a `Retry-After`, in seconds or as a date, fits the deadline, the same model is called after it."""
     url, server = play({"intro": [FAULTS_WITH_A_TIME[fault], GOOD]})
     events = read(url)
     first, second = server.of("intro")
@@ -81,18 +79,16 @@ def test_a_provider_that_says_when_is_asked_again_then(
     assert_secret(url, events, caplog.text)
 
 
-def test_a_time_beyond_the_deadline_is_not_waited_for(serve_faults: ServeFaults) -> None:
-    """Where the run would be over by then, the other provider is asked at once."""
+def test_a_retry_after_beyond_the_deadline_is_not_waited_for(serve_faults: ServeFaults) -> None:
+    """The other provider is called at once."""
     url, server = serve_faults({"intro": [refusal(429, "Retry-After: 5"), GOOD]}, run_deadline_s=4)
     events = read(url)
     assert shown(events) == good_recipe(events)
     assert server.providers_of("intro") == ["fireworks", "groq"]
 
 
-def test_a_provider_that_nobody_answers_for_is_replaced(
-    serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture
-) -> None:
-    """ProviderRejectedError connections cost an attempt, and nothing else: the other provider writes all."""
+def test_an_unreachable_provider_is_replaced(serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture) -> None:
+    """A refused connection costs one attempt: the other provider writes all parts."""
     with nobody() as nowhere:
         url, server = serve_faults({}, fireworks_base_url=nowhere)
         events = read(url)
@@ -104,8 +100,8 @@ def test_a_provider_that_nobody_answers_for_is_replaced(
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if "stall" in fault])
-def test_a_provider_that_stalls_is_hung_up_on(play: ServeFaults, fault: str) -> None:
-    """Within its deadline, which comments don't put off, the connection is closed."""
+def test_a_stalled_call_is_closed(play: ServeFaults, fault: str) -> None:
+    """The connection is closed at the timeout, which comments do not extend."""
     url, server = play({"intro": [FAULTS[fault], GOOD]})
     read(url)
     stalled, again = server.of("intro")
@@ -115,20 +111,19 @@ def test_a_provider_that_stalls_is_hung_up_on(play: ServeFaults, fault: str) -> 
     assert again.closed is None
 
 
-def test_a_provider_that_keeps_failing_rests(serve_faults: ServeFaults) -> None:
-    """After three failures in a row it is asked nothing while there is another, and everybody can see that."""
+def test_a_provider_that_keeps_failing_is_skipped(serve_faults: ServeFaults) -> None:
+    """After three failures in a row it is skipped if there is another one, and `/healthz` shows it."""
     url, server = serve_faults({step: [refusal(503), GOOD] for step in ON_FIREWORKS}, models=STEPS_ON_GROQ)
     read(url)
-    asked = len(server.calls)
+    earlier = len(server.calls)
     events = read(url)
     assert shown(events) == good_recipe(events)
-    assert {call.provider for call in server.calls[asked:]} == {"groq"}
+    assert {call.provider for call in server.calls[earlier:]} == {"groq"}
     assert {number for part in CODES for number, _ in attempts(events, part)} == {1}
     assert "fireworks" in json.dumps(httpx.get(f"{url}/healthz").json()["resting"])
 
 
-def test_a_provider_that_rests_is_asked_if_there_is_no_other(serve_faults: ServeFaults) -> None:
-    """One that is alone is asked again all the same."""
+def test_the_only_provider_is_called_during_its_cooldown(serve_faults: ServeFaults) -> None:
     scripts = {step: [refusal(503), GOOD] for step in ("intro", "nutrition", "sides")}
     url, server = serve_faults(scripts, fireworks_api_key=None)
     first, second = read(url), read(url)
@@ -137,7 +132,7 @@ def test_a_provider_that_rests_is_asked_if_there_is_no_other(serve_faults: Serve
 
 
 def test_each_provider_has_its_own_key(play: ServeFaults) -> None:
-    """A retry elsewhere never takes a key along."""
+    """A retry with another provider uses that one's key."""
     url, server = play({"intro": [refusal(503), GOOD], "ingredients": [refusal(503), GOOD]})
     read(url)
     assert {(call.provider, call.headers["authorization"]) for call in server.calls} == {
@@ -145,10 +140,10 @@ def test_each_provider_has_its_own_key(play: ServeFaults) -> None:
     }
 
 
-def test_a_time_beyond_all_bounds_is_none(
+def test_an_enormous_retry_after_is_bounded(
     serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A `Retry-After` of 400 digits is one beyond two minutes, the rest it brings is bounded, and no log fails."""
+    """A `Retry-After` of 400 digits counts as more than two minutes; the cooldown is bounded, and logging works."""
     scripts = {step: [refusal(503, f"Retry-After: {'9' * 400}"), GOOD] for step in ON_FIREWORKS}
     url, _ = serve_faults(scripts, models=STEPS_ON_GROQ)
     events = read(url)
@@ -157,8 +152,8 @@ def test_a_time_beyond_all_bounds_is_none(
     assert_secret(url, events, caplog.text + "".join(capfd.readouterr()))
 
 
-def test_a_provider_that_says_when_and_fails_again_is_left(play: ServeFaults) -> None:
-    """It is waited for once; then it is the other provider's turn."""
+def test_a_retry_after_is_waited_for_once(play: ServeFaults) -> None:
+    """It is waited for once; then the other provider is called."""
     url, server = play({"intro": [refusal(429, "Retry-After: 0"), refusal(429, "Retry-After: 0"), GOOD]})
     events = read(url)
     assert server.providers_of("intro") == ["fireworks", "fireworks", "groq"]

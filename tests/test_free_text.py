@@ -39,10 +39,10 @@ from chains.recipe.free_text import request_in
         ("500 g beef, 2 onions, ham", "500 g beef, 2 onions, ham", 30),
     ],
 )
-def test_ingredients_and_time_are_told_apart(text: str, ingredients: str, minutes: int) -> None:
-    """Numbers that are no time stay with the ingredients, and without a time there are thirty minutes."""
-    asked = request_in(text)
-    assert [asked.ingredients_on_hand, asked.prep_time] == [ingredients, minutes]
+def test_ingredients_and_time_are_separated(text: str, ingredients: str, minutes: int) -> None:
+    """Other numbers stay with the ingredients; without a time it is thirty minutes."""
+    request = request_in(text)
+    assert [request.ingredients_on_hand, request.prep_time] == [ingredients, minutes]
 
 
 def test_the_language_is_that_of_the_text() -> None:
@@ -52,13 +52,13 @@ def test_the_language_is_that_of_the_text() -> None:
 
 @given(st.text())
 def test_any_text_is_a_request_or_bad_input(text: str) -> None:
-    """Nothing else is raised, and what is understood is within the limits."""
+    """No other exception is raised, and the request is within the limits."""
     with suppress(ValidationError):
         assert 5 <= request_in(text).prep_time <= 240
 
 
 @pytest.mark.parametrize("bulk", ["1" * 1_000_000, "i " * 500_000, "an hour " * 100_000])
 def test_a_very_long_text_is_refused_at_once(bulk: str) -> None:
-    """It is not searched for a time first."""
+    """It is not searched for a time."""
     with pytest.raises(ValidationError, match="at most 2000"):
         request_in(bulk)

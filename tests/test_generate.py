@@ -1,4 +1,4 @@
-"""POST /generate: the seed's wire byte for byte, what goes on beside it, and what is no request."""
+"""POST /generate: the wire byte for byte, its named events, and invalid requests."""
 
 import html
 import json
@@ -14,8 +14,8 @@ from tests.conftest import Serve, ServeScripts
 from tests.servers import RECIPES, Finish, Gate
 
 
-def test_all_six_codes_come_and_the_run_ends_once(serve_scripts: ServeScripts) -> None:
-    """A recipe is six parts under the seed's codes, then exactly one end."""
+def test_all_six_codes_arrive_and_the_run_ends_once(serve_scripts: ServeScripts) -> None:
+    """A recipe has six parts under the seed's codes, then exactly one end."""
     url, _ = serve_scripts()
     events = read(url)
     assert texts(events).keys() == set(CODES.values())
@@ -26,7 +26,7 @@ def test_all_six_codes_come_and_the_run_ends_once(serve_scripts: ServeScripts) -
 
 
 def test_the_wire_byte_for_byte(serve_scripts: ServeScripts) -> None:
-    """Pipes, angle brackets and ampersands are references, newlines are ⮑, and every other character is itself."""
+    """Pipes, angle brackets and ampersands are references, newlines are ⮑, and every other character is unchanged."""
     tricky = ["a|b<i>&\n", "\r\nété 🥘 ", "소고기를\u2028 ", '"q" {x} ⮑;', "don't"]
     url, _ = serve_scripts({"intro": tricky, "sides": ["\n", "."], "nutrition": ["data: x", "\n\nevent: y"]})
     with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
@@ -45,7 +45,7 @@ def _joined(lines: list[str], code: str) -> str:
 
 
 def test_characters_split_across_reads_arrive_whole(serve_scripts: ServeScripts) -> None:
-    """A Korean syllable or an emoji that is cut by the network anywhere is put together again."""
+    """A Korean syllable or an emoji that is cut anywhere by the network is put together again."""
     chunk = {"choices": [{"index": 0, "delta": {"content": "소고기 🥘 볶음"}, "finish_reason": None}]}
     raw = b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
     bytewise = [raw[i : i + 1] for i in range(len(raw))]
@@ -54,7 +54,7 @@ def test_characters_split_across_reads_arrive_whole(serve_scripts: ServeScripts)
 
 
 def test_the_seeds_own_page_can_read_it(serve_scripts: ServeScripts) -> None:
-    """Taking what is between the first two pipes, ⮑ as a newline, and appending it as HTML shows the model's text."""
+    """A page that appends the text after the first pipe as HTML shows the model's text."""
     said = "1. Fry <hot> & fast | 5 min\n2. Eat"
     url, _ = serve_scripts({"steps": [said[:9], said[9:]]})
     page = dict.fromkeys(CODES.values(), "")
@@ -65,7 +65,7 @@ def test_the_seeds_own_page_can_read_it(serve_scripts: ServeScripts) -> None:
 
 
 def test_events_of_our_own_have_a_code_that_no_page_knows(serve_scripts: ServeScripts) -> None:
-    """A named event's code is its name: a word, so that a selector made of it is valid, and never a part's code."""
+    """A named event's code is its name: a valid selector, and never a part's code."""
     url, _ = serve_scripts()
     for event, code, _ in read(url):
         assert code in CODES.values() if event == "message" else code == event
@@ -73,19 +73,19 @@ def test_events_of_our_own_have_a_code_that_no_page_knows(serve_scripts: ServeSc
 
 
 def test_an_attempt_begins_a_new_paragraph(serve_scripts: ServeScripts) -> None:
-    """What an earlier attempt wrote is on the page already: the next one's text comes below it, told of by name."""
+    """The page already shows the earlier attempt, so the next one's text starts below it."""
     url, _ = serve_scripts(
         {"intro": [["Half a sen", Finish(None)], ["The whole."]], "sides": [[Finish("stop")], ["Rice"]]}
     )
     events = read(url)
-    told_of = {code: "".join(text for _, held, text in events if held == code) for code in ("int", "sde")}
-    assert told_of == {"int": "Half a sen⮑⮑The whole.", "sde": "Rice"}
+    texts = {code: "".join(text for _, gate, text in events if gate == code) for code in ("int", "sde")}
+    assert texts == {"int": "Half a sen⮑⮑The whole.", "sde": "Rice"}
     starts = [start["attempt"] for start in events_named(events, "part_start") if start["part"] == "intro"]
     assert [starts, events_named(events, "end")[0]["status"]] == [[1, 2], "ok"]
 
 
 def test_an_idea_is_shown_once(serve_scripts: ServeScripts) -> None:
-    """Where the proposal is asked for again, the ideas that still hold are not told twice."""
+    """If the proposal is requested again, its complete alternates are not repeated."""
     broken_off = [json.dumps(RECIPES[:2])[:-1], Finish(None)]
     url, provider = serve_scripts({"proposal": [broken_off, [json.dumps(RECIPES)]]})
     events = read(url, {"ingredientsOnHand": "beef", "seed": 0})
@@ -97,8 +97,8 @@ def test_an_idea_is_shown_once(serve_scripts: ServeScripts) -> None:
     assert [len(proposal["options"]), "⮑" in shown] == [2, False]
 
 
-def test_who_leaves_ends_the_run(serve_scripts: ServeScripts) -> None:
-    """Without a reader its calls are closed, and there is no log of it."""
+def test_a_run_ends_when_its_client_leaves(serve_scripts: ServeScripts) -> None:
+    """Its calls are closed and its log is deleted."""
     url, provider = serve_scripts({"nutrition": ["Beef ", Gate()], "proposal": [Gate()]})
     with httpx.stream("POST", f"{url}/generate", json=ASKED) as response:
         pieces = response.iter_text()
@@ -110,15 +110,15 @@ def test_who_leaves_ends_the_run(serve_scripts: ServeScripts) -> None:
 
 
 def test_a_silent_stream_is_kept_open_by_comments(serve_scripts: ServeScripts) -> None:
-    """While the models say nothing, comments come, which no reader takes for an event."""
-    held = Gate()
-    url, _ = serve_scripts({"proposal": [held, json.dumps(RECIPES)], "nutrition": [held]}, keep_alive_s=0.05)
+    """Comments are sent while the models are silent; no client takes them for events."""
+    gate = Gate()
+    url, _ = serve_scripts({"proposal": [gate, json.dumps(RECIPES)], "nutrition": [gate]}, keep_alive_s=0.05)
     lines: list[str] = []
     with httpx.stream("POST", f"{url}/generate", json=ASKED) as response:
         for line in response.iter_lines():
             lines.append(line)
             if sum(line.startswith(":") for line in lines) == 3:
-                held.open()
+                gate.open()
     assert "event: end" in lines
     assert all(line == "" or line.startswith((":", "data: ", "event: ")) for line in lines)
 
@@ -144,7 +144,7 @@ BAD = [
 
 @pytest.mark.parametrize(("body", "field"), BAD)
 def test_bad_input_is_a_422_that_names_the_field(sizzle_url: str, body: dict[str, Any], field: str) -> None:
-    """It says which field, what was wrong, and what is right."""
+    """It also says what was wrong and what is right."""
     answer = httpx.post(f"{sizzle_url}/generate", json=body)
     assert answer.status_code == 422
     (complaint,) = answer.json()["detail"]
@@ -154,15 +154,15 @@ def test_bad_input_is_a_422_that_names_the_field(sizzle_url: str, body: dict[str
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"beef"', b'{"ingredientsOnHand": "\\ud800 ab"}'])
-def test_a_body_that_is_no_request_is_a_422(sizzle_url: str, body: bytes) -> None:
-    """Whatever is sent in place of the JSON object is answered, never a 500."""
+def test_a_body_that_is_not_a_request_is_a_422(sizzle_url: str, body: bytes) -> None:
+    """Anything else than the JSON object is answered without a 500."""
     answer = httpx.post(f"{sizzle_url}/generate", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["field"] in {"body", "ingredientsOnHand"}
 
 
 def test_a_body_that_is_not_even_text_is_refused(sizzle_url: str) -> None:
-    """Bytes that are no UTF-8 are a 400."""
+    """Bytes that are not UTF-8 are a 400."""
     headers = {"content-type": "application/json"}
     assert httpx.post(f"{sizzle_url}/generate", content=b"\xff", headers=headers).status_code == 400
 
@@ -186,7 +186,7 @@ def test_other_origins_may_ask_if_the_settings_name_them(serve: Serve) -> None:
 
 
 def test_health_says_who_answers(serve: Serve, serve_scripts: ServeScripts) -> None:
-    """It names the model of each step, and whether the stand-in is among them."""
+    """It names the model of each part, and whether the stand-in is among them."""
     assert httpx.get(f"{serve()}/healthz").json()["standin"] is True
     health = httpx.get(f"{serve_scripts()[0]}/healthz").json()
     assert [health["status"], health["standin"]] == ["ok", False]
@@ -195,7 +195,7 @@ def test_health_says_who_answers(serve: Serve, serve_scripts: ServeScripts) -> N
 
 
 def test_numbers_and_numeric_strings_are_alike(serve_scripts: ServeScripts) -> None:
-    """45 and "45" ask for the same, in the prompt of every step."""
+    """45 and "45" result in the same prompts."""
     url, provider = serve_scripts()
     for minutes in (45, "45"):
         read(url, {"ingredientsOnHand": "beef", "prepTime": minutes})
@@ -203,8 +203,8 @@ def test_numbers_and_numeric_strings_are_alike(serve_scripts: ServeScripts) -> N
     assert all("<prep_time_minutes>45<" in call["body"]["messages"][1]["content"] for call in provider.calls)
 
 
-def test_recipes_written_at_once_do_not_mix(serve_scripts: ServeScripts) -> None:
-    """Eight readers at once each get their own cook's words, whole."""
+def test_concurrent_recipes_do_not_mix(serve_scripts: ServeScripts) -> None:
+    """Eight concurrent clients each get the complete recipe for their own request."""
 
     def cook(number: int) -> list[str]:
         events = read(url, {"ingredientsOnHand": f"beef no. {number}", "seed": number})
@@ -215,7 +215,7 @@ def test_recipes_written_at_once_do_not_mix(serve_scripts: ServeScripts) -> None
     with ThreadPoolExecutor(8) as readers:
         assert list(readers.map(cook, range(8))) == [sorted(CODES.values())] * 8
     for number in range(8):
-        asked = [
+        bodies = [
             call for call in provider.calls if f"beef no. {number}\n" in str(call["body"]["messages"][1]["content"])
         ]
-        assert len(asked) == 6
+        assert len(bodies) == 6

@@ -1,4 +1,4 @@
-"""HEAD: what a GET would answer, without its body and without a call to a provider."""
+"""HEAD: the headers of the GET, without a body and without a call to a provider."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What holds for every request: errors as JSON, HEAD and OPTIONS, security headers, and pages of other sites."""
+"""All requests: errors as JSON, HEAD and OPTIONS, security headers, and pages of other sites."""
 
 import json
 from collections.abc import Iterator
@@ -88,8 +88,8 @@ def test_a_body_over_the_limit_is_a_413_in_json(serve_scripts: ServeScripts, pat
     assert "1,048,576 bytes" in json.dumps(answer.json())
 
 
-def test_a_body_that_nobody_reads_disturbs_no_stream(sizzle_url: str) -> None:
-    """A GET with a body over the limit is answered as one without."""
+def test_an_unread_body_does_not_affect_the_stream(sizzle_url: str) -> None:
+    """A GET with a body over the limit is answered like one without a body."""
     events = f"{start(sizzle_url)}/events"
     answer = ask("GET", events, content=iter([b" " * 100_000] * 20))
     assert answer.text.count("event: end\n") == 1
@@ -122,7 +122,7 @@ def test_a_body_that_cannot_be_read_is_refused_in_json(serve_scripts: ServeScrip
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", None])
 def test_only_json_starts_work(serve_scripts: ServeScripts, kind: str | None) -> None:
-    """A page elsewhere can send the other types without a preflight."""
+    """A page of another site can send the other types without a preflight."""
     url, provider = serve_scripts()
     headers = {} if kind is None else {"content-type": kind}
     for path, body in WORK:
@@ -169,7 +169,7 @@ def test_own_pages_allowed_origins_and_plain_clients_start_work(serve: Serve) ->
 
 @pytest.fixture
 def elsewhere(serve_scripts: ServeScripts) -> Iterator[tuple[str, str, Any]]:
-    """A page of another site that tries to start work, the server that it tries it on, and that one's provider."""
+    """A page of another site that tries to start work, the server, and its provider."""
     url, provider = serve_scripts()
     page = f"""<img src="{url}/completion?query=x"><script>
       const body = JSON.stringify({{input: {{ingredientsOnHand: "beef"}}}});
@@ -185,7 +185,7 @@ def elsewhere(serve_scripts: ServeScripts) -> Iterator[tuple[str, str, Any]]:
 
 
 def test_a_browser_on_another_site_spends_nothing(page: Page, elsewhere: tuple[str, str, Any]) -> None:
-    """Neither an image nor a request without a preflight begins a call."""
+    """Neither an image nor a request without a preflight makes a call."""
     address, _, provider = elsewhere
     page.goto(address)
     page.wait_for_function("() => document.title === 'tried'")
@@ -193,7 +193,7 @@ def test_a_browser_on_another_site_spends_nothing(page: Page, elsewhere: tuple[s
 
 
 def test_a_page_of_another_site_opens_no_socket(sizzle_url: str) -> None:
-    """Also where its origin is no address."""
+    """This includes an origin that is not an address."""
     address = f"{sizzle_url.replace('http', 'ws')}/examples/broadcasts/x/socket"
     for origin in ("http://[", "http://evil.example", "null"):
         with pytest.raises(InvalidStatus) as refusal, connect(address, additional_headers={"Origin": origin}):
@@ -224,5 +224,5 @@ def test_a_stream_and_a_refusal_have_the_security_headers(sizzle_url: str) -> No
 
 @pytest.mark.parametrize("path", ["index.html", "race/race.html", "examples/fetch.html", "index.html/", "./index.html"])
 def test_no_page_is_among_the_static_files(sizzle_url: str, path: str) -> None:
-    """There it would come without its policy."""
+    """It would be sent without its policy."""
     assert ask("GET", f"{sizzle_url}/static/{path}").status_code == 404

@@ -1,4 +1,4 @@
-"""A connection that was kept and turns out dead: the request is sent again, and no provider is blamed for it."""
+"""A reused connection that turns out to be dead: the request is sent again, and the provider has not failed."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ HEAD_END = b"\r\n\r\n"
 
 @dataclass
 class Proxy:
-    """Passes requests on to `upstream`, and drops each that does not come first on its connection."""
+    """Forwards requests to `upstream`, and drops every request except the first on its connection."""
 
     upstream: tuple[str, int]
     how: str
@@ -72,7 +72,7 @@ async def _request(reader: StreamReader) -> bytes:
 
 @contextmanager
 def dropping(upstream: str, how: str, before: bytes = b"", fresh_too: bool = False) -> Iterator[Proxy]:
-    """The proxy in a thread of its own, on a port that the system picks, until the block ends."""
+    """Serves the proxy in its own thread, on a port that the system picks, until the block ends."""
     address = httpx.URL(upstream)
     assert address.port
     proxy = Proxy((address.host, address.port), how, before, fresh_too)
@@ -98,8 +98,8 @@ def dropping(upstream: str, how: str, before: bytes = b"", fresh_too: bool = Fal
 
 
 @pytest.mark.parametrize("how", ["FIN", "RST"])
-def test_a_request_that_a_kept_connection_loses_is_sent_again(serve: Serve, how: str) -> None:
-    """Three recipes are whole at the first attempt of each part, though each reused connection is dropped."""
+def test_a_request_lost_on_a_reused_connection_is_sent_again(serve: Serve, how: str) -> None:
+    """Three recipes are complete at the first attempt, although each reused connection is dropped."""
     with provider() as scripted, dropping(scripted.url, how) as proxy:
         url = serve(groq_api_key="k", groq_base_url=proxy.url)
         runs = [read(url) for _ in range(3)]
@@ -111,8 +111,8 @@ def test_a_request_that_a_kept_connection_loses_is_sent_again(serve: Serve, how:
 
 
 @pytest.mark.parametrize("how", ["FIN", "RST"])
-def test_a_fresh_connection_that_is_dropped_is_a_failure(serve: Serve, how: str) -> None:
-    """The provider is asked as often as there are attempts, and has failed."""
+def test_a_dropped_new_connection_is_a_failure(serve: Serve, how: str) -> None:
+    """The provider is called for each attempt, and has failed."""
     with provider() as scripted, dropping(scripted.url, how, fresh_too=True) as proxy:
         url = serve(groq_api_key="k", groq_base_url=proxy.url)
         answer = httpx.get(f"{url}/completion", params={"query": "What is a roux?"})
@@ -120,8 +120,8 @@ def test_a_fresh_connection_that_is_dropped_is_a_failure(serve: Serve, how: str)
         assert "could not be reached" in answer.json()["detail"]
 
 
-def test_an_answer_that_has_begun_is_not_asked_for_again(serve: Serve) -> None:
-    """Half a status line on a reused connection is a failure: the request may have been carried out."""
+def test_a_response_that_has_started_is_not_requested_again(serve: Serve) -> None:
+    """Half a status line on a reused connection is a failure, because the request may have been processed."""
     with provider() as scripted, dropping(scripted.url, "FIN", before=b"HTTP/1.1 2") as proxy:
         url = serve(groq_api_key="k", groq_base_url=proxy.url)
         statuses = [httpx.get(f"{url}/completion", params={"query": "What is a roux?"}).status_code for _ in range(2)]
