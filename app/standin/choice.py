@@ -17,7 +17,7 @@ _TOO_LATE = -50.0  # a lower score means that the dish takes longer than the tim
 _MOST_OF_IT = 0.7
 _MAIN_FOOD = 0.45
 _ANY_OF_IT = 0.2
-_SEASONINGS = frozenset({"seasoning", "sauces", "fat", "garnish", "aroma", "drink"})
+_SEASONINGS = frozenset({"seasoning", "sauces", "fat", "garnish", "aroma", "drink", "citrus"})
 
 
 class Scored(NamedTuple):
@@ -51,7 +51,7 @@ def _score(made: Plan, foods: Sequence[Food], minutes: int) -> float:
     used = {food.id for food in (made.lead, *made.beside, *made.cupboard)} & on_hand
     served = {food.id for food in made.extras}
     score = 2.0 * len(used) + 1.5 * len(served) + 1.5 * (len(made.dish.needs) - 1) + made.dish.likes
-    score -= 5.0 * _ignores_a_staple(made, foods) + _idle(made, minutes)
+    score -= 2.5 * _ignores_a_staple(made, foods) + _idle(made, minutes)
     important = min(foods, key=rank)
     if important.id not in used:
         score -= 4.0
@@ -67,11 +67,12 @@ def _idle(made: Plan, minutes: int) -> float:
     return min(3.0, max(0, min(minutes, 120) - 1.6 * made.total(minutes)) / 25)
 
 
-def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> bool:
-    """Whether it needs a staple from the cupboard, such as rice, although another, such as noodles, is on hand."""
+def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> int:
+    """Returns 1 if a staple on hand is unused, and 2 if another staple comes from the cupboard as well."""
     used = {food.id for food in made.foods}
-    unused = any(food.kind in STAPLES and food.id not in used for food in foods)
-    return unused and any(food.kind in STAPLES for food in made.cupboard)
+    if not any(food.kind in STAPLES and food.id not in used for food in foods):
+        return 0
+    return 1 + any(food.kind in STAPLES for food in made.cupboard)
 
 
 def propose(

@@ -285,7 +285,7 @@ def _measured(food: Food, dish: Dish, factor: float, language: Language) -> Food
 def _cupboard(dish: Dish, have: Sequence[Food], larder: Larder, language: Language) -> list[Food]:
     """Returns what the dish needs and is not on hand. One oil, noodle or milk can replace another."""
     ids = {food.id for food in have}
-    kinds = {food.kind for food in have} & {*STAPLES, "stock", "legume", "flour"}
+    kinds = {food.kind for food in have} & {*STAPLES, "stock", "legume", "flour", "cheese"}
     spare = [food for food in larder.foods if food.kind in _ONE_OF_A_KIND and food.id not in dish.cupboard]
     spare = [food for food in spare if not matches(food, dish.shuns)]
     added: list[Food] = []

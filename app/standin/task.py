@@ -28,7 +28,7 @@ _ABOUT = re.compile(
     r"(\w[\w'’-]{1,30}(?: (?!(?:in|as|with|that|which|for|and|to|from|of)\b)[\w'’-]{1,30}){0,3})"
     r"|([\w가-힣]{1,30}(?: [\w가-힣]{1,30})?)에 (?:대해|대한|관한|관해)"
 )
-_ITEM = re.compile(r"[,;\n]|\band\b|(?<=[가-힣])(?:이랑|랑|하고|과|와)\s|\s그리고\s")
+_ITEM = re.compile(r"[,;\n]|\band\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\s그리고\s")
 _MARK = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
 
 _NUMBER = r"(\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|한|두|세|네|다섯|여섯|일곱|여덟|열)"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 HAS_WORD = re.compile(r"[가-힣\u3040-\u30ff\u3400-\u9fff]|[^\W\d_][\u0300-\u036f]*[^\W\d_]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 _ITEM = re.compile(
-    r"[,;:.!?()\n/&+、，。•|]|\s-\s|\b(?:and|or|with|plus)\b|(?<=[가-힣])(?:이랑|랑|하고|과|와)\s|\s그리고\s",
+    r"[,;:.!?()\n/&+、，。•|]|\s-\s|\b(?:and|or|with|plus)\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\s그리고\s",
     re.IGNORECASE,
 )
 # What may stand before a word that counts alone: a handful of rusty nails, my neighbour's, 모래 한 줌

@@ -17,7 +17,7 @@ from chains.recipe.servings import servings_in
 _WINDOW = 90  # characters around a word such as "allergic" in which the foods are looked for
 _BREAK = re.compile(r"[,;:.!?()\[\]{}<>\n\"“”、，。•|]")
 _SEPARATOR = re.compile(
-    r"\s*(?:,|/|&|\+|·|\b(?:and|or|nor)\b|(?<=[가-힣])(?:이랑|랑|하고|과|와)\s|\b(?:및|또는|그리고)\b)\s*",
+    r"\s*(?:,|/|&|\+|·|\b(?:and|or|nor)\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\b(?:및|또는|그리고)\b)\s*",
     re.IGNORECASE,
 )
 
@@ -73,7 +73,7 @@ _NEGATED = re.compile(
 )
 _STOP = re.compile(
     r"(?:^|\s)(?:i|we|he|she|they|my|our|but|so|because|since|please|then|just|only|in|for|with|from|to|use|using|have|has|is|am|are|"
-    r"be|was|at|when|if|as|who|that|which|this|although|though|make|it|lets?|there|also|\d\S*)(?=\s|$)",
+    r"be|was|at|when|if|as|who|that|which|this|although|though|make|it|lets?|there|also|no|without|\d\S*)(?=\s|$)",
     re.IGNORECASE,
 )
 _FILLER = re.compile(

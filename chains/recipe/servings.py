@@ -35,7 +35,7 @@ _PATTERNS = (
     + _NO_TIME,
     r"\b" + _MEAL + r"\sfor\s(?:the\s)?" + _MANY + _NO_TIME + rf"(?:\s{_WHO}\b)?",
     r"\bfor\s(?:just\s|only\s)?" + _MANY + _END,
-    r"\b(?:just|only)\sfor\s(?P<NAME>me|myself)\b",
+    r"\b(?:just|only)\s(?:for\s)?(?P<NAME>me|myself)\b",
     r"\bfor\s(?P<NAME>a\scouple|a\sdozen|half\sa\sdozen)(?:\sof)?(?:\speople|\sguests)?" + _END,
     r"(?:(?:\d{1,3}|[한두세네]|다섯|여섯)\s?(?:~|-|–|에서)?\s?)?(?<![\d.,])"
     r"(?P<NAME>\d{1,3}|다섯|여섯|일곱|여덟|아홉|열|[한두세네일이삼사오육칠팔구십])\s?"

@@ -95,6 +95,8 @@ def phrases(on_hand: str) -> list[str]:
         ("chicken이랑 양파, rice", ["닭고기 300g", "양파 1개", "밥 2공기"]),
         ("참치캔, 골뱅이 캔, 보리밥", ["참치 1캔", "골뱅이 1캔", "보리밥 2공기"]),
         ("할머니 드릴 부드러운 음식, 두부", ["두부 1모"]),
+        ("사과 2개, 노랑 파프리카, 배와 감", ["사과 2개", "파프리카 1개", "배 1개", "감 2개"]),
+        ("brie, red lentils, pasta sauce", ["80 g brie", "150 g red lentils", "1 can of pasta sauce"]),
     ],
 )
 def test_foods_and_their_amounts_are_read_and_no_other_words(on_hand: str, read: list[str]) -> None:
@@ -274,6 +276,10 @@ def test_seasonings_grow_with_what_is_cooked() -> None:
         ("북어채, 계란, 무, 두부", 30, "두부|북어채"),
         ("떡국떡, 만두, 계란, 김", 30, "떡국떡|만두"),
         ("단무지, 햄, 계란, 당근, 김, 밥", 30, "햄"),
+        ("국수, 멸치육수, 애호박, 계란", 30, "국수|계란"),
+        ("사과 2개, 버터, 계피, 파이지", 60, "사과"),
+        ("삶은 계란 3개, 감자, 마요네즈", 30, "감자"),
+        ("rice noodles, beef strips, lime, fish sauce", 30, "beef strips"),
     ],
 )
 def test_each_of_the_first_two_ideas_cooks_the_main_food(on_hand: str, minutes: int, main: str) -> None:
