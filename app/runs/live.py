@@ -6,14 +6,23 @@ Writing ── cancel, failure, release, fence ── Stopping ─┐
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, LiteralString
 
 from app.runs.state import RunState
-from app.stores import EventLog, EventLogError, FencedError, LogFullError, RunEnd, RunStatus, UnavailableError
+from app.stores import (
+    EventLog,
+    EventLogError,
+    FencedError,
+    LogFullError,
+    RewritesWaitingError,
+    RunEnd,
+    RunStatus,
+    UnavailableError,
+)
 from chains.errors import OUR_SIDE
 from chains.messages import Message
 from chains.parts.composition import Composition
@@ -55,12 +64,13 @@ Phase = Writing | Stopping | Ending
 class LiveRun:
     """Appends updates to the run's log and, after the last one, the end of the run, exactly once.
 
-    `state` is that of the run so far. `on_finished` is called after the end is logged.
+    `state` is that of the run so far. `on_finished` is called after the end is logged, `on_rewrites` if the log refuses
+    the end because other processes want parts to be regenerated first.
     """
 
     def __init__(
         self, log: EventLog, composition: Composition, state: RunState, on_finished: Callable[[], object],
-        *, is_ephemeral: bool = False,
+        *, is_ephemeral: bool = False, on_rewrites: Callable[[], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
         self._run_id, self._log, self._parts, self._on_finished = state.run_id, log, [*state.parts], on_finished
         self._choice = composition.choice.name if composition.choice else None
@@ -70,7 +80,7 @@ class LiveRun:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._is_forgotten = False
-        self._is_ephemeral = is_ephemeral
+        self._is_ephemeral, self._on_rewrites = is_ephemeral, on_rewrites
         self.phase: Phase = Writing()
         self.active_parts: set[str] = set()
         self.ended = asyncio.Event()
@@ -100,6 +110,10 @@ class LiveRun:
     def release(self) -> None:
         """Closes the calls to providers and leaves the rest to another process. Sets `ended`."""
         self._stop(Stopping("cancelled" if self._is_ephemeral else "released"))
+
+    def fence(self) -> None:
+        """Closes the calls to providers, because another process writes the run now. Sets `ended`."""
+        self._stop(Stopping("fenced"))
 
     def abandon(self) -> None:
         """Ends a run that has no log."""
@@ -149,16 +163,32 @@ class LiveRun:
 
     async def _end(self, stopping: Stopping | None) -> None:
         try:
-            await self._close_log(stopping)
-            if self._is_forgotten:
-                await self._log.forget(self._run_id)
+            while not await self._is_closed(stopping):
+                self.phase = stopping or Writing()
+                if self._on_rewrites:
+                    await self._on_rewrites()
+                if self._tasks:
+                    return
+                stopping = self.phase if isinstance(self.phase, Stopping) else None
+                self.phase = Ending(stopping)
         except FencedError:  # the other process writes the end
             pass
         except EventLogError as error:
             logger.warning("Run %s has no end: %s.", self._run_id, type(error).__name__)
         finally:
-            self.ended.set()
-            self._on_finished()
+            if not self._tasks:
+                self.ended.set()
+                self._on_finished()
+
+    async def _is_closed(self, stopping: Stopping | None) -> bool:
+        """Writes the end. False if parts have to be regenerated first."""
+        try:
+            await self._close_log(stopping)
+        except RewritesWaitingError:
+            return False
+        if self._is_forgotten:
+            await self._log.forget(self._run_id)
+        return True
 
     async def _close_log(self, stopping: Stopping | None) -> None:
         match stopping:

@@ -64,6 +64,11 @@ def rewritten(composition: Composition, state: RunState, part: str) -> Remainder
     return _remainder(composition, state, parts)
 
 
+def requested(composition: Composition, state: RunState, rewrite: Rewrite) -> Remainder:
+    """The parts of a rewrite that another process has checked and stored."""
+    return _remainder(composition, state, rewrite.parts)
+
+
 def unfinished(
     composition: Composition, state: RunState, rewrites: Iterable[Rewrite] = (), attempts_lost: int = 0
 ) -> Remainder:

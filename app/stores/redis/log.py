@@ -177,10 +177,15 @@ class RedisEventLog:
         await self.request_rewrite(run_id, meta, len(rewrites), rewrite, 0)
         self.accept_rewrites(run_id, len(rewrites) + 1)
 
-    def accept_rewrites(self, run_id: str, count: int) -> None:
-        """Says how many rewrites this process has begun to write. With more in the store the end is refused."""
-        if writer := self._writers.get(run_id):
-            writer.rewrites = count
+    def accept_rewrites(self, run_id: str, count: int) -> int:
+        """Says how many rewrites this process has begun to write, and returns how many it had begun before.
+
+        While there are more in the store, the end is refused.
+        """
+        if not (writer := self._writers.get(run_id)):
+            return count
+        accepted, writer.rewrites = writer.rewrites, count
+        return accepted
 
     async def request_rewrite(self, run_id: str, seen: RunMeta, rewrites: int, rewrite: Rewrite, limit: int) -> bool:
         """Adds a rewrite, and reopens and queues a finished run. False if the run is not as it was `seen`.

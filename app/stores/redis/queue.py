@@ -3,12 +3,13 @@
 # pyright: reportUnknownMemberType=false
 # (redis-py leaves some keyword arguments untyped)
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from app.stores.redis.connection import Address
 
@@ -40,6 +41,8 @@ class RunQueue:
         self._redis, self._blocking = redis, address.blocking_client()
         self._queue, self._hints = f"{address.prefix}:queue", f"{address.prefix}:hints"
         self._worker, self._lease_ms = worker, round(lease_s * 1000)
+        self._connection_id: int | None = None
+        self._unblocking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Creates the queue if there is none."""
@@ -48,6 +51,8 @@ class RunQueue:
 
     async def next_jobs(self, count: int) -> list[Job]:
         """Waits for new jobs, for at most a second."""
+        if self._connection_id is None:
+            self._connection_id = await self._blocking.client_id()
         streams: Any = await self._blocking.xreadgroup(
             GROUP, self._worker, {self._queue: ">"}, count=count, block=BLOCK_MS
         )
@@ -68,8 +73,21 @@ class RunQueue:
                     kind, _, run_id = message["data"].decode().partition(" ")
                     yield Hint(kind, run_id)
 
+    def close(self) -> None:
+        """Ends a wait for new jobs at once."""
+        if self._connection_id is not None:
+            self._unblocking = asyncio.create_task(self._unblock(self._connection_id))
+
     async def aclose(self) -> None:
+        """Leaves the group, unless jobs are pending that others have to claim."""
+        with suppress(RedisError):
+            if not await self._redis.xpending_range(self._queue, GROUP, "-", "+", 1, self._worker):
+                await self._redis.xgroup_delconsumer(self._queue, GROUP, self._worker)
         await self._blocking.aclose()
+
+    async def _unblock(self, connection_id: int) -> None:
+        with suppress(RedisError):
+            await self._redis.client_unblock(connection_id)
 
 
 def _jobs(entries: Entries) -> list[Job]:

@@ -1,0 +1,74 @@
+"""Runs that workers write, in this process or in others. Every process reads, cancels and rewrites all of them."""
+
+from collections.abc import Iterable, Mapping
+from typing import LiteralString
+from uuid import UUID
+
+from typing_extensions import override
+
+from app.models import Served
+from app.runs.errors import CapacityError, PartBusyError
+from app.runs.remaining import rewritten, whole
+from app.runs.runs import Runs
+from app.runs.state import RunState
+from app.stores import LogFullError, Rewrite, RunExistsError, RunStart
+from app.stores.redis.log import RedisEventLog
+from chains.parts.composition import Request
+
+AT_CAPACITY: LiteralString = "The server is at capacity. Please try again in a few seconds."
+
+
+class DispatchedRuns(Runs):
+    """At most `limit` runs at a time in all processes, including those that wait for a worker."""
+
+    def __init__(self, served: Mapping[str, Served], log: RedisEventLog, limit: int = 500) -> None:
+        super().__init__(served, log, limit)
+        self._shared_log = log
+
+    @override
+    async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:
+        self._check_open()
+        composition = served.composition
+        start = RunStart(str(run_id), composition.name, request, whole(composition, request).parts)
+        try:
+            await self._shared_log.submit(str(run_id), start, self._limit)
+        except LogFullError:
+            raise CapacityError(AT_CAPACITY, retry_after=5) from None
+        except RunExistsError:  # another process had the same idempotency key at the same time
+            await self._exists(run_id, composition.name, request)
+        return run_id
+
+    @override
+    async def rewrite(self, run_id: UUID, part: str) -> int:
+        while True:
+            seen = await self._shared_log.meta(str(run_id))
+            rewrites = await self._log.rewrites(str(run_id))
+            state = await self.state(run_id)
+            composition = self._served[state.composition].composition
+            remainder = rewritten(composition, state, part)
+            self._check_open()
+            if busy := _active_parts(state, rewrites).intersection(remainder.parts):
+                names = [name for name in composition.names if name in busy]
+                raise PartBusyError("Still being generated: {parts}.", parts=composition.titles(names))
+            rewrite = Rewrite(remainder.parts, state.length)
+            try:
+                if await self._shared_log.request_rewrite(str(run_id), seen, len(rewrites), rewrite, self._limit):
+                    return state.parts[part].attempt + 1
+            except LogFullError:
+                raise CapacityError(AT_CAPACITY, retry_after=5) from None
+
+    @override
+    async def cancel(self, run_id: UUID) -> None:
+        await self._shared_log.cancel(str(run_id))
+
+    @override
+    async def forget(self, run_id: UUID) -> None:
+        await self._shared_log.forget(str(run_id))
+
+
+def _active_parts(state: RunState, rewrites: Iterable[Rewrite]) -> set[str]:
+    """Returns the parts that are being written or are to be, although their state does not say so yet."""
+    active = {part for each in rewrites for part in each.parts if state.last_end(part) <= each.after}
+    if state.status == "running":
+        active |= {name for name, part in state.parts.items() if part.state in {"waiting", "writing"}}
+    return active
