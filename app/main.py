@@ -18,10 +18,10 @@ from app.api.langserve import SuppressReportedErrors, chains_app
 from app.api.openai import openai_app
 from app.api.openapi import DocumentedApp
 from app.compositions import place_of
-from app.models import Models, Served, about, open_models
+from app.models import Models, Served, about
 from app.runs.broadcasts import Broadcasts
 from app.runs.errors import RunError
-from app.runs.runs import Runs
+from app.runs.opening import open_runs
 from app.server.body_limit import BodyLimit
 from app.server.cors import ANY, ANY_WARNING, cors
 from app.server.head import HeadAsGet
@@ -32,7 +32,6 @@ from app.server.stream_headers import StreamHeaders
 from app.server.traffic import TrafficMeter
 from app.settings import Settings, read_settings
 from app.stores import EventLogError
-from app.stores.memory import MemoryEventLog
 from chains.recipe.request import RecipeRequest
 
 logger = logging.getLogger(__name__)
@@ -105,17 +104,17 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
         if ANY in settings.origins():
             logger.warning(ANY_WARNING)
         async with (
-            open_models(settings) as models,
-            aclosing(_runs(settings, models)) as app.state.runs,
-            aclosing(Broadcasts(models.completion_models)) as app.state.broadcasts,
+            open_runs(settings) as opened,
+            aclosing(Broadcasts(opened.models.completion_models)) as app.state.broadcasts,
         ):
-            app.state.models = models
+            models = opened.models
+            app.state.models, app.state.runs, app.state.opened = models, opened.runs, opened
             apps: dict[str, ASGIApp] = {
                 **{_chains_path(each): _chains(each, settings.origins()) for each in models.served.values()},
                 "/v1": openai_app(models.served, _owners(models), settings.origins(), settings.keep_alive_s),
             }
             shutdown: ShutdownNotifier = app.state.shutdown
-            with _mounted(app, apps), shutdown.on_signals(), shutdown.notify(app.state.runs.close):
+            with _mounted(app, apps), shutdown.on_signals(), shutdown.notify(opened.close):
                 yield
 
     return lifespan
@@ -149,11 +148,6 @@ class OnDemand:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._make()(scope, receive, send)
-
-
-def _runs(settings: Settings, models: Models) -> Runs:
-    log = MemoryEventLog(keep_s=settings.keep_runs_s, limit=2 * settings.max_runs)
-    return Runs(models.served, log, settings.max_runs)
 
 
 def _owners(models: Models) -> dict[str, str]:

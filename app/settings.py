@@ -91,6 +91,13 @@ class Settings(BaseSettings):
     hedge_after_s: float | None = Field(
         default=None, gt=0, description="seconds without a first token until another model is tried in parallel"
     )
+    store: str = Field(default="memory://", description="where runs are kept: memory://, redis://…")
+    worker: bool = Field(default=True, description="the server also writes runs; only redis:// allows false")
+    worker_runs: int = Field(default=64, ge=1, description="maximum number of runs that a worker writes at a time")
+    lease_s: float = Field(
+        default=2, ge=0.1, le=60, description="seconds after which another worker takes over a silent one's runs"
+    )
+    drain_s: float = Field(default=10, ge=0, le=3600, description="seconds that a stopped worker may finish runs in")
     max_runs: int = Field(default=500, ge=1, description="maximum number of concurrent runs")
     keep_runs_s: float = Field(default=900, gt=0, description="seconds a finished run is kept")
     send_timeout_s: float = Field(default=30, gt=0, description="seconds a client may block a stream")

@@ -1,6 +1,6 @@
 """The pages for developers, and the health check."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from app.api.deps import ModelsDep
@@ -28,9 +28,12 @@ async def alive() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def ready() -> dict[str, str]:
-    """Says that models can be asked. While the server starts the status is 503."""
-    return {"status": "ready"}
+async def ready(request: Request, response: Response) -> dict[str, str]:
+    """Says that models can be asked. While the server starts, or cannot reach its store, the status is 503."""
+    if request.app.state.opened.is_ready:
+        return {"status": "ready"}
+    response.status_code = 503
+    return {"status": "not ready"}
 
 
 @router.get("/healthz")

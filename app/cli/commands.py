@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.serve import Host, Port, serve
+from app.cli.worker import worker
 from chains.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def sizzle(
 
 
 cli.command()(serve)
+cli.command()(worker)
 
 
 @cli.command()

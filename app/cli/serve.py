@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 accepts other machines.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")]
 
+Store = Annotated[str | None, typer.Option(metavar="URL", help="Where runs are kept; by default SIZZLE_STORE.")]
+Compositions = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODULE:NAME", help="A composition to serve beside the recipe. Repeatable."),
+]
+
 GRACEFUL_SHUTDOWN_S = 3
 WORKERS_WARNING = (
     "Warning: each worker keeps its own runs in memory, so resuming, reloading or stopping a run may reach a worker "
@@ -30,22 +36,28 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Number of processes. Runs are resumable with one only.")] = 1,
-    composition: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODULE:NAME", help="A composition to serve beside the recipe. Repeatable."),
-    ] = None,
+    composition: Compositions = None,
+    store: Store = None,
+    worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Whether this process writes runs, or only worker processes.")
+    ] = True,
 ) -> None:
     """Serves the page, POST /generate and runs."""
-    if composition:
-        os.environ["SIZZLE_COMPOSITIONS"] = ",".join(composition)  # which each worker reads
-    with _listener(host, port) as listener:
+    set_environment(store, composition, SIZZLE_WORKER=None if worker else "false")
+    with listen(host, port) as listener:
         if workers == 1:
             _serve_at_once(listener)
     if workers > 1:
         _serve_in_workers(host, port, workers)
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def set_environment(store: str | None, compositions: list[str] | None, **settings: str | None) -> None:
+    """Passes options on as settings, which every process of the server reads."""
+    settings |= {"SIZZLE_STORE": store, "SIZZLE_COMPOSITIONS": ",".join(compositions or ()) or None}
+    os.environ.update({name: value for name, value in settings.items() if value})
+
+
+def listen(host: str, port: int) -> socket.socket:
     """Returns a socket that listens. Ends the command with one line if the address is not available."""
     try:
         return socket.create_server(
@@ -79,10 +91,16 @@ def _announce() -> None:
 
 
 def _serve_in_workers(host: str, port: int, workers: int) -> None:
+    import asyncio
+
+    from app.runs.opening import check_store, is_shared
     from app.settings import read_settings
 
-    read_settings().check()
-    typer.echo(WORKERS_WARNING, err=True)
+    settings = read_settings()
+    settings.check()
+    asyncio.run(check_store(settings))
+    if not is_shared(settings):
+        typer.echo(WORKERS_WARNING, err=True)
     uvicorn.run(
         "app.main:served_app",
         factory=True,

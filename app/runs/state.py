@@ -1,6 +1,6 @@
 """The state of a run, accumulated from the events of its log."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -99,6 +99,14 @@ class RunState:
             if part.state != "waiting" and part.state != "writing":
                 ends[name] = part.state
         return ends
+
+    def stop_others(self, active: Collection[str]) -> None:
+        """Marks the parts that were not finished when the run ended, except those that are written again."""
+        for name, part in self.parts.items():
+            if name not in active and part.state in {"waiting", "writing"}:
+                self._restore(name)
+                part = self.parts[name]
+                part.state, part.message = "cut_off", STOPPED.in_language(self.request.language)
 
     def _add_text(self, texts: dict[str, list[str]]) -> None:
         for part, pieces in texts.items():

@@ -162,7 +162,9 @@ class Worker:
         if meta.last != state.length:
             state = await self._runs.state(run_id)
         served, rewrites = self._served[state.composition], await self._log.rewrites(job.run_id)
-        composition, is_new = served.composition, meta.last == 1
+        composition, is_new = served.composition, meta.last == 1 and not meta.is_reopened
+        if meta.is_reopened:
+            state.stop_others({part for rewrite in rewrites for part in rewrite.parts})
         remainder = whole(composition, state.request) if is_new else unfinished(composition, state, rewrites)
         run = self._live[job.run_id] = LiveRun(
             self._log, composition, state,

@@ -17,6 +17,7 @@ class RunMeta:
     last: int
     size: int  # in bytes
     has_ended: bool
+    is_reopened: bool  # it has ended before, and only its rewrites are written
     age_ms: int
     active_ms: int  # without the time between an end and a reopening
 
@@ -34,6 +35,7 @@ class RunMeta:
             last=int(fields["last"]),
             size=int(fields["bytes"]),
             has_ended=has_ended,
+            is_reopened="reopened" in fields,
             age_ms=now_ms - int(fields["began_ms"]),
             active_ms=int(fields["active_ms"]) + (0 if has_ended else now_ms - int(fields["since_ms"])),
         )

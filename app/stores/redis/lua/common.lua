@@ -89,7 +89,7 @@ end
 local function reopen(id, epoch)
   local run = run_key(id)
   local number, last = unpack(redis.call('HMGET', run, 'number', 'last'))
-  redis.call('HSET', run, 'ended', 0, 'last', last - 1, 'since_ms', now,
+  redis.call('HSET', run, 'ended', 0, 'reopened', 1, 'last', last - 1, 'since_ms', now,
     'kept:' .. number, last - 1, 'epoch:' .. (number + 1), epoch)
   redis.call('HINCRBY', run, 'number', 1)
   redis.call('HINCRBY', run, 'term', 1)

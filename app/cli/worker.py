@@ -1,0 +1,36 @@
+"""`sizzle worker`."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from app.cli.serve import Compositions, Host, Store, listen, set_environment
+
+Port = Annotated[
+    int, typer.Option(min=0, max=65535, help="The port of /livez and /readyz; 0 lets the system pick one.")
+]
+
+
+def worker(
+    store: Store = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Maximum number of runs at a time; by default 64.")] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    composition: Compositions = None,
+) -> None:
+    """Writes the runs that other processes start. Needs a store that they share: redis://…"""
+    set_environment(store, composition, SIZZLE_WORKER_RUNS=str(runs) if runs else None)
+    import uvicorn
+
+    from app.runs.opening import check_store
+    from app.settings import read_settings
+    from app.worker import worker_app
+
+    settings = read_settings().model_copy(update={"worker": True})
+    app = worker_app(settings)
+    asyncio.run(check_store(settings))
+    with listen(host, port) as health:
+        port = health.getsockname()[1]
+        typer.echo(f"Sizzle worker, ready when http://{f'[{host}]' if ':' in host else host}:{port}/readyz says so")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[health])

@@ -1,0 +1,108 @@
+"""Opens what the server needs for its runs: the store, the models and, where runs are dispatched, a worker."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.models import Models, open_models
+from app.runs.runs import Runs
+from app.settings import Settings
+from app.stores.memory import MemoryEventLog
+from chains.errors import ConfigError
+from chains.parts.requests import run_request
+
+if TYPE_CHECKING:
+    from app.runs.worker import Worker
+    from app.stores.redis.log import RedisEventLog
+
+SHARED = ("redis://", "rediss://", "unix://")  # stores of several processes
+NEEDS_REDIS = "needs a store that several processes share: SIZZLE_STORE=redis://…"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRuns:
+    """The runs, the models that write them, and the worker if there is one in this process."""
+
+    models: Models
+    runs: Runs
+    worker: "Worker | None" = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.worker is None or self.worker.is_ready
+
+    def close(self) -> None:
+        """Begins no more runs; active ones continue."""
+        self.runs.close()
+        if self.worker:
+            self.worker.close()
+
+
+def is_shared(settings: Settings) -> bool:
+    """Whether several processes can use the store."""
+    return settings.store.startswith(SHARED)
+
+
+@asynccontextmanager
+async def open_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
+    """Raises `ConfigError` if the store cannot be used."""
+    if is_shared(settings):
+        async with _open_shared_runs(settings) as opened:
+            yield opened
+        return
+    if not settings.worker:
+        raise ConfigError(f"SIZZLE_WORKER=false (--no-worker) {NEEDS_REDIS}")
+    async with (
+        open_models(settings) as models,
+        aclosing(_runs(settings, models)) as runs,
+    ):
+        yield OpenRuns(models, runs)
+
+
+async def check_store(settings: Settings) -> None:
+    """Waits for a shared store. Raises `ConfigError` if it cannot be used."""
+    if is_shared(settings):
+        async with aclosing(shared_log(settings)) as log:
+            await log.check()
+
+
+def shared_log(settings: Settings) -> "RedisEventLog":
+    """Raises `ConfigError`."""
+    try:
+        from app.stores.redis.log import RedisEventLog
+    except ImportError:
+        raise ConfigError("SIZZLE_STORE=redis://… needs more packages: pip install 'sizzle[redis]'") from None
+    requests = {name: run_request(each) for name, each in settings.load_compositions().items()}
+    return RedisEventLog(settings.store, requests, keep_s=settings.keep_runs_s)
+
+
+@asynccontextmanager
+async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(aclosing(shared_log(settings)))
+        from app.runs.dispatched import DispatchedRuns
+        from app.runs.worker import Worker
+        from app.stores.redis.limits import SharedHealth, SharedRequestsPerMinute
+
+        await log.check()
+        prefix = log.address.prefix
+
+        def pace(provider: str, limit: int) -> SharedRequestsPerMinute:
+            return SharedRequestsPerMinute(log.redis, f"{prefix}:pace:{provider}", limit)
+
+        models = await stack.enter_async_context(open_models(settings, pace))
+        await stack.enter_async_context(SharedHealth(log.redis, prefix, models.health).sharing())
+        runs = DispatchedRuns(models.served, log, settings.max_runs)
+        worker = Worker(
+            models.served, runs, log,
+            limit=settings.worker_runs, lease_s=settings.lease_s, drain_s=settings.drain_s,
+        ) if settings.worker else None  # fmt: skip
+        if worker:
+            await stack.enter_async_context(worker.working())
+        yield OpenRuns(models, runs, worker)
+
+
+def _runs(settings: Settings, models: Models) -> Runs:
+    log = MemoryEventLog(keep_s=settings.keep_runs_s, limit=2 * settings.max_runs)
+    return Runs(models.served, log, settings.max_runs)
