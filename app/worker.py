@@ -35,6 +35,6 @@ async def _alive(_: Request) -> Response:
 
 
 async def _ready(request: Request) -> Response:
-    if request.app.state.opened.is_ready:
+    if await request.app.state.opened.is_ready():
         return JSONResponse({"status": "ready"})
     return JSONResponse({"status": "not ready"}, 503)

@@ -30,7 +30,7 @@ async def alive() -> dict[str, str]:
 @router.get("/readyz")
 async def ready(request: Request, response: Response) -> dict[str, str]:
     """Says that models can be asked. While the server starts, or cannot reach its store, the status is 503."""
-    if request.app.state.opened.is_ready:
+    if await request.app.state.opened.is_ready():
         return {"status": "ready"}
     response.status_code = 503
     return {"status": "not ready"}

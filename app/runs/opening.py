@@ -26,11 +26,12 @@ class OpenRuns:
 
     models: Models
     runs: Runs
+    log: "RedisEventLog | None" = None
     worker: "Worker | None" = None
 
-    @property
-    def is_ready(self) -> bool:
-        return self.worker is None or self.worker.is_ready
+    async def is_ready(self) -> bool:
+        """Whether the store answers. A worker that is being stopped is not ready."""
+        return (self.log is None or await self.log.is_reachable()) and not (self.worker and self.worker.is_closing)
 
     def close(self) -> None:
         """Begins no more runs; active ones continue."""
@@ -100,7 +101,7 @@ async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         ) if settings.worker else None  # fmt: skip
         if worker:
             await stack.enter_async_context(worker.working())
-        yield OpenRuns(models, runs, worker)
+        yield OpenRuns(models, runs, log, worker)
 
 
 def _runs(settings: Settings, models: Models) -> Runs:

@@ -48,14 +48,8 @@ class Worker:
         self._live: dict[str, LiveRun] = {}
         self._tasks = set[asyncio.Task[None]]()  # short ones, such as taking a run
         self._changed = asyncio.Event()  # a run or a short task has ended
-        self._is_closing = False
-        self._renewed_at = 0.0
+        self.is_closing = False
         self._claims_from = 0.0
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it takes runs and the store has renewed its leases."""
-        return not self._is_closing and perf_counter() - self._renewed_at < self._lease_s
 
     @asynccontextmanager
     async def working(self) -> AsyncGenerator[None]:
@@ -76,17 +70,17 @@ class Worker:
 
     def close(self) -> None:
         """Takes no more runs."""
-        self._is_closing = True
+        self.is_closing = True
         self._queue.close()
         self._changed.set()
 
     @property
     def _room(self) -> int:
-        return 0 if self._is_closing else max(0, self._limit - len(self._live) - len(self._tasks))
+        return 0 if self.is_closing else max(0, self._limit - len(self._live) - len(self._tasks))
 
     async def _claim(self) -> None:
         """Takes runs as they are queued."""
-        while not self._is_closing:
+        while not self.is_closing:
             if not self._room:
                 self._changed.clear()
                 await self._changed.wait()
@@ -103,10 +97,10 @@ class Worker:
             started_at = perf_counter()
             try:
                 self._heed(await self._log.renew(self.name, [*self._live]))
-                self._renewed_at = perf_counter()
-                if self._renewed_at - started_at > self._lease_s / RENEWALS:
-                    self._claims_from = self._renewed_at + self._lease_s / 2  # others could not renew theirs either
-                if self._room and perf_counter() > self._claims_from:
+                now = perf_counter()
+                if now - started_at > self._lease_s / RENEWALS:  # others could not renew theirs either
+                    self._claims_from = now + self._lease_s / 2
+                if self._room and now > self._claims_from:
                     self._take_all(await self._queue.expired_jobs(self._room))
             except (UnavailableError, RedisError):
                 self._claims_from = perf_counter() + self._lease_s / 2
@@ -157,7 +151,7 @@ class Worker:
         run_id = UUID(job.run_id)
         state = await self._runs.state(run_id)  # a run that cannot be read is not taken
         meta = await self._log.take(job.run_id, job.id, self.name)
-        if self._is_closing:
+        if self.is_closing:
             return await self._log.release(job.run_id)
         if meta.last != state.length:
             state = await self._runs.state(run_id)

@@ -2,6 +2,7 @@
 
 # pyright: reportUnknownMemberType=false
 # (redis-py leaves some keyword arguments untyped)
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -89,6 +90,15 @@ class RedisEventLog:
     async def check(self) -> None:
         """Waits for the server. Raises `ConfigError` if it can't be used."""
         await check_server(self.address)
+
+    async def is_reachable(self) -> bool:
+        """Whether the server answers within a second."""
+        try:
+            async with asyncio.timeout(1):
+                await self.redis.ping()
+        except (RedisError, TimeoutError):
+            return False
+        return True
 
     async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
         """No other process takes the run over unless this one releases it."""
