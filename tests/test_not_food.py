@@ -126,6 +126,7 @@ GOOD = [
     "baby back ribs",
     "chicken for my baby",
     "toddler meal, salmon",
+    "toddler doesn't like green stuff. carrots, chicken, rice",
     "아기 이유식 단호박 소고기",
     "dinner for 6 people, rice",
     "4 사람, 두부",

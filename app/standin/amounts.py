@@ -69,7 +69,7 @@ def _quantity() -> re.Pattern[str]:
     unit = "|".join(sorted(units, key=len, reverse=True))
     digits = r"\d{1,5}(?:[.,]\d{1,3})?(?:\s?/\s?\d{1,3}|\s\d/\d|\s?[½¼¾⅓⅔])?(?:\s?[–-]\s?\d{1,5})?|[½¼¾⅓⅔]"
     # A Korean counter may carry a particle: 한 모랑.
-    end = r"(?![a-z])(?=(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만)?(?:[^가-힣]|$))"
+    end = r"(?![a-z])(?=(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로)?(?:[^가-힣]|$))"
     return re.compile(
         rf"(?<![\w.])(?:[x×]\s?)?(?P<n>{digits}|(?:{spelled})(?:\s+an?\b)?)(?:\s?[x×](?=[\s\d]))?"
         rf"(?:\s*(?P<u>{unit}){end}|(?!\w))",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from app.standin.avoidance import Avoidance
 from app.standin.foods import Food, Larder
-from app.standin.menu import NAMED, STAPLES, Plan, Terms, dishes, matches, plan, rank, with_basket
+from app.standin.menu import NAMED, STAPLES, Plan, Terms, dishes, importance, matches, plan, rank, with_basket
 from app.standin.pantry import Language, groups_of
 
 _SLOT = re.compile(r"\{[^{}]*\}")
@@ -111,12 +111,16 @@ def _on_topic(options: Sequence[Scored], larder: Larder, share: float, wishes: f
     used = [{food.id: food for food in entry.plan.cooked if food.id in on_hand} for entry in options]
     served = [sum(map(_weight, entry.plan.extras)) / 2 for entry in options]
     totals = [sum(map(_weight, foods.values())) + extra for foods, extra in zip(used, served, strict=True)]
+    totals = [
+        total if any(_weight(food) >= 1 for food in foods.values()) else 0.0
+        for foods, total in zip(used, totals, strict=True)
+    ]
     kept = list(zip(options, used, totals, strict=True))
     in_time = [(total, foods) for entry, foods, total in kept if entry.score > _TOO_LATE and foods]
     if not in_time:
         return options
     most, fullest = max(in_time, key=lambda each: each[0])
-    main = min(fullest.values(), key=rank).id
+    main = min(fullest.values(), key=importance).id
     return [
         entry
         for entry, foods, total in kept

@@ -36,6 +36,7 @@ STAPLES = frozenset({"noodle", "pasta", "bread", "rice", "tortilla", "ricecake",
 # The typed amount of such a food is what there is, not what goes into the dish.
 _STOCKS = frozenset({"fat", "seasoning", "sauces", "dairy", "drink"})
 _FAR_TOO_MUCH = 2.0
+_POURED = frozenset({"beer", "spirit"})  # nobody drinks more of it because the pot is bigger
 _ONE_OF_A_KIND = frozenset({"fat", "stock"})
 _MOST_ALONGSIDE = 3
 _FILLING = frozenset({"potato", "bread", "quick_grain", "rice", "pasta", "noodle", "tortilla", "ricecake", "grain"})
@@ -182,7 +183,7 @@ class Plan:
         filled = (named(name, self.lead, self.notable, self.language, self.pasta) for name in names)
         titles = [title for title in filled if title is not None]
         titles = [title for title in titles if not _repeats(title)] or titles[:1]
-        main = min((self.lead, *self.notable), key=rank)
+        main = min((self.lead, *self.notable), key=importance)
         return [title for title in titles if main.one.lower() in title.lower()] if _has(titles, main) else titles
 
 
@@ -218,6 +219,11 @@ def cupboard_food(key: str, language: Language) -> Food:
 def rank(food: Food) -> int:
     order = vocabulary().rank
     return order.index(food.kind) if food.kind in order else len(order)
+
+
+def importance(food: Food) -> tuple[bool, int]:
+    """Sorts what a dish is about first: meat and the like before a staple, then by kind."""
+    return not matches(food, NAMED), rank(food)
 
 
 def plan(key: str, larder: Larder, language: Language, terms: Terms) -> Plan | None:
@@ -268,7 +274,7 @@ def _batch(foods: Sequence[Food], terms: Terms) -> tuple[float, int]:
 
 def _measured(food: Food, dish: Dish, factor: float, language: Language) -> Food:
     """Sets the amount that the dish needs, unless the user typed one: for a kilo of sugar, only what is needed."""
-    if food.entry is None or (food.typed and not matches(food, _STOCKS)):
+    if food.entry is None or food.kind in _POURED or (food.typed and not matches(food, _STOCKS)):
         return food
     plain = food.entry.amount.in_language(language)
     usual = dish.amounts[food.id].in_language(language) if food.id in dish.amounts else plain

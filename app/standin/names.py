@@ -53,7 +53,12 @@ def compounds(words: Sequence[str], found: Sequence[tuple[str, str]]) -> list[tu
     text, joined = " ".join(words), list[tuple[str, str]]()
     for span, key in found:
         before = joined[-1] if joined else ("", "")
-        if HANGUL.search(span) and before[1] == key and f"{before[0]} {span}" in text:
+        if (
+            HANGUL.search(span)
+            and before[1] == key
+            and in_a_dish(before[0]) == before[0]
+            and f"{before[0]} {span}" in text
+        ):
             joined[-1] = (f"{before[0]} {span}", key)
         else:
             joined.append((span, key))
