@@ -25,7 +25,7 @@ else
 TSC = @echo "The JavaScript is not checked: npm install --prefix tests/node brings what does."
 endif
 
-.PHONY: run check test coverage matrix fix install lock picture bench soak clean check-plain
+.PHONY: run check test coverage matrix fix install lock picture bench soak chaos clean check-plain
 
 run: $(VENV)/.for-running
 	@$(BIN)/sizzle serve --port $(PORT)
@@ -71,6 +71,10 @@ bench: $(VENV)/.for-checking
 # repeats benchmarks/SOAK.md: a hundred concurrent runs for five minutes; takes about 8 minutes
 soak: $(VENV)/.for-checking
 	$(BIN)/python -m benchmarks.soak
+
+# kills workers, web nodes, Redis and the embedded server under runs, and writes benchmarks/CHAOS.md; takes about 15 minutes
+chaos: $(VENV)/.for-checking
+	$(BIN)/python -m benchmarks.chaos
 
 # pins every version, without the address of a registry
 # does not need an installed project, because the pins may no longer match pyproject.toml

@@ -135,6 +135,8 @@ class Reader:
                 self.texts[payload["part"]] = []
             case b"fragment":
                 self.texts[payload["part"]].append(payload["text"])
+            case b"alternate":
+                self.texts[payload["part"]].append(line_of(payload["option"]))
             case b"part_end":
                 self.ends[payload["part"]] = payload["status"]
             case b"end":
@@ -214,5 +216,10 @@ def good_texts(part: str) -> set[str]:
     if part != "alternates":
         return {"".join(tokens(part, REALISTIC[part]))}  # type: ignore[arg-type, index]
     recipes = [recipe(place, REALISTIC["alternates"]) for place in range(3)]
-    lines = [f"{one['name']}: {one['intro']}\n" for one in recipes]
+    lines = [line_of(one) for one in recipes]
     return {first + second for first in lines for second in lines if first != second}
+
+
+def line_of(option: dict[str, str]) -> str:
+    """Returns the line of an alternate in its part's text."""
+    return f"{option['name']}: {option['intro']}\n"

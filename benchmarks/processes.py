@@ -15,7 +15,7 @@ import psutil
 
 ROOT = Path(__file__).parent.parent
 SERVERS = ("ours", "idiomatic", "handwritten", "floor", "limit")
-_FOREIGN = re.compile(r"^(SIZZLE|OPENAI|LANGCHAIN|LANGSMITH)_|_API_KEY$|_PROXY$", re.IGNORECASE)
+FOREIGN = re.compile(r"^(SIZZLE|OPENAI|LANGCHAIN|LANGSMITH)_|_API_KEY$|_PROXY$", re.IGNORECASE)
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
@@ -72,7 +72,7 @@ def our_settings(base_url: str) -> dict[str, str]:
 @contextmanager
 def running(name: str, arguments: list[str], settings: dict[str, str] | None = None) -> Iterator[Process]:
     """Runs Python with these arguments, yields once it has printed its port, and interrupts it afterwards."""
-    environment = {key: value for key, value in os.environ.items() if not _FOREIGN.search(key)}
+    environment = {key: value for key, value in os.environ.items() if not FOREIGN.search(key)}
     environment |= {"PYTHONPATH": str(ROOT), **(settings or {})}
     # its own directory, without a .env
     with tempfile.TemporaryDirectory() as place, open(Path(place, "log"), "w+") as log:

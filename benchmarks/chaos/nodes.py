@@ -1,0 +1,62 @@
+"""The processes under test, which are forked from one that has imported them, so that a restart is quick."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.cooks import ask
+from benchmarks.processes import FOREIGN, ROOT
+from tests.commands import Command
+
+_URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
+READY_S = 30
+
+
+class Node:
+    """A `sizzle` process on a port that the system picks, or on `port`."""
+
+    def __init__(self, folder: Path, name: str, arguments: tuple[str, ...], settings: Mapping[str, str], port: int = 0):
+        self.name, self.port, self._log = name, port, folder / f"{name}.log"
+        environment = {key: value for key, value in os.environ.items() if not FOREIGN.search(key)}
+        environment |= {"PYTHONPATH": str(ROOT), **settings}
+        with self._log.open("wb") as log:
+            self._command = Command((*arguments, "--port", str(port)), environment, log.fileno(), log.fileno(), folder)
+
+    async def ready(self) -> "Node":
+        """Waits until the node takes work. Raises `TimeoutError`."""
+        async with asyncio.timeout(READY_S):
+            while not (found := _URL.search(self._log.read_text("utf-8", errors="replace"))):
+                await asyncio.sleep(0.02)
+            self.port = int(found[1])
+            while not await self._is_ready():
+                await asyncio.sleep(0.02)
+        return self
+
+    async def _is_ready(self) -> bool:
+        try:
+            return (await ask(self.port, "GET", "/readyz")).status == 200
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        self._command.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self._command.send_signal(signal.SIGTERM)
+
+    def pause(self) -> None:
+        self._command.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._command.send_signal(signal.SIGCONT)
+
+    async def gone(self) -> None:
+        """Waits until the process has ended."""
+        await asyncio.to_thread(self._command.wait, READY_S)
+
+    def words(self) -> str:
+        """What the process has logged last."""
+        return self._log.read_text("utf-8", errors="replace")[-2000:]

@@ -1,0 +1,268 @@
+"""What is done to the processes while runs go on, one phase after another."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import orjson
+
+from benchmarks.chaos.nodes import Node
+from benchmarks.chaos.readers import LENGTH, Read, Run
+from benchmarks.cooks import ask
+from benchmarks.processes import Process, our_settings
+from benchmarks.provider import Pace
+from benchmarks.tokens import REALISTIC
+from tests.redis_servers import RedisServer
+
+LEASE_S = 2
+EVERY_S = 0.4  # a run begins
+PACE = Pace(tokens_per_s=80, lengths=dict.fromkeys(REALISTIC, LENGTH))
+WEB_NODES, WORKERS = 2, 4
+
+
+@dataclass
+class Phase:
+    """A phase, how often its fault happened, and its runs."""
+
+    name: str
+    faults: int = 0
+    runs: list[Run] = field(default_factory=list[Run])
+    figures: dict[str, str] = field(default_factory=dict[str, str])
+
+    def silences(self) -> list[float]:
+        """Seconds without an event, of readers who stayed connected, until another process went on."""
+        return sorted(
+            after.at - before.at
+            for run in self.runs
+            for before, after in pairwise(run.events)
+            if before.epoch != after.epoch and before.connection == after.connection
+        )
+
+    def longest_silence(self) -> float:
+        gaps = (after.at - before.at for run in self.runs for before, after in pairwise(run.events))
+        return max(gaps, default=0)
+
+    def repeated_parts(self) -> int:
+        return sum(is_repeated(event) for run in self.runs for event in run.events)
+
+
+def is_repeated(event: Read) -> bool:
+    return event.name == "part_start" and event.fields["attempt"] > 1
+
+
+@dataclass
+class Stage:
+    """The provider, the folder of the logs, and the seeded chance."""
+
+    provider: Process
+    folder: Path
+    chance: Random
+    serial: int = 0
+
+    async def node(self, *arguments: str, port: int = 0) -> Node:
+        self.serial += 1
+        settings = our_settings(f"{self.provider.url}/v1")
+        settings |= {"SIZZLE_LEASE_S": str(LEASE_S), "SIZZLE_MAX_RUNS": "5000"}
+        node = Node(self.folder, f"{arguments[0]}-{self.serial}", arguments, settings, port)
+        return await node.ready()
+
+    @asynccontextmanager
+    async def load(self, phase: Phase, ports: Callable[[], Sequence[int]]) -> AsyncIterator[None]:
+        """Begins a run every `EVERY_S` seconds within the block, and waits for all of them."""
+        tasks: list[asyncio.Task[None]] = []
+
+        async def begin() -> None:
+            while True:
+                phase.runs.append(run := Run(ports, Random(self.chance.random())))  # noqa: S311
+                tasks.append(asyncio.create_task(run.live()))
+                await asyncio.sleep(EVERY_S)
+
+        beginning = asyncio.create_task(begin())
+        try:
+            await asyncio.sleep(1)
+            yield
+        finally:
+            beginning.cancel()
+            await asyncio.gather(*tasks)
+
+
+async def embedded_kills(stage: Stage, kills: int) -> Phase:
+    """Kills the only process, which keeps its runs in an SQLite file, and starts it again."""
+    phase = Phase("embedded server killed, SQLite")
+    arguments = ("serve", "--store", f"sqlite:///{stage.folder}/runs.db")
+    node = await stage.node(*arguments)
+    async with stage.load(phase, lambda: [node.port]):
+        for _ in range(kills):
+            await asyncio.sleep(stage.chance.uniform(0.8, 1.8))
+            node.kill()
+            await node.gone()
+            node = await stage.node(*arguments, port=node.port)
+            phase.faults += 1
+    node.terminate()
+    await node.gone()
+    return phase
+
+
+class Cluster:
+    """Web nodes and workers on one Redis."""
+
+    def __init__(self, stage: Stage, redis: RedisServer) -> None:
+        self.stage, self.redis, self.url = stage, redis, redis.url
+        self.web: list[Node] = []
+        self.workers: list[Node] = []
+
+    async def __aenter__(self) -> "Cluster":
+        await asyncio.gather(*(self.add_web() for _ in range(WEB_NODES)), *(self.add_worker() for _ in range(WORKERS)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        nodes = [*self.web, *self.workers]
+        for node in nodes:
+            node.kill()
+        await asyncio.gather(*(node.gone() for node in nodes))
+
+    async def add_web(self) -> None:
+        self.web.append(await self.stage.node("serve", "--no-worker", "--store", self.url))
+
+    async def add_worker(self) -> None:
+        self.workers.append(await self.stage.node("worker", "--store", self.url))
+
+    def ports(self) -> list[int]:
+        return [node.port for node in self.web]
+
+    def take_worker(self) -> Node:
+        return self.workers.pop(self.stage.chance.randrange(len(self.workers)))
+
+
+async def worker_kills(cluster: Cluster, kills: int) -> Phase:
+    """Kills workers, and starts another in the place of each."""
+    phase = Phase("worker killed")
+    async with cluster.stage.load(phase, cluster.ports):
+        for _ in range(kills):
+            await asyncio.sleep(cluster.stage.chance.uniform(0.6, 1.4))
+            worker = cluster.take_worker()
+            worker.kill()
+            await worker.gone()
+            await cluster.add_worker()
+            phase.faults += 1
+    phase.figures |= _takeover(phase)
+    return phase
+
+
+async def stopped_writers(cluster: Cluster, stops: int) -> Phase:
+    """Stops a worker beyond its lease, wakes it, and kills another, which may be its heir."""
+    phase = Phase("worker stopped beyond its lease, woken, then an heir killed")
+    async with cluster.stage.load(phase, cluster.ports):
+        for _ in range(stops):
+            stopped = cluster.take_worker()
+            stopped.pause()
+            await asyncio.sleep(LEASE_S + cluster.stage.chance.uniform(0.4, 0.9))
+            stopped.resume()
+            await asyncio.sleep(0.1)
+            heir = cluster.take_worker()
+            heir.kill()
+            await heir.gone()
+            cluster.workers.append(stopped)
+            await cluster.add_worker()
+            phase.faults += 1
+    return phase
+
+
+async def hand_overs(cluster: Cluster, stops: int) -> Phase:
+    """Ends workers with SIGTERM, which hand their runs over."""
+    phase = Phase("worker ended by SIGTERM")
+    async with cluster.stage.load(phase, cluster.ports):
+        for _ in range(stops):
+            await asyncio.sleep(cluster.stage.chance.uniform(0.8, 1.6))
+            worker = cluster.take_worker()
+            worker.terminate()
+            await worker.gone()
+            await cluster.add_worker()
+            phase.faults += 1
+    phase.figures |= _takeover(phase)
+    return phase
+
+
+async def web_kills(cluster: Cluster, kills: int) -> Phase:
+    """Kills web nodes with their readers."""
+    phase = Phase("web node killed with its readers")
+    async with cluster.stage.load(phase, cluster.ports):
+        for _ in range(kills):
+            await asyncio.sleep(cluster.stage.chance.uniform(0.6, 1.4))
+            node = cluster.web.pop(0)
+            node.kill()
+            await node.gone()
+            await cluster.add_web()
+            phase.faults += 1
+    return phase
+
+
+async def redis_kills(cluster: Cluster, kills: int) -> Phase:
+    """Kills Redis and starts it again on its append-only file."""
+    phase, longest_outage = Phase("Redis killed"), 0.0
+    async with cluster.stage.load(phase, cluster.ports):
+        for _ in range(kills):
+            await asyncio.sleep(cluster.stage.chance.uniform(1.5, 2.5))
+            began = time.monotonic()
+            cluster.redis.kill()
+            await asyncio.sleep(0.5)
+            await asyncio.to_thread(cluster.redis.start)
+            longest_outage = max(longest_outage, time.monotonic() - began)
+            phase.faults += 1
+    phase.figures |= {
+        "longest outage": f"{longest_outage:.2f} s",
+        "longest silence": f"{phase.longest_silence():.2f} s",
+        "parts begun again": str(phase.repeated_parts()),
+    }
+    return phase
+
+
+async def cancels(cluster: Cluster, count: int) -> Phase:
+    """Cancels one run at a time, through another node than that which is read."""
+    phase = Phase("run cancelled through another node")
+    end_ms, closed_ms = list[float](), list[float]()
+    reading, other = cluster.ports()[:2]
+    for _ in range(count):
+        run = Run(lambda: [reading], Random(cluster.stage.chance.random()))  # noqa: S311
+        phase.runs.append(run)
+        await run.start()
+        following = asyncio.create_task(run.read())
+        while not any(event.name == "fragment" for event in run.events):
+            await asyncio.sleep(0.005)
+        run.ports = lambda: [other]
+        await run.cancel()
+        await following
+        await run.judge()
+        began = run.cancelled_at or 0
+        end_ms.append((run.events[-1].at - began) * 1000)
+        closed_ms.append((await _closed_at(cluster.stage.provider, began) - began) * 1000)
+        phase.faults += 1
+    phase.figures |= {"from DELETE to the end event": _median(end_ms), "to the last closed call": _median(closed_ms)}
+    return phase
+
+
+async def _closed_at(provider: Process, began: float) -> float:
+    """Returns when the last call that was open at `began` was closed, by the clock of this machine."""
+    while True:
+        calls = orjson.loads((await ask(provider.port, "GET", "/calls")).body)
+        if all(call["ended"] for call in calls):
+            return max((call["ended"] for call in calls if call["ended"] > began), default=began)
+        await asyncio.sleep(0.005)
+
+
+def _median(values_ms: list[float]) -> str:
+    ordered = sorted(values_ms)
+    return f"p50 {ordered[len(ordered) // 2]:.0f} ms, max {ordered[-1]:.0f} ms"
+
+
+def _takeover(phase: Phase) -> dict[str, str]:
+    silences = phase.silences()
+    if not silences:
+        return {}
+    middle, most = silences[len(silences) // 2], silences[-1]
+    return {"silence until another worker went on": f"p50 {middle:.2f} s, max {most:.2f} s, of {len(silences)}"}
