@@ -25,10 +25,10 @@ FAULTS = {"embedded": 50, "workers": 200, "stopped": 100, "hand-overs": 20, "web
 GOOD = ("exact", "exact, alternates cut off", "cancelled")
 TEXT = """# Chaos
 
-Written by `make chaos`: a run begins every {every_s} s, and its parts of {length} tokens come at {rate:g} tokens/s per
-call. The lease is {lease_s} s. Half of the readers are cut again and again and come back to any node; 8 % of the
-runs are cancelled. Each reader's events have to come once and without a hole, and its texts have to be those of the provider and
-of the log.
+Written by `make chaos`: a run begins every {every_s} s, and its parts of {length} tokens come at {rate:g} tokens/s
+per call. The lease is {lease_s} s. Half of the readers are cut again and again and come back to any node; 8 % of the
+runs are cancelled. Each reader's events have to come once and without a hole, and its texts have to be those of the
+provider and of the log.
 
 | fault | times | runs | exact | cancelled | wrong | events | reconnects |
 |---|---|---|---|---|---|---|---|
