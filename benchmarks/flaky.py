@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
@@ -20,8 +20,7 @@ class Flaky(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  a TCP connection's
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def _begin(self, body: dict[str, Any]) -> None:
         number = next(_numbers) % EVERY

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import orjson
@@ -59,8 +59,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.Handle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  a TCP connection's
-        self._write = transport.write
+        self._write = cast(asyncio.Transport, transport).write
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

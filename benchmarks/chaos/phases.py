@@ -67,7 +67,7 @@ class Stage:
     async def node(self, *arguments: str, port: int = 0) -> Node:
         self.serial += 1
         settings = our_settings(f"{self.provider.url}/v1")
-        settings |= {"SIZZLE_LEASE_S": str(LEASE_S), "SIZZLE_MAX_RUNS": "5000"}
+        settings |= {"SIZZLE_LEASE_S": str(LEASE_S), "SIZZLE_DRAIN_S": "0", "SIZZLE_MAX_RUNS": "5000"}
         node = Node(self.folder, f"{arguments[0]}-{self.serial}", arguments, settings, port)
         return await node.ready()
 
