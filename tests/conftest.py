@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,16 @@ SLOW = {
 }
 
 
+ON_EACH_STORE = {"test_cuts", "test_resume", "test_rewrite", "test_runs"}
+STORES = ("memory", "valkey")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs the tests of some modules on each store."""
+    if Path(metafunc.module.__file__ or "").stem in ON_EACH_STORE and "new_store" in metafunc.fixturenames:
+        metafunc.parametrize("new_store", STORES, indirect=True, scope="session")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests that `make test` leaves out: the modules above, and all tests in a browser."""
     for item in items:
@@ -72,10 +83,21 @@ def servers() -> Iterator[ExitStack]:
         yield stack
 
 
+@pytest.fixture(scope="session")
+def new_store(request: pytest.FixtureRequest, start_redis: StartRedis) -> Callable[[], str]:
+    """Returns the URL of an empty store, which is in memory except for tests that run on each store."""
+    kind = getattr(request, "param", "memory")
+    return (lambda: start_redis(kind).url) if kind == "valkey" else lambda: f"{kind}://"
+
+
 @pytest.fixture
-def serve(servers: ExitStack) -> Serve:
+def serve(servers: ExitStack, new_store: Callable[[], str]) -> Serve:
     """Serves Sizzle with the given settings; returns its address."""
-    return lambda **settings: servers.enter_context(serving(create_app(Settings(**settings))))
+
+    def start(**settings: Any) -> str:
+        return servers.enter_context(serving(create_app(Settings(**{"store": new_store(), "drain_s": 0, **settings}))))
+
+    return start
 
 
 @pytest.fixture
@@ -117,9 +139,9 @@ def redis_server(start_redis: StartRedis) -> RedisServer:
 
 
 @pytest.fixture(scope="session")
-def sizzle_url() -> Iterator[str]:
+def sizzle_url(new_store: Callable[[], str]) -> Iterator[str]:
     """The address of Sizzle over a fast stand-in."""
-    settings = Settings(standin_ttft_ms=20, standin_tokens_per_s=2000)
+    settings = Settings(store=new_store(), drain_s=0, standin_ttft_ms=20, standin_tokens_per_s=2000)
     with serving(create_app(settings)) as url:
         yield url
 

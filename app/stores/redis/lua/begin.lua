@@ -14,5 +14,5 @@ redis.call('HSET', run_key(id), 'v', 1, 'term', 1, 'number', 0, 'epoch:0', epoch
 grow(id, bytes)
 redis.call('HINCRBY', totals, 'logs', 1)
 redis.call('XADD', log_key(id), '1-0', 'epoch', epoch, 'lines', lines)
-if queue_limit ~= '' then enqueue(id) end
+if queue_limit ~= '' then enqueue_fresh(id) end
 return 1

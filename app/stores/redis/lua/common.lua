@@ -17,8 +17,17 @@ end
 
 local function meta(id) return {now, redis.call('HGETALL', run_key(id))} end
 
+-- another one after a restart, which may have lost the last events, or on a replica
+local function server_id() return redis.call('INFO', 'server'):match('run_id:(%x+)') end
+
 local function enqueue(id)
   redis.call('HSET', run_key(id), 'job', redis.call('XADD', queue, '*', 'v', 1, 'run', id))
+end
+
+-- queues a run in an epoch that nobody has written in
+local function enqueue_fresh(id)
+  redis.call('HSET', run_key(id), 'fresh_on', server_id())
+  enqueue(id)
 end
 
 local function remove_job(job)

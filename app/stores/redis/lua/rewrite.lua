@@ -11,7 +11,7 @@ end
 if ended == '1' then
   if redis.call('XLEN', queue) >= tonumber(queue_limit) then return {FULL} end
   reopen(id, epoch)
-  enqueue(id)
+  enqueue_fresh(id)
 end
 redis.call('RPUSH', rewrites_key(id), rewrite)
 if ended == '0' then redis.call('PUBLISH', prefix .. ':hints', 'rewrite ' .. id) end

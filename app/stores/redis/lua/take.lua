@@ -1,8 +1,9 @@
--- Makes the caller the writer, in a new term. An epoch in which nothing was written but the start is continued.
+-- Makes the caller the writer, in a new term. An epoch that nobody has written in is continued.
 -- ARGV: run, the new epoch, and the job and the worker that has its claim, or '' for neither
 local id, epoch, job, worker = unpack(ARGV, 5)
 local run = run_key(id)
-local number, last, ended, run_job = unpack(redis.call('HMGET', run, 'number', 'last', 'ended', 'job'))
+local number, last, ended, run_job, fresh_on =
+  unpack(redis.call('HMGET', run, 'number', 'last', 'ended', 'job', 'fresh_on'))
 if job ~= '' and run_job ~= job then -- nobody needs it
   remove_job(job)
   return number and {ENDED} or missing(id)
@@ -10,9 +11,10 @@ end
 if not number then return missing(id) end
 if ended == '1' then return {ENDED} end
 if job ~= '' and #redis.call('XPENDING', queue, 'workers', job, job, 1, worker) == 0 then return {FENCED} end
-if last ~= '1' then
+if fresh_on ~= server_id() then
   redis.call('HSET', run, 'kept:' .. number, last, 'epoch:' .. (number + 1), epoch)
   redis.call('HINCRBY', run, 'number', 1)
 end
+redis.call('HDEL', run, 'fresh_on')
 redis.call('HINCRBY', run, 'term', 1)
 return meta(id)
