@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,7 +56,7 @@ STORES = ("memory", "valkey")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs the tests of some modules on each store."""
-    if Path(metafunc.module.__file__ or "").stem in ON_EACH_STORE and "new_store" in metafunc.fixturenames:
+    if metafunc.definition.path.stem in ON_EACH_STORE and "new_store" in metafunc.fixturenames:
         metafunc.parametrize("new_store", STORES, indirect=True, scope="session")
 
 
