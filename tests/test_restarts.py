@@ -1,0 +1,245 @@
+"""A run whose process was killed is finished by the next process: what has ended stays, the rest begins again."""
+
+import asyncio
+import sqlite3
+import zlib
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, closing
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.models import open_models
+from app.runs.runs import Runs
+from app.runs.state import RunState, state_of
+from app.stores import LogEntry, RunEnd, RunStart
+from app.stores.encoding import LETTERS
+from app.stores.sqlite import SqliteEventLog
+from chains.parts.composition import Composition
+from chains.parts.events import PartEnd, PartStart
+from chains.parts.requests import run_request
+from chains.recipe.composition import RECIPE
+from examples.trip import TRIP
+from tests.servers import Gate, Provider, Script, default_script, provider, run, settings_from
+
+SEED = next(seed for seed in range(100) if Random(seed).randrange(3) == 0)  # picks the first of three
+COMPOSITIONS = {"recipe": RECIPE, "trip": TRIP}
+REQUESTS: Mapping[str, dict[str, Any]] = {
+    "recipe": {"ingredientsOnHand": "beef", "seed": SEED},
+    "trip": {"interests": "food markets", "days": 3},
+}
+
+
+@asynccontextmanager
+async def process(path: Path, scripted: Provider) -> AsyncGenerator[Runs]:
+    """What a server does for its runs from its start to its end."""
+    settings = settings_from(groq_api_key="k", groq_base_url=scripted.url, compositions=("examples.trip:TRIP",))
+    requests = {name: run_request(each) for name, each in COMPOSITIONS.items()}
+    async with open_models(settings) as models, aclosing(Runs(models.served, SqliteEventLog(path, requests))) as runs:
+        await runs.resume()
+        yield runs
+
+
+def copy(path: Path, to: Path) -> Path:
+    """Copies what is in the file at this moment, which is what a killed process leaves."""
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+    return to
+
+
+async def read(runs: Runs, run_id: UUID, count: int = 10_000, seen: Sequence[LogEntry] = ()) -> list[LogEntry]:
+    """What a reader has who had `seen`, when he has read `count` more events or the end."""
+    entries = list[LogEntry]()
+    async with aclosing(runs.follow(run_id, seen[-1].id if seen else None)) as batches:
+        async for batch in batches:
+            entries += batch
+            if len(entries) >= count:
+                break
+    return [*seen, *entries[:count]]
+
+
+def folded(composition: Composition, entries: Iterable[LogEntry]) -> RunState:
+    """The run as one shows it who reads these events."""
+    start, *others = entries
+    assert isinstance(start.event, RunStart)
+    state = state_of(start.event, composition)
+    state.add([start, *others])
+    return state
+
+
+def starts(entries: Iterable[LogEntry]) -> list[tuple[str, int]]:
+    return [(entry.event.part, entry.event.attempt) for entry in entries if isinstance(entry.event, PartStart)]
+
+
+def ended(entries: Iterable[LogEntry]) -> set[str]:
+    return {entry.event.part for entry in entries if isinstance(entry.event, PartEnd)}
+
+
+@pytest.mark.parametrize("name", ["recipe", "trip"])
+def test_a_run_killed_at_any_event_is_finished(tmp_path: Path, name: str) -> None:
+    """A reader of any event goes on: he loses nothing, reads nothing twice, and comes to what all others read."""
+    composition = COMPOSITIONS[name]
+    request = run_request(composition).model_validate(REQUESTS[name])
+
+    async def killed_at(path: Path, count: int, scripted: Provider) -> bool:
+        async with process(path / "runs.db", scripted) as runs:
+            run_id = await runs.start(name, request)
+            seen = await read(runs, run_id, count)
+            left = copy(path / "runs.db", path / "left.db")
+        calls = len(scripted.calls)
+        async with process(left, scripted) as runs:
+            after, whole = await read(runs, run_id, seen=seen), await read(runs, run_id)
+        assert_goes_on(composition, seen, after, whole)
+        assert len(scripted.calls) - calls <= len(composition.parts)
+        return isinstance(seen[-1].event, RunEnd)
+
+    count = 1
+    with provider({}, [RECIPE, TRIP]) as scripted:
+        (tmp_path / "1").mkdir()
+        while not run(killed_at(tmp_path / str(count), count, scripted)):
+            count += 2
+            (tmp_path / str(count)).mkdir()
+    assert count > 20
+
+
+def assert_goes_on(
+    composition: Composition, seen: Sequence[LogEntry], after: Sequence[LogEntry], whole: Sequence[LogEntry]
+) -> None:
+    new = after[len(seen) :]
+    assert [entry.id.seq for entry in whole] == list(range(1, len(whole) + 1))
+    if isinstance(seen[-1].event, RunEnd):
+        assert [*after] == [*seen]
+        return
+    assert new == [*whole[new[0].id.seq - 1 :]]  # the rest, from an event that he had
+    assert new[0].id.seq <= len(seen) + 1
+    kept = whole[: new[0].id.seq - 1]
+    assert [entry.json for entry in kept] == [entry.json for entry in seen[: len(kept)]]
+    assert {part for part, _ in starts(new)}.isdisjoint(ended(kept))
+    assert all(attempt > 1 for _, attempt in starts(new))
+    reader, everybody = folded(composition, after), folded(composition, whole)
+    assert everybody.status in {"ok", "partial"}
+    assert {part.state for part in everybody.parts.values()} <= {"ok", "cut_off"}
+    assert [(part.state, part.text) for part in reader.parts.values()] == [
+        (part.state, part.text) for part in everybody.parts.values()
+    ]
+
+
+def killed_run(
+    tmp_path: Path,
+    scripts: Mapping[str, Script | list[Script]],
+    until: Collection[str],
+    rewrite: str | None = None,
+    part_text: tuple[str, str] | None = None,
+) -> tuple[RunState, list[dict[str, Any]]]:
+    """The state of a recipe that was killed when these parts had ended, and the calls made after it."""
+    request = run_request(RECIPE).model_validate(REQUESTS["recipe"])
+
+    async def scenario(scripted: Provider) -> tuple[RunState, list[dict[str, Any]]]:
+        async with process(tmp_path / "runs.db", scripted) as runs:
+            run_id = await runs.start("recipe", request)
+            if rewrite:
+                await read(runs, run_id)
+                assert await runs.rewrite(run_id, rewrite) == 2
+            await reached(runs, run_id, until, part_text, tmp_path / "runs.db")
+            left = copy(tmp_path / "runs.db", tmp_path / "left.db")
+        calls = len(scripted.calls)
+        async with process(left, scripted) as runs:
+            await read(runs, run_id)
+            return await runs.state(run_id), scripted.calls[calls:]
+
+    with provider(dict(scripts)) as scripted:
+        return run(scenario(scripted))
+
+
+async def reached(
+    runs: Runs, run_id: UUID, until: Collection[str], part_text: tuple[str, str] | None, path: Path
+) -> None:
+    """Waits until these parts have ended and this text is there, and until all of that is in the file."""
+    async with aclosing(runs.follow(run_id)) as batches:
+        async for _ in batches:
+            state = await runs.state(run_id)
+            is_there = not part_text or state.parts[part_text[0]].text == part_text[1]
+            if is_there and all(state.parts[part].state == "ok" for part in until):
+                break
+    async with asyncio.timeout(5):
+        while stored_events(path) < (await runs.state(run_id)).length:  # noqa: ASYNC110  another thread writes it
+            await asyncio.sleep(0.01)
+
+
+def stored_events(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        blocks = connection.execute("SELECT lines FROM blocks UNION ALL SELECT lines FROM compacted").fetchall()
+    texts = (lines if lines[:1] in LETTERS.values() else zlib.decompress(lines) for (lines,) in blocks)
+    return sum(text.count(b"\n") + 1 for text in texts)
+
+
+def test_a_proposal_cut_off_after_its_pick_keeps_the_pick(tmp_path: Path) -> None:
+    """No more options are proposed, and its part says that it was cut off."""
+    proposal: Script = ['[{"name": "Pepper Steak", "intro": "Quick."}', Gate()]
+    state, calls = killed_run(
+        tmp_path, {"proposal": [[*proposal], []], "steps": [["1. ", Gate()], ["2."]]}, ["intro", "sides"]
+    )
+    assert [state.options, state.picked] == [({"name": "Pepper Steak", "intro": "Quick."},), 0]
+    assert [state.parts["alternates"].state, state.parts["steps"].text] == ["cut_off", "2."]
+    assert [call["step"] for call in calls] == ["steps"]
+    assert state.status == "partial"
+
+
+def test_a_proposal_without_a_pick_is_made_again(tmp_path: Path) -> None:
+    """And everything that is made from it with it."""
+    scripts: dict[str, Script | list[Script]] = {"proposal": [[Gate()], default_script("proposal")]}
+    state, calls = killed_run(tmp_path, scripts, ["nutrition"])
+    assert state.status == "ok"
+    assert sorted(call["step"] for call in calls) == ["ingredients", "intro", "proposal", "sides", "steps"]
+
+
+def test_a_rewrite_under_way_goes_on(tmp_path: Path) -> None:
+    """With the parts that are made from it and that had not begun yet."""
+    state, calls = killed_run(
+        tmp_path,
+        {"ingredients": [["old"], ["half", Gate()], ["new"]]},
+        [],
+        rewrite="ingredients",
+        part_text=("ingredients", "half"),
+    )
+    assert [state.parts["ingredients"].text, state.parts["ingredients"].attempt] == ["new", 3]
+    assert [call["step"] for call in calls] == ["ingredients", "steps"]
+    assert [state.status, state.parts["steps"].attempt] == ["ok", 2]
+
+
+def test_a_stopped_server_leaves_its_runs_to_the_next(tmp_path: Path) -> None:
+    """It closes their calls and ends none of them."""
+    request = run_request(RECIPE).model_validate(REQUESTS["recipe"])
+
+    async def scenario(scripted: Provider) -> RunState:
+        async with process(tmp_path / "runs.db", scripted) as runs:
+            run_id = await runs.start("recipe", request)
+            await reached(runs, run_id, ["intro"], ("nutrition", "Beef "), tmp_path / "runs.db")
+        assert scripted.closed == ["nutrition"]
+        async with process(tmp_path / "runs.db", scripted) as runs:
+            await read(runs, run_id)
+            return await runs.state(run_id)
+
+    with provider({"nutrition": [["Beef ", Gate()], ["Onions"]]}) as scripted:
+        state = run(scenario(scripted))
+    assert [state.status, state.parts["nutrition"].text, state.parts["nutrition"].attempt] == ["ok", "Onions", 2]
+
+
+def test_keys_outlive_the_process(tmp_path: Path) -> None:
+    """An idempotency key is that of the same run, and its owner's key still changes it."""
+    request = run_request(RECIPE).model_validate(REQUESTS["recipe"])
+
+    async def scenario(scripted: Provider) -> list[Any]:
+        async with process(tmp_path / "runs.db", scripted) as runs:
+            run_id = await runs.start("recipe", request, "key")
+            await read(runs, run_id)
+            own_key = await runs.key_of(run_id)
+        async with process(tmp_path / "runs.db", scripted) as runs:
+            await runs.check_key(run_id, own_key)
+            return [await runs.start("recipe", request, "key") == run_id, await runs.rewrite(run_id, "intro")]
+
+    with provider() as scripted:
+        assert run(scenario(scripted)) == [True, 2]
