@@ -1,4 +1,4 @@
-"""Keeps the developer's own keys, settings and proxies out of tests and notebooks, and says how many run at once."""
+"""Keeps the developer's own keys, settings, proxies and runs out of tests, and says how many tests run at once."""
 
 import os
 
@@ -7,6 +7,7 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.upper().startswith(("SIZZLE_", "OPENAI_")) or name.upper().endswith(("_API_KEY", "_PROXY")):
             del os.environ[name]
+    os.environ["SIZZLE_STORE"] = "memory://"  # of the commands that tests run, too
 
 
 def pytest_xdist_auto_num_workers() -> int:

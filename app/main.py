@@ -90,7 +90,7 @@ def served_app() -> FastAPI:
     Freezes the objects created at import so that the collector skips them, and collects less often, because finished
     runs leave few reference cycles.
     """
-    app = create_app()
+    app = create_app(read_settings().with_own_store())
     RecipeRequest(ingredientsOnHand="rice")  # compiles patterns, so that no request waits for that
     gc.collect()
     gc.freeze()

@@ -1,9 +1,10 @@
 """The only module that reads the environment and `.env`."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
@@ -17,11 +18,19 @@ from chains.models.registry import Registry, load_registry
 from chains.parts.composition import Composition
 
 STANDIN = "standin"
+STORES = ("sqlite:///", "memory://", "redis://", "rediss://", "unix://")
+KEEP_S = {"memory": 900.0, "sqlite": 30 * 86_400.0, "redis": 7 * 86_400.0}
 AROUND_KEYS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # often copied along with a key
 
 
 def _origins(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(origin(text) for text in texts)
+
+
+def _store(url: str) -> str:
+    if not url.startswith(STORES):
+        raise ValueError(f"expected one of {', '.join(f'{store}…' for store in STORES)}")
+    return url
 
 
 def _by_commas(text: object) -> object:
@@ -91,7 +100,9 @@ class Settings(BaseSettings):
     hedge_after_s: float | None = Field(
         default=None, gt=0, description="seconds without a first token until another model is tried in parallel"
     )
-    store: str = Field(default="memory://", description="where runs are kept: memory://, redis://…")
+    store: Annotated[str, AfterValidator(_store)] = Field(
+        default="memory://", description="where runs are kept: sqlite:///<path>, memory://, redis://…"
+    )
     worker: bool = Field(default=True, description="the server also writes runs; only redis:// allows false")
     worker_runs: int = Field(default=64, ge=1, description="maximum number of runs that a worker writes at a time")
     lease_s: float = Field(
@@ -99,13 +110,32 @@ class Settings(BaseSettings):
     )
     drain_s: float = Field(default=10, ge=0, le=3600, description="seconds that a stopped worker may finish runs in")
     max_runs: int = Field(default=500, ge=1, description="maximum number of concurrent runs")
-    keep_runs_s: float = Field(default=900, gt=0, description="seconds a finished run is kept")
+    keep_runs_s: float | None = Field(default=None, gt=0, description="seconds a finished run is kept")
+    keep_bytes: int | None = Field(default=None, ge=1024 * 1024, description="bytes of all runs that are kept")
     send_timeout_s: float = Field(default=30, gt=0, description="seconds a client may block a stream")
     standin_ttft_ms: float = Field(default=250, ge=0, le=60_000, description="milliseconds")
     standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens per second, 0 for no limit")
     standin_seed: int = 0
     fast: bool = Field(default=True, description="use private API of LangChain and pydantic where it saves time")
     race: bool = Field(default=False, description="allow the page /race to make paid calls")
+
+    @property
+    def store_kind(self) -> str:
+        """`memory`, `sqlite` or `redis`."""
+        scheme = urlsplit(self.store).scheme
+        return scheme if scheme in {"memory", "sqlite"} else "redis"
+
+    @property
+    def keep_s(self) -> float:
+        """How long a finished run is kept, in seconds; by default as long as suits the store."""
+        return self.keep_runs_s or KEEP_S[self.store_kind]
+
+    def with_own_store(self) -> Self:
+        """Returns the settings of a process of its own, which by default keeps runs in the user's state folder."""
+        if "store" in self.model_fields_set:
+            return self
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        return self.model_copy(update={"store": f"sqlite://{state.absolute() / 'sizzle' / 'runs.db'}"})
 
     def origins(self) -> tuple[str, ...]:
         """Returns all allowed origins."""

@@ -65,6 +65,7 @@ def our_settings(base_url: str) -> dict[str, str]:
         "FIREWORKS_API_KEY": "none",
         "SIZZLE_GROQ_BASE_URL": base_url,
         "SIZZLE_FIREWORKS_BASE_URL": base_url,
+        "SIZZLE_STORE": "memory://",
         "SIZZLE_REGISTRY": str(ROOT / "benchmarks" / "registry.toml"),
     }
 

@@ -219,3 +219,21 @@ def test_a_skipped_provider_is_shown(serve_scripts: ServeScripts) -> None:
     assert 20 < httpx.get(f"{url}/healthz").json()["resting"]["groq"] <= 30
     assert re.search(r"Groq, rests for \d+ s", sizzle("models", "--server", url).stdout)
     assert "cooldowns are unknown" in sizzle("models", "--server", "http://127.0.0.1:9").stdout
+
+
+@pytest.mark.parametrize("store", ["memory://", "sqlite:///runs.db"])
+def test_several_workers_need_a_store_that_they_share(store: str) -> None:
+    """A reader would come back to another one, which does not have his run."""
+    done = sizzle("serve", "--workers", "2", "--store", store, "--port", "0")
+    assert [done.returncode, done.stdout] == [1, ""]
+    assert done.stderr == (
+        "sizzle: --workers 2 needs a store that several processes share: --store redis://… (SIZZLE_STORE)\n"
+    )
+
+
+def test_a_store_that_does_not_exist_is_refused() -> None:
+    done = sizzle("serve", "--store", "postgres://here", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "sizzle: SIZZLE_STORE: expected one of sqlite:///…, memory://…, redis://…, rediss://…, unix://….\n"
+    )

@@ -148,15 +148,3 @@ def test_a_reader_who_comes_while_the_server_is_being_stopped_is_sent_away(url: 
     address = start(url)
     ask("POST", f"{url}/close")
     assert ask("GET", f"{address}/events").content.endswith(FAREWELL)
-
-
-def test_workers_with_runs_of_their_own_are_warned_of() -> None:
-    """More than one says at the start that a reader may come back to another, as does the help; one says nothing."""
-    with served("--workers", "2") as server:
-        assert wait_until(lambda: "startup complete" in "".join(server.said), seconds=60)
-        server.process.terminate()
-        server.gone()
-    assert [("Warning" in line and "--workers 1" in line) for line in server.said].count(True) == 1
-    assert not re.search("ERROR|Traceback|CRITICAL", "".join(server.said))
-    with served() as server:
-        assert "Warning" not in "".join(server.said)

@@ -12,6 +12,7 @@ import typer
 import uvicorn
 
 from app.server.starting import StartingApp
+from chains.errors import ConfigError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -19,23 +20,25 @@ if TYPE_CHECKING:
 Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 accepts other machines.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")]
 
-Store = Annotated[str | None, typer.Option(metavar="URL", help="Where runs are kept; by default SIZZLE_STORE.")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Where runs are kept: sqlite:///…, memory://, redis://…; by default SIZZLE_STORE."
+    ),
+]
 Compositions = Annotated[
     list[str] | None,
     typer.Option(metavar="MODULE:NAME", help="A composition to serve beside the recipe. Repeatable."),
 ]
 
 GRACEFUL_SHUTDOWN_S = 3
-WORKERS_WARNING = (
-    "Warning: each worker keeps its own runs in memory, so resuming, reloading or stopping a run may reach a worker "
-    "that does not have it (404). Use --workers 1 if runs have to be resumable."
-)
+NOT_SHARED = "--workers {workers} needs a store that several processes share: --store redis://… (SIZZLE_STORE)"
 
 
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Number of processes. Runs are resumable with one only.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes. More than one needs redis://….")] = 1,
     composition: Compositions = None,
     store: Store = None,
     worker: Annotated[
@@ -97,10 +100,10 @@ def _serve_in_workers(host: str, port: int, workers: int) -> None:
     from app.settings import read_settings
 
     settings = read_settings()
+    if not is_shared(settings):
+        raise ConfigError(NOT_SHARED.format(workers=workers))
     settings.check()
     asyncio.run(check_store(settings))
-    if not is_shared(settings):
-        typer.echo(WORKERS_WARNING, err=True)
     uvicorn.run(
         "app.main:served_app",
         factory=True,

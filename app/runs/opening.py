@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from app.models import Models, open_models
 from app.runs.runs import Runs
 from app.settings import Settings
+from app.stores import EventLog
 from app.stores.memory import MemoryEventLog
 from chains.errors import ConfigError
+from chains.parts.composition import Request
 from chains.parts.requests import run_request
 
 if TYPE_CHECKING:
     from app.runs.worker import Worker
     from app.stores.redis.log import RedisEventLog
 
-SHARED = ("redis://", "rediss://", "unix://")  # stores of several processes
+MEMORY_BYTES, FILE_BYTES = 256 * 1024 * 1024, 1024 * 1024 * 1024
 NEEDS_REDIS = "needs a store that several processes share: SIZZLE_STORE=redis://…"
 
 
@@ -42,7 +44,7 @@ class OpenRuns:
 
 def is_shared(settings: Settings) -> bool:
     """Whether several processes can use the store."""
-    return settings.store.startswith(SHARED)
+    return settings.store_kind == "redis"
 
 
 @asynccontextmanager
@@ -56,8 +58,9 @@ async def open_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         raise ConfigError(f"SIZZLE_WORKER=false (--no-worker) {NEEDS_REDIS}")
     async with (
         open_models(settings) as models,
-        aclosing(_runs(settings, models)) as runs,
+        aclosing(Runs(models.served, _own_log(settings), settings.max_runs)) as runs,
     ):
+        await runs.resume()
         yield OpenRuns(models, runs)
 
 
@@ -74,8 +77,7 @@ def shared_log(settings: Settings) -> "RedisEventLog":
         from app.stores.redis.log import RedisEventLog
     except ImportError:
         raise ConfigError("SIZZLE_STORE=redis://… needs more packages: pip install 'sizzle[redis]'") from None
-    requests = {name: run_request(each) for name, each in settings.load_compositions().items()}
-    return RedisEventLog(settings.store, requests, keep_s=settings.keep_runs_s)
+    return RedisEventLog(settings.store, _requests(settings), keep_s=settings.keep_s)
 
 
 @asynccontextmanager
@@ -104,6 +106,19 @@ async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         yield OpenRuns(models, runs, log, worker)
 
 
-def _runs(settings: Settings, models: Models) -> Runs:
-    log = MemoryEventLog(keep_s=settings.keep_runs_s, limit=2 * settings.max_runs)
-    return Runs(models.served, log, settings.max_runs)
+def _own_log(settings: Settings) -> EventLog:
+    """Returns the log of a store that only this process uses. Raises `ConfigError`."""
+    if settings.store_kind == "memory":
+        all_bytes = settings.keep_bytes or MEMORY_BYTES
+        return MemoryEventLog(keep_s=settings.keep_s, all_bytes=all_bytes, limit=2 * settings.max_runs)
+    from app.stores.sqlite import SqliteEventLog, parse_url
+
+    path, synchronous = parse_url(settings.store)
+    all_bytes = settings.keep_bytes or FILE_BYTES
+    return SqliteEventLog(
+        path, _requests(settings), keep_s=settings.keep_s, all_bytes=all_bytes, synchronous=synchronous
+    )
+
+
+def _requests(settings: Settings) -> dict[str, type[Request]]:
+    return {name: run_request(each) for name, each in settings.load_compositions().items()}

@@ -20,6 +20,7 @@ from app.runs.state import RunState, state_of
 from app.stores import (
     EventId,
     EventLog,
+    EventLogError,
     ExpiredRunError,
     LogEntry,
     LogFullError,
@@ -81,8 +82,10 @@ class Runs:
         for run_id in await self._log.unfinished():
             try:
                 await self._resume(UUID(run_id))
-            except (UnknownRunError, ExpiredRunError):
+            except UnknownRunError:
                 logger.warning("Run %s cannot be resumed: its composition is not served, or has changed.", run_id)
+            except EventLogError as error:
+                logger.warning("Run %s cannot be resumed: %s.", run_id, type(error).__name__)
 
     async def _resume(self, run_id: UUID) -> None:
         await self.state(run_id)  # a run that cannot be read is not taken over
@@ -145,7 +148,10 @@ class Runs:
         events = await self._log.read(str(run_id))
         start = events[0].event
         assert isinstance(start, RunStart)  # noqa: S101  every log begins with it
-        state, count = state_of(start, self._served[start.composition].composition), 0
+        composition = self._served[start.composition].composition
+        if not set(start.parts) <= set(composition.names):
+            raise UnknownRunError  # the composition has changed since
+        state, count = state_of(start, composition), 0
         while events:
             state.add(events)
             count += len(events)

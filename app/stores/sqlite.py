@@ -18,6 +18,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from app.stores import (
     MAX_BATCH,
@@ -36,6 +37,7 @@ from app.stores import (
 from app.stores.database import Block, Bounds, StoredRun, Synchronous, open_database
 from app.stores.encoding import Decoder, encode
 from app.stores.log import Log
+from chains.errors import ConfigError
 from chains.parts.composition import Request
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,18 @@ T = TypeVar("T")
 
 FLUSH_S = 0.1
 RETRY_S = 1.0  # after the disk was full
+SYNCHRONOUS: dict[str, Synchronous] = {"": "normal", "synchronous=normal": "normal", "synchronous=full": "full"}
 CACHED = 64  # finished logs
+
+
+def parse_url(url: str) -> tuple[Path, Synchronous]:
+    """Returns the path and the durability in `sqlite:///<path>?synchronous=full`. Raises `ConfigError`."""
+    address, _, query = url.partition("?")
+    path = unquote(urlsplit(address).path).lstrip("/")
+    synchronous = SYNCHRONOUS.get(query)
+    if not path or not synchronous:
+        raise ConfigError(f"SIZZLE_STORE: {url}: expected sqlite:///<path> or sqlite:///<path>?synchronous=full.")
+    return Path(path if path[1:2] == ":" else f"/{path}"), synchronous  # C: on Windows
 
 
 @dataclass(slots=True)
