@@ -57,7 +57,7 @@ def events_named(events: list[Event], name: str) -> list[dict[str, Any]]:
 
 def where(events: list[Event], code: str) -> list[int]:
     """The positions of a code's fragments."""
-    return [place for place, (event, held, _) in enumerate(events) if event == "message" and held == code]
+    return [place for place, (event, other, _) in enumerate(events) if event == "message" and other == code]
 
 
 def start_of(events: list[Event], part: str) -> int:

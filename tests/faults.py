@@ -81,8 +81,8 @@ def event(body: Mapping[str, Any]) -> bytes:
 
 
 def delta(content: str | None = None, finish_reason: str | None = None) -> bytes:
-    said = {} if content is None else {"role": "assistant", "content": content}
-    choice = {"index": 0, "delta": said, "finish_reason": finish_reason}
+    content_fields = {} if content is None else {"role": "assistant", "content": content}
+    choice = {"index": 0, "delta": content_fields, "finish_reason": finish_reason}
     return event({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
 
 

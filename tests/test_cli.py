@@ -23,8 +23,10 @@ from tests.servers import Finish, Refuse, provider
 
 def test_help_names_commands_keys_and_options() -> None:
     """--help names the commands and the keys; each command's help names its options with their units."""
-    said = sizzle("--help").stdout
-    assert all(word in said for word in ("serve", "generate", "models", "standin", "GROQ_API_KEY", "FIREWORKS_API_KEY"))
+    output = sizzle("--help").stdout
+    assert all(
+        word in output for word in ("serve", "generate", "models", "standin", "GROQ_API_KEY", "FIREWORKS_API_KEY")
+    )
     assert "milliseconds" in sizzle("standin", "--help").stdout.lower()
     assert "minutes" in sizzle("generate", "--help").stdout
     assert "--workers" in sizzle("serve", "--help").stdout
@@ -55,8 +57,8 @@ def test_generate_speaks_korean() -> None:
 
 def test_generate_prints_json_lines() -> None:
     """--json prints each event on a line, and at the end how the run ended."""
-    said = sizzle("generate", "beef, onions", "--json", "--seed", "3").stdout
-    events = [json.loads(line) for line in said.splitlines()]
+    output = sizzle("generate", "beef, onions", "--json", "--seed", "3").stdout
+    events = [json.loads(line) for line in output.splitlines()]
     assert {event["event"] for event in events} <= set(EVENT_NAMES.values())
     assert {event["part"] for event in events if event["event"] in ("fragment", "alternate")} == set(events[0]["parts"])
     assert [events[0]["event"], events[-1]["event"], events[-1]["status"]] == ["run", "end", "ok"]
@@ -111,8 +113,8 @@ def test_generate_ends_quietly_when_its_reader_does() -> None:
     assert process.stdout
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
-    assert [process.returncode, "Traceback" in said] == [130, False]
+    _, output = process.communicate(timeout=20)
+    assert [process.returncode, "Traceback" in output] == [130, False]
 
 
 def test_a_proxy_is_not_used_for_this_machine() -> None:
@@ -173,12 +175,12 @@ def test_a_wrong_setting_is_one_line(command: list[str]) -> None:
 
 def test_models_shows_the_registry() -> None:
     """Every model with its window, output limit, whether its key is set, and its parts."""
-    said = sizzle("models", GROQ_API_KEY="sk-secret").stdout
+    output = sizzle("models", GROQ_API_KEY="sk-secret").stdout
     assert re.search(
-        r"groq-gpt-oss-20b +Groq +alternates, ingredients +131,072\s+openai/gpt-oss-20b +set +65,536", said
+        r"groq-gpt-oss-20b +Groq +alternates, ingredients +131,072\s+openai/gpt-oss-20b +set +65,536", output
     )
-    assert re.search(r"fireworks-glm-flash .*\n.* missing ", said)
-    assert "sk-secret" not in said
+    assert re.search(r"fireworks-glm-flash .*\n.* missing ", output)
+    assert "sk-secret" not in output
 
 
 def test_serve_starts_the_stand_in_and_ends_with_it() -> None:

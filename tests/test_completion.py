@@ -100,7 +100,7 @@ def test_a_request_can_name_the_model_and_its_limit(serve_scripts: ServeScripts)
 
 
 @pytest.mark.parametrize(
-    ("asked", "field", "right"),
+    ("params", "field", "right"),
     [
         ({"query": " "}, "query", "1 to 20,000 characters"),
         ({"query": "a" * 20_001}, "query", "1 to 20,000 characters"),

@@ -51,17 +51,17 @@ def test_serve_starts_whatever_other_programs_set() -> None:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
     )
     assert process.stdout
-    said = ""
+    output = ""
     for line in process.stdout:
-        said += line
+        output += line
         if found := re.search(r"http://127.0.0.1:\d+", line):
             assert httpx.get(f"{found[0]}/healthz", trust_env=False, timeout=60).status_code == 200
             break
     process.send_signal(signal.SIGTERM)
-    said += process.stdout.read()
+    output += process.stdout.read()
     process.stdout.close()
     process.wait(60)
-    assert ["http://127.0.0.1" in said, "Traceback" in said] == [True, False]
+    assert ["http://127.0.0.1" in output, "Traceback" in output] == [True, False]
 
 
 def test_calls_go_where_our_own_settings_say_and_the_key_is_stripped() -> None:

@@ -227,7 +227,7 @@ def test_an_unknown_broadcast_is_not_found(serve_scripts: ServeScripts) -> None:
     assert [closed.value.rcvd.code, "no such broadcast" in closed.value.rcvd.reason] == [4404, True]
 
 
-@pytest.mark.parametrize("asked", [{"query": " "}, {"query": "a" * 20_001}, {"query": None}])
+@pytest.mark.parametrize("params", [{"query": " "}, {"query": "a" * 20_001}, {"query": None}])
 def test_a_bad_question_is_refused_by_field(serve_scripts: ServeScripts, params: dict[str, Any]) -> None:
     """The 422 names the field and what is right, and nothing is sent to a provider."""
     url, scripted = serve_scripts()

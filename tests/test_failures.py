@@ -158,7 +158,7 @@ def test_half_an_emoji_becomes_a_question_mark(serve_scripts: ServeScripts) -> N
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "reason"),
     [
         ([Finish("length")], "raise the step's max_tokens"),
         (["  \n ", Finish("stop")], "without a word"),
@@ -167,12 +167,12 @@ def test_half_an_emoji_becomes_a_question_mark(serve_scripts: ServeScripts) -> N
     ],
 )
 def test_a_failure_says_what_happened(
-    serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, script: Script, said: str
+    serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, script: Script, reason: str
 ) -> None:
     """Answers with only reasoning, only white space or unreadable data each have a message and a log line."""
     url, _ = serve_scripts({"intro": script})
     (end,) = [end for end in events_named(read(url), "part_end") if end["status"] == "failed"]
-    assert [end["part"], said in end["message"]] == ["intro", True]
+    assert [end["part"], reason in end["message"]] == ["intro", True]
     assert "Groq (openai/gpt-oss-120b): " in caplog.text
 
 

@@ -55,13 +55,13 @@ def test_characters_split_across_reads_arrive_whole(serve_scripts: ServeScripts)
 
 def test_the_seeds_own_page_can_read_it(serve_scripts: ServeScripts) -> None:
     """A page that appends the text after the first pipe as HTML shows the model's text."""
-    said = "1. Fry <hot> & fast | 5 min\n2. Eat"
-    url, _ = serve_scripts({"steps": [said[:9], said[9:]]})
+    steps = "1. Fry <hot> & fast | 5 min\n2. Eat"
+    url, _ = serve_scripts({"steps": [steps[:9], steps[9:]]})
     page = dict.fromkeys(CODES.values(), "")
     for _, code, text in read(url):
         if code in page:
             page[code] += text.split("|")[0].replace("⮑", "\n")
-    assert html.unescape(page["ste"]) == said
+    assert html.unescape(page["ste"]) == steps
 
 
 def test_events_of_our_own_have_a_code_that_no_page_knows(serve_scripts: ServeScripts) -> None:

@@ -32,8 +32,8 @@ FIELDS = {
 HEADINGS = ["About this dish", "Ingredients", "Steps", "On the side", "Good to know", "Other ideas"]
 
 
-def asked(name: str) -> dict[str, Any]:
-    """What the chain of this name needs."""
+def input_of(name: str) -> dict[str, Any]:
+    """The input of the chain of this name."""
     return {field: DISH[field] for field in FIELDS[name]}
 
 
@@ -47,7 +47,7 @@ def remote(url: str) -> Iterator[RemoteRunnable[Any, Any]]:
 
 
 def invoke(url: str, name: str, config: dict[str, Any] | None = None) -> httpx.Response:
-    return ask("POST", f"{url}/chains/{name}/invoke", json={"input": asked(name), "config": config or {}})
+    return ask("POST", f"{url}/chains/{name}/invoke", json={"input": input_of(name), "config": config or {}})
 
 
 def headings(markdown: str) -> list[str]:
@@ -56,9 +56,9 @@ def headings(markdown: str) -> list[str]:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_remote_runnable_works_on_every_chain(serve_scripts: ServeScripts, name: str) -> None:
-    """Invoke, stream and batch and their async forms give the same text."""
+    """Invoke, stream, batch and their async forms return the same text."""
     url, _ = serve_scripts()
-    given = asked(name) | {"seed": 3}
+    given = input_of(name) | {"seed": 3}
 
     async def in_async_forms() -> list[Any]:
         async with chain.async_client:
@@ -74,10 +74,10 @@ def test_a_remote_runnable_works_on_every_chain(serve_scripts: ServeScripts, nam
 
 
 def test_the_whole_streams_markdown_in_reading_order(serve_scripts: ServeScripts) -> None:
-    """Piece by piece, each part after those before it, nothing lost and nothing twice."""
+    """The parts are streamed one after the other; nothing is lost or repeated."""
     url, _ = serve_scripts()
     with remote(f"{url}/chains/recipe") as chain:
-        pieces = list(chain.stream(asked("recipe")))
+        pieces = list(chain.stream(input_of("recipe")))
     text = "".join(pieces)
     assert len(pieces) > 1
     assert text.startswith("# ")
@@ -85,8 +85,8 @@ def test_the_whole_streams_markdown_in_reading_order(serve_scripts: ServeScripts
     assert "## Steps\n\nsteps one, steps two.\n\n## On the side\n\nsides one, sides two.\n" in text
 
 
-def test_a_failed_part_is_said_in_its_place(serve_scripts: ServeScripts) -> None:
-    """The text goes on after the reason, and a failed proposal leaves the nutrition."""
+def test_a_failed_part_has_its_reason_in_the_text(serve_scripts: ServeScripts) -> None:
+    """The text continues after the reason. If the proposal fails, the nutrition part remains."""
     url, _ = serve_scripts({"sides": [Refuse(500)], "intro": ["Half", Finish("length")]})
     text = invoke(url, "recipe").json()["output"]
     assert headings(text) == HEADINGS
@@ -99,9 +99,9 @@ def test_a_failed_part_is_said_in_its_place(serve_scripts: ServeScripts) -> None
 
 
 def test_a_model_is_chosen_by_its_name_only(serve_scripts: ServeScripts) -> None:
-    """The field holds the names of the models whose provider has a key; nothing else of the config is taken."""
+    """The field accepts the names of models whose provider has a key; the rest of the config is ignored."""
     url, provider = serve_scripts()
-    with serving(create_app(Settings())) as other:  # which offers the stand-in only
+    with serving(create_app(Settings())) as other:  # offers the stand-in only
         assert "groq" not in ask("GET", f"{other}/chains/recipe/config_schema").text
         schema = ask("GET", f"{url}/chains/recipe/config_schema").json()
     assert schema["$defs"]["Model"]["enum"] == ["groq-gpt-oss-20b", "groq-gpt-oss-120b", "as set"]
@@ -112,26 +112,26 @@ def test_a_model_is_chosen_by_its_name_only(serve_scripts: ServeScripts) -> None
     assert len(provider.calls) == 6
 
 
-def test_the_clients_config_is_closed(serve_scripts: ServeScripts) -> None:
-    """Tags, metadata, names and limits of concurrency that a client sends change nothing and are not refused loudly."""
+def test_other_config_of_the_client_is_ignored(serve_scripts: ServeScripts) -> None:
+    """Tags, metadata, names and concurrency limits of a client are ignored."""
     url, _ = serve_scripts()
     config = {"metadata": {"step": "x"}, "run_name": "pick", "max_concurrency": 1, "recursion_limit": 1}
     assert headings(invoke(url, "recipe", config).json()["output"]) == HEADINGS
 
 
 @pytest.mark.parametrize("end", [Finish(None), Finish("length")])
-def test_a_step_that_was_cut_off_is_no_answer(serve_scripts: ServeScripts, end: Finish) -> None:
-    """By itself it has nowhere to say so: invoke is a 502 in our words, and a stream breaks off."""
+def test_a_cut_off_part_alone_is_an_error(serve_scripts: ServeScripts, end: Finish) -> None:
+    """A part alone cannot report it in its text: invoke is a 502 with our message, and a stream breaks off."""
     url, _ = serve_scripts({"intro": ["Half", end]})
     answer = invoke(url, "intro")
     assert [answer.status_code, answer.json()["detail"]] == [502, CUT_OFF["length"] if end.reason else BROKEN_OFF]
     with remote(f"{url}/chains/intro") as chain, pytest.raises(httpx.HTTPError):
-        list(chain.stream(asked("intro")))
+        list(chain.stream(input_of("intro")))
 
 
 @pytest.mark.parametrize(("endpoint", "body"), [("invoke", "x"), ("batch", '{"inputs": 5}'), ("batch", "[]")])
 def test_a_body_that_is_no_input_is_a_422(serve_scripts: ServeScripts, endpoint: str, body: str) -> None:
-    """Also one that LangServe itself stumbles over."""
+    """This includes bodies at which LangServe itself fails."""
     url, provider = serve_scripts()
     answer = ask("POST", f"{url}/chains/recipe/{endpoint}", content=body, headers={"content-type": "application/json"})
     assert [answer.status_code, provider.calls] == [422, []]
@@ -139,10 +139,10 @@ def test_a_body_that_is_no_input_is_a_422(serve_scripts: ServeScripts, endpoint:
 
 
 def test_bad_input_is_a_422_that_names_the_field(serve_scripts: ServeScripts) -> None:
-    """The playground's and the client's input is held to the same limits as the page's."""
+    """The input of the playground and of the client has the same limits as the page's."""
     url, provider = serve_scripts()
     for name, field in [("recipe", "ingredientsOnHand"), ("steps", "ingredients"), ("sides", "recipe_name")]:
-        given = asked(name) | {field: ""}
+        given = input_of(name) | {field: ""}
         answer = ask("POST", f"{url}/chains/{name}/invoke", json={"input": given})
         assert answer.status_code == 422
         assert answer.json()["detail"][0]["field"] == field
@@ -150,48 +150,48 @@ def test_bad_input_is_a_422_that_names_the_field(serve_scripts: ServeScripts) ->
 
 
 def test_a_batch_is_bounded(serve_scripts: ServeScripts) -> None:
-    """Twenty inputs are answered, twenty-one are a 413 before any call."""
+    """Twenty inputs are accepted; twenty-one are a 413 before any call."""
     url, provider = serve_scripts()
-    too_many = ask("POST", f"{url}/chains/sides/batch", json={"inputs": [asked("sides")] * 21})
+    too_many = ask("POST", f"{url}/chains/sides/batch", json={"inputs": [input_of("sides")] * 21})
     assert [too_many.status_code, provider.calls] == [413, []]
     assert "at most 20" in too_many.json()["detail"]
-    answer = ask("POST", f"{url}/chains/sides/batch", json={"inputs": [asked("sides")] * 20})
+    answer = ask("POST", f"{url}/chains/sides/batch", json={"inputs": [input_of("sides")] * 20})
     assert len(answer.json()["output"]) == 20
     assert ask("POST", f"{url}/chains/sides/batch", json=[]).status_code == 422
 
 
 @pytest.mark.parametrize("name", ["recipe", "alternates", "sides"])
 @pytest.mark.parametrize("endpoint", ["invoke", "batch", "stream", "stream_log"])
-def test_nothing_of_a_providers_error_leaves(
+def test_a_providers_error_is_not_repeated(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, name: str, endpoint: str
 ) -> None:
-    """Body, headers and key of a provider that refuses are in no answer and in no log."""
+    """No response and no log contains the body, the headers or the key of a provider that refuses."""
     url, provider = serve_scripts({step: [Refuse(401)] for step in PROMPTS})
-    given = asked(name)
+    given = input_of(name)
     body = {"inputs": [given]} if endpoint == "batch" else {"input": given}
-    said = ""
-    # after its own error event LangServe cuts a stream off
+    received = ""
+    # LangServe breaks off a stream after its own error event
     with (
         httpx.stream("POST", f"{url}/chains/{name}/{endpoint}", json=body) as answer,
         suppress(httpx.ReadError, httpx.RemoteProtocolError),
     ):
-        said = str(answer.headers)
+        received = str(answer.headers)
         for piece in answer.iter_text():
-            said += piece
+            received += piece
     assert provider.calls
-    for text in (said, caplog.text):
+    for text in (received, caplog.text):
         assert not any(secret in text for secret in ("canary", "provider words", "sk-groq-1", "x-secret", "Traceback"))
 
 
-def test_a_refused_step_is_a_502_in_our_words(serve_scripts: ServeScripts) -> None:
-    """A step by itself answers what went wrong and what to do."""
+def test_a_refused_part_alone_is_a_502_with_our_message(serve_scripts: ServeScripts) -> None:
+    """A part alone answers what went wrong and what to do."""
     url, _ = serve_scripts({"sides": [Refuse(429)]})
     answer = invoke(url, "sides")
     assert [answer.status_code, "wait a minute" in answer.json()["detail"]] == [502, True]
 
 
 def test_every_chain_has_schemas_and_a_playground(sizzle_url: str) -> None:
-    """The index links the playgrounds, and the schemas have labels for people."""
+    """The index links to the playgrounds, and the schemas have titles."""
     index = ask("GET", f"{sizzle_url}/chains").text
     for name in FIELDS:
         assert f'href="/chains/{name}/playground/"' in index
@@ -202,7 +202,6 @@ def test_every_chain_has_schemas_and_a_playground(sizzle_url: str) -> None:
 
 
 def test_the_playground_streams_a_recipe(page: Page, sizzle_url: str) -> None:
-    """Type, press Start, read."""
     page.goto(f"{sizzle_url}/chains")
     page.get_by_role("link", name="recipe").click()
     page.get_by_role("textbox").first.fill("beef, onions")
@@ -243,7 +242,7 @@ CONFIGS: list[Any] = [None, "N4Ig", 5, ["N4Ig"], [None], {"configurable": None},
 @pytest.mark.parametrize("endpoint", ["invoke", "batch", "stream", "stream_log"])
 def test_a_config_that_is_none_is_a_422(serve_scripts: ServeScripts, endpoint: str, config: Any) -> None:
     url, provider = serve_scripts()
-    given = {"inputs": [asked("recipe")]} if endpoint == "batch" else {"input": asked("recipe")}
+    given = {"inputs": [input_of("recipe")]} if endpoint == "batch" else {"input": input_of("recipe")}
     answer = ask("POST", f"{url}/chains/recipe/{endpoint}", json=given | {"config": config})
     assert (answer.status_code, provider.calls) == (422, [])
     assert {"field", "message", "expected"} == answer.json()["detail"][0].keys()
@@ -251,9 +250,9 @@ def test_a_config_that_is_none_is_a_422(serve_scripts: ServeScripts, endpoint: s
 
 @pytest.mark.parametrize("bad", [{"prepTime": 30}, [1], "x", None, {}, 5, {"ingredientsOnHand": ["beef", "onions", 5]}])
 def test_a_batch_with_one_bad_input_is_a_422(serve_scripts: ServeScripts, bad: Any) -> None:
-    """Before any call."""
+    """No call is made."""
     url, provider = serve_scripts()
-    answer = ask("POST", f"{url}/chains/recipe/batch", json={"inputs": [asked("recipe"), bad]})
+    answer = ask("POST", f"{url}/chains/recipe/batch", json={"inputs": [input_of("recipe"), bad]})
     assert (answer.status_code, provider.calls) == (422, [])
     assert answer.json()["detail"][0]["message"]
 
@@ -261,7 +260,7 @@ def test_a_batch_with_one_bad_input_is_a_422(serve_scripts: ServeScripts, bad: A
 @pytest.mark.parametrize("endpoint", ["invoke", "batch"])
 def test_the_calls_are_closed_when_the_client_leaves(serve_scripts: ServeScripts, endpoint: str) -> None:
     url, provider = serve_scripts({"sides": ["One", Gate()]})
-    given = {"inputs": [asked("sides")] * 2} if endpoint == "batch" else {"input": asked("sides")}
+    given = {"inputs": [input_of("sides")] * 2} if endpoint == "batch" else {"input": input_of("sides")}
     body, count = json.dumps(given), 2 if endpoint == "batch" else 1
     head = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
@@ -270,10 +269,10 @@ def test_the_calls_are_closed_when_the_client_leaves(serve_scripts: ServeScripts
     assert wait_until(lambda: provider.closed == ["sides"] * count, seconds=20)
 
 
-def test_stream_log_holds_no_prompt_and_no_word_of_the_providers(serve_scripts: ServeScripts) -> None:
-    """Whatever it is asked to include."""
+def test_stream_log_contains_no_prompt_and_no_words_of_a_provider(serve_scripts: ServeScripts) -> None:
+    """This holds for any `include_*` filter."""
     url, _ = serve_scripts({"sides": [chunk({"content": "Bread."}, x_secret="provider word"), Finish("stop")]})
-    given = {"input": asked("sides"), "include_names": ["sides", "ChatOpenAI"], "include_types": ["llm", "prompt"]}
+    given = {"input": input_of("sides"), "include_names": ["sides", "ChatOpenAI"], "include_types": ["llm", "prompt"]}
     answer = ask("POST", f"{url}/chains/sides/stream_log", json=given)
     assert "Bread." in answer.text
     assert not any(word in answer.text for word in ("system", "ChatOpenAI", "finish_reason", "provider word", "<prep"))

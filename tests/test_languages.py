@@ -1,4 +1,4 @@
-"""What people are told is in the language that they asked for."""
+"""Messages are in the language of the request."""
 
 import re
 from typing import Any
@@ -19,7 +19,7 @@ def is_korean(message: str) -> bool:
 
 
 def finished(url: str, request: dict[str, Any]) -> dict[str, Any]:
-    """The state of a run when it has ended."""
+    """The state of a finished run."""
     run_id = httpx.post(f"{url}/runs", json=request).json()["run_id"]
     with httpx.stream("GET", f"{url}/runs/{run_id}/events") as events:
         assert b"event: end" in b"".join(events.iter_raw())
@@ -27,7 +27,7 @@ def finished(url: str, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_failures_of_a_run_are_in_its_language(serve_scripts: ServeScripts) -> None:
-    """In the events of both wires and in the run's state, for every reader."""
+    """This covers `POST /generate`, the run stream and the state of the run."""
     scripts: dict[str, Script | list[Script]] = {
         "ingredients": [Refuse(401)],
         "intro": ["Half", Finish("length")],
@@ -79,12 +79,12 @@ def test_a_run_that_fails_as_a_whole_says_so_in_its_language(serve_scripts: Serv
 def test_a_422_is_in_the_language_of_the_request(
     sizzle_url: str, path: str, body: Any, headers: dict[str, str], korean: bool
 ) -> None:
-    """That of the body, otherwise that of the browser, otherwise English: what is wrong, and what is right."""
+    """It is the body's language, otherwise the browser's, otherwise English."""
     answer = httpx.post(f"{sizzle_url}{path}", json=body, headers=headers)
     assert answer.status_code == 422
     for problem in answer.json()["detail"]:
         assert is_korean(problem["message"]) is korean
-        # for a field that does not exist, nothing but the names of those that do is right
+        # for an unknown field the expected value is the list of known names
         assert is_korean(problem["expected"]) is korean
 
 
@@ -130,7 +130,7 @@ NOWHERE = "/runs/00000000-0000-4000-8000-000000000000"
 def test_a_refusal_is_in_the_browsers_language(
     sizzle_url: str, method: str, path: str, status: int, options: dict[str, Any]
 ) -> None:
-    """Where the body does not name one."""
+    """This applies if the body does not name a language."""
 
     def refused(headers: dict[str, str]) -> list[str]:
         sent = {**options, "headers": {**options.get("headers", {}), **headers}}
@@ -161,7 +161,7 @@ def test_a_completion_that_fails_says_so_in_the_browsers_language(serve_scripts:
 
 
 def test_a_chat_in_korean_is_refused_in_korean(serve_scripts: ServeScripts) -> None:
-    """The language is that of what the user wrote."""
+    """The language is that of the user's message."""
     url, _ = serve_scripts({"proposal": [Refuse(401)], "nutrition": [Refuse(401)]})
 
     def message(text: str) -> str:
@@ -174,8 +174,8 @@ def test_a_chat_in_korean_is_refused_in_korean(serve_scripts: ServeScripts) -> N
     assert not re.search("[가-힣]", message("beef, onions; 999 minutes"))
 
 
-def test_what_no_recipe_can_answer_is_said_in_the_language_of_the_question(serve_scripts: ServeScripts) -> None:
-    """Text without letters has no language; the client's header decides."""
+def test_the_hint_for_a_question_is_in_its_language(serve_scripts: ServeScripts) -> None:
+    """If the text has no letters, the client's header decides."""
     url, provider = serve_scripts()
 
     def answer(*texts: str) -> Any:

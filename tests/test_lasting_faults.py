@@ -18,7 +18,7 @@ from tests.faults import (
     refusal,
 )
 
-# what is to be looked at after a refusal for good
+# the setting to check after a permanent refusal
 SETTINGS = {
     400: "registry",
     401: "API key",
@@ -32,26 +32,28 @@ SETTINGS = {
 
 @pytest.fixture
 def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that is logged, by whomever."""
+    """Captures all log messages."""
     caplog.set_level(logging.DEBUG)
     return caplog
 
 
-def answered(method: str, url: str, **asked: Any) -> str:
-    """Everything that is answered, even by a stream that is broken off."""
-    said = ""
+def answered(method: str, url: str, **options: Any) -> str:
+    """The headers and the body of a response, even if it breaks off."""
+    received = ""
     with (
-        httpx.stream(method, url, timeout=20, **asked) as answer,
+        httpx.stream(method, url, timeout=20, **options) as answer,
         suppress(httpx.ReadError, httpx.RemoteProtocolError),
     ):
-        said += str(answer.headers)
+        received += str(answer.headers)
         for piece in answer.iter_text():
-            said += piece
-    return said
+            received += piece
+    return received
 
 
-def test_no_provider_at_all_fails_the_run_in_words(serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture) -> None:
-    """With nobody at either base URL the run fails, and says what to look at."""
+def test_without_any_provider_the_run_fails_with_a_message(
+    serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If no base URL can be reached, the run fails with a message that names the setting."""
     with nobody() as nowhere:
         url, _ = serve_faults({}, fireworks_base_url=nowhere, groq_base_url=nowhere)
         events = read(url)
@@ -62,10 +64,8 @@ def test_no_provider_at_all_fails_the_run_in_words(serve_faults: ServeFaults, ca
 
 
 @pytest.mark.parametrize("status", STATUSES_FINAL)
-def test_a_refusal_for_good_is_not_tried_again(
-    play: ServeFaults, caplog: pytest.LogCaptureFixture, status: int
-) -> None:
-    """What no attempt would change fails the part, whose message names the setting to look at."""
+def test_a_permanent_refusal_is_not_retried(play: ServeFaults, caplog: pytest.LogCaptureFixture, status: int) -> None:
+    """The part fails with a message that names the setting to check."""
     url, server = play({"intro": [refusal(status, "Retry-After: 0")]})
     events = read(url)
     end = end_of(events, "intro")
@@ -78,10 +78,8 @@ def test_a_refusal_for_good_is_not_tried_again(
 
 
 @pytest.mark.parametrize("reason", CUTS)
-def test_an_end_with_a_reason_is_shown_as_what_it_is(
-    play: ServeFaults, caplog: pytest.LogCaptureFixture, reason: str
-) -> None:
-    """An answer at its limit, or cut by a filter, is kept as `cut_off` with its reason, and not asked for again."""
+def test_a_cut_answer_has_its_reason(play: ServeFaults, caplog: pytest.LogCaptureFixture, reason: str) -> None:
+    """An answer cut at its limit or by a filter is `cut_off` with its reason and is not retried."""
     url, server = play({"intro": [CUTS[reason]]})
     events = read(url)
     end = end_of(events, "intro")
@@ -92,26 +90,26 @@ def test_an_end_with_a_reason_is_shown_as_what_it_is(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_that_stays_ends_the_part_after_three_attempts(
+def test_a_lasting_fault_ends_the_part_after_three_attempts(
     play: ServeFaults, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
-    """Three attempts, no more; what was written is kept and never passes for finished; the siblings are complete."""
+    """The text is kept, but the part is never `ok`; the other parts are complete."""
     url, server = play({"intro": [FAULTS[fault]]})
     events = read(url)
     end = end_of(events, "intro")
     assert [end["status"], end["finish_reason"]] == ["cut_off" if fault in TRUNCATIONS else "failed", None]
     assert [server.providers_of("intro")[:2], len(server.providers_of("intro"))] == [["fireworks", "groq"], 3]
     assert [number for number, _ in attempts(events, "intro")] == [1, 2, 3]
-    kept = BEGUN if "after the first token" in fault else ""
-    assert {"int": "", **shown(events)} == {**good_recipe(events), "int": kept}
+    text = BEGUN if "after the first token" in fault else ""
+    assert {"int": "", **shown(events)} == {**good_recipe(events), "int": text}
     assert [events_named(events, "end")[0]["status"], bool(end["message"])] == ["partial", True]
     assert_secret(url, events, caplog.text)
 
 
 @pytest.mark.parametrize("step", ["proposal", "ingredients"])
 @pytest.mark.parametrize("fault", ["503", "clean end after the first token", "reset after the first token", "HTML"])
-def test_what_is_made_from_a_part_that_is_lost_is_not_written(serve_faults: ServeFaults, fault: str, step: str) -> None:
-    """Half a list of ingredients, or none, makes no steps; without a proposal there is only what needs no dish."""
+def test_parts_that_need_a_lost_part_are_not_generated(serve_faults: ServeFaults, fault: str, step: str) -> None:
+    """Without all ingredients there are no steps; without a proposal only the nutrition part is generated."""
     url, server = serve_faults({step: [FAULTS[fault]]})
     events = read(url)
     lost = {
@@ -126,18 +124,18 @@ def test_what_is_made_from_a_part_that_is_lost_is_not_written(serve_faults: Serv
 
 
 @pytest.mark.parametrize("fault", ["reset", "clean end", "stall", "error event"])
-def test_what_an_attempt_wrote_outlives_a_silent_one(play: ServeFaults, fault: str) -> None:
-    """When the last attempt has no text, the reader is left with that of an earlier one, which is not `ok`."""
+def test_text_survives_an_attempt_without_text(play: ServeFaults, fault: str) -> None:
+    """If the last attempt has no text, that of an earlier one is kept, and the part is not `ok`."""
     url, _ = play({"intro": [FAULTS[f"{fault} after the first token"], refusal(503), refusal(503)]})
     events = read(url)
     assert end_of(events, "intro")["status"] in ("failed", "cut_off")
     assert shown(events) == {**good_recipe(events), "int": BEGUN}
 
 
-def test_a_run_is_over_at_its_deadline(serve_faults: ServeFaults) -> None:
-    """Parts under way then fail, what they wrote is kept, and their calls are closed."""
+def test_a_run_ends_at_its_deadline(serve_faults: ServeFaults) -> None:
+    """Running parts fail, their text is kept, and their calls are closed."""
     stalls = FAULTS["stall with pings after the first token"]
-    url, server = serve_faults({"intro": [stalls]}, registry=None, run_deadline_s=2)  # with all patience
+    url, server = serve_faults({"intro": [stalls]}, registry=None, run_deadline_s=2)  # with the default timeouts
     events = read(url)
     assert [end_of(events, "intro")["status"], server.providers_of("intro")] == ["failed", ["fireworks"]]
     assert shown(events) == {**good_recipe(events), "int": BEGUN}
@@ -145,15 +143,13 @@ def test_a_run_is_over_at_its_deadline(serve_faults: ServeFaults) -> None:
     assert wait_until(lambda: all(call.closed for call in server.of("intro")), seconds=1)
 
 
-def test_no_other_face_repeats_what_a_provider_says(
-    serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Nor do LangServe's traces and a plain completion, whatever a provider does."""
+def test_no_other_route_repeats_a_providers_words(serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture) -> None:
+    """This covers LangServe's log stream and plain completions."""
     url, server = serve_faults({})
     dish = {"ingredientsOnHand": "beef", "recipe_name": "Stew"}
     for fault in (fault for fault in FAULTS if "stall" not in fault):
         server.play({"intro": [FAULTS[fault]], "completion": [FAULTS[fault]]})
-        said = answered("POST", f"{url}/chains/intro/stream_log", json={"input": dish})
-        said += answered("GET", f"{url}/completion", params={"query": "What is a roux?"})
+        received = answered("POST", f"{url}/chains/intro/stream_log", json={"input": dish})
+        received += answered("GET", f"{url}/completion", params={"query": "What is a roux?"})
         assert [bool(server.providers_of("intro")), bool(server.providers_of("completion"))] == [True, True]
-        assert_secret(url, [], said + caplog.text)
+        assert_secret(url, [], received + caplog.text)

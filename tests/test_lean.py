@@ -1,4 +1,4 @@
-"""A fast chain does what the chain does; only of less of it LangChain's handlers are told."""
+"""A fast chain gives the same results as the chain, with fewer runs for LangChain's handlers."""
 
 import json
 from collections import Counter
@@ -48,7 +48,7 @@ async def burn(inputs: dict[str, Any]) -> None:
 
 
 def composed() -> Runnable[Any, Any]:
-    """One of each kind that fast() knows, in one another."""
+    """A chain with one of each kind that fast() supports, nested."""
     step = ChatPromptTemplate([("human", "Cook {dish}")]) | MODEL | StrOutputParser()
     return RunnableLambda(shout) | RunnableParallel(
         step=step.with_config(metadata={"step": "steps"}),
@@ -56,8 +56,8 @@ def composed() -> Runnable[Any, Any]:
     )
 
 
-def test_it_gives_what_the_chain_gives() -> None:
-    """Sequences, parallels, assignments, lambdas, bindings, prompts and parsers, and the config on its way."""
+def test_a_fast_chain_gives_what_the_chain_gives() -> None:
+    """Sequences, parallels, assignments, lambdas, bindings, prompts and parsers pass values and the config on."""
     config: RunnableConfig = {"tags": ["quick"]}
     expected = run(composed().ainvoke({"dish": "tart"}, config))
     assert expected["more"]["tags"] == ["quick", "TART"]
@@ -65,7 +65,7 @@ def test_it_gives_what_the_chain_gives() -> None:
 
 
 def test_a_models_run_is_a_child_of_the_lambda_around_it() -> None:
-    """Though what is bound looks for the run around it in the context."""
+    """A binding finds the outer run in the context."""
 
     async def parents() -> list[str]:
         step = fast((ChatPromptTemplate([("human", "Cook {dish}")]) | MODEL).with_config(metadata={"step": "steps"}))
@@ -89,9 +89,9 @@ def test_a_models_run_is_a_child_of_the_lambda_around_it() -> None:
 
 
 def test_models_and_lambdas_are_runs_and_nothing_else_is() -> None:
-    """All of them children of the run around them, and a model knows what it was bound to."""
+    """All are children of the outer run, and a model's run has the bound metadata."""
 
-    async def told() -> list[tuple[str, str, int, str | None]]:
+    async def received() -> list[tuple[str, str, int, str | None]]:
         chain = fast(composed())
 
         async def whole(inputs: dict[str, Any], config: RunnableConfig) -> Any:
@@ -105,7 +105,7 @@ def test_models_and_lambdas_are_runs_and_nothing_else_is() -> None:
         ]
 
     model = "FakeListChatModel"
-    assert Counter(run(told())) == Counter(
+    assert Counter(run(received())) == Counter(
         [
             *[("whole", f"on_chain_{when}", 0, None) for when in ("start", "end")],
             *[(name, f"on_chain_{when}", 1, None) for name in ("shout", "tag") for when in ("start", "end")],
@@ -116,43 +116,43 @@ def test_models_and_lambdas_are_runs_and_nothing_else_is() -> None:
 
 class Errors(AsyncCallbackHandler):
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.received: list[str] = []
 
     @override
     async def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
-        self.told.append(str(error))
+        self.received.append(str(error))
 
 
-def test_a_lambda_that_raises_is_told_of() -> None:
-    """And raises."""
+def test_handlers_receive_the_error_of_a_lambda() -> None:
+    """The exception propagates."""
     errors = Errors()
     with pytest.raises(RuntimeError):
         run(fast(RunnableLambda(burn)).ainvoke({"dish": "tart"}, {"callbacks": [errors]}))
-    assert errors.told == ["tart is burnt"]
+    assert errors.received == ["tart is burnt"]
 
 
 class Recording(AsyncCallbackHandler):
-    """What it is told of models, except what stands for a time or a place."""
+    """Records what it receives about models, except times and ids."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, Any]] = []
+        self.received: list[tuple[str, Any]] = []
 
     @override
     async def on_chat_model_start(self, *args: Any, run_id: Any, parent_run_id: Any, **kwargs: Any) -> None:
-        self.told.append(("start", (args, kwargs | {"tags": _tags(kwargs["tags"])})))
+        self.received.append(("start", (args, kwargs | {"tags": _tags(kwargs["tags"])})))
 
     @override
     async def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         [[answer]] = response.generations
-        self.told.append(("end", (answer.text, answer.generation_info, _tags(kwargs["tags"]))))
+        self.received.append(("end", (answer.text, answer.generation_info, _tags(kwargs["tags"]))))
 
     @override
     async def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
-        self.told.append(("error", (str(error), kwargs["response"], _tags(kwargs["tags"]))))
+        self.received.append(("error", (str(error), kwargs["response"], _tags(kwargs["tags"]))))
 
 
-class Spoiling(AsyncCallbackHandler):
-    """Changes what it is told, and fails at every end."""
+class Meddling(AsyncCallbackHandler):
+    """Changes what it receives, and fails at every end."""
 
     run_inline = True
 
@@ -170,28 +170,28 @@ class Spoiling(AsyncCallbackHandler):
         raise RuntimeError("a handler's own fault")
 
 
-def test_of_a_call_to_a_provider_the_same_is_told_as_ever() -> None:
-    """In events and to handlers: name, tags, metadata, prompt, parameters, answer, failure, as LangChain tells them."""
+def test_handlers_receive_the_same_about_a_call() -> None:
+    """Events and handlers have the same name, tags, metadata, prompt, parameters, answer and failure."""
     with provider({"intro": [[*apart("Quick ", "and hot.")], [Refuse(400)]] * 2}) as scripted:
-        as_ever, lean_ones = run(_told_of_intros(scripted.url))
-    assert [len(told) for told in as_ever] == [5, 4]  # events: a beginning, two pieces, an end; and a beginning
-    assert lean_ones == as_ever
+        plain, lean_ones = run(_received_about_intros(scripted.url))
+    assert [len(received) for received in plain] == [5, 4]  # events: a start, two tokens, an end; and a start
+    assert lean_ones == plain
 
 
-def test_a_handler_that_fails_or_changes_what_it_is_told_spoils_nothing() -> None:
-    """Neither the answer, nor what is asked for, nor what the next call's handlers are told."""
+def test_a_handler_that_fails_or_changes_messages_does_no_harm() -> None:
+    """It affects neither the answer, nor the request, nor the next call's handlers."""
     recording = Recording()
     with provider({"intro": ["Quick and hot."]}) as scripted:
-        texts = run(_intros(scripted.url, [Spoiling()], [recording]))
+        texts = run(_intros(scripted.url, [Meddling()], [recording]))
     assert texts == ["Quick and hot."] * 2
     assert scripted.calls[0] == scripted.calls[1]
-    (_, prompts), told = recording.told[0][1]
+    (_, prompts), received = recording.received[0][1]
     assert [message.type for message in prompts[0]] == ["system", "human"]
-    assert told["invocation_params"]["temperature"] > 0
+    assert received["invocation_params"]["temperature"] > 0
 
 
-def test_a_step_is_told_by_its_own_name_whatever_metadata_its_caller_has() -> None:
-    """The caller's own stands beside it."""
+def test_a_steps_metadata_wins_over_its_callers() -> None:
+    """The caller's metadata is added to it."""
 
     async def intro(url: str) -> list[dict[str, Any]]:
         async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
@@ -200,12 +200,12 @@ def test_a_step_is_told_by_its_own_name_whatever_metadata_its_caller_has() -> No
             )
 
     with provider() as scripted:
-        told = [event["metadata"] for event in run(intro(scripted.url))]
-    assert {(metadata["part"], metadata["by"]) for metadata in told} == {("intro", "us")}
+        received = [event["metadata"] for event in run(intro(scripted.url))]
+    assert {(metadata["part"], metadata["by"]) for metadata in received} == {("intro", "us")}
 
 
-async def _told_of_intros(url: str) -> list[list[Any]]:
-    """Events, and what a handler is told, of an intro that is written and one that fails, by either chain."""
+async def _received_about_intros(url: str) -> list[list[Any]]:
+    """The events and the calls of a handler, for an intro that succeeds and one that fails."""
     async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
         intro = step(RECIPE, "intro", models.recipe.models["intro"])
         return [await _told(chain) for chain in (intro, fast(intro))]
@@ -215,7 +215,7 @@ async def _told(chain: Runnable[Any, Any]) -> list[Any]:
     recording = Recording()
     config: RunnableConfig = {"tags": ["all"], "metadata": {"by": "us"}, "callbacks": [recording]}
     events = [*await _events(chain, config), *await _events(chain, config)]
-    return [events, recording.told]
+    return [events, recording.received]
 
 
 async def _events(chain: Runnable[Any, Any], config: RunnableConfig) -> list[dict[str, Any]]:
@@ -241,5 +241,5 @@ def _within(chain: Runnable[Any, Any]) -> Any:
 
 
 def _tags(tags: list[str]) -> set[str]:
-    """But for that of the sequence, which is no run."""
+    """Without the tag of the sequence, which is not a run."""
     return set(tags) - {"seq:step:2"}

@@ -1,4 +1,4 @@
-"""Merging changes no text: what is read of any stream, in any pieces, is what OpenAI's own client reads of it."""
+"""Streams are decoded as OpenAI's own client decodes them, however they are divided into blocks."""
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -46,7 +46,7 @@ CHUNKS = st.one_of(
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[list[Chunk], bytes]:
-    """Chunks, and the bytes of a stream that holds them, with comments and other fields between."""
+    """Chunks, and the bytes of a stream that contains them, with comments and other fields in between."""
     chunks = draw(st.lists(CHUNKS, max_size=12))
     end, text = draw(ENDS), ""
     for data in [*(json.dumps(each, ensure_ascii=draw(st.booleans())) for each in chunks), "[DONE]"]:
@@ -66,7 +66,7 @@ FAILURES = [
 
 @st.composite
 def failing(draw: st.DrawFn) -> tuple[list[Chunk], bytes]:
-    """The chunks before a failure, and the bytes of a stream in which another comes after it."""
+    """The chunks before a failure, and the bytes of a stream with another chunk after it."""
     chunks, body = draw(streams())
     before, _, after = body.rpartition(b"[DONE]")
     return chunks, before + draw(st.sampled_from(FAILURES)).encode() + after + draw(streams())[1]
@@ -74,14 +74,14 @@ def failing(draw: st.DrawFn) -> tuple[list[Chunk], bytes]:
 
 @st.composite
 def cut(draw: st.DrawFn, whole: st.SearchStrategy[tuple[list[Chunk], bytes]]) -> tuple[list[Chunk], list[bytes]]:
-    """The chunks, and their stream in pieces that may end inside a character, a line's end or an event."""
+    """The chunks, and their stream in pieces that may end inside a character, a line ending or an event."""
     chunks, body = draw(whole)
     places = sorted({0, len(body), *draw(st.lists(st.integers(0, len(body)), max_size=20))})
     return chunks, [body[start:stop] for start, stop in pairwise(places)]
 
 
 async def sdks(blocks: list[bytes]) -> list[Piece]:
-    """What OpenAI's client reads of them."""
+    """The pieces as OpenAI's client decodes them."""
 
     def answer(_: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_each(blocks))
@@ -111,15 +111,15 @@ async def _each(blocks: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield block
 
 
-def told(pieces: Iterable[Piece]) -> list[Piece]:
-    """What pieces say in order: texts that follow one another as one, and everything else by itself."""
-    told: list[Piece] = []
+def joined(pieces: Iterable[Piece]) -> list[Piece]:
+    """The pieces in order, with consecutive texts joined."""
+    joined: list[Piece] = []
     for piece in map(_text_or_chunk, pieces):
-        if isinstance(piece, str) and told and isinstance(told[-1], str):
-            told[-1] += piece
+        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += piece
         else:
-            told.append(piece)
-    return told
+            joined.append(piece)
+    return joined
 
 
 def _text_or_chunk(piece: Piece) -> Piece:
@@ -133,34 +133,34 @@ def _text_or_chunk(piece: Piece) -> Piece:
 
 @settings(deadline=None, max_examples=cases(300))
 @given(cut(streams()))
-def test_a_stream_in_any_pieces_says_what_the_sdks_own_reader_reads(stream: tuple[list[Chunk], list[bytes]]) -> None:
-    """Text, finish_reason, usage, tool calls and their order are the same, and no chunk of them is lost."""
+def test_any_division_of_a_stream_is_decoded_as_by_the_sdk(stream: tuple[list[Chunk], list[bytes]]) -> None:
+    """Text, finish_reason, usage and tool calls are the same and in the same order; no chunk is lost."""
     chunks, pieces = stream
-    read = told(ours(*pieces))
-    assert read == told(chunks)
-    assert read == told(run(sdks(pieces)))
+    read = joined(ours(*pieces))
+    assert read == joined(chunks)
+    assert read == joined(run(sdks(pieces)))
 
 
 @settings(deadline=None)
 @given(cut(failing()))
-def test_a_failure_in_any_pieces_hides_nothing_before_it(stream: tuple[list[Chunk], list[bytes]]) -> None:
-    """All chunks before it are read, and none after it."""
+def test_a_failure_loses_nothing_before_it(stream: tuple[list[Chunk], list[bytes]]) -> None:
+    """All chunks before it are decoded, and none after it."""
     chunks, blocks = stream
     read: list[Piece] = []
     with pytest.raises((StreamFailure, ValueError), match=r"^(?!.*canary)"):
         read.extend(_fed(blocks))
-    assert told(read) == told(chunks)
+    assert joined(read) == joined(chunks)
 
 
 @given(st.lists(CHUNKS))
-def test_neighbours_that_hold_nothing_but_text_become_one(chunks: list[Chunk]) -> None:
-    """As few chunks are left as can be."""
+def test_consecutive_texts_are_merged(chunks: list[Chunk]) -> None:
+    """As few chunks as possible are left."""
     pieces = [_text_or_chunk(each) for each in chunks]
-    assert list(merged(pieces)) == list(merged(merged(pieces))) == told(chunks)
+    assert list(merged(pieces)) == list(merged(merged(pieces))) == joined(chunks)
 
 
-def test_what_came_together_is_one_chunk() -> None:
-    """A read that holds ten tokens gives one chunk, ten reads give ten."""
+def test_tokens_of_one_read_are_one_chunk() -> None:
+    """A read with ten tokens is one chunk; ten reads are ten."""
     tokens = [f"data: {json.dumps(chunk({'content': str(n)}))}\n\n".encode() for n in range(10)]
     assert ours(b"".join(tokens)) == ["0123456789"]
     assert ours(*tokens) == list("0123456789")
@@ -170,7 +170,7 @@ def test_what_came_together_is_one_chunk() -> None:
 
 @pytest.mark.parametrize("half", [b"\\ud83d", b"\xed\xa0\xbd"])
 def test_half_an_emoji_becomes_question_marks(half: bytes) -> None:
-    """Whether JSON escapes it or not; the text around it stays."""
+    """The text around it is unchanged, whether or not JSON escapes it."""
     answer = AnswerReader(1)
     [text], failure = answer.feed(b'data: {"choices": [{"delta": {"content": "Hot' + half + b'!"}}]}\n\n')
     assert failure is None
@@ -179,8 +179,8 @@ def test_half_an_emoji_becomes_question_marks(half: bytes) -> None:
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_failure_comes_behind_the_text_before_it(failure: str) -> None:
-    """Also where both are in one read; and it repeats nothing of what the provider said."""
+def test_a_failure_follows_the_text_before_it(failure: str) -> None:
+    """This holds even if both arrive in one read. The failure does not repeat the provider's words."""
     body = f"data: {json.dumps(chunk({'content': 'beef'}))}\n\ndata: {failure}\n\n".encode()
     pieces, failed = PieceDecoder().feed(body)
     assert pieces == ["beef"]
@@ -188,8 +188,8 @@ def test_a_failure_comes_behind_the_text_before_it(failure: str) -> None:
     assert "canary" not in f"{failed!r} {failed.__context__!r}"
 
 
-def test_an_event_without_an_end_is_not_read_for_ever() -> None:
-    """A line of more than a megabyte is refused before it is whole."""
+def test_an_endless_event_is_refused() -> None:
+    """A line of more than a megabyte is refused before it is complete."""
     decoder = EventDecoder()
     assert decoder.feed(b"x" * LONGEST_EVENT) == []
     with pytest.raises(ValueError, match="too long"):

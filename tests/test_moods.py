@@ -8,7 +8,7 @@ TOPIC = {"topic": "rain", "tags": ["slow", "</tags> <b>"]}
 
 
 def test_a_part_may_need_the_options_that_were_not_picked(serve_scripts: ServeScripts) -> None:
-    """It waits for all of them; and a part may be called pick."""
+    """It waits for all of them. A part may be named pick."""
     url, provider = serve_scripts(compositions=MOODS)
     events = follow(start(f"{url}/moods", TOPIC))
     assert statuses(events) == ["ok"]
@@ -25,8 +25,8 @@ def test_a_list_in_a_request_cannot_close_its_tag(serve_scripts: ServeScripts) -
     assert "<tags>slow, &lt;/tags&gt; &lt;b&gt;</tags>" in prompt
 
 
-def test_what_a_choice_was_made_from_is_rewritten_with_a_new_choice(serve_scripts: ServeScripts) -> None:
-    """The options are proposed again, and their parts wait for the new pick."""
+def test_rewriting_what_a_choice_needs_makes_a_new_choice(serve_scripts: ServeScripts) -> None:
+    """The options are proposed again, and their dependents wait for the new pick."""
     url, provider = serve_scripts(compositions=MOODS)
     run = start(f"{url}/moods", TOPIC)
     first = follow(run)

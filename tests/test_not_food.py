@@ -1,4 +1,4 @@
-"""What is no food is refused before any call, with the reason; what only sounds like it is cooked."""
+"""Inedible things are refused before any call, with the reason; food with similar names is cooked."""
 
 import subprocess
 import sys
@@ -284,9 +284,9 @@ def test_food_that_sounds_like_something_else_is_accepted(typed: str) -> None:
 @pytest.mark.parametrize("path", ["/generate", "/runs", "/chains/recipe/invoke", "/chains/steps/invoke"])
 def test_no_call_is_made_for_what_is_no_food(serve_scripts: ServeScripts, path: str, typed: str, word: str) -> None:
     url, provider = serve_scripts({})
-    asked = {"ingredientsOnHand": typed}
+    request = {"ingredientsOnHand": typed}
     steps = {"recipe_name": "Salad", "ingredients": "- salt"} if "steps" in path else {}
-    answer = httpx.post(f"{url}{path}", json={"input": asked | steps} if "chains" in path else asked)
+    answer = httpx.post(f"{url}{path}", json={"input": request | steps} if "chains" in path else request)
     assert answer.status_code == 422
     assert "ingredientsOnHand" in answer.text
     assert word in answer.json()["detail"][0]["message"]
@@ -303,8 +303,8 @@ def test_openais_face_refuses_what_is_no_food_by_name(serve_scripts: ServeScript
 
 
 def test_a_chosen_dish_of_what_is_no_food_is_refused(sizzle_url: str) -> None:
-    asked = {"ingredientsOnHand": "salt", "recipe": {"name": "Bleach Salad"}}
-    answer = httpx.post(f"{sizzle_url}/runs", json=asked)
+    request = {"ingredientsOnHand": "salt", "recipe": {"name": "Bleach Salad"}}
+    answer = httpx.post(f"{sizzle_url}/runs", json=request)
     assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "recipe"]
 
 
@@ -326,7 +326,7 @@ for piece in sys.argv[1:]:
 
 @pytest.mark.slow
 def test_the_time_to_look_for_what_is_no_food_grows_with_the_length() -> None:
-    """A pattern of quadratic time would need an hour for texts of this length, which is 30 times what is accepted."""
+    """A pattern with quadratic time would need an hour for such texts, which are 30 times the limit."""
     pieces = ["a ", "the 1 ", "x's ", "락 ", "glass ", "ignore ", "İ ", "1,,1 "]
     subprocess.run([sys.executable, "-c", LOOPS, *pieces], check=True, timeout=300)  # noqa: S603  our own words
 
@@ -358,7 +358,7 @@ QUESTIONS = [
 
 @pytest.mark.parametrize("query", POISON_RECIPES)
 def test_a_recipe_of_what_is_not_food_is_no_completion(serve_scripts: ServeScripts, query: str) -> None:
-    """A 422 with the reason, for a broadcast as well; no model is called."""
+    """It is a 422 with the reason, also for a broadcast; no model is called."""
     url, provider = serve_scripts()
     answers = [
         httpx.get(f"{url}/completion", params={"query": query}),

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible face, asked by OpenAI's own client, by ChatOpenAI, and by hand."""
+"""The OpenAI-compatible routes with OpenAI's own client, with ChatOpenAI and with httpx."""
 
 import asyncio
 import json
@@ -28,14 +28,14 @@ HEADINGS = ["About this dish", "Ingredients", "Steps", "On the side", "Good to k
 
 
 @contextmanager
-def client(url: str) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, timeout=20) as asked:
-        yield asked
+def openai_client(url: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, timeout=20) as client:
+        yield client
 
 
 def streamed(url: str, **options: Any) -> list[ChatCompletionChunk]:
-    with client(url) as asked:
-        return list(asked.chat.completions.create(model="sizzle", messages=ASKED, stream=True, **options))
+    with openai_client(url) as client:
+        return list(client.chat.completions.create(model="sizzle", messages=ASKED, stream=True, **options))
 
 
 def text_of(chunks: list[ChatCompletionChunk]) -> str:
@@ -47,7 +47,7 @@ def headings(markdown: str) -> list[str]:
 
 
 def test_a_stream_has_the_protocols_shape(serve_scripts: ServeScripts) -> None:
-    """Role, content, an empty delta with the reason, and one id throughout; no usage unless it is asked for."""
+    """Role, content, an empty delta with the reason, one id, and no usage unless requested."""
     url, _ = serve_scripts()
     opening, *contents, closing = streamed(url)
     assert [opening.choices[0].delta.role, opening.choices[0].delta.content] == ["assistant", ""]
@@ -62,12 +62,12 @@ def test_a_stream_has_the_protocols_shape(serve_scripts: ServeScripts) -> None:
 
 
 def test_the_raw_stream_ends_with_done(serve_scripts: ServeScripts) -> None:
-    """As curl shows it: data lines of JSON, usage null until the last, then `[DONE]`."""
+    """It has data lines of JSON, with a null usage except in the last one, then `[DONE]`."""
     url, _ = serve_scripts()
     body = {"model": "sizzle", "messages": ASKED, "stream": True, "stream_options": {"include_usage": True}}
     with (
-        httpx.Client(timeout=20) as asked,
-        connect_sse(asked, "POST", f"{url}/v1/chat/completions", json=body) as source,
+        httpx.Client(timeout=20) as client,
+        connect_sse(client, "POST", f"{url}/v1/chat/completions", json=body) as source,
     ):
         *chunks, done = [event.data for event in source.iter_sse()]
     assert done == "[DONE]"
@@ -76,22 +76,22 @@ def test_the_raw_stream_ends_with_done(serve_scripts: ServeScripts) -> None:
 
 
 def test_usage_counts_all_calls(sizzle_url: str) -> None:
-    """In the last chunk when it is asked for, and in the whole answer: the sum over the steps."""
+    """The sum over the parts is in the last chunk if requested, and in the whole answer."""
     last = streamed(sizzle_url, stream_options={"include_usage": True})[-1]
     assert last.usage is not None
     assert last.usage.total_tokens == last.usage.prompt_tokens + last.usage.completion_tokens
-    with client(sizzle_url) as asked:
-        whole = asked.chat.completions.create(model="sizzle", messages=ASKED)
+    with openai_client(sizzle_url) as client:
+        whole = client.chat.completions.create(model="sizzle", messages=ASKED)
     assert whole.usage is not None
     assert whole.usage.prompt_tokens > 6 * 100
     assert whole.usage.completion_tokens > len((whole.choices[0].message.content or "").split())
 
 
-def test_the_whole_answer_is_what_the_stream_says(serve_scripts: ServeScripts) -> None:
-    """Parts as Markdown sections in reading order; the last user message counts, in all its text parts."""
+def test_the_whole_answer_has_the_text_of_the_stream(serve_scripts: ServeScripts) -> None:
+    """Parts are Markdown sections in reading order. All text parts of the last user message count."""
     url, provider = serve_scripts()
-    with client(url) as asked:
-        whole = asked.chat.completions.create(model="sizzle", messages=ASKED)
+    with openai_client(url) as client:
+        whole = client.chat.completions.create(model="sizzle", messages=ASKED)
     assert whole.choices[0].finish_reason == "stop"
     assert headings(whole.choices[0].message.content or "") == HEADINGS
     assert "## Steps\n\nsteps one, steps two.\n\n## On the side" in (whole.choices[0].message.content or "")
@@ -100,11 +100,14 @@ def test_the_whole_answer_is_what_the_stream_says(serve_scripts: ServeScripts) -
     assert "<prep_time_minutes>45</prep_time_minutes>" in prompt
 
 
-def test_text_comes_while_the_rest_is_being_written(serve_scripts: ServeScripts) -> None:
-    """The dish and its introduction can be read while the steps wait."""
+def test_text_arrives_while_the_rest_is_generated(serve_scripts: ServeScripts) -> None:
+    """The dish and its introduction are readable while the steps wait."""
     gate = Gate()
     url, _ = serve_scripts({"steps": [gate, "steps one."]})
-    with client(url) as asked, asked.chat.completions.create(model="sizzle", messages=ASKED, stream=True) as chunks:
+    with (
+        openai_client(url) as client,
+        client.chat.completions.create(model="sizzle", messages=ASKED, stream=True) as chunks,
+    ):
         text = ""
         for chunk in chunks:
             text += text_of([chunk])
@@ -116,14 +119,14 @@ def test_text_comes_while_the_rest_is_being_written(serve_scripts: ServeScripts)
 
 def test_korean_is_answered_in_korean(sizzle_url: str) -> None:
     """The language is that of the message."""
-    with client(sizzle_url) as asked:
+    with openai_client(sizzle_url) as client:
         message: Any = {"role": "user", "content": "소고기, 양파 30분"}
-        whole = asked.chat.completions.create(model="sizzle", messages=[message])
+        whole = client.chat.completions.create(model="sizzle", messages=[message])
     assert "## 만드는 법" in (whole.choices[0].message.content or "")
 
 
-def test_chat_openai_has_a_recipe(serve_scripts: ServeScripts) -> None:
-    """LangChain's own client, blocking and streaming."""
+def test_chat_openai_gets_a_recipe(serve_scripts: ServeScripts) -> None:
+    """LangChain's own client works blocking and streaming."""
     url, _ = serve_scripts()
     model = ChatOpenAI(base_url=f"{url}/v1", api_key="any", model="groq-gpt-oss-120b")  # type: ignore[arg-type]
     assert headings(model.invoke("beef, onions").text) == HEADINGS
@@ -131,16 +134,16 @@ def test_chat_openai_has_a_recipe(serve_scripts: ServeScripts) -> None:
 
 
 def test_models_are_those_of_the_registry_with_a_key(serve_scripts: ServeScripts, sizzle_url: str) -> None:
-    """`sizzle` is the one that the settings made; the list says whose each is, the stand-in too."""
+    """`sizzle` stands for the configured models; `owned_by` names the provider or the stand-in."""
     url, provider = serve_scripts()
-    with client(url) as asked:
-        owners = {model.id: model.owned_by for model in asked.models.list()}
+    with openai_client(url) as client:
+        owners = {model.id: model.owned_by for model in client.models.list()}
         assert owners == {"sizzle": "Groq", "groq-gpt-oss-20b": "Groq", "groq-gpt-oss-120b": "Groq"}
-        assert asked.models.retrieve("sizzle").id == "sizzle"
-        asked.chat.completions.create(model="groq-gpt-oss-120b", messages=ASKED)
+        assert client.models.retrieve("sizzle").id == "sizzle"
+        client.chat.completions.create(model="groq-gpt-oss-120b", messages=ASKED)
     assert {call["body"]["model"] for call in provider.calls} == {"openai/gpt-oss-120b"}
-    with client(sizzle_url) as asked:
-        assert {model.owned_by for model in asked.models.list()} == {"Rule-based stand-in"}
+    with openai_client(sizzle_url) as client:
+        assert {model.owned_by for model in client.models.list()} == {"Rule-based stand-in"}
 
 
 @pytest.mark.parametrize(
@@ -172,36 +175,35 @@ def test_bad_input_is_an_error_in_openais_form(
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "nothing", 404), ("GET", "chat/completions", 405)])
 def test_a_wrong_address_is_an_error_in_openais_form(sizzle_url: str, method: str, path: str, status: int) -> None:
-    """Not the page's form of errors."""
     answer = httpx.request(method, f"{sizzle_url}/v1/{path}")
     assert [answer.status_code, answer.json()["error"]["code"]] == [status, "unknown_url"]
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_recipe_that_fails_is_an_error_in_our_words(
+def test_a_failed_recipe_is_an_error_with_our_message(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
-    """A whole answer is a 502; a stream says what there is and ends with the error; none repeats the provider."""
+    """A whole answer is a 502; a stream ends with the error. Neither repeats the provider."""
     url, _ = serve_scripts({step: [Refuse(401)] for step in PROMPTS})
     body = {"model": "sizzle", "messages": ASKED, "stream": stream}
     answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=20)
-    said = answer.text
+    body = answer.text
     assert answer.status_code == (200 if stream else 502)
-    assert "did not accept the key (401)" in said
-    assert "canary" not in said + caplog.text
-    with client(url) as asked, pytest.raises(openai.APIError, match="did not accept the key"):
-        list(asked.chat.completions.create(model="sizzle", messages=ASKED, stream=True))
+    assert "did not accept the key (401)" in body
+    assert "canary" not in body + caplog.text
+    with openai_client(url) as client, pytest.raises(openai.APIError, match="did not accept the key"):
+        list(client.chat.completions.create(model="sizzle", messages=ASKED, stream=True))
 
 
 @pytest.mark.parametrize("sides", [["Half", Finish(None)], ["Half", b"data: {\n\n"], [Refuse(500)]])
-def test_a_broken_part_never_passes_for_whole(serve_scripts: ServeScripts, sides: Any) -> None:
-    """The protocol's word for it is `length`."""
+def test_a_broken_part_is_recognizable(serve_scripts: ServeScripts, sides: Any) -> None:
+    """The finish_reason is `length`."""
     url, _ = serve_scripts({"sides": sides})
     assert streamed(url)[-1].choices[0].finish_reason == "length"
 
 
-def test_a_failed_part_is_told_in_its_place(serve_scripts: ServeScripts) -> None:
-    """The others are whole; a part cut off at its limit makes the reason `length`."""
+def test_a_failed_part_has_its_reason_in_the_text(serve_scripts: ServeScripts) -> None:
+    """The others are complete; a part that is cut off at its limit makes the finish_reason `length`."""
     url, _ = serve_scripts({"sides": [Refuse(500)], "intro": ["Half", Finish("length")]})
     chunks = streamed(url)
     assert "> Groq failed (500): try again." in text_of(chunks)
@@ -213,7 +215,7 @@ def test_a_failed_part_is_told_in_its_place(serve_scripts: ServeScripts) -> None
 def test_a_client_that_leaves_closes_the_calls(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, stream: bool
 ) -> None:
-    """Also one that waits for the whole answer: the provider sees it within a second, and no log cries over it."""
+    """The provider sees it within a second, also for a client that waits for the whole answer; nothing is logged."""
     url, provider = serve_scripts({step: [Gate()] for step in PROMPTS})
     body = {"model": "sizzle", "messages": ASKED, "stream": stream}
 

@@ -1,4 +1,4 @@
-"""The OpenAPI documents, the JSON Schema of the events, and /docs: what they say is what is sent."""
+"""The OpenAPI documents, the JSON Schema of the events, and /docs match the actual responses."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def document(url: str) -> dict[str, Any]:
 
 
 def validator(url: str, name: str) -> Draft202012Validator:
-    """What holds bodies against a component of the document."""
+    """A validator of bodies against a component of the document."""
     return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": document(url)["components"]})
 
 
@@ -65,10 +65,10 @@ def test_streams_headers_and_refusals_are_described(fast_url: str) -> None:
     event = events["responses"]["200"]["content"]["text/event-stream"]["schema"]["properties"]
     assert event["data"]["contentSchema"] == {"$ref": "#/components/schemas/Event"}
     assert {parameter["name"].lower() for parameter in events["parameters"]} == {"run_id", "last-event-id"}
-    begun = paths["/runs"]["post"]
-    assert {"Location", "Sizzle-Run-Key"} == begun["responses"]["201"]["headers"].keys()
-    assert "Retry-After" in begun["responses"]["503"]["headers"]
-    assert "idempotency-key" in {parameter["name"].lower() for parameter in begun["parameters"]}
+    start_run = paths["/runs"]["post"]
+    assert {"Location", "Sizzle-Run-Key"} == start_run["responses"]["201"]["headers"].keys()
+    assert "Retry-After" in start_run["responses"]["503"]["headers"]
+    assert "idempotency-key" in {parameter["name"].lower() for parameter in start_run["parameters"]}
     assert {"404", "409", "410", "422", "503"} <= paths["/runs/{run_id}/parts/{part}"]["post"]["responses"].keys()
     assert {"413", "415", "422", "503"} <= paths["/generate"]["post"]["responses"].keys()
     assert {"422", "502"} <= paths["/completion"]["get"]["responses"].keys()
@@ -86,16 +86,16 @@ def test_bad_input_and_refusals_have_the_form_that_is_described(fast_url: str) -
         refusal.validate(ask("POST", f"{fast_url}/runs", json={}).json())
 
 
-@pytest.mark.parametrize("asked", [ASKED, RUN])
+@pytest.mark.parametrize("body", [ASKED, RUN])
 @pytest.mark.parametrize("scripts", [{}, {"sides": [Refuse(401)]}, {"proposal": [Refuse(401)]}])
 def test_every_event_and_state_is_as_the_schema_says(
-    serve_scripts: ServeScripts, scripts: dict[str, Any], asked: dict[str, Any]
+    serve_scripts: ServeScripts, scripts: dict[str, Any], body: dict[str, Any]
 ) -> None:
     url, _ = serve_scripts(scripts)
     schema = ask("GET", f"{url}/schema/events.json").json()
     Draft202012Validator.check_schema(schema)
     events, component = Draft202012Validator(schema), validator(url, "Event")
-    run = start(url, asked)
+    run = start(url, body)
     for event in follow(run):
         events.validate({event.name: event.fields})
         component.validate(event.fields)
@@ -127,8 +127,8 @@ OPENAI_REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "request_"), OPENAI_REFUSALS)
-def test_openais_face_documents_the_errors_that_it_sends(fast_url: str, status: int, request_: dict[str, Any]) -> None:
-    """In OpenAI's form; FastAPI's 422 is never sent and not in the document."""
+def test_the_openai_routes_document_their_errors(fast_url: str, status: int, request_: dict[str, Any]) -> None:
+    """They have OpenAI's format; FastAPI's 422 is neither sent nor documented."""
     made = document(f"{fast_url}/v1")
     responses = made["paths"]["/chat/completions"]["post"]["responses"]
     assert responses.keys() == {"200", "400", "403", "404", "413", "502"}

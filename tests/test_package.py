@@ -1,4 +1,4 @@
-"""What an installed package brings along."""
+"""The files of an installed package."""
 
 import tomllib
 from importlib.resources import files
@@ -16,7 +16,7 @@ def test_packages_say_that_they_are_typed(package: str) -> None:
 
 @pytest.mark.parametrize("package", ["app", "chains"])
 def test_every_file_of_a_package_is_installed(package: str) -> None:
-    """Each file that is not Python matches a pattern of package-data, so the wheel has it too."""
+    """Every file other than Python matches a pattern of package-data, so the wheel contains it."""
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
     others = [path for path in (ROOT / package).rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
     assert others

@@ -1,4 +1,4 @@
-"""Deadlines from one token to the next, where there was more time before the first."""
+"""The timeout between tokens, which is shorter than that for the first token."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,7 +23,7 @@ ServeIntro = Callable[..., tuple[str, FaultServer]]
 
 @pytest.fixture
 def serve_intro(serve: Serve, tmp_path: Path) -> Iterator[ServeIntro]:
-    """Serves Sizzle over a provider that answers calls for the intro so; returns Sizzle's address and the provider."""
+    """Serves Sizzle over a provider with these answers for the intro; returns Sizzle's address and the provider."""
     registry = tmp_path / "registry.toml"
     registry.write_text(REGISTRY)
     with ExitStack() as stack:
@@ -35,8 +35,8 @@ def serve_intro(serve: Serve, tmp_path: Path) -> Iterator[ServeIntro]:
         yield start
 
 
-def test_a_model_may_think_for_long_and_not_fall_silent(serve_intro: ServeIntro) -> None:
-    """It is hung up on soon when it does, though its first token could have come much later."""
+def test_a_model_may_think_but_not_fall_silent(serve_intro: ServeIntro) -> None:
+    """A silent call is closed soon, although its first token could have taken much longer."""
     url, server = serve_intro(streamed(Good(1), Stall()), GOOD)
     read(url)
     stalled = server.of("intro")[0]
@@ -45,8 +45,8 @@ def test_a_model_may_think_for_long_and_not_fall_silent(serve_intro: ServeIntro)
     assert 0.4 < stalled.closed - stalled.received_at < 5
 
 
-def test_an_answer_that_said_why_it_ended_is_whole(serve_intro: ServeIntro) -> None:
-    """Where nothing comes after its finish_reason, only the number of its tokens is lost."""
+def test_an_answer_with_a_finish_reason_is_complete(serve_intro: ServeIntro) -> None:
+    """If nothing follows its finish_reason, only the token count is missing."""
     url, _ = serve_intro((HEAD, delta("Quick and hot."), delta(finish_reason="stop"), Stall()))
     events = read(url)
     assert next(end["status"] for end in events_named(events, "part_end") if end["part"] == "intro") == "ok"

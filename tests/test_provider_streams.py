@@ -1,4 +1,4 @@
-"""What readers get of whatever a provider streams, through the front door."""
+"""Readers of any provider's stream get correct text, on every route."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def end_of(events: list[Event], part: str) -> dict[str, Any]:
 
 
 def everywhere(url: str, run: str) -> str:
-    """All that a reader of any face can see of a run."""
+    """Everything that readers of any route can see of a run."""
     return httpx.get(run).text + str(follow(run)) + httpx.get(f"{url}/healthz").text
 
 
@@ -67,8 +67,8 @@ def test_an_answer_is_whole_however_its_provider_says_so(serve_scripts: ServeScr
     assert httpx.get(f"{url}/completion", params=QUESTION).text == "Beef."
 
 
-def test_a_pause_after_a_reason_with_text_is_no_end(serve: Serve) -> None:
-    """Gemini-like providers say `stop` in every chunk, and go on after a while."""
+def test_a_pause_after_a_reason_with_text_is_not_the_end(serve: Serve) -> None:
+    """Some providers say `stop` in every chunk and continue after a pause."""
 
     async def body() -> AsyncIterator[bytes]:
         yield raw("Beef ", finish_reason="stop")
@@ -114,7 +114,7 @@ def test_the_log_says_what_came_in_place_of_a_stream(
     assert CANARY not in caplog.text + refused.text
 
 
-FAILURES: dict[str, tuple[bytes, bool]] = {  # whether another attempt is worth it
+FAILURES: dict[str, tuple[bytes, bool]] = {  # whether it is retried
     "OpenRouter's 502": (raw(finish_reason="error", error={"code": 502, "message": CANARY}), True),
     "an abort": (raw(finish_reason="abort"), True),
     "vLLM's 400": (b'data: {"object": "error", "code": 400, "message": "%b"}\n\n' % CANARY.encode(), False),
@@ -167,7 +167,7 @@ THINKING: dict[str, list[str]] = {
 
 @pytest.mark.parametrize("thinking", THINKING)
 def test_thinking_is_in_no_recipe(serve_scripts: ServeScripts, thinking: str) -> None:
-    """A rejected draft is never picked, and what depends on a part never reads its thinking."""
+    """A rejected draft is never picked, and prompts of dependent parts never contain thinking."""
     thoughts = THINKING[thinking]
     scripts: dict[str, Any] = {
         step: [*thoughts, *default_script(step)] for step in ("proposal", "intro", "ingredients")
@@ -185,7 +185,7 @@ def test_thinking_is_in_no_recipe(serve_scripts: ServeScripts, thinking: str) ->
 
 
 def test_thinking_counts_as_progress(serve: Serve, tmp_path: Any) -> None:
-    """A model that thinks for longer than it may be silent is not hung up on."""
+    """A model that thinks for longer than the timeout is not disconnected."""
     registry = tmp_path / "registry.toml"
     registry.write_text('[providers.groq]\nlabel = "Groq"\nbase_url = "http://x/v1"\nnext_token_s = 0.5\n')
 
@@ -204,8 +204,8 @@ def test_thinking_counts_as_progress(serve: Serve, tmp_path: Any) -> None:
         assert httpx.get(f"{url}/completion", params=QUESTION, timeout=20).text == "Beef."
 
 
-def test_a_model_that_thinks_without_an_opening_tag_is_known_from_then_on(serve_scripts: ServeScripts) -> None:
-    """What was shown once is held back the next time."""
+def test_a_model_that_thinks_without_an_opening_tag_is_remembered(serve_scripts: ServeScripts) -> None:
+    """In its next answer the thinking is not shown at all."""
     thoughts = ["Draft: beef.", "\n</think>\n\n"]
     url, _ = serve_scripts({"intro": [*thoughts, "Beef."]})
     first, second = follow(start(url)), follow(start(url))
@@ -214,7 +214,7 @@ def test_a_model_that_thinks_without_an_opening_tag_is_known_from_then_on(serve_
 
 
 def test_a_provider_that_ignores_its_limit_of_tokens_is_cut_off(serve_scripts: ServeScripts) -> None:
-    """At 64 characters a token and never below 64 K characters, as if it had ended at its limit."""
+    """The limit is 64 characters per token and at least 64 K characters; the finish_reason is `length`."""
     endless: Script = [*["x" * 8192] * 20, Gate()]
     url, provider = serve_scripts({"nutrition": endless, "completion": endless})
     events = read(url)
@@ -244,8 +244,8 @@ def test_a_hostile_provider_costs_its_own_part_only(serve_scripts: ServeScripts,
 
 
 @pytest.mark.parametrize("event", [b"data: {}\n\n", b": x\n\n", b'data: {"choices": []}\n\n'])
-def test_others_have_their_turn_while_a_flood_is_read(event: bytes) -> None:
-    """However much one read brings, it is decoded block by block."""
+def test_other_tasks_run_while_a_flood_is_read(event: bytes) -> None:
+    """However much one read returns, it is decoded block by block."""
 
     async def longest_wait() -> tuple[int, int]:
         body = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**20, loop=asyncio.get_running_loop())

@@ -1,4 +1,4 @@
-"""Streams through a real nginx that compresses and buffers: text arrives piece by piece, whole, and can be resumed."""
+"""Streams through a real nginx that compresses and buffers arrive piece by piece, complete, and can be resumed."""
 
 import os
 import shutil
@@ -88,7 +88,7 @@ STREAMS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_text_arrives_piece_by_piece(serve_scripts: ServeScripts, name: str) -> None:
-    """The first words arrive while the provider still holds the rest, and all of the text arrives."""
+    """The first words arrive while the provider waits, and all of the text arrives."""
     method, path, more = STREAMS[name]
     gate = Gate()
     script = ["First 소금 ", gate, "and last."]
@@ -104,7 +104,7 @@ def test_text_arrives_piece_by_piece(serve_scripts: ServeScripts, name: str) -> 
 
 
 def test_a_run_is_resumed_exactly(serve_scripts: ServeScripts) -> None:
-    """Cut off anywhere, the reader gets what it lacks with the id of its last event."""
+    """A reader that is cut anywhere gets the rest with the id of its last event."""
     gate = Gate()
     url, _ = serve_scripts({"steps": ["First ", gate, "and last."]})
     path = start(url).removeprefix(url)

@@ -31,17 +31,17 @@ def sizzle(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
 
 
 def over(scripted: Provider) -> dict[str, str]:
-    """The environment in which Groq is the scripted provider."""
+    """The environment in which the scripted provider is Groq."""
     return {"GROQ_API_KEY": "sk-secret", "SIZZLE_GROQ_BASE_URL": scripted.url}
 
 
 def models(document: str) -> dict[str, Any]:
-    """What `--json` says of each model."""
+    """The results of each model in the output of `--json`."""
     return {row["model"]: row for row in json.loads(document)["models"]}
 
 
-def test_without_a_key_the_stand_in_is_measured_and_said_to_be() -> None:
-    """Without a terminal there is a plain table, ranked, with its definitions, and who answered is said below it."""
+def test_without_a_key_the_stand_in_is_measured_and_named() -> None:
+    """Without a terminal there is a plain ranked table, and below it a note that the stand-in answered."""
     done = sizzle("--rounds", "1")
     assert done.returncode == 0
     assert re.search(r"^ *1 +stand-in +Rule-based stand-in +\d+ +\d+ +[\d,]+ +\d+ +\d+ ", done.stdout, re.MULTILINE)
@@ -49,7 +49,7 @@ def test_without_a_key_the_stand_in_is_measured_and_said_to_be() -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_json_has_every_round_and_figures_that_fit_each_other() -> None:
+def test_json_has_every_round_with_consistent_figures() -> None:
     """Best is the round with the shortest time to the first token; TPS, median and total follow from the rounds."""
     done = sizzle("--rounds", "3", "--json")
     document = json.loads(done.stdout)
@@ -66,8 +66,8 @@ def test_json_has_every_round_and_figures_that_fit_each_other() -> None:
         assert figures["tokens_per_s"] == pytest.approx((figures["tokens"] - 1) / seconds, rel=0.01)
 
 
-def test_rounds_are_interleaved_behind_a_warm_up() -> None:
-    """Each model is asked once more than there are rounds, one after the other, with the same prompt and limits."""
+def test_rounds_are_interleaved_after_a_warm_up() -> None:
+    """The models are called in turn, once more than there are rounds, with the same prompt and limits."""
     with provider({"completion": ANSWER}) as scripted:
         done = sizzle(OTHER, ONE, "--rounds", "2", "--json", **over(scripted))
     sent = [call["body"] for call in scripted.calls]
@@ -78,8 +78,8 @@ def test_rounds_are_interleaved_behind_a_warm_up() -> None:
     assert {name: len(row["rounds"]) for name, row in models(done.stdout).items()} == {ONE: 2, OTHER: 2}
 
 
-def test_a_failed_model_gives_its_reason_and_the_others_go_on() -> None:
-    """What the provider itself said is nowhere; one measured model is success, none is not."""
+def test_a_failed_model_has_a_reason_and_the_others_continue() -> None:
+    """The provider's own words are nowhere. The command succeeds if at least one model was measured."""
     with provider({"completion": ANSWER}) as answering, provider({"completion": [Refuse(401)]}) as refusing:
         fireworks = {"FIREWORKS_API_KEY": "sk-secret", "SIZZLE_FIREWORKS_BASE_URL": refusing.url}
         done = sizzle("--rounds", "2", **over(answering), **fireworks)
@@ -96,8 +96,8 @@ def test_a_failed_model_gives_its_reason_and_the_others_go_on() -> None:
     assert not re.search("canary|sk-secret|Traceback", done.stdout + done.stderr + none.stdout + none.stderr)
 
 
-def test_what_was_measured_before_a_failure_is_kept() -> None:
-    """A model that fails in its last round has its figures, and still comes after those that did not fail."""
+def test_figures_before_a_failure_are_kept() -> None:
+    """A model that fails in its last round has figures, but ranks after those that did not fail."""
     with provider({"completion": [ANSWER] * 5 + [[Refuse(429)]]}) as scripted:
         done = sizzle(ONE, OTHER, "--rounds", "2", "--json", **over(scripted))
     rows = models(done.stdout)
@@ -120,10 +120,8 @@ def test_what_was_measured_before_a_failure_is_kept() -> None:
         (["--plot", "race.jpg"], ["--plot", ".png"]),
     ],
 )
-def test_what_can_not_be_measured_is_named_before_anything_is(
-    arguments: list[str], named: list[str], tmp_path: Path
-) -> None:
-    """A model that is unknown or has no key, and a picture that can't be written, end it with 2 and no call."""
+def test_a_mistake_is_named_before_any_call(arguments: list[str], named: list[str], tmp_path: Path) -> None:
+    """An unknown model, a missing key or an unwritable picture: exit status 2 and no call."""
     registry = tmp_path / "registry.toml"
     registry.write_text(
         '[providers.mine]\nlabel = "Mine"\nbase_url = "http://127.0.0.1:9/v1"\n'
@@ -133,14 +131,14 @@ def test_what_can_not_be_measured_is_named_before_anything_is(
     with provider() as scripted:
         done = sizzle(*arguments, **over(scripted), SIZZLE_REGISTRY=str(registry))
     assert done.returncode == 2
-    said = re.sub(r"[│\s]+", " ", done.stderr)
-    assert all(name in said for name in named)
-    assert "Traceback" not in said
+    printed = re.sub(r"[│\s]+", " ", done.stderr)
+    assert all(name in printed for name in named)
+    assert "Traceback" not in printed
     assert scripted.calls == []
 
 
 def test_plot_draws_a_png(tmp_path: Path) -> None:
-    """`--plot` writes the picture beside the table, failed models and all."""
+    """Failed models are in the picture, too."""
     picture = tmp_path / "race.png"
     with provider({"completion": [ANSWER, [Refuse(500)], ANSWER]}) as scripted:
         done = sizzle("--rounds", "1", "--plot", str(picture), **over(scripted))
@@ -149,7 +147,7 @@ def test_plot_draws_a_png(tmp_path: Path) -> None:
 
 
 def test_plot_without_matplotlib_says_how_to_get_it(tmp_path: Path) -> None:
-    """It is one line, before anything is measured, and leaves no file."""
+    """It prints one line before any call and leaves no file."""
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')", encoding="utf-8")
     picture = tmp_path / "race.png"
     with provider() as scripted:
@@ -163,7 +161,7 @@ def test_plot_without_matplotlib_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 def drawn_on(columns: int, main_end: int, seen: Callable[[str], None] = lambda _: None) -> list[str]:
-    """The lines of the terminal when the program has ended; `seen` is called with all of them at each change."""
+    """The lines of the terminal at the end; `seen` is called with all of them at each change."""
     screen = pyte.Screen(columns, 24)
     stream = pyte.ByteStream(screen)
     with open(main_end, "rb", buffering=0) as terminal:
@@ -171,7 +169,7 @@ def drawn_on(columns: int, main_end: int, seen: Callable[[str], None] = lambda _
             while piece := terminal.read(65536):
                 stream.feed(piece)
                 seen("\n".join(screen.display))
-        except OSError:  # what reading a pty answers when the other end is closed
+        except OSError:  # reading a pty raises it when the other end is closed
             pass
     assert not screen.cursor.hidden
     return [line.rstrip() for line in screen.display]
@@ -189,7 +187,7 @@ def on_a_terminal(columns: int, env: dict[str, str]) -> tuple[commands.Command, 
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_terminal_shows_one_whole_table_at_the_end(columns: int) -> None:
-    """On a tty the table is drawn again for each call and stands there once, with ranks, figures and bars."""
+    """The table is redrawn for each call and is there once at the end, with ranks, figures and bars."""
     with provider({"completion": ANSWER}) as scripted:
         process, main_end = on_a_terminal(columns, over(scripted))
         lines = drawn_on(columns, main_end)
@@ -202,7 +200,7 @@ def test_a_terminal_shows_one_whole_table_at_the_end(columns: int) -> None:
 
 
 def test_ctrl_c_ends_it_and_leaves_the_terminal_as_it_was() -> None:
-    """The cursor is back, what was measured stands there, and the call to the provider is closed."""
+    """The cursor is visible, the figures so far are shown, and the call to the provider is closed."""
     with provider({"completion": [ANSWER] * 3 + [["Slice ", Gate()]]}) as scripted:
         process, main_end = on_a_terminal(80, over(scripted))
         signals = [signal.SIGINT]

@@ -1,4 +1,4 @@
-"""Diets, what must be avoided, and the number of people, from the request to every prompt."""
+"""Diets, foods to avoid and the number of people, from the request to every prompt."""
 
 import subprocess
 import sys
@@ -99,7 +99,7 @@ def test_an_ingredient_of_one_syllable_or_two_letters_is_accepted(serve_scripts:
         ("네 명, 두부, 김치", "", "", 4, "두부, 김치"),
         ("5인 가족, 닭", "", "", 5, "닭"),
         ("혼자 먹어요, 라면", "", "", 1, "라면"),
-        # what looks like a restriction, or like a number of people, and is none
+        # text that only resembles a restriction or a number of people
         ("free-range eggs, no-knead dough", "", "", None, "free-range eggs, no-knead dough"),
         ("kosher salt, beef", "", "", None, "kosher salt, beef"),
         ("no allergies, beef", "", "", None, "beef"),
@@ -148,7 +148,7 @@ for piece in sys.argv[1:]:
     "pieces", [["beef " + "İ " * 50, "i ", "no ", "nut free "], ["알레르기 ", "없이 ", "1 ", "1~", " ", "allergic to "]]
 )
 def test_the_time_to_read_a_text_grows_with_its_length(pieces: list[str]) -> None:
-    """A pattern of quadratic time would need an hour for texts of this length, which is 30 times what is accepted."""
+    """A pattern with quadratic time would need an hour for such texts, which are 30 times the limit."""
     subprocess.run([sys.executable, "-c", LOOPS, *pieces], check=True, timeout=300)  # noqa: S603  our own words
 
 
@@ -157,6 +157,6 @@ def test_the_time_to_read_a_text_grows_with_its_length(pieces: list[str]) -> Non
 )
 def test_a_recipe_ends_with_what_to_check(serve_scripts: ServeScripts, language: str, notice: str) -> None:
     url, _ = serve_scripts({})
-    asked = {"input": {"ingredientsOnHand": "beef", "language": language}}
-    markdown = httpx.post(f"{url}/chains/recipe/invoke", json=asked).json()["output"]
+    request = {"input": {"ingredientsOnHand": "beef", "language": language}}
+    markdown = httpx.post(f"{url}/chains/recipe/invoke", json=request).json()["output"]
     assert notice in markdown.splitlines()[-1]

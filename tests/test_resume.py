@@ -1,4 +1,4 @@
-"""A run outlives its connection: a reader who comes back reads exactly the rest, and all read the same."""
+"""A run outlives its connection: a reader that resumes gets exactly the rest, and all readers get the same."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ from tests.servers import Gate, run
 
 @pytest.mark.parametrize("size", [1, 40, 177, 1000, 4000])
 def test_a_reader_whose_socket_is_cut_reads_exactly_the_rest(serve_scripts: ServeScripts, size: int) -> None:
-    """Cut after so many bytes, in mid-event or not, in a live run or an ended one: nothing lost, nothing doubled."""
+    """After any number of bytes, in a live or a finished run, nothing is lost or repeated."""
     url, _ = serve_scripts({"intro": [f"소고기 {number} \u2028\r\n" for number in range(20)]})
     address = start(url)
     seen: list[ReceivedEvent] = []
@@ -37,16 +37,16 @@ def test_a_reader_whose_socket_is_cut_reads_exactly_the_rest(serve_scripts: Serv
     assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
 
 
-def test_any_event_is_a_place_to_go_on_from(sizzle_url: str) -> None:
-    """Behind any id of an ended run come exactly the events after it."""
+def test_a_reader_can_resume_after_any_event(sizzle_url: str) -> None:
+    """After any id of a finished run exactly the later events follow."""
     address = start(sizzle_url)
     events = follow(address)
     for place in range(1, len(events), 7):
         assert follow(address, events[place - 1].id) == events[place:]
 
 
-def test_one_who_has_read_everything_is_told_to_stop(sizzle_url: str) -> None:
-    """204 for the end's id, which ends a native EventSource, and only for it."""
+def test_a_reader_with_all_events_gets_a_204(sizzle_url: str) -> None:
+    """The id of the end, and only that one, gets a 204, which stops an EventSource."""
     address = start(sizzle_url)
     events = follow(address)
     for event in events[-2:]:
@@ -56,7 +56,7 @@ def test_one_who_has_read_everything_is_told_to_stop(sizzle_url: str) -> None:
 
 @pytest.mark.parametrize("last", ["abcd0123-4", "{epoch}-100000", "{epoch}-0", ""])
 def test_an_id_that_is_not_of_this_run_starts_over(sizzle_url: str, last: str) -> None:
-    """Of another epoch, or beyond the end: the run is told from its first event on."""
+    """For an id of another epoch or beyond the end, the run is sent from its first event."""
     address = start(sizzle_url)
     events = follow(address)
     epoch = events[0].id.split("-")[0]
@@ -64,7 +64,7 @@ def test_an_id_that_is_not_of_this_run_starts_over(sizzle_url: str, last: str) -
 
 
 @pytest.mark.parametrize("last", ["x", "1", "abc-", "abc-x", "-1", "abcd0123-4-5", "ABCD0123-4"])
-def test_what_is_no_id_is_a_422(sizzle_url: str, last: str) -> None:
+def test_an_invalid_id_is_a_422(sizzle_url: str, last: str) -> None:
     """It names the header and what is right."""
     answer = ask("GET", f"{start(sizzle_url)}/events", headers={"Last-Event-ID": last})
     assert answer.status_code == 422
@@ -72,19 +72,19 @@ def test_what_is_no_id_is_a_422(sizzle_url: str, last: str) -> None:
 
 
 def test_leaving_is_not_cancelling(serve_scripts: ServeScripts) -> None:
-    """A reader who goes away leaves a run that goes on to its end."""
-    held = Gate()
-    url, provider = serve_scripts({"nutrition": ["Beef ", held, "is good."]})
+    """The run continues to its end."""
+    gate = Gate()
+    url, provider = serve_scripts({"nutrition": ["Beef ", gate, "is good."]})
     address = start(url)
     with listening(f"{address}/events") as response:
         next(response.iter_raw())
-    held.open()
+    gate.open()
     assert statuses(follow(address)) == ["ok"]
     assert provider.closed == []
 
 
 def test_a_head_request_gets_no_stream(serve_scripts: ServeScripts) -> None:
-    """It is answered at once, while the run goes on."""
+    """It is answered at once, and the run continues."""
     url, _ = serve_scripts({"proposal": [Gate()]})
     answer = ask("HEAD", f"{start(url)}/events")
     assert [answer.status_code, answer.content] == [200, b""]
@@ -92,9 +92,9 @@ def test_a_head_request_gets_no_stream(serve_scripts: ServeScripts) -> None:
 
 
 def test_a_hundred_readers_read_the_same(serve_scripts: ServeScripts) -> None:
-    """A hundred who come at any time in the run all get the same bytes, and the models are asked once."""
-    held = Gate()
-    url, provider = serve_scripts({"nutrition": ["Beef ", held, "is good."]})
+    """A hundred readers that start at any time get the same bytes, and the models are called once."""
+    gate = Gate()
+    url, provider = serve_scripts({"nutrition": ["Beef ", gate, "is good."]})
     address = start(url)
 
     async def read(client: httpx.AsyncClient, number: int) -> bytes:
@@ -103,7 +103,7 @@ def test_a_hundred_readers_read_the_same(serve_scripts: ServeScripts) -> None:
             async for piece in response.aiter_raw():
                 body += piece
                 if number == 99:
-                    held.open()
+                    gate.open()
         return body
 
     async def everybody() -> list[bytes]:

@@ -1,4 +1,4 @@
-"""When a provider is asked again after it declined: as the official OpenAI SDK for Python does it."""
+"""Whether and when a provider is called again after a refusal, as in the official OpenAI SDK for Python."""
 
 import math
 
@@ -41,8 +41,8 @@ HEADERS = st.fixed_dictionaries(
 @example(503, {"retry-after": "9" * 400})
 @example(429, {"retry-after-ms": "soon", "retry-after": "2"})
 @example(400, {"x-should-retry": "true", "retry-after": "121"})
-def test_the_same_answers_are_tried_again_as_by_the_sdk(status: int, headers: dict[str, str]) -> None:
-    """Whether the same model may be asked again, and in how many seconds where the answer says so."""
+def test_the_same_answers_are_retried_as_by_the_sdk(status: int, headers: dict[str, str]) -> None:
+    """The same answers are retried on the same model, after the same delay."""
     failure = to_provider_error("Groq", HttpStatusError(status, headers), written=False)
     assert (failure.retryable and failure.same_model_may_retry) == SDK._should_retry(
         httpx2.Response(status, headers=headers)
@@ -77,8 +77,8 @@ def test_a_provider_that_is_alone_is_asked_again_if_it_may_be(
 
 
 @pytest.mark.parametrize("header", ["x-should-retry: false", "Retry-After: 121"])
-def test_a_provider_that_wants_no_other_try_is_left_for_the_next(serve: Serve, header: str) -> None:
-    """And not asked a third time when that one fails, too."""
+def test_after_x_should_retry_false_the_next_provider_is_called(serve: Serve, header: str) -> None:
+    """If that one fails, too, there is no third attempt."""
     with faults({"intro": [refusal(503, header)]}) as server:
         url = serve(
             groq_api_key="k",
@@ -106,10 +106,8 @@ LIMITS = [
 
 
 @pytest.mark.parametrize(("limits", "delay"), LIMITS)
-def test_a_429_without_retry_after_is_read_for_the_reset_of_its_limits(
-    limits: dict[str, str], delay: float | None
-) -> None:
-    """The SDKs don't read them; where they read a delay, that one holds."""
+def test_a_429_without_retry_after_uses_the_reset_of_its_limits(limits: dict[str, str], delay: float | None) -> None:
+    """The SDKs ignore those headers. A Retry-After has precedence."""
     headers = {f"x-ratelimit-{name}": text for name, text in limits.items()}
 
     def retry_after(status: int, **more: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Parts that are written again, and dishes that were chosen."""
+"""Rewriting parts, and runs with a chosen dish."""
 
 import asyncio
 import re
@@ -24,8 +24,8 @@ from tests.servers import PARTS, Finish, Gate, Refuse, default_script, run
 DISH = {"name": "Onion Tart", "intro": "Crisp."}
 
 
-def test_a_failed_part_of_an_ended_run_is_written_again(serve_scripts: ServeScripts) -> None:
-    """The run goes on after what it was, in a new epoch, and ends again, better than before."""
+def test_a_failed_part_of_a_finished_run_is_rewritten(serve_scripts: ServeScripts) -> None:
+    """The run continues after its earlier events in a new epoch, and ends again."""
     url, provider = serve_scripts({"intro": [[Refuse(401)], ["A fine ", "dish."]]})
     address = start(url)
     before = follow(address)
@@ -44,8 +44,8 @@ def test_a_failed_part_of_an_ended_run_is_written_again(serve_scripts: ServeScri
     assert [ask("GET", address).json()["status"], provider.calls[-1]["step"]] == ["ok", "intro"]
 
 
-def test_readers_of_an_earlier_epoch_read_on(serve_scripts: ServeScripts) -> None:
-    """Whatever they had read, each gets exactly what came after it, except the end that was none."""
+def test_readers_of_an_earlier_epoch_resume(serve_scripts: ServeScripts) -> None:
+    """Each reader gets exactly the events after its last one; the earlier end is gone."""
     url, _ = serve_scripts()
     address = start(url)
     epochs = [follow(address)]
@@ -59,37 +59,37 @@ def test_readers_of_an_earlier_epoch_read_on(serve_scripts: ServeScripts) -> Non
             assert follow(address, event.id) == whole[kept:]
 
 
-def test_a_part_of_a_live_run_is_written_again(serve_scripts: ServeScripts) -> None:
-    """It goes on in the same log beside what is under way, and the run ends when all is done."""
-    held = Gate()
-    url, _ = serve_scripts({"nutrition": ["Beef ", held], "intro": [["First."], ["Second."]]})
+def test_a_part_of_a_live_run_is_rewritten(serve_scripts: ServeScripts) -> None:
+    """It is added to the same log, and the run ends when all parts have ended."""
+    gate = Gate()
+    url, _ = serve_scripts({"nutrition": ["Beef ", gate], "intro": [["First."], ["Second."]]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", seconds=5)
     assert rewrite(address, "intro").json()["attempt"] == 2
     assert wait_until(lambda: ask("GET", address).json()["parts"]["intro"]["text"] == "Second.", seconds=5)
-    held.open()
+    gate.open()
     events = follow(address)
     assert [statuses(events), written(events)["intro"]] == [["ok"], "Second."]
     assert len({event.id.split("-")[0] for event in events}) == 1
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
 
 
-def test_a_run_does_not_end_before_what_is_written_again(serve_scripts: ServeScripts) -> None:
-    """Where the rewritten part takes longer than the others, the end waits for it."""
-    held, again = Gate(), Gate()
-    url, _ = serve_scripts({"nutrition": ["Beef ", held], "intro": [["First."], ["Second.", again]]})
+def test_a_run_ends_after_its_rewrites(serve_scripts: ServeScripts) -> None:
+    """If the rewritten part takes longer than the others, the end waits for it."""
+    gate, again = Gate(), Gate()
+    url, _ = serve_scripts({"nutrition": ["Beef ", gate], "intro": [["First."], ["Second.", again]]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", seconds=5)
     assert rewrite(address, "intro").status_code == 202
-    held.open()
+    gate.open()
     assert wait_until(lambda: ask("GET", address).json()["parts"]["nutrition"]["state"] == "ok", seconds=5)
     assert ask("GET", address).json()["status"] == "running"
     again.open()
     assert statuses(follow(address)) == ["ok"]
 
 
-def test_what_is_made_from_a_part_is_written_again_with_it(serve_scripts: ServeScripts) -> None:
-    """The steps follow the ingredients, from the new ones; all other parts stay as they are."""
+def test_the_dependents_of_a_part_are_rewritten_with_it(serve_scripts: ServeScripts) -> None:
+    """The steps are rewritten with the new ingredients; all other parts are unchanged."""
     url, provider = serve_scripts({"ingredients": [["old beef"], ["new beef"]]})
     address = start(url)
     before = follow(address)
@@ -101,8 +101,8 @@ def test_what_is_made_from_a_part_is_written_again_with_it(serve_scripts: ServeS
     assert [call["step"] for call in provider.calls[6:]] == ["ingredients", "steps"]
 
 
-def test_other_ideas_are_another_recipe(serve_scripts: ServeScripts) -> None:
-    """The alternates written again are proposed again, and everything about the dish with them."""
+def test_rewriting_the_alternates_makes_another_recipe(serve_scripts: ServeScripts) -> None:
+    """Rewriting the alternates makes a new proposal and rewrites all parts about the dish."""
     url, provider = serve_scripts()
     address = start(url)
     before = follow(address)
@@ -114,8 +114,8 @@ def test_other_ideas_are_another_recipe(serve_scripts: ServeScripts) -> None:
     assert statuses(rest) == ["ok"]
 
 
-def test_a_part_under_way_is_not_written_twice(serve_scripts: ServeScripts) -> None:
-    """409 for what is being written, what is still to begin, and what they are made from, with words."""
+def test_a_running_part_is_not_rewritten(serve_scripts: ServeScripts) -> None:
+    """A 409 with a message for running parts, for waiting ones, and for those that they need."""
     url, _ = serve_scripts({"steps": ["1. ", Gate()], "sides": [Gate()]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["text"] == "1. ", seconds=5)
@@ -128,7 +128,7 @@ def test_a_part_under_way_is_not_written_twice(serve_scripts: ServeScripts) -> N
 
 
 def test_a_part_is_rewritten_once_at_a_time(serve_scripts: ServeScripts) -> None:
-    """A second request for it, before it has even begun, is a 409."""
+    """A second request for it is a 409, even before the rewrite has started."""
     url, _ = serve_scripts({"intro": [["First."], [Gate()]]})
     address = start(url)
     follow(address)
@@ -142,8 +142,8 @@ def test_a_part_is_rewritten_once_at_a_time(serve_scripts: ServeScripts) -> None
     assert cancel(address).status_code == 204
 
 
-def test_a_part_whose_input_is_missing_names_what_to_write_instead(serve_scripts: ServeScripts) -> None:
-    """Steps without ingredients, and anything about a dish that was never proposed."""
+def test_a_part_without_its_input_names_the_part_to_rewrite(serve_scripts: ServeScripts) -> None:
+    """This covers steps without ingredients, and parts about a dish that was never proposed."""
     url, _ = serve_scripts({"ingredients": [Refuse(401)]})
     address = start(url)
     follow(address)
@@ -158,7 +158,7 @@ def test_a_part_whose_input_is_missing_names_what_to_write_instead(serve_scripts
 
 
 def test_steps_are_not_made_from_half_a_list(serve_scripts: ServeScripts) -> None:
-    """Ingredients that were stopped in mid-answer have to be written again first; those at their limit will do."""
+    """Ingredients that were stopped have to be rewritten first; those at their token limit are sufficient."""
     url, _ = serve_scripts({"ingredients": [["- 300 g be", Gate()], ["- 300 g beef\n- 2 on", Finish("length")]]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["ingredients"]["text"] != "", seconds=5)
@@ -167,12 +167,12 @@ def test_steps_are_not_made_from_half_a_list(serve_scripts: ServeScripts) -> Non
     assert [answer.status_code, "“Ingredients”" in answer.json()["detail"]] == [409, True]
     assert rewrite(address, "ingredients").status_code == 202
     follow(address)
-    assert held(address)["ingredients"] == ["cut_off", "- 300 g beef\n- 2 on"]
+    assert states(address)["ingredients"] == ["cut_off", "- 300 g beef\n- 2 on"]
     assert rewrite(address, "steps").status_code == 202
 
 
-def test_a_part_that_needs_no_dish_is_written_without_one(serve_scripts: ServeScripts) -> None:
-    """The nutrition of a run whose proposal failed: nothing is proposed, and the run has still failed."""
+def test_a_part_that_needs_no_dish_is_rewritten_without_one(serve_scripts: ServeScripts) -> None:
+    """In a run whose proposal failed, the nutrition is rewritten without a proposal; the run is still failed."""
     url, provider = serve_scripts({"proposal": [Refuse(401)]})
     address = start(url)
     before = follow(address)
@@ -185,14 +185,14 @@ def test_a_part_that_needs_no_dish_is_written_without_one(serve_scripts: ServeSc
 
 
 def test_an_unknown_part_is_a_422(sizzle_url: str) -> None:
-    """It names the parts that there are."""
+    """It names the known parts."""
     answer = rewrite(start(sizzle_url), "dessert")
     assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "part"]
     assert all(part in answer.json()["detail"][0]["expected"] for part in PARTS)
 
 
-def test_what_was_stopped_can_be_written_again(serve_scripts: ServeScripts) -> None:
-    """A part that was under way at the stop begins again; what was never written leaves the run partial."""
+def test_a_stopped_part_can_be_rewritten(serve_scripts: ServeScripts) -> None:
+    """A part that was stopped starts again; parts that never started leave the run partial."""
     url, _ = serve_scripts({"sides": [["Rice", Gate()], ["Rice and peas"]], "nutrition": [Gate()]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["sides"]["text"] == "Rice", seconds=5)
@@ -204,7 +204,7 @@ def test_what_was_stopped_can_be_written_again(serve_scripts: ServeScripts) -> N
 
 
 def test_a_chosen_dish_needs_no_proposal(serve_scripts: ServeScripts) -> None:
-    """Its run has five parts, all about it, and no model is asked for ideas."""
+    """Its run has five parts, and no proposal is requested."""
     url, provider = serve_scripts()
     events = follow(start(url, {**ASKED, "recipe": DISH}))
     assert events[0].fields["request"]["recipe"] == DISH
@@ -215,8 +215,8 @@ def test_a_chosen_dish_needs_no_proposal(serve_scripts: ServeScripts) -> None:
     assert all("Onion Tart" in str(call["body"]) for call in provider.calls if call["step"] != "nutrition")
 
 
-def test_a_part_of_a_chosen_dish_is_written_again(serve_scripts: ServeScripts) -> None:
-    """The dish stays; other ideas it has none."""
+def test_a_part_of_a_chosen_dish_is_rewritten(serve_scripts: ServeScripts) -> None:
+    """The dish is kept; the run has no alternates."""
     url, provider = serve_scripts()
     address = start(url, {**ASKED, "recipe": DISH})
     before = follow(address)
@@ -228,8 +228,8 @@ def test_a_part_of_a_chosen_dish_is_written_again(serve_scripts: ServeScripts) -
     assert [state["options"], state["picked"]] == [[DISH], 0]
 
 
-def test_an_attempt_takes_the_place_of_the_one_before(serve_scripts: ServeScripts) -> None:
-    """A part that broke off is begun again: its text is that of the last attempt, and its end is one."""
+def test_an_attempt_replaces_the_earlier_one(serve_scripts: ServeScripts) -> None:
+    """A part that breaks off starts again: it has the text of the last attempt and one end."""
     url, _ = serve_scripts({"intro": [["Half a sen", Finish(None)], ["The whole."]]})
     events = follow(start(url))
     assert [fields["attempt"] for fields in named(events, "part_start") if fields["part"] == "intro"] == [1, 2]
@@ -237,48 +237,48 @@ def test_an_attempt_takes_the_place_of_the_one_before(serve_scripts: ServeScript
     assert written(events)["intro"] == "The whole."
 
 
-def held(address: str) -> dict[str, list[str]]:
+def states(address: str) -> dict[str, list[str]]:
     """Each part's state and text."""
-    return {part: [held["state"], held["text"]] for part, held in ask("GET", address).json()["parts"].items()}
+    return {part: [state["state"], state["text"]] for part, state in ask("GET", address).json()["parts"].items()}
 
 
-def test_what_could_not_be_written_again_stays(serve_scripts: ServeScripts) -> None:
-    """A provider that fails takes nothing away: the former text is there, and is told again to those who follow."""
+def test_a_failed_rewrite_keeps_the_text(serve_scripts: ServeScripts) -> None:
+    """If a rewrite fails, the previous text is kept and sent again."""
     url, _ = serve_scripts({"intro": [["First."], [Refuse(401)]]})
     address = start(url)
     follow(address)
     assert rewrite(address, "intro").status_code == 202
     events = follow(address)
     assert [statuses(events), written(events)["intro"]] == [["partial"], "First."]
-    assert held(address)["intro"] == ["failed", "First."]
+    assert states(address)["intro"] == ["failed", "First."]
 
 
-def test_ingredients_that_could_not_be_written_again_stay(serve_scripts: ServeScripts) -> None:
-    """So do the steps that were made from the former ones."""
+def test_a_failed_rewrite_of_the_ingredients_keeps_them(serve_scripts: ServeScripts) -> None:
+    """The steps that were made from them are kept, too."""
     url, _ = serve_scripts({"ingredients": [["old beef"], [Refuse(401)]]})
     address = start(url)
     follow(address)
-    before = held(address)
+    before = states(address)
     assert rewrite(address, "ingredients").status_code == 202
     follow(address)
-    assert held(address) == before | {part: ["failed", before[part][1]] for part in ("ingredients", "steps")}
+    assert states(address) == before | {part: ["failed", before[part][1]] for part in ("ingredients", "steps")}
 
 
-def test_ideas_that_could_not_be_had_anew_stay(serve_scripts: ServeScripts) -> None:
-    """With them the dish and all that was written about it."""
+def test_a_failed_rewrite_of_the_alternates_keeps_them(serve_scripts: ServeScripts) -> None:
+    """The dish and all its parts are kept, too."""
     url, _ = serve_scripts({"proposal": [default_script("proposal"), [Refuse(401)]]})
     address = start(url)
     follow(address)
-    before = held(address)
+    before = states(address)
     assert rewrite(address, "alternates").status_code == 202
     follow(address)
-    assert held(address) == before | {part: ["failed", before[part][1]] for part in set(PARTS) - {"nutrition"}}
+    assert states(address) == before | {part: ["failed", before[part][1]] for part in set(PARTS) - {"nutrition"}}
 
 
-def test_what_an_attempt_wrote_holds_until_the_next_one_writes(serve_scripts: ServeScripts) -> None:
-    """A run that is stopped while a part is tried again without a word so far keeps the words there were."""
+def test_text_is_kept_until_the_next_attempt_has_text(serve_scripts: ServeScripts) -> None:
+    """A run that is stopped during a retry without text keeps the text of the earlier attempt."""
     url, _ = serve_scripts({"intro": [["Half a sen", Finish(None)], [Gate()]]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["intro"]["attempt"] == 2, seconds=5)
     assert cancel(address).status_code == 204
-    assert held(address)["intro"] == ["cut_off", "Half a sen"]
+    assert states(address)["intro"] == ["cut_off", "Half a sen"]

@@ -1,4 +1,4 @@
-"""Runs: they end once, whatever happens to them, and what they come to is what their log says."""
+"""Runs end exactly once, and their state is what their log says."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -25,7 +25,7 @@ BEEF = run_request(RECIPE).model_validate({"ingredientsOnHand": "beef"})
 
 @asynccontextmanager
 async def runs_at(url: str, log: EventLog | None = None, limit: int = 500) -> AsyncGenerator[Runs]:
-    """Runs over the provider at `url`."""
+    """Runs with the provider at `url`."""
     async with (
         open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models,
         aclosing(Runs(models.served, log or MemoryEventLog(), limit)) as runs,
@@ -34,7 +34,7 @@ async def runs_at(url: str, log: EventLog | None = None, limit: int = 500) -> As
 
 
 class Awaiting(MemoryEventLog):
-    """A store whose every call lets others have their turn. `reads` and `ends` hold back what was read, and the end."""
+    """A store whose every call lets other tasks run. `reads` and `ends` delay reads and the end."""
 
     reads: Gate | None = None
     ends: Gate | None = None
@@ -83,7 +83,7 @@ def ends(events: Sequence[RunEvent]) -> list[str]:
 
 @STORES
 def test_a_run_cancelled_at_any_moment_ends_once(store: type[MemoryEventLog]) -> None:
-    """Cancelled before its first step or later, its log ends with `cancelled`, and no task is left."""
+    """Its log ends with `cancelled`, and no task is left."""
 
     async def cancel(url: str, moments: int) -> list[Any]:
         async with runs_at(url, store()) as runs:
@@ -107,8 +107,8 @@ def test_a_run_cancelled_at_any_moment_ends_once(store: type[MemoryEventLog]) ->
 
 
 @STORES
-def test_a_run_cancelled_at_any_moment_of_a_rewrite_ends_once_more(store: type[MemoryEventLog]) -> None:
-    """What is written again in an ended run is cancelled as the run was: the end is again last, and one."""
+def test_a_run_cancelled_at_any_moment_of_a_rewrite_ends_once(store: type[MemoryEventLog]) -> None:
+    """A finished run that is rewritten and cancelled has one end again, which is last."""
 
     async def cancel(url: str, moments: int) -> list[RunEvent]:
         async with runs_at(url, store()) as runs:
@@ -130,7 +130,7 @@ def test_a_run_cancelled_at_any_moment_of_a_rewrite_ends_once_more(store: type[M
 
 
 def test_a_log_that_is_full_ends_its_run() -> None:
-    """A recipe without an end is hung up on, its readers are told why, and what was written stays."""
+    """The calls are closed, the readers get the reason, and the text is kept."""
 
     async def wait(url: str) -> list[RunEvent]:
         async with runs_at(url, MemoryEventLog(max_bytes=50_000)) as runs:
@@ -147,7 +147,7 @@ def test_a_log_that_is_full_ends_its_run() -> None:
 
 
 class Broken(MemoryEventLog):
-    """A store that fails to write any fragment."""
+    """A store that cannot write fragments."""
 
     async def append(self, run_id: str, event: RunEvent) -> None:
         if isinstance(event, Fragment):
@@ -155,8 +155,8 @@ class Broken(MemoryEventLog):
         await super().append(run_id, event)
 
 
-def test_a_fault_of_ours_ends_the_run_with_words(caplog: pytest.LogCaptureFixture) -> None:
-    """The readers are told, in words that say nothing of it, and the log has the trace."""
+def test_an_unexpected_error_ends_the_run_with_a_message(caplog: pytest.LogCaptureFixture) -> None:
+    """The readers get a general message, and the log has the stack trace."""
 
     async def wait(url: str) -> list[RunEvent]:
         async with runs_at(url, Broken()) as runs:
@@ -170,7 +170,7 @@ def test_a_fault_of_ours_ends_the_run_with_words(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_run_needs_no_reader_and_is_not_slowed_by_one() -> None:
-    """It comes to its end while one who follows it takes nothing, and another never came."""
+    """It ends although one reader reads nothing and another never came."""
 
     async def scenario(url: str) -> list[list[LogEntry]]:
         async with runs_at(url) as runs:
@@ -187,8 +187,8 @@ def test_a_run_needs_no_reader_and_is_not_slowed_by_one() -> None:
     assert slow == late
 
 
-def test_a_run_has_its_place_until_it_has_ended() -> None:
-    """Beyond the limit none is begun, nor one that has ended taken up again; one that ends makes room."""
+def test_a_run_occupies_its_place_until_its_end() -> None:
+    """At the limit no run is started or reopened; the end of one makes room."""
 
     async def scenario(url: str) -> list[object]:
         async with runs_at(url, limit=1) as runs:
@@ -215,7 +215,7 @@ async def until_only_nutrition_is_left(runs: Runs, run_id: UUID) -> None:
 
 
 async def rewritten(runs: Runs, run_id: UUID, attempt: int) -> list[RunEvent]:
-    """All events, when the intro was written this often."""
+    """All events after this many versions of the intro."""
     async with asyncio.timeout(5):
         while True:
             events = [logged.event async for events in runs.follow(run_id) for logged in events]
@@ -224,8 +224,8 @@ async def rewritten(runs: Runs, run_id: UUID, attempt: int) -> list[RunEvent]:
 
 
 @pytest.mark.parametrize("has_ended", [False, True])
-def test_a_run_that_ends_while_a_rewrite_looks_at_it_is_taken_up_again(has_ended: bool) -> None:
-    """Whether its end is being written or is there already: nothing is lost after it, and the end is last, and one."""
+def test_a_run_that_ends_during_a_rewrite_request_is_reopened(has_ended: bool) -> None:
+    """A run that ends during the request is reopened; nothing is lost, and exactly one end follows."""
 
     async def scenario(url: str, last: Gate) -> list[RunEvent]:
         log = Awaiting()
@@ -253,8 +253,8 @@ def test_a_run_that_ends_while_a_rewrite_looks_at_it_is_taken_up_again(has_ended
     assert [isinstance(events[-1], RunEnd), ends(events)] == [True, ["ok"]]
 
 
-def test_what_is_being_stopped_is_not_written_again() -> None:
-    """Until a run that was cancelled has its end it takes no part up; then it does."""
+def test_a_run_that_is_being_stopped_is_not_rewritten() -> None:
+    """A cancelled run accepts no rewrite before its end is logged; then it does."""
 
     async def scenario(url: str) -> list[RunEvent]:
         log = Awaiting()
@@ -277,8 +277,8 @@ def test_what_is_being_stopped_is_not_written_again() -> None:
         assert ends(run(scenario(scripted.url))) == ["partial"]
 
 
-def test_no_run_is_begun_where_there_is_no_room_for_its_log() -> None:
-    """While those that go on fill the store the next is refused as for any other lack of room; an end makes some."""
+def test_no_run_is_started_without_room_for_its_log() -> None:
+    """While live runs fill the store the next one is refused; the end of one makes room."""
 
     async def scenario(url: str) -> None:
         async with runs_at(url, MemoryEventLog(all_bytes=1)) as runs:

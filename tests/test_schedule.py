@@ -1,4 +1,4 @@
-"""Nothing waits that need not: shown by the order of events over providers that are held back, not by the clock."""
+"""No part waits longer than necessary, as the order of events shows while gates hold providers back."""
 
 import json
 from random import Random
@@ -11,7 +11,7 @@ from tests.servers import RECIPES, Gate
 
 
 def test_the_four_concurrent_parts_are_interleaved(serve_scripts: ServeScripts) -> None:
-    """Intro, ingredients, nutrition and sides all write before any of them ends."""
+    """Intro, ingredients, nutrition and sides all produce text before any of them ends."""
     gates = {part: Gate() for part in ("intro", "ingredients", "nutrition", "sides")}
     url, _ = serve_scripts({part: ["first ", gate, "last"] for part, gate in gates.items()})
     writing: set[str] = set()
@@ -30,29 +30,29 @@ def test_the_four_concurrent_parts_are_interleaved(serve_scripts: ServeScripts) 
 
 
 def test_steps_wait_for_the_ingredients_only(serve_scripts: ServeScripts) -> None:
-    """The steps are written to their end while the intro is still held, and their prompt holds the ingredients."""
-    held = Gate()
-    url, provider = serve_scripts({"intro": ["once ", held, "done"], "ingredients": ["- 300 g beef"]})
+    """The steps end while the intro is held back, and their prompt contains the ingredients."""
+    gate = Gate()
+    url, provider = serve_scripts({"intro": ["once ", gate, "done"], "ingredients": ["- 300 g beef"]})
 
     def open_after_steps(event: Event) -> None:
         if event[0] == "part_end" and '"steps"' in event[2]:
-            held.open()
+            gate.open()
 
     events = read(url, seen=open_after_steps)
     assert max(where(events, "ste")) < max(where(events, "int"))
     assert start_of(events, "steps") > max(where(events, "add"))
-    asked = next(call for call in provider.calls if call["step"] == "steps")
-    assert "<ingredients_needed>\n- 300 g beef\n</ingredients_needed>" in asked["body"]["messages"][1]["content"]
+    call = next(call for call in provider.calls if call["step"] == "steps")
+    assert "<ingredients_needed>\n- 300 g beef\n</ingredients_needed>" in call["body"]["messages"][1]["content"]
 
 
-def test_nutrition_starts_beside_the_proposal(serve_scripts: ServeScripts) -> None:
-    """Nutrition is written to its end before the proposal has a word."""
-    held = Gate()
-    url, _ = serve_scripts({"proposal": [held, json.dumps(RECIPES)]})
+def test_nutrition_starts_with_the_proposal(serve_scripts: ServeScripts) -> None:
+    """The nutrition ends before the proposal has a word."""
+    gate = Gate()
+    url, _ = serve_scripts({"proposal": [gate, json.dumps(RECIPES)]})
 
     def open_after_nutrition(event: Event) -> None:
         if event[0] == "part_end" and '"nutrition"' in event[2]:
-            held.open()
+            gate.open()
 
     events = read(url, seen=open_after_nutrition)
     assert max(where(events, "ing")) < start_of(events, "intro")
@@ -64,16 +64,16 @@ def seed_that_picks(place: int) -> int:
 
 
 @pytest.mark.parametrize("place", [0, 1])
-def test_the_stage_starts_when_the_picked_recipe_is_complete(serve_scripts: ServeScripts, place: int) -> None:
-    """The parts after the pick are written while the proposal's later recipes are still to come."""
-    held = Gate()
+def test_parts_start_when_the_picked_recipe_is_complete(serve_scripts: ServeScripts, place: int) -> None:
+    """The parts after the pick end before the later recipes of the proposal arrive."""
+    gate = Gate()
     whole = json.dumps(RECIPES)
     cut = whole.index("}", whole.index(RECIPES[place]["name"])) + 1
-    url, _ = serve_scripts({"proposal": [whole[:cut], held, whole[cut:]]})
+    url, _ = serve_scripts({"proposal": [whole[:cut], gate, whole[cut:]]})
 
     def open_after_steps(event: Event) -> None:
         if event[0] == "part_end" and '"steps"' in event[2]:
-            held.open()
+            gate.open()
 
     events = read(url, ASKED | {"seed": seed_that_picks(place)}, seen=open_after_steps)
     assert events_named(events, "proposal")[0] == {"options": RECIPES[: place + 1], "picked": place}

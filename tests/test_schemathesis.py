@@ -1,4 +1,4 @@
-"""Schemathesis: requests made from the OpenAPI document, and answers held against it."""
+"""Schemathesis sends requests made from the OpenAPI document and checks the responses against it."""
 
 import subprocess
 import sys
@@ -10,12 +10,12 @@ from tests.amounts import cases
 from tests.servers import serving
 
 EXAMPLES = cases(60)  # of each operation: about 1,200 cases in all, or 400
-# a JSON Schema can't say that a text has to have a letter and to name food, nor that "45" passes for 45
+# a JSON Schema can't say that a text needs a letter and has to name food, or that "45" is accepted as 45
 NOT_CHECKED = "negative_data_rejection,positive_data_acceptance"
 
 
 def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
-    """There is no 5xx and no undocumented status, type, header or form."""
+    """There is no 5xx and no undocumented status, media type, header or schema."""
     with serving(create_app(Settings(standin_ttft_ms=0, standin_tokens_per_s=0))) as url:
         command = [
             *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json"),

@@ -1,6 +1,6 @@
-"""Our reader against OpenAI's own clients for Python and Node, over the same bytes.
+"""Our decoder against OpenAI's own clients for Python and Node, over the same bytes.
 
-Where a client reads an answer, ours reads the same text. `DIFFERENCES` lists each case in which it reads more, or
+If a client reads an answer, ours reads the same text. `DIFFERENCES` lists the cases in which ours accepts more, or
 refuses on purpose.
 """
 
@@ -70,7 +70,7 @@ async def _each(blocks: Sequence[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _python(blocks: Sequence[bytes]) -> str | None:
-    """The text that OpenAI's client for Python reads, or None where it fails."""
+    """The text that OpenAI's client for Python reads, or None if it fails."""
 
     def answer(_: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_each(blocks))
@@ -88,7 +88,7 @@ async def _python(blocks: Sequence[bytes]) -> str | None:
 
 
 def _cuts(body: bytes) -> list[list[bytes]]:
-    """The body whole, and byte by byte."""
+    """The body as a whole and byte by byte."""
     return [[body], [body[place : place + 1] for place in range(len(body))]]
 
 
@@ -110,7 +110,7 @@ def _ours(blocks: Sequence[bytes]) -> str | None:
 
 
 def _unequal(theirs: Sequence[str | None]) -> set[str]:
-    """The bodies of which a client reads another text than ours. Where a client fails, ours may read more."""
+    """The bodies for which a client reads another text than ours. If a client fails, ours may read more."""
     cuts = [(name, blocks) for name, body in STREAMS.items() for blocks in _cuts(body)]
     pairs = zip(cuts, theirs, strict=True)
     return {name for (name, blocks), text in pairs if text is not None and text != _ours(blocks)}

@@ -1,4 +1,4 @@
-"""Settings and registry: which model writes which step, and what a wrong value is answered with."""
+"""Settings and registry: which model writes which part, and the messages for wrong values."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ max_output = 90
 """
 
 
-def models_asked(provider: Provider) -> dict[str, str]:
+def models_called(provider: Provider) -> dict[str, str]:
     """The model of each part."""
     return {PARTS_BY_STEP[call["step"]]: call["body"]["model"] for call in provider.calls}
 
@@ -40,18 +40,18 @@ def keys_sent(provider: Provider) -> set[str]:
 
 
 def test_with_both_keys_each_provider_gets_its_steps(serve_scripts: ServeScripts) -> None:
-    """What others wait for goes to Groq's fastest model, the rest to Fireworks' large one, each with its key."""
+    """Groq's fastest model writes parts that others need, Fireworks' large one the rest, each with its own key."""
 
     with provider() as fireworks:
         url, groq = serve_scripts(fireworks_api_key="fw-2", fireworks_base_url=fireworks.url)
         assert events_named(read(url), "end")[0]["status"] == "ok"
-    assert models_asked(groq) == dict.fromkeys(FAST, "openai/gpt-oss-20b")
-    assert models_asked(fireworks) == dict.fromkeys(LARGE, "accounts/fireworks/models/gpt-oss-120b")
+    assert models_called(groq) == dict.fromkeys(FAST, "openai/gpt-oss-20b")
+    assert models_called(fireworks) == dict.fromkeys(LARGE, "accounts/fireworks/models/gpt-oss-120b")
     assert [keys_sent(groq), keys_sent(fireworks)] == [{"Bearer sk-groq-1"}, {"Bearer fw-2"}]
 
 
 def test_every_call_has_its_path_and_body(serve_scripts: ServeScripts) -> None:
-    """Each call streams, asks for usage, has its step's limit and temperature and a low reasoning effort."""
+    """Each call streams, requests the usage, and has its part's limit and temperature and a low reasoning effort."""
     url, provider = serve_scripts()
     read(url)
     assert {call["path"] for call in provider.calls} == {"/v1/chat/completions"}
@@ -67,30 +67,32 @@ def test_every_call_has_its_path_and_body(serve_scripts: ServeScripts) -> None:
 
 
 def test_with_one_key_only_all_steps_run_on_that_provider(serve_scripts: ServeScripts) -> None:
-    """A Groq key alone, or a Fireworks key alone, writes the whole recipe."""
+    """A Groq key alone, or a Fireworks key alone, is enough for the whole recipe."""
 
     url, groq = serve_scripts()
     read(url)
-    assert models_asked(groq) == dict.fromkeys(FAST, "openai/gpt-oss-20b") | dict.fromkeys(LARGE, "openai/gpt-oss-120b")
+    assert models_called(groq) == dict.fromkeys(FAST, "openai/gpt-oss-20b") | dict.fromkeys(
+        LARGE, "openai/gpt-oss-120b"
+    )
     with provider() as fireworks:
         settings = settings_from(fireworks_api_key="fw-2", fireworks_base_url=fireworks.url)
         with serving(create_app(settings)) as url:
             read(url)
     large = "accounts/fireworks/models/gpt-oss-120b"
     small = "accounts/fireworks/models/glm-5p3-flash"
-    assert models_asked(fireworks) == dict.fromkeys(FAST, small) | dict.fromkeys(LARGE, large)
+    assert models_called(fireworks) == dict.fromkeys(FAST, small) | dict.fromkeys(LARGE, large)
 
 
 def test_a_step_can_be_given_another_model(serve_scripts: ServeScripts) -> None:
-    """The settings name a registered model for a step."""
+    """The settings name a registered model for a part."""
     url, provider = serve_scripts(models={"steps": "groq-gpt-oss-20b"})
     read(url)
-    assert models_asked(provider)["steps"] == "openai/gpt-oss-20b"
+    assert models_called(provider)["steps"] == "openai/gpt-oss-20b"
 
 
 @pytest.mark.parametrize("key", ["needs_key = false", ""])
-def test_a_provider_of_ones_own_is_an_entry_in_a_file(serve_scripts: ServeScripts, tmp_path: Path, key: str) -> None:
-    """A server of one's own is used, with a key or without; no other provider's key is ever sent to it."""
+def test_another_provider_is_an_entry_in_a_file(serve_scripts: ServeScripts, tmp_path: Path, key: str) -> None:
+    """Another server is used with or without a key; no other provider's key is ever sent to it."""
 
     with provider() as mine:
         registry = tmp_path / "mine.toml"
@@ -98,7 +100,7 @@ def test_a_provider_of_ones_own_is_an_entry_in_a_file(serve_scripts: ServeScript
         keys = {} if key else {"keys": {"mine": "sk-mine"}}
         url, _ = serve_scripts(registry=registry, models={"sides": "tiny"}, **keys)
         assert events_named(read(url), "end")[0]["status"] == "ok"
-    assert models_asked(mine) == {"sides": "tiny-1"}
+    assert models_called(mine) == {"sides": "tiny-1"}
     assert keys_sent(mine) == {"Bearer none" if key else "Bearer sk-mine"}
     assert mine.calls[0]["body"]["max_completion_tokens"] == 90
     assert "reasoning_effort" not in mine.calls[0]["body"]
@@ -111,7 +113,7 @@ STANDIN_WARNING = "The rule-based stand-in, not a language model, writes sides: 
 def test_the_standin_starts_only_for_the_steps_that_have_no_other_model(
     serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture, left_to_standin: str | None
 ) -> None:
-    """A server that needs no key writes all steps of its own registry without the stand-in."""
+    """A server that needs no key writes all parts of its registry without the stand-in."""
     steps = [step for step in (*FAST, *LARGE) if step != left_to_standin]
     tables = "".join(f'[parts.{step}]\nmodels = ["tiny", "stand-in"]\nmax_tokens = 90\n' for step in steps)
     registry = tmp_path / "mine.toml"
@@ -120,7 +122,7 @@ def test_the_standin_starts_only_for_the_steps_that_have_no_other_model(
         url = serve(registry=registry, standin_ttft_ms=1, standin_tokens_per_s=0)
         health, models = ask("GET", f"{url}/healthz").json(), ask("GET", f"{url}/v1/models").json()["data"]
         assert events_named(read(url), "end")[0]["status"] == "ok"
-        assert models_asked(mine) == dict.fromkeys(steps, "tiny-1")
+        assert models_called(mine) == dict.fromkeys(steps, "tiny-1")
     expected = [left_to_standin] if left_to_standin else []
     assert [health["standin"], health["standin_parts"]] == [bool(expected), expected]
     assert [model["id"] for model in models if "stand-in" in model["id"]] == ["stand-in"] * len(expected)
@@ -142,7 +144,7 @@ def test_a_standin_that_a_setting_names_asks_for_no_key(
 
 
 def test_a_prompt_that_cannot_fit_is_refused_with_the_numbers(serve_scripts: ServeScripts, tmp_path: Path) -> None:
-    """A model with too small a window is not called at all; the part's message holds the three numbers."""
+    """A model with too small a window is not called; the message has the three numbers."""
 
     with provider() as mine:
         registry = tmp_path / "mine.toml"
@@ -174,7 +176,7 @@ WRONG = [
 def test_a_wrong_setting_is_named_in_one_line(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], named: str
 ) -> None:
-    """The message names the variable or the value at fault, before anything starts."""
+    """The message names the variable or the value, before anything starts."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError) as raised:
@@ -196,7 +198,7 @@ def test_a_wrong_setting_is_named_in_one_line(
     ],
 )
 def test_a_wrong_registry_is_named_in_one_line(tmp_path: Path, toml: str, named: str) -> None:
-    """The message names the file and the entry at fault."""
+    """The message names the file and the entry."""
 
     file = tmp_path / "mine.toml"
     file.write_text(toml)
@@ -208,7 +210,7 @@ def test_a_wrong_registry_is_named_in_one_line(tmp_path: Path, toml: str, named:
 
 
 def test_settings_come_from_the_environment_and_from_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keys have their usual names, the rest is prefixed; the environment goes before `.env`; keys are never shown."""
+    """Keys have their usual names, other settings a prefix; the environment has precedence; keys are never shown."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("GROQ_API_KEY=from-file\nFIREWORKS_API_KEY=from-file\nSIZZLE_STANDIN_SEED=4\n")
     monkeypatch.setenv("GROQ_API_KEY", "from-environment")
@@ -222,10 +224,10 @@ def test_settings_come_from_the_environment_and_from_dotenv(monkeypatch: pytest.
     assert "from-" not in repr(settings)
 
 
-def test_what_the_sdk_reads_from_the_environment_stays_here(
+def test_the_sdks_environment_variables_are_not_sent(
     serve_scripts: ServeScripts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No OPENAI_* variable reaches a provider, and no header but those that a call needs."""
+    """No OPENAI_* variable reaches a provider, and no unnecessary header."""
     for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.setenv(name, "leak")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-leak: leak")

@@ -1,4 +1,4 @@
-"""The shortlist: which recipes are read from a proposal, and which of them is picked."""
+"""The options of a proposal: which recipes are read from it, and which one is picked."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ def clean(recipe: Option) -> Option:
 
 @given(recipes, st.booleans(), st.sampled_from(["", "```json\n", "Sure! Here you are: ", "{not json} "]))
 def test_every_complete_recipe_is_read_whatever_its_text(proposed: list[Option], ascii_only: bool, before: str) -> None:
-    """Names and intros with braces, quotes, backslashes or escapes come back as they were; after prose, three do."""
+    """Names and intros with braces, quotes, backslashes or escapes are unchanged; after prose, three are read."""
     rows = [{"name": recipe["name"], "intro": recipe["intro"]} for recipe in proposed]
     text = before + json.dumps(rows, ensure_ascii=ascii_only) + "\n```"
     is_draft = before == "Sure! Here you are: "
@@ -38,8 +38,8 @@ def test_every_complete_recipe_is_read_whatever_its_text(proposed: list[Option],
 
 
 @given(recipes, st.data())
-def test_a_proposal_that_grows_only_ever_adds_recipes(proposed: list[Option], data: st.DataObject) -> None:
-    """Cut anywhere, the text holds a beginning of the list that the whole text holds."""
+def test_a_growing_proposal_only_adds_recipes(proposed: list[Option], data: st.DataObject) -> None:
+    """Any prefix of the text contains a prefix of the list."""
     text = json.dumps([{"name": recipe["name"], "intro": recipe["intro"]} for recipe in proposed])
     cut = data.draw(st.integers(0, len(text)))
     early = options_in(text[:cut], FIELDS, 3)
@@ -47,7 +47,7 @@ def test_a_proposal_that_grows_only_ever_adds_recipes(proposed: list[Option], da
 
 
 def picked_by(seed: int, names: str) -> str:
-    """The name that a shortlist of this seed picks from these recipes."""
+    """The name that this seed picks from these recipes."""
 
     async def pick() -> str:
         shortlist = Options(3, seed)
@@ -65,7 +65,7 @@ def picked_by(seed: int, names: str) -> str:
 
 @pytest.mark.parametrize("names", ["AB", "ABC", "ABCDE"])
 def test_the_pick_is_uniform(names: str) -> None:
-    """Over 1,500 seeds each recipe that is read is picked as often as the others, within 4 standard deviations."""
+    """Over 1,500 seeds each recipe is picked equally often, within 4 standard deviations."""
     counts = Counter(picked_by(seed, names) for seed in range(1500))
     share = 1 / len(names[:3])
     deviation = (1500 * share * (1 - share)) ** 0.5
@@ -74,12 +74,11 @@ def test_the_pick_is_uniform(names: str) -> None:
 
 
 def test_a_seed_repeats_the_pick() -> None:
-    """The same seed picks the same place."""
     assert [picked_by(7, "ABC") for _ in range(5)] == [picked_by(7, "ABC")] * 5
 
 
 def test_fewer_than_two_are_a_failure() -> None:
-    """The pick is a `Failed` with the reason, and a check raises it."""
+    """The pick is a `Failed` with the reason, and `check` raises it."""
 
     async def ask() -> None:
         shortlist = Options(3, seed=0)
@@ -94,8 +93,8 @@ def test_fewer_than_two_are_a_failure() -> None:
     run(ask())
 
 
-def test_a_reader_that_is_cancelled_takes_nothing_along() -> None:
-    """The shortlist is filled and closed as before, and the other readers get what they wait for."""
+def test_a_cancelled_reader_does_not_affect_the_others() -> None:
+    """The options are filled and closed as before, and the other readers get theirs."""
 
     async def ask() -> None:
         shortlist = Options(3, seed=0)

@@ -1,4 +1,4 @@
-"""Stopping the server: every client is informed, or sees that its response is incomplete, and the process is gone."""
+"""Shutdown: every client is notified or sees that its response is incomplete, and the process exits."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ FAREWELL = b": the server is being stopped\nretry: 2000\n"
 
 
 class Served:
-    """`sizzle serve` in a process of its own, and what it says."""
+    """`sizzle serve` in its own process, and its output."""
 
     def __init__(self, *options: str) -> None:
         command = ["env", "--default-signal=INT", sys.executable, "-m", "app", "serve", "--port", "0", *options]
@@ -32,17 +32,17 @@ class Served:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | SLOW
         )
         assert self.process.stdout
-        self.said: list[str] = []
+        self.lines: list[str] = []
         for line in self.process.stdout:
-            self.said.append(line)
+            self.lines.append(line)
             if found := re.search(r"http://127.0.0.1:\d+", line):
                 self.url = found[0]
                 break
-        self._reading = threading.Thread(target=lambda: self.said.extend(self.process.stdout or []))
+        self._reading = threading.Thread(target=lambda: self.lines.extend(self.process.stdout or []))
         self._reading.start()
 
     def gone(self) -> None:
-        """Waits until it is."""
+        """Waits for its exit."""
         self.process.wait(20)
         self._reading.join()
         if self.process.stdout:
@@ -60,7 +60,7 @@ def served(*options: str) -> Iterator[Served]:
 
 
 def requests_to(url: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """What may be open for long: both wires, a long poll, plain text, and the face of OpenAI."""
+    """Requests that can stay open for long: streams, a long poll, plain text, and a chat completion."""
     events = f"{start(url)}/events".removeprefix(url)
     broadcast = ask("POST", f"{url}/examples/broadcasts", json={"query": "Tell me about beef."}).headers["location"]
     talk = {"model": "sizzle", "stream": True, "messages": [{"role": "user", "content": "beef, onions"}]}
@@ -76,50 +76,52 @@ def requests_to(url: str) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-async def read(client: httpx.AsyncClient, asked: tuple[str, str, dict[str, Any]], begun: asyncio.Event) -> bytes | None:
-    """All that comes, or nothing where the answer is broken off."""
-    body, (method, path, more) = b"", asked
+async def read(
+    client: httpx.AsyncClient, request: tuple[str, str, dict[str, Any]], started: asyncio.Event
+) -> bytes | None:
+    """The whole response, or None if it breaks off."""
+    body, (method, path, more) = b"", request
     with suppress(httpx.RemoteProtocolError, httpx.ReadError):
         async with client.stream(method, path, **more) as response:
             async for piece in response.aiter_raw():
                 body += piece
-                begun.set()
+                started.set()
         return body
     return None
 
 
 async def stop_with_readers(server: Served, number: int, readers: int) -> tuple[float, list[bytes | None]]:
-    """Seconds from the signal to the process's end, and what each of the readers got, if its answer was whole."""
+    """Seconds from the signal to the exit, and what each reader got if its response was complete."""
     requests = requests_to(server.url)
     async with httpx.AsyncClient(base_url=server.url, timeout=30, verify=NO_TLS, limits=httpx.Limits()) as client:
-        begun = [asyncio.Event() for _ in range(readers)]
+        started = [asyncio.Event() for _ in range(readers)]
         reading = [
             asyncio.create_task(read(client, requests[place % len(requests)], event))
-            for place, event in enumerate(begun)
+            for place, event in enumerate(started)
         ]
-        streams = [event for place, event in enumerate(begun) if place % len(requests) in (0, 1, 3, 4)]
+        streams = [event for place, event in enumerate(started) if place % len(requests) in (0, 1, 3, 4)]
         await asyncio.gather(*(event.wait() for event in streams))
         assert not any(task.done() for task in reading)
-        asked = time.monotonic()
+        request = time.monotonic()
         server.process.send_signal(number)
         await asyncio.to_thread(server.gone)
-        return time.monotonic() - asked, await asyncio.gather(*reading)
+        return time.monotonic() - request, await asyncio.gather(*reading)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_process_is_gone_in_time_whatever_is_open(number: int) -> None:
-    """With 200 answers open it takes less than 5 seconds, nothing truncated passes for whole, and no trace is left."""
+def test_the_process_exits_in_time_whatever_is_open(number: int) -> None:
+    """With 200 open responses it takes less than 5 s, no truncated response looks complete, and nothing is logged."""
     with served() as server:
         seconds, bodies = run(stop_with_readers(server, number, 200))
     assert seconds < 5
     assert all(body and body.endswith(FAREWELL) and decoded(body)[0].name == "run" for body in bodies[::8])
     assert {body for place in range(1, 8) for body in bodies[place::8]} == {None}
-    assert not re.search("ERROR|Traceback|CRITICAL", "".join(server.said))
+    assert not re.search("ERROR|Traceback|CRITICAL", "".join(server.lines))
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A server that is told by `POST /close` that it is being stopped, while its connections stay open."""
+    """A server that starts its shutdown at `POST /close`, while its connections stay open."""
     with provider({"nutrition": ["Beef ", Gate()]}) as scripted:
         app = create_app(settings_from(groq_api_key="k", groq_base_url=scripted.url))
 
@@ -131,8 +133,8 @@ def url() -> Iterator[str]:
             yield url
 
 
-def test_no_run_is_begun_when_the_server_is_being_stopped(url: str) -> None:
-    """Over a connection that is still open it is a 503 that says when to come back; what there is can be read."""
+def test_no_run_is_started_during_the_shutdown(url: str) -> None:
+    """An open connection gets a 503 with Retry-After; existing runs can be read."""
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["intro"]["state"] == "ok", seconds=5)
     ask("POST", f"{url}/close")
@@ -143,8 +145,8 @@ def test_no_run_is_begun_when_the_server_is_being_stopped(url: str) -> None:
     assert ask("GET", address).json()["status"] == "running"
 
 
-def test_a_reader_who_comes_while_the_server_is_being_stopped_is_sent_away(url: str) -> None:
-    """His stream ends at once with the same words as those that were open."""
+def test_a_new_reader_during_the_shutdown_is_sent_away(url: str) -> None:
+    """Its stream ends at once with the same message as the open ones."""
     address = start(url)
     ask("POST", f"{url}/close")
     assert ask("GET", f"{address}/events").content.endswith(FAREWELL)

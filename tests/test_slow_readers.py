@@ -1,4 +1,4 @@
-"""Readers who are slow: nobody waits for them, little is held for them, and they get all they have time for."""
+"""Slow readers delay nobody, use little memory, and get everything that they read in time."""
 
 import json
 import re
@@ -22,7 +22,7 @@ TightScripts = Callable[..., tuple[str, Provider]]
 SNDBUF = 16 * 1024
 
 
-# so that megabytes of one part are not over its limit of tokens
+# so that a part of megabytes is within its token limit
 ROOMY = "".join(
     f'[{table}]\nmodels = ["groq-gpt-oss-20b"]\nmax_tokens = 60000\ntemperature = 0\n'
     for table in ("parts.nutrition", "parts.intro", "parts.steps", "completion")
@@ -31,7 +31,7 @@ ROOMY = "".join(
 
 @pytest.fixture
 def tight_scripts(tmp_path: Path) -> Iterator[TightScripts]:
-    """Serves Sizzle over a provider that follows scripts, with next to no room in the system for what is sent."""
+    """Serves Sizzle over a provider that follows scripts, with minimal send buffers in the system."""
     roomy = tmp_path / "roomy.toml"
     roomy.write_text(ROOMY)
     with ExitStack() as stack:
@@ -50,20 +50,20 @@ def tight(tight_scripts: TightScripts) -> Tight:
     return lambda scripts, **settings: tight_scripts(scripts, **settings)[0]
 
 
-def slow_reader(url: str, asked: str, *headers: str, body: str = "") -> socket.socket:
-    """One who asks, and then reads nothing, with next to no room for what is sent."""
+def slow_reader(url: str, request_line: str, *headers: str, body: str = "") -> socket.socket:
+    """Sends a request and reads nothing, with a minimal receive buffer."""
     host = url.removeprefix("http://")
     name, port = host.split(":")
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect((name, int(port)))
-    lines = [f"{asked} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}", *headers, "", body]
+    lines = [f"{request_line} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}", *headers, "", body]
     connection.sendall("\r\n".join(lines).encode())
     return connection
 
 
 def received(connection: socket.socket) -> bytes:
-    """All that still comes, until the connection is at its end, or broken."""
+    """Everything that still arrives until the connection ends or breaks."""
     body = b""
     connection.settimeout(20)
     try:
@@ -80,33 +80,33 @@ def events_of(address: str, last: str = "") -> socket.socket:
     return slow_reader(url, f"GET /runs/{path}/events", *([f"Last-Event-ID: {last}"] if last else []))
 
 
-LONG = ["x" * 5000] * 300  # more than waits for a reader anywhere
+LONG = ["x" * 5000] * 300  # more than all buffers can take
 TAIL = "y" * 400_000  # the same, in one piece
-STALL_S = 2  # which is longer than a farewell may take
+STALL_S = 2  # longer than the last frame may take
 
 
-def test_a_slow_reader_is_cut_and_comes_back(tight: Tight) -> None:
-    """One who reads nothing holds up neither the run nor others, is cut, and then reads all the same."""
-    held = Gate()
-    address = start(tight({"nutrition": ["Beef ", held, *LONG]}, send_timeout_s=0.5))
+def test_a_slow_reader_is_disconnected_and_resumes(tight: Tight) -> None:
+    """A reader that reads nothing delays neither the run nor others, is disconnected, and then reads everything."""
+    gate = Gate()
+    address = start(tight({"nutrition": ["Beef ", gate, *LONG]}, send_timeout_s=0.5))
     with events_of(address) as slow:
-        held.open()
+        gate.open()
         events = follow(address)
         assert statuses(events) == ["ok"]
         assert len(written(events)["nutrition"]) == 1_500_005
-        time.sleep(1)  # for longer than he may block
+        time.sleep(1)  # longer than a reader may block
         body = received(slow)
     assert len(body) < 500_000
-    last = re.findall(rb"id: (\S+)\n", body)[-2].decode()  # after the last id it is cut
+    last = re.findall(rb"id: (\S+)\n", body)[-2].decode()  # it is cut after the last id
     assert follow(address, last) == events[int(last.split("-")[1]) :]
 
 
-def test_who_is_slow_with_the_tail_of_a_run_gets_it_all(tight: Tight) -> None:
-    """When nothing more will come he has as long for it as for any other frame."""
-    held = Gate()
-    address = start(tight({"nutrition": ["Beef ", held, TAIL]}))
+def test_a_slow_reader_gets_the_end_of_a_run(tight: Tight) -> None:
+    """At the end of a run it has as much time as for any other frame."""
+    gate = Gate()
+    address = start(tight({"nutrition": ["Beef ", gate, TAIL]}))
     assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", seconds=5)
-    held.open()
+    gate.open()
     events = follow(address)
     with events_of(address, events[-4].id) as slow:
         time.sleep(STALL_S)
@@ -114,8 +114,8 @@ def test_who_is_slow_with_the_tail_of_a_run_gets_it_all(tight: Tight) -> None:
     assert [TAIL.encode() in body, b"event: end" in body, body.endswith(b"0\r\n\r\n")] == [True] * 3
 
 
-def test_who_is_slow_with_the_tail_of_an_answer_gets_it_all(tight: Tight) -> None:
-    """On Wire 1, too: what came together while he was slow goes out as one, and the end of the answer after it."""
+def test_a_slow_reader_gets_the_end_of_a_response(tight: Tight) -> None:
+    """On `POST /generate`, too: the pending text is sent in one write, and the end of the response after it."""
     gates = [Gate(), Gate(), Gate()]
     url = tight({"nutrition": [gates[0], TAIL, gates[1], "z", gates[2], TAIL]})
     headers = ("Content-Type: application/json",)
@@ -128,7 +128,7 @@ def test_who_is_slow_with_the_tail_of_an_answer_gets_it_all(tight: Tight) -> Non
         gates[0].open()
         while b"yyyy" not in body:
             body += slow.recv(4096)
-        gates[1].open()  # what comes now waits for him, and what comes then waits together
+        gates[1].open()  # this text waits for the reader, and the next one is joined to it
         assert wait_until(lambda: state(address, "nutrition")["text"].endswith("z"), seconds=5)
         gates[2].open()
         assert wait_until(lambda: ask("GET", address).json()["status"] == "ok", seconds=5)
@@ -143,18 +143,18 @@ def state(address: str, part: str) -> dict[str, Any]:
     return ask("GET", address).json()["parts"][part]
 
 
-def test_what_waits_for_slow_readers_is_bounded_and_let_go_of(tight: Tight) -> None:
-    """However much there is for those who read nothing, little is held for them, and nothing when they are cut."""
+def test_memory_for_slow_readers_is_bounded_and_freed(tight: Tight) -> None:
+    """Little memory is used for readers that read nothing, and none after they are disconnected."""
     address = start(tight({"nutrition": LONG}, send_timeout_s=1.5))
     assert statuses(follow(address)) == ["ok"]
     tracemalloc.start()
     slow = [events_of(address) for _ in range(10)]
-    held = [tracemalloc.get_traced_memory()[0] for _ in range(30) if not time.sleep(0.1)]
+    gate = [tracemalloc.get_traced_memory()[0] for _ in range(30) if not time.sleep(0.1)]
     for connection in slow:
         connection.close()
     tracemalloc.stop()
-    assert 500_000 < max(held) < 10 * 400_000
-    assert held[-1] < 400_000
+    assert 500_000 < max(gate) < 10 * 400_000
+    assert gate[-1] < 400_000
 
 
 QUERY = "GET /completion?query=beef"
@@ -171,20 +171,22 @@ STREAMS: dict[str, tuple[str, list[str], dict[str, Any] | None]] = {
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_reader_who_never_reads_is_cut_off_and_the_calls_are_closed(tight_scripts: TightScripts, name: str) -> None:
-    """Whatever stream it is: the provider sees its calls closed, and what came does not pass for whole."""
+def test_a_reader_that_never_reads_is_disconnected_and_the_calls_are_closed(
+    tight_scripts: TightScripts, name: str
+) -> None:
+    """On any stream the provider sees its calls closed, and the response is recognizably incomplete."""
     endless: Script = [*LONG, Gate()]
     url, provider = tight_scripts({"completion": endless, "intro": endless, "steps": endless}, send_timeout_s=0.5)
-    asked, headers, body = STREAMS[name]
-    with slow_reader(url, asked, *headers, body=json.dumps(body) if body else "") as slow:
+    request_line, headers, body = STREAMS[name]
+    with slow_reader(url, request_line, *headers, body=json.dumps(body) if body else "") as slow:
         assert wait_until(lambda: bool(provider.calls), seconds=10)
-        still_open = ("completion",) if asked == QUERY else ("intro", "steps")
+        still_open = ("completion",) if request_line == QUERY else ("intro", "steps")
         assert wait_until(lambda: set(still_open) <= set(provider.closed), seconds=20)
         assert not received(slow).endswith(b"0\r\n\r\n")
 
 
-def test_a_reader_of_a_broadcast_who_never_reads_is_cut_off(tight_scripts: TightScripts) -> None:
-    """The broadcast goes on for others, over server-sent events and over a WebSocket."""
+def test_a_reader_of_a_broadcast_that_never_reads_is_disconnected(tight_scripts: TightScripts) -> None:
+    """The broadcast continues for others, over server-sent events and over a WebSocket."""
     url, _ = tight_scripts({"completion": LONG}, send_timeout_s=0.5)
     broadcast = ask("POST", f"{url}/examples/broadcasts", json={"query": "beef"}).headers["location"]
     assert wait_until(lambda: bool(ask("GET", f"{url}{broadcast}").json()["end"]), seconds=20)

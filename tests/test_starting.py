@@ -1,4 +1,4 @@
-"""The server while it starts: its page is there at once, everything else waits."""
+"""The server while it starts: its page is served at once, everything else waits."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -92,4 +92,4 @@ def test_a_page_that_came_early_generates_once_the_server_is_ready(page: Page) -
         page.locator("#generate").click()
         expect(status(page)).to_contain_text("Done.")
         expect(panel(page, "steps")).to_contain_text("beef")
-        page.goto("about:blank")  # a server waits for those who still read
+        page.goto("about:blank")  # a server waits for open readers

@@ -1,4 +1,4 @@
-"""What people see on a terminal: narrow or low ones, other encodings, other languages, and a hostile model's text."""
+"""Output on terminals: narrow or low ones, other encodings, other languages, and a hostile model's text."""
 
 import fcntl
 import json
@@ -28,7 +28,7 @@ class Terminal:
     def __init__(self, *arguments: str, columns: int, lines: int, **environment: str) -> None:
         self._main, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        # pytest-xdist sets COLUMNS and LINES in its workers, which would count for more than the terminal's size
+        # pytest-xdist sets COLUMNS and LINES in its workers, which have precedence over the terminal's size
         inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         env = inherited | FAST | {"TERM": "xterm-256color"} | environment
         with open(os.devnull, "wb") as nowhere:
@@ -39,14 +39,14 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
 
     def shows(self, text: str, times: int = 1) -> bool:
-        """Reads until so many rows of the terminal hold the text, or the program has ended."""
+        """Reads until this many rows of the terminal contain the text, or the program has ended."""
         while sum(text in row for row in self._screen.display) < times:
             if not self._read():
                 return False
         return True
 
     def whole(self) -> list[str]:
-        """The rows on the terminal and above it when the program has ended."""
+        """The rows on the terminal and above it after the program has ended."""
         while self._read():
             pass
         self.process.wait(10)
@@ -60,7 +60,7 @@ class Terminal:
     def _read(self) -> bool:
         try:
             piece = os.read(self._main, 65536)
-        except OSError:  # what reading answers when the other end is closed
+        except OSError:  # reading raises it when the other end is closed
             return False
         self.written += piece
         self._stream.feed(piece)
@@ -94,7 +94,7 @@ def test_states_are_in_the_language_asked_for() -> None:
 
 
 def test_a_low_terminal_shows_what_is_being_written() -> None:
-    """Each of the six panels has a place while the recipe is written, whatever the length of the others."""
+    """Each of the six panels is visible while the recipe is generated, however long the others are."""
     gate = Gate()
     scripts = {"steps": [*[f"{number}. Stir.\n" for number in range(1, 60)], "Serve.", gate]}
     with provider(scripts) as scripted:
@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_the_title_once() -> None:
 
 
 def test_a_model_s_text_does_not_control_the_terminal() -> None:
-    """Neither plain nor on a terminal does a control character get through; in JSON each one is escaped."""
+    """Control characters are removed from plain text and from panels; in JSON they are escaped."""
     recipes = [{**recipe, "name": f"{recipe['name']}{HOSTILE}"} for recipe in RECIPES]
     scripts: dict[str, Script | list[Script]] = {"intro": [HOSTILE], "proposal": [json.dumps(recipes)]}
     with provider(scripts) as scripted:
@@ -163,7 +163,7 @@ def test_options_of_a_recipe_reach_it() -> None:
 
 
 def test_the_stand_in_leaves_the_server_s_log_alone() -> None:
-    """Requests are logged while it runs inside the process, and the server says once that it has started."""
+    """Requests are logged while it runs in the process, and the server logs its start once."""
     command = [SIZZLE, "serve", "--port", "0"]
     process = subprocess.Popen(  # noqa: S603
         command, text=True, env=os.environ | FAST, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -1,4 +1,4 @@
-"""Every message that people can see has a Korean form with the same fields."""
+"""Every message for users has a Korean form with the same fields."""
 
 import ast
 import importlib
@@ -30,7 +30,7 @@ SOURCES = [
     for path in sorted((ROOT / package).rglob("*.py"))
     if "standin" not in path.parts and path.name != "__main__.py"
 ]
-# what a request can't hold: values of Python that have no form in JSON, and arguments of functions
+# impossible in a request: Python values without a form in JSON, and arguments of functions
 NOT_OF_A_REQUEST = re.compile(
     "no_such|needs_python|frozen_(field|instance|dict)|get_attribute|dataclass_exact|named_tuple|default_factory|"
     "iteration|ordered_dict|counter|mapping|deque|hashable|value_error|assertion|sentinel|ellipsis|date|time|"
@@ -43,7 +43,7 @@ def module_of(path: Path) -> ModuleType:
 
 
 def message_classes() -> set[str]:
-    """The names of all that takes a template, except those whose messages nobody but the server's owner reads."""
+    """The names of all classes that take a template, except those whose messages only the server's operator reads."""
     for path in SOURCES:
         module_of(path)
     errors = [SizzleError]
@@ -53,7 +53,7 @@ def message_classes() -> set[str]:
 
 
 def templates_in(node: ast.expr, module: ModuleType) -> Iterator[str]:
-    """The templates that an argument can stand for. Raises where it can't be told."""
+    """The possible templates of an argument. Raises if they are unknown."""
     match node:
         case ast.Constant(value=str(template)):
             yield template
@@ -76,7 +76,7 @@ def templates_in(node: ast.expr, module: ModuleType) -> Iterator[str]:
 
 
 def calls() -> Iterator[tuple[ModuleType, ast.FunctionDef | None, ast.Call]]:
-    """Each call that takes a template, with the function that it stands in."""
+    """Each call that takes a template, with its function."""
     names = message_classes()
     for path in SOURCES:
         functions: dict[ast.AST, ast.FunctionDef] = {}
@@ -88,13 +88,13 @@ def calls() -> Iterator[tuple[ModuleType, ast.FunctionDef | None, ast.Call]]:
 
 
 def is_parameter(argument: ast.expr, function: ast.FunctionDef | None) -> bool:
-    """Whether the template is a parameter of the function around it, whose callers are looked at themselves."""
+    """Whether the template is a parameter of the function; then its callers are checked."""
     parameters = {each.arg for each in function.args.args} if function else set[str]()
     return isinstance(argument, ast.Name) and argument.id in parameters
 
 
 def assigned_to(argument: ast.expr, function: ast.FunctionDef | None) -> list[ast.expr]:
-    """What a local variable of the function is assigned, or the argument itself."""
+    """The values assigned to a local variable of the function, or the argument itself."""
     if not (function and isinstance(argument, ast.Name)):
         return [argument]
     values = [
@@ -117,7 +117,7 @@ def templates() -> set[str]:
 
 
 def descriptions() -> set[str]:
-    """What the fields of requests are said to be."""
+    """The descriptions of requests' fields."""
     modules = [module_of(path) for path in SOURCES]
     models = {one for module in modules for one in vars(module).values() if isinstance(one, type)}
     models |= {run_request(RECIPE), RECIPE.request}
@@ -134,7 +134,7 @@ def descriptions() -> set[str]:
 
 
 def sentences_of_validators() -> set[str]:
-    """What our own validators of requests say."""
+    """The messages of our own validators of requests."""
     return {
         template
         for path in SOURCES
@@ -148,13 +148,13 @@ def sentences_of_validators() -> set[str]:
 
 
 def reasons() -> set[str]:
-    """Why something is not cooked."""
+    """The reasons why something is not cooked."""
     kinds = tomllib.loads((ROOT / "chains" / "recipe" / "data" / "not_food.toml").read_text())
     return {kind["message"] for kind in kinds.values() if "message" in kind}
 
 
 def statuses() -> set[str]:
-    """What is said of each HTTP status of a provider."""
+    """The messages for HTTP statuses of providers."""
     by_module = vars(failures).values()
     found = [text for value in by_module for text in (value.values() if isinstance(value, dict) else [value])]
     return {text for text in found if isinstance(text, str) and "{label}" in text}
@@ -166,7 +166,7 @@ def fields(template: str) -> set[tuple[str, str, str]]:
 
 
 def test_every_template_in_the_source_has_a_korean_form() -> None:
-    """None is missing, and none is left over."""
+    """None is missing, and none is superfluous."""
     needed = templates() | descriptions() | sentences_of_validators() | reasons() | {""}
     needed |= statuses()
     assert len(needed) > 60

@@ -18,7 +18,7 @@ from tests.servers import Refuse, chunk, serving
 
 
 def test_opening_the_page_opens_connections_to_the_providers(serve: Serve) -> None:
-    """Several at once, with the provider's key, and not again for the next one who opens it."""
+    """Several connections with the provider's key are opened, but not again for the next visitor."""
     seen: list[tuple[int, str]] = []
 
     async def models(request: Request) -> JSONResponse:
@@ -35,16 +35,16 @@ def test_opening_the_page_opens_connections_to_the_providers(serve: Serve) -> No
         assert {key for _, key in seen} == {"Bearer k-1"}
 
 
-def test_a_provider_that_knows_no_list_of_models_is_no_trouble(serve_scripts: ServeScripts) -> None:
-    """The page is served and a recipe written all the same."""
+def test_a_provider_without_a_list_of_models_works(serve_scripts: ServeScripts) -> None:
+    """The page is served and a recipe is written anyway."""
     url, _ = serve_scripts()
     assert httpx.get(url).status_code == 200
     assert events_named(read(url), "end")[0]["status"] == "ok"
 
 
 @pytest.mark.parametrize("late_s", [0.03, 60], ids=["soon", "never"])
-def test_a_body_that_ends_late_holds_nothing_up(serve: Serve, late_s: float) -> None:
-    """What follows `[DONE]` is waited for only for a moment, so that its connection can be used again."""
+def test_a_late_end_of_a_body_delays_nothing(serve: Serve, late_s: float) -> None:
+    """The end of the body after `[DONE]` is waited for only briefly, so that the connection can be reused."""
     ports: list[int] = []
 
     async def body() -> AsyncIterator[bytes]:
@@ -66,7 +66,7 @@ def test_a_body_that_ends_late_holds_nothing_up(serve: Serve, late_s: float) -> 
 
 
 def test_a_compressed_body_is_refused(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    """A small one could become a huge one, so that none is asked for; the log says what came."""
+    """A small body could become a huge one, so compression is not requested; the log says what arrived."""
     bomb = gzip.compress(chunk({"content": "x" * 1000}) * 100_000)
 
     async def completions(request: Request) -> Response:
@@ -82,8 +82,8 @@ def test_a_compressed_body_is_refused(serve: Serve, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("sent", ["one by one", "all at once"])
-def test_an_answer_that_comes_faster_than_it_is_read_is_read_to_its_end(serve: Serve, sent: str) -> None:
-    """It waits where it is sent from while a piece of it is looked at."""
+def test_an_answer_faster_than_its_reader_is_complete(serve: Serve, sent: str) -> None:
+    """It waits at the sender while a block is processed."""
     words = [f"{number} " for number in range(4000)]
     events = [chunk({"content": word}) for word in words] + [chunk({}, "stop"), b"data: [DONE]\n\n"]
     whole = b"".join(events)
@@ -100,8 +100,8 @@ def test_an_answer_that_comes_faster_than_it_is_read_is_read_to_its_end(serve: S
         assert httpx.get(f"{url}/completion", params={"query": "Count."}).text == "".join(words)
 
 
-def test_a_provider_that_has_moved_is_not_followed(serve_scripts: ServeScripts) -> None:
-    """Its key is for the address that was set; the message says what to look at."""
+def test_a_redirect_is_not_followed(serve_scripts: ServeScripts) -> None:
+    """Its key is for the configured address; the message names the setting."""
     url, provider = serve_scripts({"completion": [Refuse(308)]})
     refused = httpx.get(f"{url}/completion", params={"query": "What goes with beef?"})
     assert [refused.status_code, refused.json()["detail"]] == [502, "Groq has moved (308): check its base URL."]

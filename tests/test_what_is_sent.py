@@ -1,4 +1,4 @@
-"""What is sent fits the provider: names of fields, keys, addresses, and how many calls run at once."""
+"""Requests fit the provider: names of fields, keys, addresses, and the number of concurrent calls."""
 
 import json
 import threading
@@ -29,14 +29,14 @@ QUESTION = {"query": "What is a roux?"}
 
 
 def own(place: Path, of: str, toml: str = "") -> Path:
-    """A registry with a model of that provider, and what else `toml` says."""
+    """A registry with a model of that provider, and the rest of `toml`."""
     file = place / "own.toml"
     file.write_text(f"{toml}\n{MODEL.format(of=of)}")
     return file
 
 
 def sent(serve: Serve, place: Path, of: str, toml: str = "", query: str = "", **settings: Any) -> dict[str, Any]:
-    """The call that a plain completion makes, on a model of that provider."""
+    """The call for a plain completion with a model of that provider."""
     with provider() as scripted:
         base_urls = {of: f"{scripted.url}{query}"}
         url = serve(registry=own(place, of, toml), model="mine", base_urls=base_urls, **settings)
@@ -47,7 +47,7 @@ def sent(serve: Serve, place: Path, of: str, toml: str = "", query: str = "", **
 
 @pytest.mark.parametrize("name", sorted(HOSTED | LOCAL))
 def test_each_preset_sends_the_fields_that_its_server_takes(serve: Serve, tmp_path: Path, name: str) -> None:
-    """https://docs.mistral.ai/api and others refuse what they do not know; Ollama and llama.cpp ignore it."""
+    """Mistral (https://docs.mistral.ai/api) and others reject unknown fields; Ollama and llama.cpp ignore them."""
     keys = {name: "k-1"} if name in HOSTED else {}
     call = sent(serve, tmp_path, name, keys=keys)
     limit = "max_completion_tokens" if name in {"groq", "fireworks", "cerebras", "azure"} else "max_tokens"
@@ -59,8 +59,8 @@ def test_each_preset_sends_the_fields_that_its_server_takes(serve: Serve, tmp_pa
     assert ("authorization" in call["headers"]) == (name != "azure")
 
 
-def test_a_provider_of_ones_own_may_be_like_a_preset_with_other_fields(serve: Serve, tmp_path: Path) -> None:
-    """Fields of the body are added, or replace ours; a model's go before its provider's."""
+def test_a_provider_can_override_fields_of_a_preset(serve: Serve, tmp_path: Path) -> None:
+    """Fields of the body are added or replace ours; a model's have precedence over its provider's."""
     toml = """
 [providers.desk]
 preset = "mistral"
@@ -128,7 +128,7 @@ def test_a_setting_for_an_unknown_provider_is_named(setting: str) -> None:
 
 
 def test_without_a_key_only_the_stand_in_can_be_used(sizzle_url: str) -> None:
-    """However many presets there are that need no key."""
+    """There are presets that need no key, but they are not used by themselves."""
     models = httpx.get(f"{sizzle_url}/v1/models").json()["data"]
     assert [model["id"] for model in models] == ["sizzle", "stand-in"]
     assert set(httpx.get(f"{sizzle_url}/healthz").json()["models"].values()) == {"stand-in"}
@@ -166,14 +166,14 @@ def one_slot(serve: Serve, tmp_path: Path) -> Iterator[OneSlot]:
 
 
 def test_a_server_with_one_slot_writes_a_whole_recipe(one_slot: OneSlot) -> None:
-    """One call at a time, first what others wait for."""
-    proposed, hold, begun = json.dumps(RECIPES), Gate(), set[str]()
-    url, scripted = one_slot({"proposal": [proposed[:-1], hold, proposed[-1]]})
+    """There is one call at a time, and parts that others need are first."""
+    proposed, gate, started = json.dumps(RECIPES), Gate(), set[str]()
+    url, scripted = one_slot({"proposal": [proposed[:-1], gate, proposed[-1]]})
 
     def release(event: ReceivedEvent) -> None:
-        begun.update({event.fields["part"]} if event.name == "part_start" else ())
-        if begun >= {"ingredients", "intro", "nutrition", "sides"}:
-            hold.open()
+        started.update({event.fields["part"]} if event.name == "part_start" else ())
+        if started >= {"ingredients", "intro", "nutrition", "sides"}:
+            gate.open()
 
     events = follow(start(url), seen=release)
     steps = [call["step"] for call in scripted.calls]
@@ -183,13 +183,13 @@ def test_a_server_with_one_slot_writes_a_whole_recipe(one_slot: OneSlot) -> None
     assert scripted.most_at_once == 1
 
 
-def test_waiting_for_a_turn_is_no_slow_beginning(one_slot: OneSlot) -> None:
-    """Calls that wait for longer than a first token may take neither fail nor are made to another model."""
+def test_waiting_for_a_slot_does_not_count_as_slow(one_slot: OneSlot) -> None:
+    """Calls that wait for a slot longer than the first-token timeout neither fail nor are hedged."""
     with provider() as groq:
-        hold = Gate()
+        gate = Gate()
         settings = {"hedge_after_s": 3, "groq_api_key": "k", "groq_base_url": groq.url}
-        url, scripted = one_slot({"proposal": [json.dumps(RECIPES)[:-1], hold, "]"]}, **settings)
-        slow = threading.Timer(4.5, hold.open)
+        url, scripted = one_slot({"proposal": [json.dumps(RECIPES)[:-1], gate, "]"]}, **settings)
+        slow = threading.Timer(4.5, gate.open)
         slow.start()
         events = follow(start(url))
         assert {end["status"] for end in named(events, "part_end")} == {"ok"}
@@ -198,8 +198,8 @@ def test_waiting_for_a_turn_is_no_slow_beginning(one_slot: OneSlot) -> None:
     assert [len(scripted.calls), groq.calls] == [6, []]
 
 
-def test_a_call_that_is_given_up_leaves_its_turn_to_others(one_slot: OneSlot) -> None:
-    """A run is cancelled while one of its calls is under way and another one waits."""
+def test_a_cancelled_call_frees_its_slot(one_slot: OneSlot) -> None:
+    """A run is cancelled while one of its calls is running and another one waits."""
     url, scripted = one_slot({"proposal": [[Gate()], [json.dumps(RECIPES)]]})
     run = start(url)
     assert wait_until(lambda: len(scripted.calls) == 1, seconds=10)

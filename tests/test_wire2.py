@@ -1,4 +1,4 @@
-"""Wire 2: runs are begun, told of, stopped and gone."""
+"""Runs: started, followed, cancelled and expired."""
 
 import time
 from typing import Any
@@ -29,8 +29,8 @@ from tests.servers import PARTS, Gate, Refuse
 DISH = {"name": "Onion Tart", "intro": "Crisp."}
 
 
-def test_a_run_is_told_from_its_start_to_its_end(serve_scripts: ServeScripts) -> None:
-    """Six parts, each begun and ended once, between `run` and `end`; ids without gaps, moments that never go back."""
+def test_a_run_is_streamed_from_start_to_end(serve_scripts: ServeScripts) -> None:
+    """Six parts, each started and ended once, between `run` and `end`; ids without gaps, times that never decrease."""
     url, _ = serve_scripts()
     address = start(url)
     events = follow(address)
@@ -49,8 +49,8 @@ def test_a_run_is_told_from_its_start_to_its_end(serve_scripts: ServeScripts) ->
     assert named(events, "proposal")[-1]["options"][2] == DISH
 
 
-def test_a_stream_says_when_to_come_back_and_is_no_cache(sizzle_url: str) -> None:
-    """It begins with `retry:`, and no proxy is to keep or hold back what is after it."""
+def test_a_stream_sets_the_reconnection_time_and_is_not_cached(sizzle_url: str) -> None:
+    """It begins with `retry:`, and proxies must neither cache nor buffer it."""
     answer = ask("GET", f"{start(sizzle_url)}/events")
     assert answer.content.startswith(RETRY + b"id: ")
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -58,7 +58,7 @@ def test_a_stream_says_when_to_come_back_and_is_no_cache(sizzle_url: str) -> Non
 
 
 def test_no_block_is_without_data(sizzle_url: str) -> None:
-    """Some clients make an event of a block that holds only `retry:`, so the field is in the first event's block."""
+    """Some clients make an event of a block with only `retry:`, so the field is in the first event."""
     address = start(sizzle_url)
     events = follow(address)
     for last in ("", events[4].id):
@@ -69,21 +69,21 @@ def test_no_block_is_without_data(sizzle_url: str) -> None:
 
 
 def test_the_state_is_what_the_events_add_up_to(serve_scripts: ServeScripts) -> None:
-    """While a part is being written and at the end it holds what a reader has put together up to the same event."""
-    held = Gate()
-    url, _ = serve_scripts({"steps": ["1. Cut ", held, "2. Eat"], "sides": [Refuse(401)]})
+    """During a part and at the end it is what a reader has after the same event."""
+    gate = Gate()
+    url, _ = serve_scripts({"steps": ["1. Cut ", gate, "2. Eat"], "sides": [Refuse(401)]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["text"] == "1. Cut ", seconds=5)
     live = ask("GET", address).json()
     assert [live["status"], live["total_ms"], live["parts"]["steps"]["state"]] == ["running", None, "writing"]
-    held.open()
+    gate.open()
     events, state = follow(address), ask("GET", address).json()
-    assert {part: held["text"] for part, held in state["parts"].items()} == {"sides": ""} | written(events)
+    assert {part: content["text"] for part, content in state["parts"].items()} == {"sides": ""} | written(events)
     for end in named(events, "part_end"):
-        told = state["parts"][end.pop("part")]
-        assert told["state"] == end.pop("status")
+        content = state["parts"][end.pop("part")]
+        assert content["state"] == end.pop("status")
         del end["at_ms"]
-        assert told | end == told
+        assert content | end == content
     assert [state["status"], state["last_event_id"]] == ["partial", events[-1].id]
     assert [state["total_ms"], state["message"]] == [events[-1].fields[name] for name in ("total_ms", "message")]
     assert {name: state[name] for name in ("options", "picked")}.items() <= named(events, "proposal")[-1].items()
@@ -92,7 +92,7 @@ def test_the_state_is_what_the_events_add_up_to(serve_scripts: ServeScripts) -> 
 
 
 def test_a_run_that_waits_for_its_proposal_has_no_dish_yet(serve_scripts: ServeScripts) -> None:
-    """Before the pick there is none, and the parts after it wait."""
+    """Before the pick there are no options, and the dependent parts wait."""
     url, _ = serve_scripts({"proposal": [Gate()], "nutrition": [Gate()]})
     state = ask("GET", start(url)).json()
     assert [state["options"], state["picked"]] == [[], None]
@@ -100,9 +100,9 @@ def test_a_run_that_waits_for_its_proposal_has_no_dish_yet(serve_scripts: ServeS
 
 
 def test_a_silent_stream_is_kept_open_by_comments(serve_scripts: ServeScripts) -> None:
-    """While the models say nothing, comments come, which are no events."""
-    held = Gate()
-    url, _ = serve_scripts({"proposal": [Gate()], "nutrition": [held]}, keep_alive_s=0.05)
+    """Comments are sent while the models are silent; they are not events."""
+    gate = Gate()
+    url, _ = serve_scripts({"proposal": [Gate()], "nutrition": [gate]}, keep_alive_s=0.05)
     body = b""
     with listening(f"{start(url)}/events") as response:
         for piece in response.iter_raw():
@@ -113,7 +113,7 @@ def test_a_silent_stream_is_kept_open_by_comments(serve_scripts: ServeScripts) -
 
 
 def asks(url: str, run_id: object) -> list[httpx.Response]:
-    """Everything that can be asked of a run."""
+    """All requests about a run."""
     address = f"{url}/runs/{run_id}"
     return [
         ask("GET", address),
@@ -126,14 +126,14 @@ def asks(url: str, run_id: object) -> list[httpx.Response]:
 
 @pytest.mark.parametrize("run_id", [uuid4(), "nobody", "%00", "1" * 400])
 def test_an_unknown_run_is_a_404(sizzle_url: str, run_id: object) -> None:
-    """With words, whatever is asked of it, and whatever its id looks like."""
+    """Every route answers with a message, for any form of id."""
     for answer in asks(sizzle_url, run_id):
         assert answer.status_code == 404
         assert "Run not found" in answer.json()["detail"]
 
 
 def test_an_expired_run_is_a_410(serve_scripts: ServeScripts) -> None:
-    """A while after its end it is gone, and that is said."""
+    """Some time after its end the response says that it has expired."""
     url, _ = serve_scripts(keep_runs_s=0.05)
     address = start(url)
     assert wait_until(lambda: ask("GET", address).status_code == 410, seconds=5)
@@ -143,7 +143,7 @@ def test_an_expired_run_is_a_410(serve_scripts: ServeScripts) -> None:
 
 
 def test_the_page_of_a_run_is_the_page(sizzle_url: str) -> None:
-    """`/r/<id>` is the page, which looks for the run itself, with all that protects it."""
+    """`/r/<id>` is the page, which loads the run itself, with all security headers."""
     page, of_a_run = ask("GET", sizzle_url), ask("GET", f"{sizzle_url}/r/{uuid4()}")
     assert of_a_run.text == page.text
     assert of_a_run.headers["content-security-policy"] == page.headers["content-security-policy"]
@@ -160,14 +160,14 @@ BAD = [
 
 @pytest.mark.parametrize(("body", "field"), BAD)
 def test_bad_input_is_a_422_that_names_the_field(sizzle_url: str, body: dict[str, Any], field: str) -> None:
-    """As on Wire 1, the dish included."""
+    """This includes the chosen dish."""
     answer = ask("POST", f"{sizzle_url}/runs", json=body)
     assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, field]
     assert answer.json()["detail"][0]["expected"]
 
 
 def test_the_same_key_is_the_same_run(serve_scripts: ServeScripts) -> None:
-    """Sent again, at once or after the run's end, it starts nothing; another key does."""
+    """A repeated request starts no second run, even after the end; another key does."""
     url, provider = serve_scripts()
     addresses = [start(url, **{"Idempotency-Key": "k-1"}) for _ in range(3)]
     assert statuses(follow(addresses[0])) == ["ok"]
@@ -178,7 +178,7 @@ def test_the_same_key_is_the_same_run(serve_scripts: ServeScripts) -> None:
 
 
 def test_a_key_is_for_one_request(serve_scripts: ServeScripts) -> None:
-    """With another body it is a 422 that names it."""
+    """With another body it is a 422 that names the header."""
     url, _ = serve_scripts()
     start(url, **{"Idempotency-Key": "k-1"})
     answer = ask("POST", f"{url}/runs", json={**ASKED, "seed": 4}, headers={"Idempotency-Key": "k-1"})
@@ -186,7 +186,7 @@ def test_a_key_is_for_one_request(serve_scripts: ServeScripts) -> None:
 
 
 def test_a_key_is_free_again_when_its_run_has_expired(serve_scripts: ServeScripts) -> None:
-    """It holds for as long as the run is kept."""
+    """It is valid as long as the run is kept."""
     url, provider = serve_scripts(keep_runs_s=0.05)
     address = start(url, **{"Idempotency-Key": "k-1"})
     assert wait_until(lambda: ask("GET", address).status_code == 410, seconds=5)
@@ -195,7 +195,7 @@ def test_a_key_is_free_again_when_its_run_has_expired(serve_scripts: ServeScript
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a b", "a\tb", "é"])
-def test_what_is_no_key_is_a_422(sizzle_url: str, key: str) -> None:
+def test_an_invalid_key_is_a_422(sizzle_url: str, key: str) -> None:
     """It names the header and what is right."""
     headers = [(b"idempotency-key", key.encode())]
     answer = ask("POST", f"{sizzle_url}/runs", json=ASKED, headers=headers)
@@ -204,7 +204,7 @@ def test_what_is_no_key_is_a_422(sizzle_url: str, key: str) -> None:
 
 
 def test_too_many_runs_are_a_503(serve_scripts: ServeScripts) -> None:
-    """On both wires it is said when to come back; the known key of a run is still answered; an end makes room."""
+    """Both routes send Retry-After; a known key is still answered; the end of a run makes room."""
     url, _ = serve_scripts({"proposal": [Gate()]}, max_runs=1)
     address = start(url, **{"Idempotency-Key": "k-1"})
     for path in ("runs", "generate"):
@@ -217,8 +217,8 @@ def test_too_many_runs_are_a_503(serve_scripts: ServeScripts) -> None:
     assert cancel(start(url)).status_code == 204
 
 
-def test_stopping_closes_the_calls_and_keeps_what_was_written(serve_scripts: ServeScripts) -> None:
-    """Within half a second the providers are hung up on; the run has ended `cancelled`, its text is there."""
+def test_cancelling_closes_the_calls_and_keeps_the_text(serve_scripts: ServeScripts) -> None:
+    """Within half a second the calls are closed; the run is `cancelled` and keeps its text."""
     url, provider = serve_scripts({"steps": ["1. Cut ", Gate()], "nutrition": ["Beef ", Gate()], "sides": [Gate()]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["text"] == "1. Cut ", seconds=5)
@@ -238,8 +238,8 @@ def test_stopping_closes_the_calls_and_keeps_what_was_written(serve_scripts: Ser
     ]
 
 
-def test_those_who_follow_see_the_run_stopped(serve_scripts: ServeScripts) -> None:
-    """Their stream comes to its `end`, and is closed."""
+def test_readers_see_the_cancellation(serve_scripts: ServeScripts) -> None:
+    """Their stream gets the `end` and is closed."""
     url, _ = serve_scripts({"nutrition": ["Beef ", Gate()]})
     address = start(url)
 
@@ -250,7 +250,7 @@ def test_those_who_follow_see_the_run_stopped(serve_scripts: ServeScripts) -> No
     assert statuses(follow(address, seen=stop)) == ["cancelled"]
 
 
-def test_stopping_what_has_ended_changes_nothing(sizzle_url: str) -> None:
+def test_cancelling_a_finished_run_changes_nothing(sizzle_url: str) -> None:
     """It is a 204 again, and the run stays `ok`."""
     address = start(sizzle_url)
     events = follow(address)
@@ -267,10 +267,10 @@ OTHERS_RUN = {
 
 @pytest.mark.parametrize("key", WRONG_KEYS)
 @pytest.mark.parametrize("language", OTHERS_RUN)
-def test_only_the_key_of_a_run_stops_or_rewrites_it(
+def test_only_the_key_of_a_run_cancels_or_rewrites_it(
     serve_scripts: ServeScripts, key: str | None, language: str
 ) -> None:
-    """Without it, or with another, it is a 403 in the caller's language, and the run goes on."""
+    """Without the right key it is a 403 in the client's language, and the run continues."""
     url, _ = serve_scripts({"nutrition": [Gate()]})
     address = start(url, {**ASKED, "language": language})
     headers = [(b"accept-language", language.encode())]
@@ -283,8 +283,8 @@ def test_only_the_key_of_a_run_stops_or_rewrites_it(
     assert rewrite(address, "nutrition").status_code == 202
 
 
-def test_the_key_of_one_run_is_none_for_another(sizzle_url: str) -> None:
-    """Nor does an idempotency key of choice reveal it."""
+def test_the_key_of_a_run_is_not_valid_for_another(sizzle_url: str) -> None:
+    """A chosen idempotency key does not reveal it."""
     address = start(sizzle_url)
     run_id = address.rsplit("/")[-1]
     named_after_it = start(sizzle_url, **{"Idempotency-Key": run_id})
@@ -292,8 +292,8 @@ def test_the_key_of_one_run_is_none_for_another(sizzle_url: str) -> None:
         assert ask("DELETE", address, headers={"Sizzle-Run-Key": stranger}).status_code == 403
 
 
-def test_who_begins_a_run_gets_its_key(sizzle_url: str) -> None:
-    """In the answer and in a header; asked twice with one idempotency key, it is the same key."""
+def test_the_client_that_starts_a_run_gets_its_key(sizzle_url: str) -> None:
+    """It is in the body and in a header; a repeated idempotency key gets the same one."""
     headers = {"Idempotency-Key": "mine-1"}
     first, second = (ask("POST", f"{sizzle_url}/runs", json=ASKED, headers=headers) for _ in range(2))
     assert first.json() == second.json() == {"run_id": first.json()["run_id"], "key": first.headers["sizzle-run-key"]}
@@ -301,8 +301,8 @@ def test_who_begins_a_run_gets_its_key(sizzle_url: str) -> None:
     assert first.json()["key"] not in ask("GET", address).text + ask("GET", f"{address}/events").text
 
 
-def test_other_origins_may_stop_and_come_back(serve: Serve) -> None:
-    """The origins in the settings may DELETE, send ids and keys, and read where a run is."""
+def test_other_origins_may_cancel_and_resume(serve: Serve) -> None:
+    """The origins in the settings may DELETE, send ids and keys, and read the location of a run."""
     url = serve(cors_origins="https://cook.example")
     headers = {"Origin": "https://cook.example", "Access-Control-Request-Method": "DELETE"}
     headers["Access-Control-Request-Headers"] = "last-event-id, idempotency-key, content-type, sizzle-run-key"
