@@ -1,4 +1,4 @@
-"""A composition with a field of every kind in its request, and without a choice."""
+"""A composition whose request has a field of every kind, without a choice."""
 
 from datetime import date
 from typing import Literal

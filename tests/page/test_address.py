@@ -1,4 +1,4 @@
-"""The page's address: `/r/{id}` shows that run, live or finished, and `/` is the empty form."""
+"""The page's address: `/r/{id}` shows that run, live or finished, and `/` shows the empty form."""
 
 import re
 
@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Route, expect
 from starlette.responses import JSONResponse, Response
 
-from tests.page.conftest import Cooks
+from tests.page.conftest import ServeRuns
 from tests.page.wire import (
     INGREDIENTS,
     PICK,
@@ -25,9 +25,9 @@ from tests.servers import RECIPES, Gate
 SOUP = [run_begins(ingredientsOnHand="beef", prepTime=25), proposed(picked=1), *INGREDIENTS, end("partial")]
 
 
-def test_a_recipe_has_an_address(page: Page, cooks: Cooks, context: BrowserContext) -> None:
-    """Whoever opens a finished run's address sees it whole, with the form as it was filled."""
-    fake = cooks(SOUP)
+def test_a_recipe_has_an_address(page: Page, serve_runs: ServeRuns, context: BrowserContext) -> None:
+    """A finished run's address shows the whole recipe, and the form as it was filled in."""
+    fake = serve_runs(SOUP)
     ask(page)
     expect(page).to_have_url(f"{fake.url}/r/run-1")
     expect(status(page)).to_contain_text("not complete")
@@ -43,9 +43,9 @@ def test_a_recipe_has_an_address(page: Page, cooks: Cooks, context: BrowserConte
     expect(page.locator("#generate")).to_be_enabled()
 
 
-def test_a_run_is_shown_in_its_language(page: Page, cooks: Cooks) -> None:
-    """A Korean recipe's address speaks Korean to anybody who opens it, whose own choice stays what it was."""
-    fake = cooks([run_begins(language="ko"), proposed([{"name": "비빔밥", "intro": ""}]), end("partial")])
+def test_a_run_is_shown_in_its_language(page: Page, serve_runs: ServeRuns) -> None:
+    """A Korean recipe's page is Korean for every visitor, whose own choice of language is kept."""
+    fake = serve_runs([run_begins(language="ko"), proposed([{"name": "비빔밥", "intro": ""}]), end("partial")])
     ask(page)
     page.goto(f"{fake.url}/r/run-1")
     expect(page.locator("html")).to_have_attribute("lang", "ko")
@@ -55,9 +55,9 @@ def test_a_run_is_shown_in_its_language(page: Page, cooks: Cooks) -> None:
     expect(page.locator("html")).to_have_attribute("lang", "en")
 
 
-def test_back_and_forward_go_through_the_recipes(page: Page, cooks: Cooks) -> None:
-    """Back shows the recipe before, and before the first the form as it was filled; forward shows them again."""
-    fake = cooks(WHOLE, SOUP)
+def test_back_and_forward_go_through_the_recipes(page: Page, serve_runs: ServeRuns) -> None:
+    """Back shows the previous recipe, before the first one the form as it was filled in; forward shows them again."""
+    fake = serve_runs(WHOLE, SOUP)
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
     ask(page, "beef")
@@ -76,10 +76,10 @@ def test_back_and_forward_go_through_the_recipes(page: Page, cooks: Cooks) -> No
     expect(title(page)).to_have_text("Beef Soup")
 
 
-def test_going_back_does_not_end_a_run(page: Page, cooks: Cooks) -> None:
-    """A run that is left goes on; a reader who comes back sees what was written meanwhile."""
+def test_going_back_does_not_end_a_run(page: Page, serve_runs: ServeRuns) -> None:
+    """The run continues; a reader that returns sees the text so far."""
     gate = Gate()
-    fake = cooks([*PICK, gate, *INGREDIENTS, end("partial")])
+    fake = serve_runs([*PICK, gate, *INGREDIENTS, end("partial")])
     ask(page)
     expect(title(page)).to_have_text("Pepper Steak")
     page.go_back()
@@ -100,9 +100,9 @@ def test_going_back_does_not_end_a_run(page: Page, cooks: Cooks) -> None:
         (410, "This recipe has expired: a finished one is kept for a while only."),
     ],
 )
-def test_an_address_without_a_recipe_says_so(page: Page, cooks: Cooks, code: int, words: str) -> None:
-    """An unknown or expired recipe is said to be so, over an empty form that works, without a violation of axe's."""
-    fake = cooks(WHOLE)
+def test_an_address_without_a_recipe_says_so(page: Page, serve_runs: ServeRuns, code: int, words: str) -> None:
+    """The page names an unknown or expired recipe, shows a working empty form, and passes axe."""
+    fake = serve_runs(WHOLE)
     fake.gone = code
     page.goto(f"{fake.url}/r/run-9")
     expect(status(page)).to_have_text(words)
@@ -114,9 +114,9 @@ def test_an_address_without_a_recipe_says_so(page: Page, cooks: Cooks, code: int
     expect(status(page)).to_contain_text("All six parts are here")
 
 
-def test_an_order_without_an_answer_is_repeated_with_its_key(page: Page, cooks: Cooks) -> None:
-    """When the answer is lost on its way, the page asks again with the same key, and there is one run."""
-    fake = cooks(WHOLE)
+def test_a_request_without_a_response_is_repeated_with_its_key(page: Page, serve_runs: ServeRuns) -> None:
+    """If the response is lost, the page repeats the request with the same key, and there is one run."""
+    fake = serve_runs(WHOLE)
     lost = 0
 
     def lose_the_first(route: Route) -> None:
@@ -138,9 +138,9 @@ def test_an_order_without_an_answer_is_repeated_with_its_key(page: Page, cooks: 
     assert list(fake.runs) == ["run-1"]
 
 
-def test_two_recipes_have_two_keys(page: Page, cooks: Cooks) -> None:
-    """Generate after Generate makes two runs, though the same is asked for."""
-    fake = cooks(WHOLE)
+def test_two_recipes_have_two_keys(page: Page, serve_runs: ServeRuns) -> None:
+    """Generating twice makes two runs, although the requests are equal."""
+    fake = serve_runs(WHOLE)
     ask(page)
     expect(page).to_have_url(f"{fake.url}/r/run-1")
     expect(page.locator("#generate")).to_be_enabled()
@@ -148,9 +148,9 @@ def test_two_recipes_have_two_keys(page: Page, cooks: Cooks) -> None:
     expect(page).to_have_url(f"{fake.url}/r/run-2")
 
 
-def test_a_server_that_is_away_is_said_to_be(page: Page, cooks: Cooks) -> None:
-    """Without a server the page says so, keeps its address, and can try again."""
-    fake = cooks(WHOLE)
+def test_an_unreachable_server_is_reported(page: Page, serve_runs: ServeRuns) -> None:
+    """The page says so, keeps its address, and can try again."""
+    fake = serve_runs(WHOLE)
     page.route("**/runs", lambda route: route.abort("connectionrefused"))
     ask(page)
     expect(status(page)).to_contain_text("can’t be reached")
@@ -168,9 +168,11 @@ def test_a_server_that_is_away_is_said_to_be(page: Page, cooks: Cooks) -> None:
         ({}, "The server is at capacity. Please try again in a moment."),
     ],
 )
-def test_a_full_kitchen_says_when_to_try_again(page: Page, cooks: Cooks, headers: dict[str, str], words: str) -> None:
-    """When too many recipes are being written, the status says in how many seconds to try again."""
-    fake = cooks(WHOLE)
+def test_a_full_server_says_when_to_try_again(
+    page: Page, serve_runs: ServeRuns, headers: dict[str, str], words: str
+) -> None:
+    """At the limit of runs the status says in how many seconds to try again."""
+    fake = serve_runs(WHOLE)
     fake.refusals["POST /runs"] = [JSONResponse({"detail": "Full."}, 503, headers)]
     ask(page)
     expect(status(page)).to_have_text(words)
@@ -178,9 +180,9 @@ def test_a_full_kitchen_says_when_to_try_again(page: Page, cooks: Cooks, headers
     expect(status(page)).to_contain_text("All six parts are here")
 
 
-def test_a_refusal_leaves_the_recipe_that_is_there(page: Page, cooks: Cooks) -> None:
-    """An order that is not taken changes neither the recipe on the page nor its address."""
-    fake = cooks(WHOLE)
+def test_a_refusal_keeps_the_recipe_on_the_page(page: Page, serve_runs: ServeRuns) -> None:
+    """A refused request changes neither the recipe on the page nor its address."""
+    fake = serve_runs(WHOLE)
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
     fake.refusals["POST /runs"] = [Response("<html>", 500)]
@@ -191,10 +193,10 @@ def test_a_refusal_leaves_the_recipe_that_is_there(page: Page, cooks: Cooks) -> 
     expect(page.get_by_role("button", name=f"Cook this instead {RECIPES[1]['name']}")).to_be_enabled()
 
 
-def test_the_address_can_be_copied(page: Page, cooks: Cooks, context: BrowserContext) -> None:
-    """A button copies the recipe's address and says that it did; it is there with a recipe only."""
+def test_the_address_can_be_copied(page: Page, serve_runs: ServeRuns, context: BrowserContext) -> None:
+    """A button copies the recipe's address and confirms it; it is only there with a recipe."""
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    fake = cooks(WHOLE)
+    fake = serve_runs(WHOLE)
     copy = page.get_by_role("button", name="Copy link")
     expect(copy).to_be_hidden()
     ask(page)
@@ -203,10 +205,10 @@ def test_the_address_can_be_copied(page: Page, cooks: Cooks, context: BrowserCon
     assert page.evaluate("navigator.clipboard.readText()") == f"{fake.url}/r/run-1"
 
 
-def test_without_a_clipboard_the_address_is_shown(page: Page, cooks: Cooks) -> None:
-    """Over plain HTTP a page has no clipboard: the address is then shown as a link."""
+def test_without_a_clipboard_the_address_is_shown(page: Page, serve_runs: ServeRuns) -> None:
+    """Over plain HTTP a page has no clipboard, so the address is shown as a link."""
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
-    fake = cooks(WHOLE)
+    fake = serve_runs(WHOLE)
     ask(page)
     page.get_by_role("button", name="Copy link").click()
     link = page.get_by_role("link", name=f"{fake.url}/r/run-1")

@@ -1,8 +1,8 @@
-"""The screen stays on while a recipe is open, where the browser can keep it on."""
+"""The screen stays on while a recipe is open, if the browser supports it."""
 
 from playwright.sync_api import Page, expect
 
-from tests.page.conftest import Cooks
+from tests.page.conftest import ServeRuns
 from tests.page.wire import WHOLE, ask, status, title
 
 LOCKS = """
@@ -22,10 +22,10 @@ def expect_locks(page: Page, count: int) -> None:
     page.wait_for_function(f"() => {OPEN_LOCKS} === {count}")
 
 
-def test_the_screen_stays_on_while_a_recipe_is_open(page: Page, cooks: Cooks) -> None:
-    """From its beginning, after its end, and no longer than it is on the page."""
+def test_the_screen_stays_on_while_a_recipe_is_open(page: Page, serve_runs: ServeRuns) -> None:
+    """It does so from the start until the recipe leaves the page, even after its end."""
     page.add_init_script(LOCKS)
-    cooks(WHOLE)
+    serve_runs(WHOLE)
     expect_locks(page, 0)
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
@@ -37,10 +37,10 @@ def test_the_screen_stays_on_while_a_recipe_is_open(page: Page, cooks: Cooks) ->
     expect_locks(page, 1)
 
 
-def test_a_lock_that_the_browser_took_is_asked_for_again(page: Page, cooks: Cooks) -> None:
-    """As when the tab was hidden for a while."""
+def test_a_lock_that_the_browser_took_is_requested_again(page: Page, serve_runs: ServeRuns) -> None:
+    """A browser takes it when the tab is hidden for a while."""
     page.add_init_script(LOCKS)
-    cooks(WHOLE)
+    serve_runs(WHOLE)
     ask(page)
     expect_locks(page, 1)
     page.evaluate("() => window.locks[0].release()")
@@ -49,14 +49,14 @@ def test_a_lock_that_the_browser_took_is_asked_for_again(page: Page, cooks: Cook
     assert page.evaluate("window.locks.length") == 2
 
 
-def test_a_browser_that_refuses_is_done_without(page: Page, cooks: Cooks) -> None:
-    """As when its battery is low."""
+def test_the_page_works_without_the_lock(page: Page, serve_runs: ServeRuns) -> None:
+    """A browser refuses when its battery is low."""
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.add_init_script(
         "Object.defineProperty(navigator, 'wakeLock', { value: { request: () => Promise.reject(new Error('low')) } })"
     )
-    cooks(WHOLE)
+    serve_runs(WHOLE)
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
     assert complaints == []

@@ -40,7 +40,7 @@ def trips(page: Page, serve_scripts: ServeScripts) -> Trips:
         return provider
 
     yield opened
-    page.goto("about:blank")  # a server waits for those who still read
+    page.goto("about:blank")  # a server waits for open readers
 
 
 def plan(page: Page, interests: str = "food markets, hiking", days: str = "3") -> None:
@@ -50,7 +50,7 @@ def plan(page: Page, interests: str = "food markets, hiking", days: str = "3") -
 
 
 def test_the_description_of_a_composition_has_what_its_page_needs(serve: Serve) -> None:
-    """Titles in both languages, parts in reading order, what they need, what is rewritten with them, and the links."""
+    """Titles in both languages, parts in reading order, their needs and dependents, and the links."""
     url = serve(compositions=(TRIP,))
     trip = ask("GET", f"{url}/trip/composition.json").json()
     assert {part["name"]: part["needs"] for part in trip["parts"]} == {
@@ -74,7 +74,7 @@ def test_the_description_of_a_composition_has_what_its_page_needs(serve: Serve) 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_a_trip_goes_from_the_form_to_finished_panels(page: Page, trips: Trips, language: str) -> None:
-    """In the page's language and asked for in it; lists are lists, and nothing breaks the security policy."""
+    """The trip is in the page's language, lists are lists, and the security policy is not violated."""
     complaints: list[str] = []
     page.on("console", lambda line: complaints.append(line.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -103,7 +103,7 @@ def test_a_trip_goes_from_the_form_to_finished_panels(page: Page, trips: Trips, 
     ("language", "message"), [("en", "Input should be less than or equal to 14."), ("ko", "14 이하여야 해요.")]
 )
 def test_an_invalid_field_says_what_is_wrong(page: Page, trips: Trips, language: str, message: str) -> None:
-    """The server's words stand at the field, which is marked and focused, until it is edited."""
+    """The field is marked and focused, with the server's message, until it is edited."""
     trips()
     page.locator("#language").select_option(language)
     plan(page, days="99")
@@ -120,7 +120,7 @@ def test_an_invalid_field_says_what_is_wrong(page: Page, trips: Trips, language:
 
 
 def test_each_panel_says_what_it_waits_for(page: Page, trips: Trips) -> None:
-    """As the prompts' variables imply, without what those wait for themselves, and updated as parts are done."""
+    """It names the direct dependencies only, and is updated as they end."""
     choice, packing, route = Gate(), Gate(), Gate()
     trips({"ideas": [choice, json.dumps(PLACES)], "packing": [packing, "- Boots"], "route": [route, "1."]})
     plan(page)
@@ -140,7 +140,7 @@ def test_each_panel_says_what_it_waits_for(page: Page, trips: Trips) -> None:
 
 
 def test_a_failed_part_is_regenerated_with_its_dependents(page: Page, trips: Trips) -> None:
-    """Its reason is in the panel, as is that of the part that needs it, which cannot be tried again before."""
+    """The panels have the reasons; the dependent part cannot be retried before the failed one."""
     provider = trips({"day_by_day": [Refuse(400)]})
     plan(page)
     expect(status(page)).to_have_text("Ended, but not complete: Day by day, Budget. The rest is here.")
@@ -184,8 +184,8 @@ def test_stop_ends_the_run_and_keeps_its_text(page: Page, trips: Trips) -> None:
     assert wait_until(lambda: "packing" in provider.closed, 5)
 
 
-def test_a_reload_in_the_middle_goes_on(page: Page, trips: Trips) -> None:
-    """The address leads back to the run, with its form, its text so far and the rest as it comes."""
+def test_a_reload_in_the_middle_resumes(page: Page, trips: Trips) -> None:
+    """The address leads back to the run, with its form, its text so far and the rest as it arrives."""
     gate = Gate()
     provider = trips({"packing": ["- Boots for the hills\n", gate, "- A map"]})
     plan(page, "castles", "7")
@@ -201,7 +201,7 @@ def test_a_reload_in_the_middle_goes_on(page: Page, trips: Trips) -> None:
 
 
 def test_the_keyboard_is_enough(page: Page, trips: Trips) -> None:
-    """Tab goes through the fields in order, Ctrl + Enter sends them, and the focus passes to Stop."""
+    """Tab goes through the fields in order, Ctrl + Enter sends them, and the focus moves to Stop."""
     trips({"packing": ["- Boots for the hills ", Gate()]})
     page.locator("[name=interests]").focus()
     page.keyboard.type("castles")
@@ -241,7 +241,7 @@ def test_a_phone_scrolls_in_one_direction_only(page: Page, trips: Trips, languag
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_axe_finds_no_violation(page: Page, trips: Trips, scheme: Any, language: str) -> None:
-    """In the empty form, with an invalid field, and with a failed part and alternates."""
+    """This covers the empty form, an invalid field, and a failed part with alternates."""
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     trips({"day_by_day": [Refuse(400)]})
     page.locator("#language").select_option(language)
@@ -256,7 +256,7 @@ def test_axe_finds_no_violation(page: Page, trips: Trips, scheme: Any, language:
 
 
 def test_the_form_follows_from_the_schema(page: Page, serve_scripts: ServeScripts) -> None:
-    """Every kind of field has its input, and reaches the prompt as what it is; a composition needs no choice."""
+    """Every kind of field has its input and reaches the prompt with its type; a composition needs no choice."""
     url, provider = serve_scripts(compositions=("tests.page.questionnaire:QUESTIONNAIRE",))
     page.goto(f"{url}/questionnaire/")
     expect(title(page)).to_have_text("Questionnaire")

@@ -31,7 +31,7 @@ SOURCES = """
 
 @pytest.fixture
 def complaints(page: Page) -> list[str]:
-    """What the browser has to say against a page: its security policy, errors nobody caught."""
+    """The browser's complaints about a page: violations of its security policy, and uncaught errors."""
     lines: list[str] = []
     page.on("console", lambda line: lines.append(line.text))
     page.on("pageerror", lambda error: lines.append(str(error)))
@@ -40,7 +40,7 @@ def complaints(page: Page) -> list[str]:
 
 @pytest.fixture
 def stream() -> Iterator[Callable[..., tuple[str, list[str]]]]:
-    """Serves the examples over a `GET /completion` that sends what it is given or dies of it; lists the calls."""
+    """Serves the examples over a `GET /completion` that sends these pieces or breaks off; returns the calls."""
     with ExitStack() as servers:
 
         def serve(*moves: str | Exception) -> tuple[str, list[str]]:
@@ -85,7 +85,7 @@ def figure(page: Page, name: str, place: str = "reading") -> str:
 
 
 def number(text: str) -> float:
-    """What is left of a figure without its unit."""
+    """The number in a figure without its unit."""
     return float(text.split()[0].replace(",", ""))
 
 
@@ -94,7 +94,7 @@ def finish(page: Page, outcome: str = "ok") -> None:
 
 
 def test_the_index_leads_to_every_example(page: Page, sizzle_url: str) -> None:
-    """Each page is linked with a sentence, and each has the same question ready."""
+    """Each page is linked with a description and has the same question."""
     page.goto(f"{sizzle_url}/examples/")
     links = page.get_by_role("main").get_by_role("link")
     hrefs = [link.get_attribute("href") for link in links.all()]
@@ -110,7 +110,7 @@ def test_the_index_leads_to_every_example(page: Page, sizzle_url: str) -> None:
 def test_every_example_answers_over_the_real_server(
     page: Page, sizzle_url: str, name: str, complaints: list[str]
 ) -> None:
-    """An answer is written to its end, and the browser has nothing to say against the page."""
+    """The answer is complete, and the browser has no complaints."""
     page.goto(f"{sizzle_url}/examples/{name}")
     ask(page)
     finish(page)
@@ -121,7 +121,7 @@ def test_every_example_answers_over_the_real_server(
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_code_shown_is_the_code_that_runs(page: Page, sizzle_url: str, name: str) -> None:
-    """Each function on the page is word for word in a module that the page loaded."""
+    """Each function on the page is in a module that the page loaded, word for word."""
     loaded: list[str] = []
     page.on("response", lambda response: loaded.append(response.url))
     page.goto(f"{sizzle_url}/examples/{name}")
@@ -132,7 +132,7 @@ def test_the_code_shown_is_the_code_that_runs(page: Page, sizzle_url: str, name:
 
 
 def test_fetch_shows_text_while_it_is_written(page: Page, serve_scripts: ServeScripts) -> None:
-    """The first words are there while the provider holds the rest, and the first is before the last."""
+    """The first words are visible while the provider waits, and the first time is before the last."""
     gate = Gate()
     url, _ = serve_scripts({"completion": ["Onions ", gate, "and <b>salt</b>"]})
     page.goto(f"{url}/examples/fetch")
@@ -148,7 +148,7 @@ def test_fetch_shows_text_while_it_is_written(page: Page, serve_scripts: ServeSc
 
 @pytest.mark.parametrize("name", ["fetch", "eventsource", "comparison"])
 def test_stop_ends_the_call_and_keeps_the_text(page: Page, serve_scripts: ServeScripts, name: str) -> None:
-    """The provider sees its call closed; the focus goes to Stop and back to Ask."""
+    """The provider sees its call closed; the focus moves to Stop and back to Ask."""
     url, scripted = serve_scripts({"completion": ["Onions ", Gate()]})
     page.goto(f"{url}/examples/{name}")
     ask(page)
@@ -164,7 +164,7 @@ def test_stop_ends_the_call_and_keeps_the_text(page: Page, serve_scripts: ServeS
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_bad_question_is_marked(page: Page, serve_scripts: ServeScripts, name: str) -> None:
-    """The reason stands at the field, which is focused and forgiven at the next key; no call is made."""
+    """The field is focused, with the reason, until the next key; no call is made."""
     url, scripted = serve_scripts()
     page.goto(f"{url}/examples/{name}")
     ask(page, " ")
@@ -179,7 +179,7 @@ def test_a_bad_question_is_marked(page: Page, serve_scripts: ServeScripts, name:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_refused_call_says_why(page: Page, serve_scripts: ServeScripts, name: str) -> None:
-    """What went wrong is said in our words, whichever way the page learns of it."""
+    """The page has our own message, however it learns of the failure."""
     url, _ = serve_scripts({"completion": [Refuse(429)]})
     page.goto(f"{url}/examples/{name}")
     ask(page)
@@ -188,9 +188,9 @@ def test_a_refused_call_says_why(page: Page, serve_scripts: ServeScripts, name: 
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_broken_answer_is_kept_and_not_called_done(page: Page, serve_scripts: ServeScripts, name: str) -> None:
-    """What was written stays, and the page says that it broke off."""
-    gate = Gate()  # for the browser drops what comes together with the break
+def test_a_broken_answer_is_kept_and_marked(page: Page, serve_scripts: ServeScripts, name: str) -> None:
+    """The text is kept, and the page says that it broke off."""
+    gate = Gate()  # the browser drops text that arrives together with the break
     url, _ = serve_scripts({"completion": ["Onions and", gate, Finish(None)]})
     page.goto(f"{url}/examples/{name}")
     ask(page)
@@ -201,8 +201,8 @@ def test_a_broken_answer_is_kept_and_not_called_done(page: Page, serve_scripts: 
     expect(page.get_by_role("main")).to_contain_text("broke off")
 
 
-def test_an_event_source_asks_once(page: Page, stream: Callable[..., tuple[str, list[str]]]) -> None:
-    """Closed at `[DONE]`, an `EventSource` told to connect again within a millisecond makes no second call."""
+def test_an_event_source_makes_one_call(page: Page, stream: Callable[..., tuple[str, list[str]]]) -> None:
+    """It is closed at `[DONE]`, so it makes no second call, even with a reconnection time of a millisecond."""
     url, queries = stream("retry: 1\n\n", 'data: {"response": "Onions"}\n\n', "data: [DONE]\n\n")
     page.add_init_script(SOURCES)
     page.goto(f"{url}/examples/eventsource")
@@ -211,15 +211,15 @@ def test_an_event_source_asks_once(page: Page, stream: Callable[..., tuple[str, 
         finish(page)
         expect(answer(page)).to_have_text("Onions")
         assert figure(page, "connections") == "1"
-    assert page.evaluate("sources.map((source) => source.readyState)") == [2, 2]  # CLOSED, which is for good
+    assert page.evaluate("sources.map((source) => source.readyState)") == [2, 2]  # CLOSED, permanently
     assert queries == ["first", "second"]
 
 
 @pytest.mark.parametrize("error", ['data: {"error": "The provider is busy."}\n\n', RuntimeError("disconnected")])
-def test_an_event_source_does_not_ask_again_after_an_error(
+def test_an_event_source_makes_no_call_after_an_error(
     page: Page, stream: Callable[..., tuple[str, list[str]]], error: str | Exception
 ) -> None:
-    """Neither an error in the stream nor a lost connection makes a second call; the text is kept."""
+    """Neither an error in the stream nor a lost connection causes a second call; the text is kept."""
     url, queries = stream("retry: 1\n\n", 'data: {"response": "Onions"}\n\n', error)
     page.add_init_script(SOURCES)
     page.goto(f"{url}/examples/eventsource")
@@ -231,8 +231,8 @@ def test_an_event_source_does_not_ask_again_after_an_error(
     assert queries == ["first"]
 
 
-def test_an_example_whose_server_is_gone_says_so(page: Page, stream: Callable[..., tuple[str, list[str]]]) -> None:
-    """A question that can't be sent is told as a failed connection."""
+def test_an_unreachable_server_is_reported(page: Page, stream: Callable[..., tuple[str, list[str]]]) -> None:
+    """The page reports a failed connection."""
     url, _ = stream()
     page.goto(f"{url}/examples/fetch")
     page.route("**/completion*", lambda route: route.abort())
@@ -241,7 +241,7 @@ def test_an_example_whose_server_is_gone_says_so(page: Page, stream: Callable[..
 
 
 def test_blocking_shows_nothing_until_streaming_has_shown_all(page: Page, serve_scripts: ServeScripts) -> None:
-    """Both come from one call; the first words are a streaming reader's alone, the last are there for both."""
+    """Both come from one call; only the streaming reader sees the first words, both see the last ones."""
     gate = Gate()
     url, scripted = serve_scripts({"completion": ["Onions ", gate, "and salt"]})
     page.goto(f"{url}/examples/comparison")
@@ -261,7 +261,7 @@ def test_blocking_shows_nothing_until_streaming_has_shown_all(page: Page, serve_
 
 
 def test_the_bars_share_one_time_axis(page: Page, serve_scripts: ServeScripts) -> None:
-    """The streaming bar's words begin left of the blocking bar's, and both end at the same place."""
+    """The streaming bar's text starts left of the blocking bar's, and both end at the same place."""
     gate = Gate()
     url, _ = serve_scripts({"completion": ["Onions ", gate, "and salt"]})
     page.goto(f"{url}/examples/comparison")
@@ -276,7 +276,7 @@ def test_the_bars_share_one_time_axis(page: Page, serve_scripts: ServeScripts) -
 
 
 def test_four_transports_follow_one_answer(page: Page, serve_scripts: ServeScripts) -> None:
-    """The same text over all four from one call; polling makes more requests than streams do, and sends more bytes."""
+    """All four show the same text of one call; polling makes more requests and sends more bytes than streams."""
     gate = Gate()
     url, scripted = serve_scripts({"completion": ["Onions ", gate, *apart(*["and salt "] * 20)]})
     page.goto(f"{url}/examples/transports")
@@ -296,8 +296,8 @@ def test_four_transports_follow_one_answer(page: Page, serve_scripts: ServeScrip
         assert number(figure(page, "down", name)) > 0
 
 
-def test_stopping_leaves_the_answer_to_be_written(page: Page, serve_scripts: ServeScripts) -> None:
-    """The page stops following over all four; the call to the provider goes on."""
+def test_stopping_does_not_stop_the_call(page: Page, serve_scripts: ServeScripts) -> None:
+    """The page stops following over all four; the call to the provider continues."""
     gate = Gate()
     url, scripted = serve_scripts({"completion": ["Onions ", gate, "and salt"]})
     page.goto(f"{url}/examples/transports")
@@ -309,13 +309,13 @@ def test_stopping_leaves_the_answer_to_be_written(page: Page, serve_scripts: Ser
     finish(page, "stopped")
     gate.open()
     broadcast = f"{url}{created.value.headers['location']}"
-    told = page.request.get(f"{broadcast}?after=1&wait=true").json()
-    assert [piece["text"] for piece in told["pieces"]] == ["and salt"]
+    polled = page.request.get(f"{broadcast}?after=1&wait=true").json()
+    assert [piece["text"] for piece in polled["pieces"]] == ["and salt"]
     assert scripted.closed == []
 
 
-def test_one_transport_that_fails_leaves_the_others(page: Page, sizzle_url: str) -> None:
-    """Its card says what happened, the others come to the end, and the comparison is not called done."""
+def test_a_failed_transport_does_not_affect_the_others(page: Page, sizzle_url: str) -> None:
+    """Its card has the reason, the others finish, and the comparison is not complete."""
     page.goto(f"{sizzle_url}/examples/transports")
     page.route("**/*wait=true", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
     ask(page)
@@ -328,7 +328,7 @@ def test_one_transport_that_fails_leaves_the_others(page: Page, sizzle_url: str)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["", *EXAMPLES])
 def test_axe_finds_no_violation(page: Page, sizzle_url: str, name: str, scheme: Any) -> None:
-    """Each page passes axe's checks in both colour schemes, fresh and with an answer."""
+    """This covers each page in both colour schemes, empty and with an answer."""
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.goto(f"{sizzle_url}/examples/{name}")
     results = [Axe().run(page)]
@@ -341,7 +341,7 @@ def test_axe_finds_no_violation(page: Page, sizzle_url: str, name: str, scheme: 
 
 @pytest.mark.parametrize("name", ["", *EXAMPLES])
 def test_a_phone_needs_no_sideways_scrolling(page: Page, serve_scripts: ServeScripts, name: str) -> None:
-    """At 390 px nothing is wider than the screen, not even a word without end."""
+    """At 390 px nothing is wider than the screen, not even an endless word."""
     url, _ = serve_scripts({"completion": ["x" * 400]})
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{url}/examples/{name}")

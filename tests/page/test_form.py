@@ -1,4 +1,4 @@
-"""The page's form and look: input, keyboard, languages, phones, dark mode, paper, axe."""
+"""The page's form and appearance: input, keyboard, languages, phones, dark mode, print, axe."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from starlette.responses import JSONResponse
 
 from tests.conftest import ServeScripts
-from tests.page.conftest import Cooks
+from tests.page.conftest import ServeRuns
 from tests.page.wire import (
     BEGUN,
     INGREDIENTS,
@@ -37,9 +37,9 @@ from tests.page.wire import (
 from tests.servers import Gate
 
 
-def test_bad_input_is_shown_at_its_field(page: Page, cooks: Cooks) -> None:
-    """What the server finds wrong stands at the field, which is marked, focused, and forgiven at the next key."""
-    fake = cooks(WHOLE)
+def test_bad_input_is_shown_at_its_field(page: Page, serve_runs: ServeRuns) -> None:
+    """The field is marked and focused, with the server's message, until the next key."""
+    fake = serve_runs(WHOLE)
     problem = {"field": "ingredientsOnHand", "message": "That is no food."}
     fake.refusals["POST /runs"] = [JSONResponse({"detail": [problem]}, 422)]
     ask(page)
@@ -54,10 +54,10 @@ def test_bad_input_is_shown_at_its_field(page: Page, cooks: Cooks) -> None:
     expect(page.get_by_text("That is no food.")).to_have_count(0)
 
 
-def test_korean_speaks_korean_and_is_remembered(page: Page, cooks: Cooks) -> None:
-    """The language choice changes the page's words, asks for a Korean recipe and outlives a reload."""
+def test_korean_is_applied_and_remembered(page: Page, serve_runs: ServeRuns) -> None:
+    """The choice changes the page's texts, requests a Korean recipe and survives a reload."""
     dish = {"name": "비빔밥", "intro": "든든한 한 그릇."}
-    fake = cooks([run_begins(language="ko"), proposed([dish]), end("partial")])
+    fake = serve_runs([run_begins(language="ko"), proposed([dish]), end("partial")])
     page.locator("#language").select_option("ko")
     page.reload()
     expect(page.locator("html")).to_have_attribute("lang", "ko")
@@ -69,11 +69,11 @@ def test_korean_speaks_korean_and_is_remembered(page: Page, cooks: Cooks) -> Non
     assert fake.made("POST /runs") == [{"ingredientsOnHand": "밥, 나물", "prepTime": 45, "language": "ko"}]
 
 
-def test_words_of_the_page_are_in_its_language_in_the_midst_of_a_recipe(page: Page, cooks: Cooks) -> None:
-    """A Korean recipe on an English page: the ideas are marked as Korean, the buttons below them as English."""
+def test_texts_of_the_page_are_in_its_language_within_a_recipe(page: Page, serve_runs: ServeRuns) -> None:
+    """On an English page with a Korean recipe the ideas are marked as Korean, and the buttons as English."""
     dish = {"name": "비빔밥", "intro": "든든한 한 그릇."}
     others = [start("alternates"), *ideas(dish), stop("alternates")]
-    cooks([run_begins(language="ko"), proposed([dish]), *others, end("partial")])
+    serve_runs([run_begins(language="ko"), proposed([dish]), *others, end("partial")])
     page.locator("#language").select_option("ko")
     ask(page, "밥, 나물")
     page.locator("#language").select_option("en")
@@ -82,13 +82,13 @@ def test_words_of_the_page_are_in_its_language_in_the_midst_of_a_recipe(page: Pa
     expect(body(page, "alternates")).to_have_attribute("lang", "ko")
 
 
-def test_korean_over_the_real_server(kitchen: Page) -> None:
-    """A Korean recipe is written in Korean, whole."""
-    kitchen.locator("#language").select_option("ko")
-    ask(kitchen, "소고기, 양파, 밥")
-    expect(status(kitchen)).to_contain_text("여섯 부분이 모두 있어요", timeout=20_000)
+def test_korean_over_the_real_server(real_page: Page) -> None:
+    """A Korean recipe is complete and in Korean."""
+    real_page.locator("#language").select_option("ko")
+    ask(real_page, "소고기, 양파, 밥")
+    expect(status(real_page)).to_contain_text("여섯 부분이 모두 있어요", timeout=20_000)
     for part in PARTS:
-        expect(body(kitchen, part)).to_contain_text(re.compile("[가-힣]{2}"))
+        expect(body(real_page, part)).to_contain_text(re.compile("[가-힣]{2}"))
 
 
 WORDS = """async () => {
@@ -99,9 +99,9 @@ WORDS = """async () => {
 }"""
 
 
-def test_both_languages_have_the_same_words(page: Page, cooks: Cooks) -> None:
-    """No word is missing in either language, and every element that speaks says something in both."""
-    cooks(WHOLE)
+def test_both_languages_have_the_same_words(page: Page, serve_runs: ServeRuns) -> None:
+    """No text is missing in either language, and every translated element has a text in both."""
+    serve_runs(WHOLE)
     words = page.evaluate(WORDS)
     assert words["en"] == words["ko"]
     for language in ("en", "ko"):
@@ -111,12 +111,12 @@ def test_both_languages_have_the_same_words(page: Page, cooks: Cooks) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 390, 820, 1024, 1280])
-def test_no_width_needs_sideways_scrolling(page: Page, cooks: Cooks, width: int) -> None:
-    """Nothing is wider than the screen, not even a word without end."""
+def test_no_width_needs_sideways_scrolling(page: Page, serve_runs: ServeRuns, width: int) -> None:
+    """Nothing is wider than the screen, not even an endless word."""
     endless = "x" * 400
     dish = {"name": endless, "intro": endless}
     others = [start("alternates"), *ideas(dish), stop("alternates")]
-    cooks([*BEGUN, proposed([dish]), *others, *written("intro", endless), *INGREDIENTS, end("partial")])
+    serve_runs([*BEGUN, proposed([dish]), *others, *written("intro", endless), *INGREDIENTS, end("partial")])
     page.set_viewport_size({"width": width, "height": 780})
     ask(page)
     expect(body(page, "intro")).to_have_text(endless)
@@ -137,10 +137,12 @@ CUT_WORDS = """() => [...document.querySelectorAll("h1, h3, button, summary, lab
 
 @pytest.mark.parametrize("width", [320, 390, 820, 1024, 1280])
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_no_title_or_button_breaks_within_a_word(page: Page, cooks: Cooks, width: int, language: str) -> None:
-    """Neither while the recipe is written nor afterwards, and none sticks out."""
+def test_no_title_or_button_breaks_within_a_word(page: Page, serve_runs: ServeRuns, width: int, language: str) -> None:
+    """None is wider than its box, during and after the recipe."""
     gate = Gate()
-    cooks([run_begins(language=language), *PICK[1:], start("ingredients"), fragment("ingredients", "- 2"), gate, end()])
+    serve_runs(
+        [run_begins(language=language), *PICK[1:], start("ingredients"), fragment("ingredients", "- 2"), gate, end()]
+    )
     page.set_viewport_size({"width": width, "height": 780})
     page.locator("#language").select_option(language)
     ask(page)
@@ -156,10 +158,10 @@ def test_no_title_or_button_breaks_within_a_word(page: Page, cooks: Cooks, width
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_a_phone_gives_the_screen_to_the_recipe(page: Page, cooks: Cooks) -> None:
-    """Stop is in reach while the recipe is written; who reads afterwards sees nothing of the form."""
+def test_a_phone_gives_the_screen_to_the_recipe(page: Page, serve_runs: ServeRuns) -> None:
+    """Stop is visible while the recipe is generated; afterwards the form is out of sight."""
     gate = Gate()
-    fake = cooks([*PICK, *INGREDIENTS, *OTHERS, gate, end("partial")])
+    fake = serve_runs([*PICK, *INGREDIENTS, *OTHERS, gate, end("partial")])
     page.set_viewport_size({"width": 390, "height": 844})
     ask(page)
     expect(body(page, "steps")).not_to_be_empty()
@@ -173,23 +175,23 @@ def test_a_phone_gives_the_screen_to_the_recipe(page: Page, cooks: Cooks) -> Non
     assert fake.made("DELETE run") == []
 
 
-def test_dark_mode_is_dark(kitchen: Page) -> None:
+def test_dark_mode_is_dark(real_page: Page) -> None:
     """With a dark colour scheme the sheet is dark and its text light."""
 
     def brightness(name: str) -> int:
-        colour = kitchen.evaluate(f"getComputedStyle(document.documentElement).{name}")
+        colour = real_page.evaluate(f"getComputedStyle(document.documentElement).{name}")
         return sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
 
     light = brightness("backgroundColor"), brightness("color")
-    kitchen.emulate_media(color_scheme="dark")
+    real_page.emulate_media(color_scheme="dark")
     dark = brightness("backgroundColor"), brightness("color")
     assert light[0] > 700 > 200 > light[1]
     assert dark[0] < 100 < 600 < dark[1]
 
 
-def test_paper_gets_the_recipe_only(page: Page, cooks: Cooks) -> None:
-    """In print there is the dish and its parts, but no form, buttons, states, figures or timeline."""
-    cooks(SIDES_FAILED)
+def test_paper_gets_the_recipe_only(page: Page, serve_runs: ServeRuns) -> None:
+    """Printing shows the dish and its parts, but no form, buttons, states, figures or timeline."""
+    serve_runs(SIDES_FAILED)
     ask(page)
     expect(status(page)).to_contain_text("not complete")
     page.emulate_media(media="print")
@@ -201,9 +203,9 @@ def test_paper_gets_the_recipe_only(page: Page, cooks: Cooks) -> None:
         expect(page.locator(hidden).first).to_be_hidden()
 
 
-def test_keyboard_alone_is_enough(page: Page, cooks: Cooks) -> None:
-    """Tab reaches everything; Generate hands the focus to Stop, and Stop hands it back."""
-    cooks([*PICK, Gate()])
+def test_keyboard_alone_is_enough(page: Page, serve_runs: ServeRuns) -> None:
+    """Tab reaches everything; Generate moves the focus to Stop, and Stop moves it back."""
+    serve_runs([*PICK, Gate()])
     page.keyboard.press("Tab")
     expect(page.get_by_label("What’s in your kitchen?")).to_be_focused()
     page.keyboard.press("Tab")
@@ -221,9 +223,9 @@ def test_keyboard_alone_is_enough(page: Page, cooks: Cooks) -> None:
 
 
 @pytest.mark.parametrize("chord", ["Control+Enter", "Meta+Enter"])
-def test_a_chord_generates(page: Page, cooks: Cooks, chord: str) -> None:
+def test_a_chord_generates(page: Page, serve_runs: ServeRuns, chord: str) -> None:
     """Ctrl or Cmd + Enter in the field is Generate."""
-    cooks(WHOLE)
+    serve_runs(WHOLE)
     field = page.locator("textarea")
     field.press(chord)
     expect(status(page)).to_be_empty()
@@ -248,11 +250,11 @@ STATES: dict[str, tuple[list[Any], str]] = {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("filled", STATES)
-def test_axe_finds_no_violation(page: Page, cooks: Cooks, scheme: Any, filled: str) -> None:
-    """The page passes axe's checks in both colour schemes, whatever state its recipe is in."""
+def test_axe_finds_no_violation(page: Page, serve_runs: ServeRuns, scheme: Any, filled: str) -> None:
+    """This covers both colour schemes and all states of a recipe."""
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     script, said = STATES[filled]
-    cooks(script)
+    serve_runs(script)
     ask(page)
     expect(status(page)).to_contain_text(said)
     result = Axe().run(page)
@@ -260,19 +262,19 @@ def test_axe_finds_no_violation(page: Page, cooks: Cooks, scheme: Any, filled: s
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation_in_the_empty_form(kitchen: Page, scheme: Any) -> None:
-    """The page passes axe's checks in both colour schemes before anything was asked."""
-    kitchen.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    result = Axe().run(kitchen)
+def test_axe_finds_no_violation_in_the_empty_form(real_page: Page, scheme: Any) -> None:
+    """This covers both colour schemes."""
+    real_page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    result = Axe().run(real_page)
     assert result.violations_count == 0, result.generate_report()
 
 
-def test_the_standin_says_what_it_is(kitchen: Page, cooks: Cooks) -> None:
-    """With the stand-in a line says that no language model answers and how to get one; with real models it is away."""
-    line = kitchen.get_by_text("rule-based stand-in is answering, not a language model")
+def test_the_standin_says_what_it_is(real_page: Page, serve_runs: ServeRuns) -> None:
+    """A notice says that no language model answers and how to get one; with real models it is hidden."""
+    line = real_page.get_by_text("rule-based stand-in is answering, not a language model")
     expect(line).to_be_visible()
     expect(line).to_contain_text("FIREWORKS_API_KEY or GROQ_API_KEY")
-    cooks(WHOLE)
+    serve_runs(WHOLE)
     expect(line).to_be_hidden()
 
 
@@ -291,24 +293,24 @@ def test_the_page_says_where_the_standin_writes_some_parts(page: Page, serve_scr
         ("x" * 2001, "Keep it within 2,000 characters; this is 2,001."),
     ],
 )
-def test_generate_is_disabled_for_a_reason(kitchen: Page, typed: str, reason: str) -> None:
+def test_generate_is_disabled_for_a_reason(real_page: Page, typed: str, reason: str) -> None:
     """Input that cannot be sent disables Generate, which is described by the reason."""
-    kitchen.locator("textarea").fill(typed)
-    expect(kitchen.locator("#generate")).to_be_disabled()
-    expect(kitchen.locator("#generate")).to_have_accessible_description(reason)
-    expect(kitchen.locator("textarea")).to_have_accessible_description(reason)
+    real_page.locator("textarea").fill(typed)
+    expect(real_page.locator("#generate")).to_be_disabled()
+    expect(real_page.locator("#generate")).to_have_accessible_description(reason)
+    expect(real_page.locator("textarea")).to_have_accessible_description(reason)
 
 
 @pytest.mark.parametrize("typed", ["egg", "ox", "무", "굴", "밥과김", "🍋" * 1000 + "x" * 1000])
-def test_generate_is_enabled_for_anything_with_a_word(kitchen: Page, typed: str) -> None:
-    """One syllable or two letters are a word, and 2,000 characters are counted as the server counts them."""
-    kitchen.locator("textarea").fill(typed)
-    expect(kitchen.locator("#generate")).to_be_enabled()
+def test_generate_is_enabled_for_anything_with_a_word(real_page: Page, typed: str) -> None:
+    """One syllable or two letters are a word, and 2,000 characters are counted as on the server."""
+    real_page.locator("textarea").fill(typed)
+    expect(real_page.locator("#generate")).to_be_enabled()
 
 
-def test_reset_clears_everything(page: Page, cooks: Cooks) -> None:
-    """Reset brings the page back to how it was opened, with the focus in the field."""
-    cooks(WHOLE)
+def test_reset_clears_everything(page: Page, serve_runs: ServeRuns) -> None:
+    """The page is as it was opened, with the focus in the field."""
+    serve_runs(WHOLE)
     page.locator("#prep-time").select_option("90")
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")

@@ -1,4 +1,4 @@
-"""Who began a run may stop it and have it written again; who follows its link reads, and may cook it for himself."""
+"""The browser that started a run may stop and rewrite it; visitors with its link may read it and cook it themselves."""
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 
 from tests.client import wait_until
 from tests.conftest import ServeScripts
-from tests.page.conftest import Cooks
+from tests.page.conftest import ServeRuns
 from tests.page.wire import (
     ASKED,
     INGREDIENTS,
@@ -36,16 +36,16 @@ GUESTS: list[list[Move]] = [[*PICK, *INGREDIENTS, Gate()], SIDES_FAILED, [*PICK,
 
 @pytest.fixture
 def guest(browser: Browser) -> Page:
-    """Another browser's page, in a window of its own."""
+    """Another browser's page, in its own window."""
     page = browser.new_context().new_page()
     page.set_default_timeout(15_000)
     return page
 
 
 @pytest.mark.parametrize("script", GUESTS)
-def test_a_guest_reads_only(page: Page, cooks: Cooks, guest: Page, script: list[Move]) -> None:
-    """Neither Stop nor Try again is there, and Reset leaves the page and nothing else."""
-    fake = cooks(script)
+def test_a_guest_reads_only(page: Page, serve_runs: ServeRuns, guest: Page, script: list[Move]) -> None:
+    """There is neither Stop nor Try again, and Reset only leaves the page."""
+    fake = serve_runs(script)
     ask(page)
     guest.goto(f"{fake.url}/r/run-1")
     expect(body(guest, "ingredients")).to_contain_text("300 g beef flank")
@@ -58,9 +58,9 @@ def test_a_guest_reads_only(page: Page, cooks: Cooks, guest: Page, script: list[
     guest.close()
 
 
-def test_a_guest_cooks_a_run_of_his_own(page: Page, cooks: Cooks, guest: Page) -> None:
-    """The same dish, without what either leaves out; that run he may stop."""
-    fake = cooks([run_begins(diet="vegan", avoid="kiwi", servings=2), *WHOLE[1:]], [*PICK, Gate()])
+def test_a_guest_cooks_their_own_run(page: Page, serve_runs: ServeRuns, guest: Page) -> None:
+    """It has the same dish, without the foods that either household avoids; the guest may stop it."""
+    fake = serve_runs([run_begins(diet="vegan", avoid="kiwi", servings=2), *WHOLE[1:]], [*PICK, Gate()])
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
     guest.goto(f"{fake.url}/r/run-1")
@@ -77,9 +77,9 @@ def test_a_guest_cooks_a_run_of_his_own(page: Page, cooks: Cooks, guest: Page) -
     guest.close()
 
 
-def test_two_households_lists_are_joined_without_repetition(page: Page, cooks: Cooks, guest: Page) -> None:
-    """What both leave out is said once; a list that grows too long is said at its field before anything is sent."""
-    fake = cooks([run_begins(diet="Vegan", avoid="kiwi, Peanuts"), *WHOLE[1:]], [*PICK, Gate()])
+def test_two_households_lists_are_joined_without_repetition(page: Page, serve_runs: ServeRuns, guest: Page) -> None:
+    """A list that grows too long is reported at its field before anything is sent."""
+    fake = serve_runs([run_begins(diet="Vegan", avoid="kiwi, Peanuts"), *WHOLE[1:]], [*PICK, Gate()])
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
     guest.goto(f"{fake.url}/r/run-1")
@@ -99,9 +99,9 @@ def test_two_households_lists_are_joined_without_repetition(page: Page, cooks: C
     guest.close()
 
 
-def test_an_owner_stays_one_after_a_reload(page: Page, cooks: Cooks, context: BrowserContext) -> None:
-    """The key is kept by the browser: another of its tabs may stop the run too."""
-    fake = cooks([*PICK, Gate()])
+def test_an_owner_stays_one_after_a_reload(page: Page, serve_runs: ServeRuns, context: BrowserContext) -> None:
+    """The browser keeps the key: another of its tabs may stop the run, too."""
+    fake = serve_runs([*PICK, Gate()])
     ask(page)
     expect(title(page)).to_have_text("Pepper Steak")
     page.reload()
@@ -113,9 +113,9 @@ def test_an_owner_stays_one_after_a_reload(page: Page, cooks: Cooks, context: Br
     assert fake.made("DELETE run") == [{"id": "run-1"}]
 
 
-def test_a_bounded_number_of_keys_is_kept(page: Page, cooks: Cooks) -> None:
-    """The oldest go, and those of last week."""
-    cooks(WHOLE)
+def test_a_bounded_number_of_keys_is_kept(page: Page, serve_runs: ServeRuns) -> None:
+    """The oldest ones and those of last week are removed."""
+    serve_runs(WHOLE)
     page.evaluate("""() => localStorage.setItem("keys", JSON.stringify(Object.fromEntries(
         Array.from({ length: 300 }, (_, n) => [`old-${n}`, { key: "k", at: n < 150 ? 0 : Date.now() }]))))""")
     page.reload()
@@ -126,9 +126,9 @@ def test_a_bounded_number_of_keys_is_kept(page: Page, cooks: Cooks) -> None:
     assert [kept[0], kept[-1]] == ["old-201", "run-1"]
 
 
-def test_a_refused_stop_is_told_in_the_servers_words(page: Page, cooks: Cooks) -> None:
-    """The run goes on, and so does the page."""
-    fake = cooks([*PICK, Gate()])
+def test_a_refused_stop_has_the_servers_message(page: Page, serve_runs: ServeRuns) -> None:
+    """The run and the page continue."""
+    fake = serve_runs([*PICK, Gate()])
     fake.refusals["DELETE run"] = [JSONResponse({"detail": "Not yours."}, 403)]
     ask(page)
     page.get_by_role("button", name="Stop").click()
@@ -136,10 +136,10 @@ def test_a_refused_stop_is_told_in_the_servers_words(page: Page, cooks: Cooks) -
     expect(page.get_by_role("button", name="Stop")).to_be_enabled()
 
 
-def test_a_stopped_part_can_be_written_again(page: Page, cooks: Cooks) -> None:
-    """What Stop left unfinished has its Try again; steps wait for whole ingredients."""
+def test_a_stopped_part_can_be_rewritten(page: Page, serve_runs: ServeRuns) -> None:
+    """Each part that Stop left unfinished has its Try again; steps wait for complete ingredients."""
     half = [start("ingredients"), fragment("ingredients", "- 300 g be"), *written("intro", "Hot.")]
-    fake = cooks([*PICK, *half, Gate()])
+    fake = serve_runs([*PICK, *half, Gate()])
     fake.again = [
         [start("ingredients", 2), fragment("ingredients", "- 300 g beef"), stop("ingredients"), *STEPS, end()]
     ]
@@ -155,9 +155,9 @@ def test_a_stopped_part_can_be_written_again(page: Page, cooks: Cooks) -> None:
     expect(body(page, "ingredients")).to_have_text("300 g beef")
 
 
-def test_a_run_that_was_stopped_before_its_dish_can_go_on(page: Page, cooks: Cooks) -> None:
-    """One button has the dish chosen and the rest written after all."""
-    fake = cooks([run_begins(), Gate()])
+def test_a_run_that_was_stopped_before_its_dish_can_continue(page: Page, serve_runs: ServeRuns) -> None:
+    """One button proposes the dish and generates the rest."""
+    fake = serve_runs([run_begins(), Gate()])
     fake.again = [[*PICK[1:], *INGREDIENTS, *OTHERS, end("partial")]]
     ask(page)
     page.get_by_role("button", name="Stop").click()
@@ -166,8 +166,8 @@ def test_a_run_that_was_stopped_before_its_dish_can_go_on(page: Page, cooks: Coo
     assert fake.made("POST part") == [{"id": "run-1", "part": "alternates"}]
 
 
-def test_a_part_that_was_stopped_is_written_by_the_real_server(page: Page, serve_scripts: ServeScripts) -> None:
-    """From Stop to the whole part, and a reload shows it."""
+def test_a_stopped_part_is_completed_by_the_real_server(page: Page, serve_scripts: ServeScripts) -> None:
+    """After Stop the part is completed, and a reload shows it."""
     url, provider = serve_scripts({"sides": [[*apart("Rice "), Gate()], ["Rice and peas."]]})
     page.goto(url)
     ask(page)

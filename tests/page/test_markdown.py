@@ -1,4 +1,4 @@
-"""The Markdown that models write, in every part: shown as what it means, however it is split, and never as HTML."""
+"""The Markdown of models, in every part: it is rendered, however it is split, and never as HTML."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from chains.parts.composition import title_in
 from chains.recipe.composition import RECIPE
 from tests.amounts import cases
-from tests.page.conftest import Cooks
+from tests.page.conftest import ServeRuns
 from tests.page.wire import PARTS, PICK, ask, body, end, fragment, ideas, proposed, run_begins, start, stop, title
 from tests.servers import Gate
 
@@ -78,10 +78,10 @@ MARKDOWN = {
 
 
 @pytest.mark.parametrize("text", MARKDOWN)
-def test_markdown_is_shown_as_what_it_means(kitchen: Page, text: str) -> None:
-    """Whole, and character by character."""
-    assert written(kitchen, text) == MARKDOWN[text]
-    assert written(kitchen, *text) == MARKDOWN[text]
+def test_markdown_is_rendered(real_page: Page, text: str) -> None:
+    """This covers the whole text and single characters."""
+    assert written(real_page, text) == MARKDOWN[text]
+    assert written(real_page, *text) == MARKDOWN[text]
 
 
 PIECES = st.lists(
@@ -114,11 +114,11 @@ PIECES = st.lists(
 
 @settings(max_examples=cases(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PIECES)
-def test_how_a_text_is_split_makes_no_difference(kitchen: Page, pieces: list[str]) -> None:
-    """Whatever comes, in whatever pieces, the page ends up the same, and no letter is lost or made up."""
-    whole, text, _ = kitchen.evaluate(WRITE, ["".join(pieces), True])
-    assert kitchen.evaluate(WRITE, [pieces, True])[0] == whole
-    if "```" not in "".join(pieces):  # which may name a language, for no cook to read
+def test_how_a_text_is_split_makes_no_difference(real_page: Page, pieces: list[str]) -> None:
+    """The page ends up the same, and no letter is lost or added."""
+    whole, text, _ = real_page.evaluate(WRITE, ["".join(pieces), True])
+    assert real_page.evaluate(WRITE, [pieces, True])[0] == whole
+    if "```" not in "".join(pieces):  # it may name a language, which is not shown
         assert [letter for letter in text if letter in "xyz"] == [
             letter for letter in "".join(pieces) if letter in "xyz"
         ]
@@ -128,26 +128,26 @@ def test_how_a_text_is_split_makes_no_difference(kitchen: Page, pieces: list[str
     ("text", "mark"),
     [("Take **300 g** of", "*"), ("The `oven` is", "`"), ("A ~~cold~~ pan", "~"), ("Go ***on*** it", "*")],
 )
-def test_marks_are_never_seen_while_they_are_open(kitchen: Page, text: str, mark: str) -> None:
-    """A mark that comes before its counterpart does not flicker: the text is in its form at once."""
-    for seen in kitchen.evaluate(WRITE, [list(text), False])[2]:
+def test_marks_are_never_seen_while_they_are_open(real_page: Page, text: str, mark: str) -> None:
+    """An opening mark does not flicker: the text is formatted at once."""
+    for seen in real_page.evaluate(WRITE, [list(text), False])[2]:
         assert mark not in seen
 
 
-def test_a_hostile_line_costs_little(kitchen: Page) -> None:
-    """Ten thousand marks in one line, in small pieces, are written in time."""
-    kitchen.set_default_timeout(20_000)
+def test_a_hostile_line_costs_little(real_page: Page) -> None:
+    """Ten thousand marks in one line, in small pieces, are rendered in time."""
+    real_page.set_default_timeout(20_000)
     for piece in ("*a", "**", "[", "x`", "_a ", "![", "<b"):
-        assert written(kitchen, *(4_000 * [piece]))
+        assert written(real_page, *(4_000 * [piece]))
 
 
-def test_every_part_shows_markdown(page: Page, cooks: Cooks) -> None:
-    """Texts, title, tagline and ideas."""
+def test_every_part_shows_markdown(page: Page, serve_runs: ServeRuns) -> None:
+    """This covers texts, title, tagline and ideas."""
     dish = {"name": "**Pepper** Steak", "intro": "*Quick* and hot."}
     parts = [part for part in PARTS if part != "alternates"]
     texts = [event for part in parts for event in (start(part), fragment(part, "**Hot** pan"), stop(part))]
     others = [start("alternates"), *ideas({"name": "**Beef** Soup", "intro": "`Slow`."}), stop("alternates")]
-    cooks([run_begins(), proposed([dish]), *others, *texts, end()])
+    serve_runs([run_begins(), proposed([dish]), *others, *texts, end()])
     ask(page)
     expect(title(page)).to_have_text("Pepper Steak")
     expect(page).to_have_title("Pepper Steak · Sizzle")
@@ -165,11 +165,11 @@ COPY = """() => {
 }"""
 
 
-def test_what_is_copied_is_a_recipe(page: Page, cooks: Cooks) -> None:
-    """Select all and copy give title, ingredients and numbered steps, without buttons, states and figures."""
+def test_a_copied_recipe_is_clean(page: Page, serve_runs: ServeRuns) -> None:
+    """The copied text has the title, ingredients and numbered steps, without buttons, states and figures."""
     texts = {"ingredients": "- 300 g **beef**\n- 2 onions", "steps": "1. Slice.\n2. Sear:\n   - hot\n"}
     parts = [event for part, text in texts.items() for event in (start(part), fragment(part, text), stop(part))]
-    cooks([*PICK, *parts, start("sides"), fragment("sides", "Ri"), Gate()])
+    serve_runs([*PICK, *parts, start("sides"), fragment("sides", "Ri"), Gate()])
     ask(page)
     expect(body(page, "sides")).to_have_text("Ri")
     page.locator("h1").click()
@@ -183,9 +183,9 @@ def test_what_is_copied_is_a_recipe(page: Page, cooks: Cooks) -> None:
     assert "button" not in html
 
 
-def test_what_is_copied_of_some_steps_has_their_numbers(page: Page, cooks: Cooks) -> None:
-    """From the midst of one step to that of the next, and not more."""
-    cooks(
+def test_copied_steps_have_their_numbers(page: Page, serve_runs: ServeRuns) -> None:
+    """The selection from one step to the next has both numbers and nothing else."""
+    serve_runs(
         [*PICK, start("steps"), fragment("steps", "1. Slice the beef.\n2. Sear it.\n"), stop("steps"), end("partial")]
     )
     ask(page)

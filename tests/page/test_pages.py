@@ -1,4 +1,4 @@
-"""The pages beside the recipe: where there is nothing, without JavaScript, and the index of the playgrounds."""
+"""The other pages: the 404 page, the page without JavaScript, and the index of the playgrounds."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,8 +12,8 @@ NOWHERE = ["/help", "/r/", "/r/a/b", "/static/none.css", "/examples/none", "/%EA
 
 
 @pytest.mark.parametrize("path", NOWHERE)
-def test_a_browser_gets_a_page_where_there_is_nothing(page: Page, sizzle_url: str, path: str) -> None:
-    """It looks like the others, leads back, and is still a 404; a program gets JSON."""
+def test_a_browser_gets_a_404_page(page: Page, sizzle_url: str, path: str) -> None:
+    """It looks like the others and links to the recipe, with status 404; a program gets JSON."""
     answer = page.goto(f"{sizzle_url}{path}")
     assert answer
     assert answer.status == 404
@@ -21,8 +21,8 @@ def test_a_browser_gets_a_page_where_there_is_nothing(page: Page, sizzle_url: st
     expect(page.locator(".rail")).to_have_css("background-color", RAIL)
     page.get_by_role("link", name="Cook something instead").click()
     expect(page.locator("#generate")).to_be_visible()
-    told = ask("GET", f"{sizzle_url}{path}")
-    assert [told.status_code, list(told.json())] == [404, ["detail"]]
+    response = ask("GET", f"{sizzle_url}{path}")
+    assert [response.status_code, list(response.json())] == [404, ["detail"]]
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,14 @@ def test_a_browser_gets_a_page_where_there_is_nothing(page: Page, sizzle_url: st
         (",;=q", "There is nothing here"),
     ],
 )
-def test_the_page_of_nothing_is_in_the_browsers_language(sizzle_url: str, accepted: str, title: str) -> None:
-    """The first one it names that we write."""
+def test_the_404_page_is_in_the_browsers_language(sizzle_url: str, accepted: str, title: str) -> None:
+    """The first supported language of the browser is used."""
     answer = ask("GET", f"{sizzle_url}/help", headers={"Accept": "text/html", "Accept-Language": accepted})
     assert [answer.status_code, f"<h2>{title}</h2>" in answer.text] == [404, True]
 
 
 def test_the_playgrounds_have_an_index_that_looks_like_the_rest(page: Page, sizzle_url: str) -> None:
-    """It links the recipe's and each step's."""
+    """It links to the recipe's playground and to each part's."""
     page.goto(f"{sizzle_url}/chains")
     expect(page.locator(".rail")).to_have_css("background-color", RAIL)
     links = [link.get_attribute("href") for link in page.locator("main h3 a").all()]
@@ -54,7 +54,7 @@ def test_the_playgrounds_have_an_index_that_looks_like_the_rest(page: Page, sizz
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/help", "/chains"])
 def test_axe_finds_no_violation(page: Page, sizzle_url: str, path: str, scheme: str) -> None:
-    """In both colour schemes, and the dark one is dark."""
+    """This covers both colour schemes, and the dark one is dark."""
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(f"{sizzle_url}{path}")
     result = Axe().run(page)
@@ -64,7 +64,7 @@ def test_axe_finds_no_violation(page: Page, sizzle_url: str, path: str, scheme: 
 
 
 def test_without_javascript_the_page_says_what_works(browser: Browser, sizzle_url: str) -> None:
-    """No form that does nothing, but the commands that do, in both languages."""
+    """There is no useless form, but commands that work, in both languages."""
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(sizzle_url)
     lines = page.locator("noscript p")

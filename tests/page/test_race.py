@@ -1,4 +1,4 @@
-"""The page `/race`: what it shows while models are measured, and when that can't be done."""
+"""The page `/race`, during a race and if there can be none."""
 
 import json
 import re
@@ -50,15 +50,15 @@ WHOLE += event("end", ranking=[OTHER, ONE, THIRD])
 
 
 @pytest.fixture
-def track(page: Page, sizzle_url: str) -> Page:
-    """The page over a fast stand-in, opened."""
+def race_page(page: Page, sizzle_url: str) -> Page:
+    """Opens the page over a fast stand-in."""
     page.goto(f"{sizzle_url}/race")
     return page
 
 
 @pytest.fixture
 def answer(page: Page) -> Callable[..., None]:
-    """Answers every `POST /race` of the page with one whole body."""
+    """Answers every `POST /race` of the page with one complete body."""
 
     def fulfil(body: str, status: int = 200, content_type: str = "text/event-stream") -> None:
         def reply(route: Route) -> None:
@@ -80,76 +80,78 @@ def row(page: Page, model: str) -> Locator:
     return page.locator(f".entrant[data-model='{model}']")
 
 
-def test_the_stand_in_is_measured_and_said_to_be(track: Page) -> None:
-    """Over the real server its figures come, it is the first, and nothing breaks the page's own security policy."""
+def test_the_stand_in_is_measured_and_named(race_page: Page) -> None:
+    """Over the real server it has figures and is first; the security policy is not violated."""
     complaints: list[str] = []
-    track.on("console", lambda line: complaints.append(line.text))
-    track.on("pageerror", lambda error: complaints.append(str(error)))
-    track.reload()
-    expect(track.get_by_text("not a language model")).to_be_visible()
-    track.get_by_label("How many rounds?").select_option("1")
-    with track.expect_request(lambda request: request.method == "POST") as asked:
-        start(track).click()
-    assert asked.value.post_data_json == {"rounds": 1}
-    expect(status(track)).to_contain_text("Done. The first to write is stand-in", timeout=20_000)
-    expect(row(track, "stand-in").locator(".state")).to_have_text("Done")
-    expect(row(track, "stand-in").locator(".rank")).to_have_text("1")
-    expect(row(track, "stand-in").locator(".ttft .value")).to_have_text(re.compile(r"^\d+ ms, median \d+ ms$"))
-    expect(row(track, "stand-in").locator(".figures")).to_have_text(
+    race_page.on("console", lambda line: complaints.append(line.text))
+    race_page.on("pageerror", lambda error: complaints.append(str(error)))
+    race_page.reload()
+    expect(race_page.get_by_text("not a language model")).to_be_visible()
+    race_page.get_by_label("How many rounds?").select_option("1")
+    with race_page.expect_request(lambda request: request.method == "POST") as request_info:
+        start(race_page).click()
+    assert request_info.value.post_data_json == {"rounds": 1}
+    expect(status(race_page)).to_contain_text("Done. The first to write is stand-in", timeout=20_000)
+    expect(row(race_page, "stand-in").locator(".state")).to_have_text("Done")
+    expect(row(race_page, "stand-in").locator(".rank")).to_have_text("1")
+    expect(row(race_page, "stand-in").locator(".ttft .value")).to_have_text(re.compile(r"^\d+ ms, median \d+ ms$"))
+    expect(row(race_page, "stand-in").locator(".figures")).to_have_text(
         re.compile(r"^Medians: total [\d,]+ ms · \d+ tokens$")
     )
     assert complaints == []
 
 
-def test_the_cost_is_said_before(track: Page) -> None:
-    """Calls are models times one more than the rounds, and Start is described by them."""
-    expect(start(track)).to_have_accessible_description(
+def test_the_cost_is_shown_before(race_page: Page) -> None:
+    """The calls are models times rounds plus one, and describe Start."""
+    expect(start(race_page)).to_have_accessible_description(
         "4 calls: 1 model × (3 rounds + 1 that is not counted), each of at most 500 tokens."
     )
-    track.get_by_label("How many rounds?").select_option("1")
-    expect(start(track)).to_have_accessible_description(re.compile(r"^2 calls: 1 model × \(1 round \+ 1 "))
+    race_page.get_by_label("How many rounds?").select_option("1")
+    expect(start(race_page)).to_have_accessible_description(re.compile(r"^2 calls: 1 model × \(1 round \+ 1 "))
 
 
-def test_rows_are_sorted_at_the_end_and_failures_give_their_reason(track: Page, answer: Callable[..., None]) -> None:
-    """The first token decides; what failed comes last, without a rank, and with its reason."""
+def test_rows_are_sorted_at_the_end_and_failures_give_their_reason(
+    race_page: Page, answer: Callable[..., None]
+) -> None:
+    """The first token decides; failed models come last, without a rank and with their reason."""
     answer(WHOLE)
-    start(track).click()
-    expect(status(track)).to_have_text(
+    start(race_page).click()
+    expect(status(race_page)).to_have_text(
         f"Done. The first to write is {OTHER}: its first token took 300 ms. Failed: {THIRD}."
     )
-    expect(track.get_by_role("heading", level=3)).to_have_text([OTHER, ONE, THIRD])
-    expect(track.locator(".rank")).to_have_text(["1", "2", ""])
-    expect(row(track, THIRD).locator(".state")).to_have_text("Failed")
-    expect(row(track, THIRD).locator(".trouble")).to_have_text(REASON)
+    expect(race_page.get_by_role("heading", level=3)).to_have_text([OTHER, ONE, THIRD])
+    expect(race_page.locator(".rank")).to_have_text(["1", "2", ""])
+    expect(row(race_page, THIRD).locator(".state")).to_have_text("Failed")
+    expect(row(race_page, THIRD).locator(".trouble")).to_have_text(REASON)
 
 
-def test_bars_are_in_proportion_and_figures_in_words(track: Page, answer: Callable[..., None]) -> None:
-    """The longest bar fills its track, another is as long as its figure's share; each figure is text as well."""
+def test_bars_are_in_proportion_and_figures_in_words(race_page: Page, answer: Callable[..., None]) -> None:
+    """The longest bar fills its row, others are in proportion; each figure is also text."""
     answer(WHOLE)
-    track.emulate_media(reduced_motion="reduce")
-    start(track).click()
-    expect(track.locator(".rank").first).to_have_text("1")
+    race_page.emulate_media(reduced_motion="reduce")
+    start(race_page).click()
+    expect(race_page.locator(".rank").first).to_have_text("1")
 
     def length(model: str, figure: str) -> float:
-        bar = row(track, model).locator(f".{figure} .bar")
+        bar = row(race_page, model).locator(f".{figure} .bar")
         return bar.evaluate("bar => bar.getBoundingClientRect().width / bar.parentElement.clientWidth")
 
     assert [length(ONE, "ttft"), length(OTHER, "ttft")] == pytest.approx([1, 0.5], abs=0.01)
     assert [length(ONE, "tps"), length(OTHER, "tps")] == pytest.approx([1, 0], abs=0.01)
-    expect(row(track, ONE).locator(".value")).to_have_text(["300 ms, median 321 ms", "median 401"])
-    expect(row(track, OTHER).locator(".value")).to_have_text(["150 ms, median 150 ms", "not counted"])
+    expect(row(race_page, ONE).locator(".value")).to_have_text(["300 ms, median 321 ms", "median 401"])
+    expect(row(race_page, OTHER).locator(".value")).to_have_text(["150 ms, median 150 ms", "not counted"])
 
 
-def test_a_race_that_nobody_finished_says_so(track: Page, answer: Callable[..., None]) -> None:
-    """If every model fails there is no first, and each row has its reason."""
+def test_a_race_without_a_winner_says_so(race_page: Page, answer: Callable[..., None]) -> None:
+    """If every model fails, there is no winner, and each row has its reason."""
     answer(started(ONE, THIRD) + result(ONE, "Busy.") + FAILED + event("end", ranking=[ONE, THIRD]))
-    start(track).click()
-    expect(status(track)).to_contain_text("No model got through the race")
-    expect(track.locator(".trouble")).to_have_text(["Busy.", REASON])
+    start(race_page).click()
+    expect(status(race_page)).to_contain_text("No model got through the race")
+    expect(race_page.locator(".trouble")).to_have_text(["Busy.", REASON])
 
 
-def test_rows_are_live_and_stop_keeps_what_was_measured(page: Page, serve_scripts: ServeScripts) -> None:
-    """While a call is under way its row says so; Stop closes the call and keeps the figures."""
+def test_rows_are_live_and_stop_keeps_the_figures(page: Page, serve_scripts: ServeScripts) -> None:
+    """A row shows its running call; Stop closes the call and keeps the figures."""
     answer = ["Slice ", "it."]
     url, scripted = serve_scripts({"completion": [answer, answer, answer, [Gate()]]}, race=True)
     page.goto(f"{url}/race")
@@ -165,7 +167,7 @@ def test_rows_are_live_and_stop_keeps_what_was_measured(page: Page, serve_script
 
 
 def test_a_reload_ends_the_race_and_another_can_start(page: Page, serve_scripts: ServeScripts) -> None:
-    """The call is closed with the page, which comes back as new, whatever the browser remembers of its form."""
+    """The call is closed with the page, which is reset, whatever the browser restores in its form."""
     url, scripted = serve_scripts({"completion": [["Slice ", Gate()], ["Slice ", "it."]]}, race=True)
     page.goto(f"{url}/race")
     start(page).click()
@@ -178,8 +180,8 @@ def test_a_reload_ends_the_race_and_another_can_start(page: Page, serve_scripts:
     expect(status(page)).to_contain_text("Done. The first to write", timeout=10_000)
 
 
-def test_where_it_costs_money_it_is_off_and_says_how_to_start_it(page: Page, serve_scripts: ServeScripts) -> None:
-    """With a key and without the setting, Start is disabled and described by what to do."""
+def test_a_race_that_costs_money_is_disabled_with_a_reason(page: Page, serve_scripts: ServeScripts) -> None:
+    """With a key and without the setting, Start is disabled and described by the solution."""
     url, scripted = serve_scripts()
     page.goto(f"{url}/race")
     expect(start(page)).to_have_accessible_description(re.compile("Set SIZZLE_RACE=true"))
@@ -198,50 +200,52 @@ def test_where_it_costs_money_it_is_off_and_says_how_to_start_it(page: Page, ser
     ],
 )
 def test_a_refusal_is_shown_and_can_be_tried_again(
-    track: Page, answer: Callable[..., None], code: int, detail: Any, shown: str
+    race_page: Page, answer: Callable[..., None], code: int, detail: Any, shown: str
 ) -> None:
-    """What the server says is the status of the page, and Start is ready again."""
+    """The status is the server's message, and Start is enabled."""
     answer(json.dumps({"detail": detail}) if detail else "busy", status=code, content_type="application/json")
-    start(track).click()
-    expect(status(track)).to_contain_text(shown)
-    expect(start(track)).to_be_enabled()
+    start(race_page).click()
+    expect(status(race_page)).to_contain_text(shown)
+    expect(start(race_page)).to_be_enabled()
 
 
 @pytest.mark.parametrize("last", ["", 'event: end\ndata: {"ranking": []}'], ids=["between", "inside the last event"])
-def test_a_stream_that_closes_without_end_is_unfinished(track: Page, answer: Callable[..., None], last: str) -> None:
-    """It is never taken for a result: nobody has a rank, and what was measured stands."""
+def test_a_stream_that_closes_without_end_is_unfinished(
+    race_page: Page, answer: Callable[..., None], last: str
+) -> None:
+    """It has no ranks, and keeps the figures."""
     answer(started(ONE, OTHER) + SLOW + last)
-    start(track).click()
-    expect(status(track)).to_contain_text("closed before the race had ended")
-    expect(track.locator(".rank")).to_have_text(["", ""])
-    expect(track.locator(".state")).to_have_text(["Not finished", "Not finished"])
-    expect(row(track, ONE).locator(".ttft .value")).to_have_text("300 ms, median 321 ms")
+    start(race_page).click()
+    expect(status(race_page)).to_contain_text("closed before the race had ended")
+    expect(race_page.locator(".rank")).to_have_text(["", ""])
+    expect(race_page.locator(".state")).to_have_text(["Not finished", "Not finished"])
+    expect(row(race_page, ONE).locator(".ttft .value")).to_have_text("300 ms, median 321 ms")
 
 
-def test_a_server_that_is_away_is_said_to_be(track: Page) -> None:
-    """Without a server the page says so, at the start and when it is opened."""
-    track.route("**/race", lambda route: route.abort("connectionrefused"))
-    start(track).click()
-    expect(status(track)).to_contain_text("can’t be reached")
-    track.unroute("**/race")
-    track.route("**/race/entrants", lambda route: route.abort("connectionrefused"))
-    track.reload()
-    expect(status(track)).to_contain_text("can’t be reached")
-    expect(start(track)).to_be_disabled()
+def test_an_unreachable_server_is_reported(race_page: Page) -> None:
+    """The page says so at the start of a race and when it is opened."""
+    race_page.route("**/race", lambda route: route.abort("connectionrefused"))
+    start(race_page).click()
+    expect(status(race_page)).to_contain_text("can’t be reached")
+    race_page.unroute("**/race")
+    race_page.route("**/race/entrants", lambda route: route.abort("connectionrefused"))
+    race_page.reload()
+    expect(status(race_page)).to_contain_text("can’t be reached")
+    expect(start(race_page)).to_be_disabled()
 
 
-def test_markup_in_names_and_reasons_shows_as_text(track: Page, answer: Callable[..., None]) -> None:
-    """Nothing that the server names becomes an element."""
+def test_markup_in_names_and_reasons_shows_as_text(race_page: Page, answer: Callable[..., None]) -> None:
+    """No text of the server becomes an element."""
     markup = '<img src=x onerror="document.title=1">'
     answer(started(markup) + result(markup, markup) + event("end", ranking=[markup]))
-    start(track).click()
-    expect(track.get_by_role("heading", level=3)).to_have_text(markup)
-    expect(track.locator(".trouble")).to_have_text(markup)
-    expect(track.locator("main :is(img, script)")).to_have_count(0)
+    start(race_page).click()
+    expect(race_page.get_by_role("heading", level=3)).to_have_text(markup)
+    expect(race_page.locator(".trouble")).to_have_text(markup)
+    expect(race_page.locator("main :is(img, script)")).to_have_count(0)
 
 
 def test_keyboard_alone_is_enough(page: Page, serve_scripts: ServeScripts) -> None:
-    """Tab reaches the way back, the rounds and Start, which hands the focus to Stop and gets it back."""
+    """Tab reaches the link, the rounds and Start, which moves the focus to Stop and gets it back."""
     url, _ = serve_scripts({"completion": ["Slice ", Gate()]}, race=True)
     page.goto(f"{url}/race")
     expect(start(page)).to_be_enabled()
@@ -259,36 +263,36 @@ def test_keyboard_alone_is_enough(page: Page, serve_scripts: ServeScripts) -> No
     expect(start(page)).to_be_focused()
 
 
-def test_the_way_back_leads_to_the_kitchen(track: Page) -> None:
+def test_the_link_leads_to_the_main_page(race_page: Page) -> None:
     """The link opens the main page."""
-    track.get_by_role("link", name="Back to the kitchen").click()
-    expect(track.get_by_label("What’s in your kitchen?")).to_be_visible()
+    race_page.get_by_role("link", name="Back to the kitchen").click()
+    expect(race_page.get_by_label("What’s in your kitchen?")).to_be_visible()
 
 
-def test_a_phone_needs_no_sideways_scrolling(track: Page, answer: Callable[..., None]) -> None:
-    """At 390 px nothing is wider than the screen, not even a name without end, and Start stays in reach."""
+def test_a_phone_needs_no_sideways_scrolling(race_page: Page, answer: Callable[..., None]) -> None:
+    """At 390 px nothing is wider than the screen, not even an endless name, and Start is visible."""
     endless = "x" * 200
     answer(started(endless, ONE) + SLOW + result(ONE) + result(endless, endless) + event("end", ranking=[ONE, endless]))
-    track.set_viewport_size({"width": 390, "height": 844})
-    start(track).click()
-    expect(status(track)).to_contain_text("Done")
-    assert track.evaluate("document.documentElement.scrollWidth") == 390
-    expect(start(track)).to_be_in_viewport()
+    race_page.set_viewport_size({"width": 390, "height": 844})
+    start(race_page).click()
+    expect(status(race_page)).to_contain_text("Done")
+    assert race_page.evaluate("document.documentElement.scrollWidth") == 390
+    expect(start(race_page)).to_be_in_viewport()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("state", ["idle", "whole", "failed", "off"])
 def test_axe_finds_no_violation(
-    track: Page, answer: Callable[..., None], serve_scripts: ServeScripts, scheme: Any, state: str
+    race_page: Page, answer: Callable[..., None], serve_scripts: ServeScripts, scheme: Any, state: str
 ) -> None:
-    """The page passes axe's checks in both colour schemes: as opened, after a race, broken off, and off."""
-    track.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    """This covers both colour schemes: as opened, after a race, broken off, and disabled."""
+    race_page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     if state == "off":
-        track.goto(f"{serve_scripts()[0]}/race")
-        expect(track.get_by_text("SIZZLE_RACE")).to_be_visible()
+        race_page.goto(f"{serve_scripts()[0]}/race")
+        expect(race_page.get_by_text("SIZZLE_RACE")).to_be_visible()
     elif state != "idle":
         answer(WHOLE if state == "whole" else started(ONE, THIRD) + SLOW + FAILED)
-        start(track).click()
-        expect(status(track)).to_contain_text("Done" if state == "whole" else "closed before")
-    checked = Axe().run(track)
+        start(race_page).click()
+        expect(status(race_page)).to_contain_text("Done" if state == "whole" else "closed before")
+    checked = Axe().run(race_page)
     assert checked.violations_count == 0, checked.generate_report()

@@ -1,8 +1,8 @@
-"""The page while a recipe comes: what a cook sees, whatever the events say."""
+"""The page while a recipe is generated, for any events."""
 
 from playwright.sync_api import Page, expect
 
-from tests.page.conftest import Cooks
+from tests.page.conftest import ServeRuns
 from tests.page.wire import (
     BEGUN,
     BUSY,
@@ -31,24 +31,24 @@ from tests.page.wire import (
 from tests.servers import RECIPES, Gate
 
 
-def test_fills_six_panels_and_says_done(kitchen: Page) -> None:
-    """Over the real server all six parts are written, and nothing breaks the page's own security policy."""
+def test_fills_six_panels_and_says_done(real_page: Page) -> None:
+    """Over the real server all six parts are generated, and the security policy is not violated."""
     complaints: list[str] = []
-    kitchen.on("console", lambda line: complaints.append(line.text))
-    kitchen.on("pageerror", lambda error: complaints.append(str(error)))
-    ask(kitchen, "beef flank, onions, peppers")
-    expect(status(kitchen)).to_contain_text("All six parts are here", timeout=20_000)
+    real_page.on("console", lambda line: complaints.append(line.text))
+    real_page.on("pageerror", lambda error: complaints.append(str(error)))
+    ask(real_page, "beef flank, onions, peppers")
+    expect(status(real_page)).to_contain_text("All six parts are here", timeout=20_000)
     for part in PARTS:
-        expect(state(kitchen, part)).to_have_text("Done")
-        expect(body(kitchen, part)).not_to_be_empty()
+        expect(state(real_page, part)).to_have_text("Done")
+        expect(body(real_page, part)).not_to_be_empty()
     assert complaints == []
 
 
-def test_the_dish_comes_from_the_proposal_and_the_other_ideas_as_they_come(page: Page, cooks: Cooks) -> None:
+def test_the_dish_and_the_ideas_are_shown_as_they_arrive(page: Page, serve_runs: ServeRuns) -> None:
     """The picked recipe is the title; each other idea is listed as soon as it is complete."""
     gate = Gate()
     soup, tart = ideas(*RECIPES[1:])
-    cooks([*PICK, start("alternates"), soup, gate, tart, stop("alternates"), end()])
+    serve_runs([*PICK, start("alternates"), soup, gate, tart, stop("alternates"), end()])
     ask(page)
     expect(title(page)).to_have_text("Pepper Steak")
     expect(page.locator("#tagline")).to_have_text("Quick and hot.")
@@ -58,10 +58,10 @@ def test_the_dish_comes_from_the_proposal_and_the_other_ideas_as_they_come(page:
     expect(others).to_contain_text(["Beef Soup Slow & warm.", "Onion Tart Crisp."])
 
 
-def test_the_dish_shows_while_the_rest_is_unwritten(page: Page, cooks: Cooks) -> None:
-    """As soon as the pick is known, the dish has its name, and each panel says what it waits for."""
+def test_the_dish_is_shown_before_the_rest(page: Page, serve_runs: ServeRuns) -> None:
+    """After the pick the dish has its name, and each panel says what it waits for."""
     gate = Gate()
-    cooks([*PICK, start("intro"), fragment("intro", "From the"), gate, fragment("intro", " pan."), end()])
+    serve_runs([*PICK, start("intro"), fragment("intro", "From the"), gate, fragment("intro", " pan."), end()])
     ask(page)
     expect(title(page)).to_have_text("Pepper Steak")
     expect(state(page, "steps")).to_have_text("Waiting for the ingredients")
@@ -72,10 +72,10 @@ def test_the_dish_shows_while_the_rest_is_unwritten(page: Page, cooks: Cooks) ->
     expect(panel(page, "intro")).to_have_attribute("aria-busy", "false")
 
 
-def test_the_status_tells_what_is_awaited(page: Page, cooks: Cooks) -> None:
-    """First the dish is waited for, then the recipe is written, then it is done, in the run's own time."""
+def test_the_status_says_what_is_awaited(page: Page, serve_runs: ServeRuns) -> None:
+    """It goes from the dish to the recipe to done, with the run's duration."""
     dish, rest = Gate(), Gate()
-    cooks([*BEGUN, dish, proposed(), rest, *WHOLE[2:]])
+    serve_runs([*BEGUN, dish, proposed(), rest, *WHOLE[2:]])
     ask(page)
     expect(status(page)).to_have_text("Waiting for the dish…")
     dish.open()
@@ -84,10 +84,10 @@ def test_the_status_tells_what_is_awaited(page: Page, cooks: Cooks) -> None:
     expect(status(page)).to_have_text("Done. All six parts are here.")
 
 
-def test_lines_become_lists_wherever_they_are_split(page: Page, cooks: Cooks) -> None:
-    """Bulleted and numbered lines are list items, other lines paragraphs, though every character comes alone."""
+def test_lines_become_lists_wherever_they_are_split(page: Page, serve_runs: ServeRuns) -> None:
+    """Bulleted and numbered lines are list items, other lines paragraphs, even if characters arrive one by one."""
     text = "For two:\n- 2 onions\n-5 °C is too cold\n1. Slice.\n12) Serve.\n\n3 cups\n-"
-    cooks([*PICK, start("steps"), *(fragment("steps", character) for character in text), end("partial")])
+    serve_runs([*PICK, start("steps"), *(fragment("steps", character) for character in text), end("partial")])
     ask(page)
     steps = body(page, "steps")
     expect(steps.get_by_role("listitem")).to_have_text(["2 onions", "Slice.", "Serve."])
@@ -95,9 +95,9 @@ def test_lines_become_lists_wherever_they_are_split(page: Page, cooks: Cooks) ->
     expect(steps.locator("ol li").last).to_have_js_property("value", 12)
 
 
-def test_figures_stand_in_a_fold_below_the_recipe(page: Page, cooks: Cooks) -> None:
-    """Model, time to first token and tokens per second are there for those who open it, and in no part."""
-    cooks(WHOLE)
+def test_figures_are_in_a_closed_section(page: Page, serve_runs: ServeRuns) -> None:
+    """Model, time to first token and tokens per second are in a closed section, and in no part."""
+    serve_runs(WHOLE)
     ask(page)
     figures = page.locator(".timeline li[data-part=sides] .figures")
     expect(figures).to_have_text("sides-model · first token 0.21 s · 412 tokens/s")
@@ -107,38 +107,38 @@ def test_figures_stand_in_a_fold_below_the_recipe(page: Page, cooks: Cooks) -> N
     expect(page.locator(".panels")).not_to_contain_text("token")
 
 
-def test_a_rate_that_only_says_that_all_came_at_once_is_not_shown(page: Page, cooks: Cooks) -> None:
-    """Three million tokens a second are no figure for people."""
+def test_an_absurd_rate_is_not_shown(page: Page, serve_runs: ServeRuns) -> None:
+    """Three million tokens per second are not a useful figure."""
     fast = event("part_end", part="sides", status="ok", ttft_ms=2, tokens=90, tokens_per_s=3_026_412.0)
-    cooks([*PICK, start("sides"), fragment("sides", "- Rice."), fast, end("partial")])
+    serve_runs([*PICK, start("sides"), fragment("sides", "- Rice."), fast, end("partial")])
     ask(page)
     expect(page.locator(".timeline li[data-part=sides] .figures")).to_have_text("sides-model · first token 0.00 s")
 
 
-def test_done_is_said_once(page: Page, cooks: Cooks) -> None:
-    """The status says it; the parts that are done show their text and no state."""
-    cooks(WHOLE)
+def test_done_is_said_once(page: Page, serve_runs: ServeRuns) -> None:
+    """The status says it; finished parts show their text and no state."""
+    serve_runs(WHOLE)
     ask(page)
     expect(status(page)).to_have_text("Done. All six parts are here.")
     for part in PARTS:
         expect(state(page, part)).to_be_hidden()
 
 
-def test_the_timeline_shows_when_each_part_was_written(page: Page, cooks: Cooks) -> None:
-    """Each part has a bar with its times as the events tell them, and the sum compares them with the whole."""
+def test_the_timeline_shows_when_each_part_was_written(page: Page, serve_runs: ServeRuns) -> None:
+    """Each part has a bar with the times of its events, and the sum is compared with the total."""
     times = {part: 100 * number for number, part in enumerate(PARTS)}
     starts = [start(part, at_ms=at) for part, at in times.items()]
     stops = [stop(part, at_ms=at + 1500) for part, at in times.items()]
-    cooks([*PICK, *starts, *stops, end(at_ms=2000)])
+    serve_runs([*PICK, *starts, *stops, end(at_ms=2000)])
     ask(page)
     expect(page.locator(".timeline li[data-part=sides] .times")).to_have_text("0.40–1.9 s")
     expect(page.locator(".timeline li[data-part=alternates] .times")).to_have_text("0.00–1.5 s")
     expect(page.locator(".sum")).to_have_text("One after another: 9.0 s. Side by side: 2.0 s.")
 
 
-def test_a_failed_part_gives_its_reason_and_leaves_the_others(page: Page, cooks: Cooks) -> None:
-    """A part that fails says why; the other five are complete, and the status names the missing one."""
-    cooks(SIDES_FAILED)
+def test_a_failed_part_has_a_reason_and_the_others_continue(page: Page, serve_runs: ServeRuns) -> None:
+    """The other five parts are complete, and the status names the missing one."""
+    serve_runs(SIDES_FAILED)
     ask(page)
     expect(status(page)).to_have_text("Ended, but not complete: On the side. The rest is here.")
     expect(state(page, "sides")).to_have_text("Failed")
@@ -147,19 +147,19 @@ def test_a_failed_part_gives_its_reason_and_leaves_the_others(page: Page, cooks:
         expect(state(page, part)).to_have_text("Done")
 
 
-def test_a_part_cut_off_says_so(page: Page, cooks: Cooks) -> None:
-    """A part that reached its limit is said to be cut short, in words, and keeps its text."""
+def test_a_part_cut_off_says_so(page: Page, serve_runs: ServeRuns) -> None:
+    """A part at its token limit is marked as cut short and keeps its text."""
     cut = [start("steps"), fragment("steps", "1. Sli"), stop("steps", "cut_off", "At its limit.")]
-    cooks([*PICK, *cut, end("partial")])
+    serve_runs([*PICK, *cut, end("partial")])
     ask(page)
     expect(state(page, "steps")).to_have_text("Cut short")
     expect(panel(page, "steps").locator(".trouble")).to_have_text("At its limit.")
     expect(body(page, "steps")).to_have_text("Sli")
 
 
-def test_a_note_on_a_whole_part_is_no_trouble(page: Page, cooks: Cooks) -> None:
-    """That a provider gave no reason for its end is nothing for a cook."""
-    cooks(
+def test_a_note_on_a_complete_part_is_not_shown(page: Page, serve_runs: ServeRuns) -> None:
+    """A missing finish_reason is not shown."""
+    serve_runs(
         [
             *PICK,
             start("sides"),
@@ -174,9 +174,9 @@ def test_a_note_on_a_whole_part_is_no_trouble(page: Page, cooks: Cooks) -> None:
     expect(panel(page, "sides").locator(".trouble")).to_be_empty()
 
 
-def test_a_failed_run_gives_its_reason(page: Page, cooks: Cooks) -> None:
-    """Why no dish came about is the status of the whole page, in the server's words."""
-    cooks(NO_DISH)
+def test_a_failed_run_gives_its_reason(page: Page, serve_runs: ServeRuns) -> None:
+    """The reason is the status of the page, in the server's words."""
+    serve_runs(NO_DISH)
     ask(page)
     expect(status(page)).to_have_text("No model could be reached.")
     expect(title(page)).to_have_text("No dish this time")
@@ -185,9 +185,9 @@ def test_a_failed_run_gives_its_reason(page: Page, cooks: Cooks) -> None:
         expect(state(page, part)).to_have_text("Failed")
 
 
-def test_a_run_of_a_chosen_dish_has_five_parts(page: Page, cooks: Cooks) -> None:
-    """A run whose dish was chosen needs no proposal: it has its name at once, and no other ideas."""
-    cooks(
+def test_a_run_of_a_chosen_dish_has_five_parts(page: Page, serve_runs: ServeRuns) -> None:
+    """It has its name at once, and no other ideas."""
+    serve_runs(
         [
             run_begins(CHOSEN_PARTS, recipe=RECIPES[1]),
             *(made for part in CHOSEN_PARTS for made in written(part, part)),
@@ -201,21 +201,23 @@ def test_a_run_of_a_chosen_dish_has_five_parts(page: Page, cooks: Cooks) -> None
     expect(page.locator(".timeline li")).to_have_count(5)
 
 
-def test_an_event_of_a_later_version_is_passed_over(page: Page, cooks: Cooks) -> None:
-    """Events and parts that the page does not know change nothing."""
-    cooks([*PICK, event("weather", part="sky"), fragment("sky", "Blue."), *written("intro", "From the pan."), end()])
+def test_an_event_of_a_later_version_is_ignored(page: Page, serve_runs: ServeRuns) -> None:
+    """Unknown events and parts are ignored."""
+    serve_runs(
+        [*PICK, event("weather", part="sky"), fragment("sky", "Blue."), *written("intro", "From the pan."), end()]
+    )
     ask(page)
     expect(body(page, "intro")).to_have_text("From the pan.")
     expect(page.get_by_text("Blue.")).to_have_count(0)
 
 
-def test_markup_in_model_text_shows_as_text(page: Page, cooks: Cooks) -> None:
-    """Whatever a model writes is text: nothing of it becomes an element, and no reference in it is decoded."""
+def test_markup_in_model_text_shows_as_text(page: Page, serve_runs: ServeRuns) -> None:
+    """Nothing in it becomes an element, and no reference is decoded."""
     markup = '<img src=x onerror="document.title=1"><b>bold</b> | &lt; &amp;lt; &quot;'
     recipe = {"name": markup, "intro": markup}
     others = [start("alternates"), *ideas(recipe), stop("alternates")]
     failure = stop("sides", "failed", markup)
-    cooks([*BEGUN, proposed([recipe]), *others, *written("intro", markup), failure, end("partial")])
+    serve_runs([*BEGUN, proposed([recipe]), *others, *written("intro", markup), failure, end("partial")])
     ask(page)
     expect(body(page, "intro")).to_have_text(markup)
     expect(title(page)).to_have_text(markup)
@@ -224,20 +226,20 @@ def test_markup_in_model_text_shows_as_text(page: Page, cooks: Cooks) -> None:
     expect(page.locator("main :is(img, b, script)")).to_have_count(0)
 
 
-def test_text_is_written_though_no_frame_is_drawn(page: Page, cooks: Cooks) -> None:
-    """A tab in the background draws no frames; its text is written all the same, by a timer."""
+def test_text_is_added_in_a_background_tab(page: Page, serve_runs: ServeRuns) -> None:
+    """A tab in the background draws no frames, so a timer adds the text."""
     page.add_init_script("""
         window.requestAnimationFrame = () => 0;
         Object.defineProperty(document, "hidden", { get: () => true });
     """)
-    cooks([*PICK, start("intro"), fragment("intro", "From the pan.\nTo the plate."), Gate()])
+    serve_runs([*PICK, start("intro"), fragment("intro", "From the pan.\nTo the plate."), Gate()])
     ask(page)
     expect(body(page, "intro").locator("p")).to_have_text(["From the pan.", "To the plate."])
 
 
-def test_a_run_is_asked_for_as_the_form_says(page: Page, cooks: Cooks) -> None:
-    """The order holds what the form says, and nothing else."""
-    fake = cooks(WHOLE)
+def test_a_request_has_the_values_of_the_form(page: Page, serve_runs: ServeRuns) -> None:
+    """The request contains the values of the form, and nothing else."""
+    fake = serve_runs(WHOLE)
     page.locator("#prep-time").select_option("30")
     ask(page, " rice, nori ")
     expect(status(page)).to_contain_text("Done")

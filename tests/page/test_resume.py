@@ -1,11 +1,11 @@
-"""The page and its connection: whatever happens to it, the recipe goes on where it was, nothing lost, nothing twice."""
+"""The page and its connection: the recipe continues where it was, and nothing is lost or repeated."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Route, expect
 from starlette.responses import PlainTextResponse, Response
 
-from tests.page.conftest import Cooks
+from tests.page.conftest import ServeRuns
 from tests.page.wire import (
     INGREDIENTS,
     OTHERS,
@@ -15,7 +15,7 @@ from tests.page.wire import (
     WHOLE,
     Cut,
     Event,
-    FakeKitchen,
+    FakeServer,
     ask,
     body,
     end,
@@ -36,7 +36,7 @@ HALF = [*PICK, *INGREDIENTS, start("intro"), fragment("intro", "From ")]
 REST = [fragment("intro", "the pan."), stop("intro"), *SIDES, end("partial")]
 
 
-def last_ids(fake: FakeKitchen) -> list[str | None]:
+def last_ids(fake: FakeServer) -> list[str | None]:
     """The `Last-Event-ID` of each connection."""
     return [headers.get("last-event-id") for name, headers, _ in fake.calls if name == "GET events"]
 
@@ -48,10 +48,10 @@ def expect_the_whole(page: Page) -> None:
     expect(status(page)).to_contain_text("Ended, but not complete")
 
 
-def test_a_reload_in_mid_stream_goes_on_where_it_was(page: Page, cooks: Cooks) -> None:
-    """A page that is loaded again in the midst of a run shows what was written, and then the rest."""
+def test_a_reload_in_mid_stream_resumes(page: Page, serve_runs: ServeRuns) -> None:
+    """A reloaded page shows the text so far, and then the rest."""
     gate = Gate()
-    cooks([*HALF, gate, *REST])
+    serve_runs([*HALF, gate, *REST])
     ask(page)
     expect(body(page, "intro")).to_have_text("From")
     page.reload()
@@ -61,10 +61,10 @@ def test_a_reload_in_mid_stream_goes_on_where_it_was(page: Page, cooks: Cooks) -
     expect_the_whole(page)
 
 
-def test_a_connection_that_is_cut_is_taken_up_again(page: Page, cooks: Cooks) -> None:
-    """The browser comes back with the last id it read, the status says so meanwhile, and nothing comes twice."""
+def test_a_broken_connection_is_resumed(page: Page, serve_runs: ServeRuns) -> None:
+    """The browser reconnects with its last id, the status says so meanwhile, and nothing is repeated."""
     cut, gone, back = Gate(), Gate(), Gate()
-    fake = cooks([*HALF, cut, Cut(), gone, *REST])
+    fake = serve_runs([*HALF, cut, Cut(), gone, *REST])
     ask(page)
     expect(body(page, "intro")).to_have_text("From")
     fake.refusals["GET events"] = [back]
@@ -78,10 +78,10 @@ def test_a_connection_that_is_cut_is_taken_up_again(page: Page, cooks: Cooks) ->
     assert last_ids(fake) == [None, f"e1-{len(HALF)}"]
 
 
-def test_a_network_that_goes_and_comes_back_loses_nothing(page: Page, cooks: Cooks, context: BrowserContext) -> None:
-    """Offline the page says that it is, and what was written meanwhile comes as soon as the network is back."""
+def test_a_lost_network_loses_no_text(page: Page, serve_runs: ServeRuns, context: BrowserContext) -> None:
+    """The page says that it is offline, and gets the missing text as soon as the network is back."""
     gate = Gate()
-    cooks([*HALF, gate, *REST])
+    serve_runs([*HALF, gate, *REST])
     ask(page)
     expect(body(page, "intro")).to_have_text("From")
     context.set_offline(True)
@@ -92,9 +92,9 @@ def test_a_network_that_goes_and_comes_back_loses_nothing(page: Page, cooks: Coo
     expect_the_whole(page)
 
 
-def test_every_event_may_be_the_last_before_a_cut(page: Page, cooks: Cooks) -> None:
-    """Though the connection breaks after each single event, the recipe is the same as without."""
-    cooks([move for told in WHOLE[:-1] for move in (told, Cut())] + [end()])
+def test_every_event_may_be_the_last_before_a_cut(page: Page, serve_runs: ServeRuns) -> None:
+    """If the connection breaks after each single event, the recipe is the same."""
+    serve_runs([move for event in WHOLE[:-1] for move in (event, Cut())] + [end()])
     ask(page)
     expect(status(page)).to_have_text("Done. All six parts are here.", timeout=20_000)
     expect(body(page, "intro").locator("p")).to_have_text(["From the pan.", "To the plate."])
@@ -103,11 +103,11 @@ def test_every_event_may_be_the_last_before_a_cut(page: Page, cooks: Cooks) -> N
         expect(state(page, part)).to_have_text("Done")
 
 
-def test_a_run_event_starts_over_with_an_empty_sheet(page: Page, cooks: Cooks) -> None:
-    """A log that does not know what was read sends all from the beginning, which takes the place of what is there."""
+def test_a_run_event_starts_over_with_an_empty_sheet(page: Page, serve_runs: ServeRuns) -> None:
+    """A log that does not know the id sends everything again, which replaces the content of the page."""
     gate = Gate()
     other = [*PICK[:1], proposed(picked=1), *written("intro", "Another beginning."), end("partial")]
-    cooks([*HALF, gate, *other])
+    serve_runs([*HALF, gate, *other])
     ask(page)
     expect(body(page, "intro")).to_have_text("From")
     gate.open()
@@ -116,9 +116,9 @@ def test_a_run_event_starts_over_with_an_empty_sheet(page: Page, cooks: Cooks) -
     expect(body(page, "ingredients")).to_be_empty()
 
 
-def test_a_finished_run_closes_its_connection(page: Page, cooks: Cooks) -> None:
-    """After the last event nothing is asked for any more, not even when the network comes back."""
-    fake = cooks(WHOLE)
+def test_a_finished_run_closes_its_connection(page: Page, serve_runs: ServeRuns) -> None:
+    """After the last event nothing is requested, not even when the network comes back."""
+    fake = serve_runs(WHOLE)
     ask(page)
     expect(status(page)).to_contain_text("Done.")
     page.evaluate("dispatchEvent(new Event('online')); fetch('/healthz').then((response) => response.json())")
@@ -126,10 +126,10 @@ def test_a_finished_run_closes_its_connection(page: Page, cooks: Cooks) -> None:
     assert fake.made("GET run") == []
 
 
-def test_a_server_that_refuses_the_events_is_asked_again(page: Page, cooks: Cooks) -> None:
-    """An EventSource gives up at 503; the page asks for the run and follows it again, until that works."""
+def test_refused_events_are_requested_again(page: Page, serve_runs: ServeRuns) -> None:
+    """An EventSource gives up at a 503; the page requests the run and follows it again until that works."""
     gate = Gate()
-    fake = cooks([*HALF, gate, *REST])
+    fake = serve_runs([*HALF, gate, *REST])
     fake.refusals["GET events"] = [Response(status_code=503), PlainTextResponse("<html>", 502)]
     ask(page)
     expect(status(page)).to_have_text("Connection lost. Reconnecting…")
@@ -139,16 +139,16 @@ def test_a_server_that_refuses_the_events_is_asked_again(page: Page, cooks: Cook
     assert last_ids(fake) == [None, None, None]
 
 
-def test_a_server_that_does_not_answer_is_asked_again(page: Page, cooks: Cooks) -> None:
-    """While nobody answers the page says that it reconnects, and it goes on as soon as somebody does."""
-    fake = cooks([*HALF, *REST])
+def test_an_unreachable_server_is_tried_again(page: Page, serve_runs: ServeRuns) -> None:
+    """The page says that it reconnects, and continues as soon as the server answers."""
+    fake = serve_runs([*HALF, *REST])
     fake.refusals["GET events"] = [Response(status_code=503)]
-    asked = 0
+    requests = 0
 
     def refuse_twice(route: Route) -> None:
-        nonlocal asked
-        asked += 1
-        route.abort("connectionrefused") if asked <= 2 else route.fallback()
+        nonlocal requests
+        requests += 1
+        route.abort("connectionrefused") if requests <= 2 else route.fallback()
 
     page.route("**/runs/run-1", refuse_twice)
     ask(page)
@@ -163,10 +163,10 @@ def test_a_server_that_does_not_answer_is_asked_again(page: Page, cooks: Cooks) 
         (410, "This recipe has expired: a finished one is kept for a while only. What is on the page stays."),
     ],
 )
-def test_a_run_that_is_gone_leaves_what_is_on_the_page(page: Page, cooks: Cooks, code: int, words: str) -> None:
-    """When the server has lost the run, the page says so, keeps what came, and can generate again."""
+def test_a_lost_run_keeps_the_text_on_the_page(page: Page, serve_runs: ServeRuns, code: int, words: str) -> None:
+    """If the server has lost the run, the page says so, keeps the text, and can generate again."""
     gate = Gate()
-    fake = cooks([*HALF, gate, Cut()])
+    fake = serve_runs([*HALF, gate, Cut()])
     ask(page)
     expect(body(page, "intro")).to_have_text("From")
     fake.gone = code
@@ -190,14 +190,14 @@ WATCH = """() => {
 }"""
 
 
-def test_a_replay_is_not_seen(page: Page, cooks: Cooks) -> None:
-    """What was there already comes back in one frame: no frame shows less than all of it."""
+def test_a_replay_is_not_seen(page: Page, serve_runs: ServeRuns) -> None:
+    """Repeated text is added in one frame: no frame shows less than before."""
     gate = Gate()
-    fake = cooks([*HALF, *OTHERS, gate, *SIDES, end("partial")])
+    fake = serve_runs([*HALF, *OTHERS, gate, *SIDES, end("partial")])
     ask(page)
     expect(state(page, "steps")).to_have_text("Done")
     page.evaluate(WATCH)
-    page.evaluate("dispatchEvent(new Event('online'))")  # a connection that may be dead begins again
+    page.evaluate("dispatchEvent(new Event('online'))")  # a connection that may be dead is replaced
     expect(page.locator("main")).to_have_attribute("data-state", "running")
     gate.open()
     expect(state(page, "sides")).to_have_text("Done")
@@ -206,11 +206,13 @@ def test_a_replay_is_not_seen(page: Page, cooks: Cooks) -> None:
     assert steady == {"ok"}
 
 
-def test_a_part_begun_again_is_dimmed_until_its_new_text_comes(page: Page, cooks: Cooks) -> None:
-    """An attempt above 1 keeps the old text, dimmed, until the first piece of the new takes its place."""
+def test_a_retried_part_is_dimmed_until_its_new_text(page: Page, serve_runs: ServeRuns) -> None:
+    """An attempt above 1 keeps the old text, dimmed, until its first new text."""
     again, crisp = Gate(), Gate()
     burnt = [start("intro"), fragment("intro", "Burnt")]
-    cooks([*PICK, *burnt, again, start("intro", 2), crisp, fragment("intro", "Crisp"), stop("intro"), end("partial")])
+    serve_runs(
+        [*PICK, *burnt, again, start("intro", 2), crisp, fragment("intro", "Crisp"), stop("intro"), end("partial")]
+    )
     ask(page)
     expect(body(page, "intro")).to_have_text("Burnt")
     ink = body(page, "intro").evaluate("body => getComputedStyle(body).color")
@@ -234,10 +236,12 @@ def test_a_part_begun_again_is_dimmed_until_its_new_text_comes(page: Page, cooks
         ([end("failed", "The text exceeded the size limit. Please try again.")], "Failed"),
     ],
 )
-def test_an_attempt_without_text_takes_none_away(page: Page, cooks: Cooks, last: list[Event], word: str) -> None:
-    """When it ends without a word, or the run does, what an earlier attempt wrote stays, and is no longer dimmed."""
+def test_an_attempt_without_text_keeps_the_earlier_text(
+    page: Page, serve_runs: ServeRuns, last: list[Event], word: str
+) -> None:
+    """If it ends without text, or the run does, the text of the earlier attempt is kept and no longer dimmed."""
     again, over = Gate(), Gate()
-    cooks([*PICK, start("intro"), fragment("intro", "Half a"), again, start("intro", 2), over, *last])
+    serve_runs([*PICK, start("intro"), fragment("intro", "Half a"), again, start("intro", 2), over, *last])
     ask(page)
     expect(body(page, "intro")).to_have_text("Half a")
     ink = body(page, "intro").evaluate("body => getComputedStyle(body).color")
@@ -249,26 +253,25 @@ def test_an_attempt_without_text_takes_none_away(page: Page, cooks: Cooks, last:
     expect(body(page, "intro")).to_have_css("color", ink)
 
 
-def test_what_is_kept_of_an_earlier_attempt_comes_again(page: Page, cooks: Cooks) -> None:
-    """Text that the server keeps is sent once more before the part's end, and stands there once."""
+def test_kept_text_is_shown_once(page: Page, serve_runs: ServeRuns) -> None:
+    """The server repeats kept text before the part's end; the page shows it once."""
     burnt = [start("intro"), fragment("intro", "Half a"), start("intro", 2), fragment("intro", "Half a")]
-    cooks([*PICK, *burnt, stop("intro", "cut_off", "Cut off."), end("partial")])
+    serve_runs([*PICK, *burnt, stop("intro", "cut_off", "Cut off."), end("partial")])
     ask(page)
     expect(state(page, "intro")).to_have_text("Cut short")
     expect(body(page, "intro")).to_have_text("Half a")
 
 
-def test_nothing_but_the_status_is_announced(page: Page, cooks: Cooks) -> None:
-    """The status is the page's only live region, so that a screen reader is not flooded with fragments."""
-    cooks([*HALF, event("unknown"), Gate()])
+def test_nothing_but_the_status_is_announced(page: Page, serve_runs: ServeRuns) -> None:
+    """The status is the only live region, so that a screen reader does not read all fragments."""
+    serve_runs([*HALF, event("unknown"), Gate()])
     ask(page)
     expect(panel(page, "intro")).to_have_attribute("aria-busy", "true")
     expect(page.locator("[aria-live], [role=status], [role=alert], [role=log], output")).to_have_count(1)
 
 
-def test_axe_finds_no_violation_while_reconnecting(page: Page, cooks: Cooks, context: BrowserContext) -> None:
-    """The page passes axe's checks while its connection is lost."""
-    cooks([*HALF, Gate()])
+def test_axe_finds_no_violation_while_reconnecting(page: Page, serve_runs: ServeRuns, context: BrowserContext) -> None:
+    serve_runs([*HALF, Gate()])
     ask(page)
     expect(body(page, "intro")).to_have_text("From")
     context.set_offline(True)

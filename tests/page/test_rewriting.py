@@ -1,10 +1,10 @@
-"""Stop, Retry and another idea: what a cook does with a recipe beyond reading it."""
+"""Stop, Retry and another idea."""
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from starlette.responses import JSONResponse
 
-from tests.page.conftest import Cooks
+from tests.page.conftest import ServeRuns
 from tests.page.wire import (
     ASKED,
     BEGUN,
@@ -44,9 +44,9 @@ def again(page: Page, part: str) -> Locator:
 # Stop
 
 
-def test_stop_before_the_first_event(page: Page, cooks: Cooks) -> None:
-    """Stop works while nothing has come yet, and the page can generate again."""
-    fake = cooks([*BEGUN, Gate()])
+def test_stop_before_the_first_event(page: Page, serve_runs: ServeRuns) -> None:
+    """Stop works before any event, and the page can generate again."""
+    fake = serve_runs([*BEGUN, Gate()])
     ask(page)
     expect(page).to_have_url(f"{fake.url}/r/run-1")
     page.get_by_role("button", name="Stop").click()
@@ -57,9 +57,9 @@ def test_stop_before_the_first_event(page: Page, cooks: Cooks) -> None:
     expect(page.locator("#stop")).to_be_disabled()
 
 
-def test_stop_in_mid_stream_keeps_what_was_written(page: Page, cooks: Cooks) -> None:
-    """The server is told; what was written stays, and the parts that were open say that they were stopped."""
-    fake = cooks([*PICK, *INGREDIENTS, start("intro"), fragment("intro", "From the p"), Gate()])
+def test_stop_in_mid_stream_keeps_the_text(page: Page, serve_runs: ServeRuns) -> None:
+    """The server cancels the run; the text is kept, and unfinished parts are marked as stopped."""
+    fake = serve_runs([*PICK, *INGREDIENTS, start("intro"), fragment("intro", "From the p"), Gate()])
     ask(page)
     expect(body(page, "intro")).to_have_text("From the p")
     page.get_by_role("button", name="Stop").click()
@@ -73,10 +73,10 @@ def test_stop_in_mid_stream_keeps_what_was_written(page: Page, cooks: Cooks) -> 
     expect(body(page, "intro")).to_have_text("From the p")
 
 
-def test_stop_is_said_to_be_under_way(page: Page, cooks: Cooks) -> None:
-    """Until the server has stopped the run, the status says that it is being stopped."""
+def test_the_status_shows_a_pending_stop(page: Page, serve_runs: ServeRuns) -> None:
+    """The status says that the run is being stopped until the server has stopped it."""
     gate = Gate()
-    fake = cooks([*PICK, Gate()])
+    fake = serve_runs([*PICK, Gate()])
     fake.refusals["DELETE run"] = [gate]
     ask(page)
     expect(title(page)).to_have_text("Pepper Steak")
@@ -86,10 +86,10 @@ def test_stop_is_said_to_be_under_way(page: Page, cooks: Cooks) -> None:
     expect(status(page)).to_have_text("Stopped. The text so far stays.")
 
 
-def test_stop_while_the_order_is_under_way_stops_the_run_too(page: Page, cooks: Cooks) -> None:
-    """A run whose id comes after Stop is stopped as soon as it is known, and never shown."""
+def test_stop_before_the_id_cancels_the_run(page: Page, serve_runs: ServeRuns) -> None:
+    """A run whose id arrives after Stop is cancelled at once and never shown."""
     gate = Gate()
-    fake = cooks([*PICK, Gate()])
+    fake = serve_runs([*PICK, Gate()])
     fake.refusals["POST /runs"] = [gate]
     ask(page)
     expect(status(page)).to_have_text("Waiting for the dish…")
@@ -103,10 +103,10 @@ def test_stop_while_the_order_is_under_way_stops_the_run_too(page: Page, cooks: 
     expect(title(page)).to_have_text("Ingredients in, recipe out.")
 
 
-def test_the_same_again_after_stop_is_a_run_of_its_own(page: Page, cooks: Cooks) -> None:
-    """Who stopped an order and asks for the same once more gets a run that the first one's end does not touch."""
+def test_the_same_request_after_stop_is_another_run(page: Page, serve_runs: ServeRuns) -> None:
+    """The same request after Stop starts another run, which the first one's end does not affect."""
     gate = Gate()
-    fake = cooks([*PICK, Gate()])
+    fake = serve_runs([*PICK, Gate()])
     fake.refusals["POST /runs"] = [gate]
     ask(page)
     page.get_by_role("button", name="Stop").click()
@@ -118,10 +118,10 @@ def test_the_same_again_after_stop_is_a_run_of_its_own(page: Page, cooks: Cooks)
     expect(status(page)).to_have_text("Writing your recipe…")
 
 
-def test_reset_stops_a_live_run_and_shows_the_empty_form(page: Page, cooks: Cooks) -> None:
-    """Reset in mid-stream ends the run, and nothing of it shows up afterwards."""
+def test_reset_stops_a_live_run_and_shows_the_empty_form(page: Page, serve_runs: ServeRuns) -> None:
+    """Nothing of the run is shown afterwards."""
     gate = Gate()
-    fake = cooks([*PICK, gate, *written("intro", "Too late"), end()])
+    fake = serve_runs([*PICK, gate, *written("intro", "Too late"), end()])
     ask(page)
     expect(title(page)).to_have_text("Pepper Steak")
     with page.expect_response(lambda response: response.request.method == "DELETE"):
@@ -137,10 +137,10 @@ def test_reset_stops_a_live_run_and_shows_the_empty_form(page: Page, cooks: Cook
 # Retry
 
 
-def test_a_failed_part_of_an_ended_run_is_written_again(page: Page, cooks: Cooks) -> None:
-    """Retry has the server write the part once more; the rest stays where it is, and the status tells both."""
+def test_a_failed_part_of_a_finished_run_is_rewritten(page: Page, serve_runs: ServeRuns) -> None:
+    """The rest is unchanged, and the status shows the rewrite and its end."""
     gate = Gate()
-    fake = cooks(SIDES_FAILED)
+    fake = serve_runs(SIDES_FAILED)
     fake.again = [[gate, *SIDES_AGAIN, end(at_ms=600_000)]]
     ask(page)
     again(page, "sides").click()
@@ -155,11 +155,11 @@ def test_a_failed_part_of_an_ended_run_is_written_again(page: Page, cooks: Cooks
     assert fake.made("POST part") == [{"id": "run-1", "part": "sides"}]
 
 
-def test_a_failed_part_of_a_live_run_is_written_again(page: Page, cooks: Cooks) -> None:
-    """Retry does not wait for the run's end, and needs no new connection."""
+def test_a_failed_part_of_a_live_run_is_rewritten(page: Page, serve_runs: ServeRuns) -> None:
+    """Retry does not wait for the run's end and needs no new connection."""
     pressed, rest = Gate(), Gate()
     failed = [start("sides"), stop("sides", "failed", BUSY)]
-    fake = cooks([*PICK, *INGREDIENTS, *failed, pressed, *SIDES_AGAIN, rest, *OTHERS, end()])
+    fake = serve_runs([*PICK, *INGREDIENTS, *failed, pressed, *SIDES_AGAIN, rest, *OTHERS, end()])
     ask(page)
     again(page, "sides").click()
     expect(state(page, "sides")).to_have_text("Trying again")
@@ -170,11 +170,11 @@ def test_a_failed_part_of_a_live_run_is_written_again(page: Page, cooks: Cooks) 
     assert len(fake.made("GET events")) == 1
 
 
-def test_a_run_that_ended_just_before_retry_is_followed_on(page: Page, cooks: Cooks) -> None:
-    """When the last event is under way as Retry is pressed, the page follows what comes after it."""
+def test_a_run_that_ended_just_before_retry_is_followed(page: Page, serve_runs: ServeRuns) -> None:
+    """If the last event is in flight when Retry is pressed, the page follows the new events."""
     answer, ends = Gate(), Gate()
     failed = [start("sides"), stop("sides", "failed", BUSY)]
-    fake = cooks([*PICK, *INGREDIENTS, *OTHERS, *failed, ends, end("partial")])
+    fake = serve_runs([*PICK, *INGREDIENTS, *OTHERS, *failed, ends, end("partial")])
     fake.refusals["POST part"] = [answer]
     fake.again = [[*SIDES_AGAIN, end()]]
     ask(page)
@@ -186,11 +186,11 @@ def test_a_run_that_ended_just_before_retry_is_followed_on(page: Page, cooks: Co
     expect(body(page, "sides")).to_have_text("Rice.")
 
 
-def test_what_was_made_from_a_part_is_written_again_with_it(page: Page, cooks: Cooks) -> None:
-    """With the ingredients the steps are awaited again, even before they begin."""
+def test_dependents_of_a_part_are_rewritten_with_it(page: Page, serve_runs: ServeRuns) -> None:
+    """With the ingredients the steps are awaited again, even before they start."""
     gate = Gate()
     cut = [start("ingredients"), fragment("ingredients", "- 300 g"), stop("ingredients", "cut_off", "At its limit.")]
-    fake = cooks([*PICK, *cut, *STEPS, end("partial")])
+    fake = serve_runs([*PICK, *cut, *STEPS, end("partial")])
     fake.again = [[start("ingredients", 2), gate, *written("steps", "1. Fry.", 2), end("partial")]]
     ask(page)
     expect(again(page, "steps")).to_be_hidden()
@@ -201,10 +201,10 @@ def test_what_was_made_from_a_part_is_written_again_with_it(page: Page, cooks: C
     expect(body(page, "steps").get_by_role("listitem")).to_have_text(["Fry."])
 
 
-def test_steps_without_ingredients_are_not_offered(page: Page, cooks: Cooks) -> None:
-    """What a part is made from has to come first: only the ingredients can be written again."""
+def test_steps_without_ingredients_are_not_offered(page: Page, serve_runs: ServeRuns) -> None:
+    """Only the ingredients can be rewritten, because the steps need them."""
     failed = [start("ingredients"), stop("ingredients", "failed", BUSY), stop("steps", "failed", "No ingredients.")]
-    fake = cooks([*PICK, *failed, end("partial")])
+    fake = serve_runs([*PICK, *failed, end("partial")])
     fake.again = [[start("ingredients", 2), Gate()]]
     ask(page)
     expect(again(page, "ingredients")).to_be_visible()
@@ -213,10 +213,10 @@ def test_steps_without_ingredients_are_not_offered(page: Page, cooks: Cooks) -> 
     expect(state(page, "steps")).to_have_text("Waiting for the ingredients")
 
 
-def test_without_a_dish_the_recipe_is_written_again_as_a_whole(page: Page, cooks: Cooks) -> None:
-    """One button regenerates everything except the nutrition, because no other part can be written without a dish."""
+def test_without_a_dish_the_recipe_is_rewritten_as_a_whole(page: Page, serve_runs: ServeRuns) -> None:
+    """One button regenerates everything except the nutrition, because all other parts need a dish."""
     gate = Gate()
-    fake = cooks(NO_DISH)
+    fake = serve_runs(NO_DISH)
     rest = [made for part in CHOSEN_PARTS if part != "nutrition" for made in written(part, "At last.")]
     fake.again = [[start("alternates", 2), gate, proposed(), stop("alternates"), *rest, end()]]
     ask(page)
@@ -233,11 +233,11 @@ def test_without_a_dish_the_recipe_is_written_again_as_a_whole(page: Page, cooks
     assert fake.made("POST part") == [{"id": "run-1", "part": "alternates"}]
 
 
-def test_new_ideas_are_said_to_change_the_dish(page: Page, cooks: Cooks) -> None:
-    """The ideas are made with the dish, so their button says that it will be another one, and all is regenerated."""
+def test_the_button_for_new_ideas_says_that_the_dish_changes(page: Page, serve_runs: ServeRuns) -> None:
+    """Their button says that the dish will be another one, and everything is regenerated."""
     gate = Gate()
     failed = [start("alternates"), stop("alternates", "failed", BUSY)]
-    fake = cooks([*PICK, *failed, *INGREDIENTS, *STEPS, *written("intro", "Old."), *SIDES_AGAIN, end("partial")])
+    fake = serve_runs([*PICK, *failed, *INGREDIENTS, *STEPS, *written("intro", "Old."), *SIDES_AGAIN, end("partial")])
     fake.again = [[start("alternates", 2), proposed(picked=1), gate, *written("intro", "New.", 2), end("partial")]]
     ask(page)
     panel(page, "alternates").get_by_role("button", name="Try again, with a new dish Other ideas").click()
@@ -247,9 +247,9 @@ def test_new_ideas_are_said_to_change_the_dish(page: Page, cooks: Cooks) -> None
     expect(body(page, "intro")).to_have_text("New.")
 
 
-def test_a_refused_retry_is_told_in_the_servers_words(page: Page, cooks: Cooks) -> None:
-    """When a part can't be written again, the status says why, and everything stays as it is."""
-    fake = cooks(SIDES_FAILED)
+def test_a_refused_retry_has_the_servers_message(page: Page, serve_runs: ServeRuns) -> None:
+    """The status has the reason, and nothing changes."""
+    fake = serve_runs(SIDES_FAILED)
     fake.refusals["POST part"] = [JSONResponse({"detail": "It is being written already."}, 409)]
     ask(page)
     again(page, "sides").click()
@@ -258,9 +258,9 @@ def test_a_refused_retry_is_told_in_the_servers_words(page: Page, cooks: Cooks) 
     expect(again(page, "sides")).to_be_visible()
 
 
-def test_a_retry_may_fail_again(page: Page, cooks: Cooks) -> None:
-    """A part that fails once more can be tried a third time, and the earlier attempts are to be seen in its bar."""
-    fake = cooks(SIDES_FAILED)
+def test_a_retry_may_fail_again(page: Page, serve_runs: ServeRuns) -> None:
+    """A part that fails twice can be tried a third time, and its bar shows the earlier attempts."""
+    fake = serve_runs(SIDES_FAILED)
     fake.again = [
         [start("sides", 2), stop("sides", "failed", "Busy still."), end("partial")],
         [start("sides", 3), fragment("sides", "- Rice."), stop("sides"), end()],
@@ -273,10 +273,10 @@ def test_a_retry_may_fail_again(page: Page, cooks: Cooks) -> None:
     expect(page.locator(".timeline li[data-spoilt]")).to_have_count(1)
 
 
-def test_the_time_between_end_and_retry_is_not_counted(page: Page, cooks: Cooks) -> None:
-    """A part that is written again an hour later makes neither the bars nor their sum an hour long."""
+def test_the_time_between_end_and_retry_is_not_counted(page: Page, serve_runs: ServeRuns) -> None:
+    """A retry an hour later makes neither the bars nor their sum an hour long."""
     hour = 3_600_000
-    fake = cooks(SIDES_FAILED)
+    fake = serve_runs(SIDES_FAILED)
     fake.again = [[start("sides", 2, at_ms=hour), stop("sides", at_ms=hour + 1500), end(at_ms=hour + 1500)]]
     ask(page)
     again(page, "sides").click()
@@ -284,9 +284,9 @@ def test_the_time_between_end_and_retry_is_not_counted(page: Page, cooks: Cooks)
     expect(page.locator(".sum")).to_contain_text(f"Side by side: {(failed_at + 1500) / 1000:.1f} s.")
 
 
-def test_a_part_that_was_never_ended_can_be_written(page: Page, cooks: Cooks) -> None:
-    """A run that ends without a word on a part leaves it unfinished, and to be tried again."""
-    fake = cooks([*PICK, *INGREDIENTS, end("partial")])
+def test_a_part_without_an_end_can_be_retried(page: Page, serve_runs: ServeRuns) -> None:
+    """A part without an end at the end of the run is unfinished and can be retried."""
+    fake = serve_runs([*PICK, *INGREDIENTS, end("partial")])
     fake.again = [[start("sides"), fragment("sides", "- Rice."), stop("sides"), end("partial")]]
     ask(page)
     expect(state(page, "sides")).to_have_text("Not finished")
@@ -294,9 +294,9 @@ def test_a_part_that_was_never_ended_can_be_written(page: Page, cooks: Cooks) ->
     expect(body(page, "sides")).to_have_text("Rice.")
 
 
-def test_a_run_that_is_gone_can_not_be_written_again(page: Page, cooks: Cooks) -> None:
-    """When the server has lost an ended run, Retry says so and goes; what is on the page stays."""
-    fake = cooks(SIDES_FAILED)
+def test_a_lost_run_cannot_be_rewritten(page: Page, serve_runs: ServeRuns) -> None:
+    """If the server has lost a finished run, Retry says so and disappears; the text is kept."""
+    fake = serve_runs(SIDES_FAILED)
     ask(page)
     expect(again(page, "sides")).to_be_visible()
     fake.gone = 410
@@ -306,10 +306,10 @@ def test_a_run_that_is_gone_can_not_be_written_again(page: Page, cooks: Cooks) -
     expect(state(page, "ingredients")).to_have_text("Done")
 
 
-def test_an_answer_to_retry_that_comes_too_late_changes_nothing(page: Page, cooks: Cooks) -> None:
-    """Who has left the recipe before the server took the order stays where he went; the recipe has the part later."""
+def test_a_late_response_to_retry_changes_nothing(page: Page, serve_runs: ServeRuns) -> None:
+    """If the user has left the recipe, the page stays where it is; the recipe has the part later."""
     gate = Gate()
-    fake = cooks(SIDES_FAILED)
+    fake = serve_runs(SIDES_FAILED)
     fake.refusals["POST part"] = [gate]
     fake.again = [[*SIDES_AGAIN, end()]]
     ask(page)
@@ -327,9 +327,9 @@ def test_an_answer_to_retry_that_comes_too_late_changes_nothing(page: Page, cook
 # Another idea
 
 
-def test_another_idea_is_cooked_as_a_run_of_its_own(page: Page, cooks: Cooks) -> None:
-    """The same is asked for with the dish chosen; it gets an address of its own, and the first stays at its own."""
-    fake = cooks(WHOLE, [run_begins(CHOSEN_PARTS, recipe=RECIPES[1]), *INGREDIENTS, Gate()])
+def test_another_idea_is_cooked_as_a_run_of_its_own(page: Page, serve_runs: ServeRuns) -> None:
+    """The request has the chosen dish; the run has its own address, and the first run keeps its address."""
+    fake = serve_runs(WHOLE, [run_begins(CHOSEN_PARTS, recipe=RECIPES[1]), *INGREDIENTS, Gate()])
     ask(page)
     button = page.get_by_role("button", name="Cook this instead Beef Soup")
     expect(button).to_be_enabled()
@@ -347,10 +347,10 @@ def test_another_idea_is_cooked_as_a_run_of_its_own(page: Page, cooks: Cooks) ->
     expect(panel(page, "alternates")).to_be_visible()
 
 
-def test_another_idea_waits_for_the_run_to_end(page: Page, cooks: Cooks) -> None:
-    """While a recipe is written, no other is begun: the buttons are there, but disabled."""
+def test_another_idea_waits_for_the_run_to_end(page: Page, serve_runs: ServeRuns) -> None:
+    """The buttons are disabled while a recipe is generated."""
     gate = Gate()
-    cooks([*PICK, *OTHERS, gate, end("partial")])
+    serve_runs([*PICK, *OTHERS, gate, end("partial")])
     ask(page)
     button = page.get_by_role("button", name="Cook this instead Onion Tart")
     expect(button).to_be_disabled()
@@ -359,10 +359,10 @@ def test_another_idea_waits_for_the_run_to_end(page: Page, cooks: Cooks) -> None
 
 
 @pytest.mark.parametrize("part", ["sides", "nutrition"])
-def test_retry_and_ideas_work_with_the_keyboard_alone(page: Page, cooks: Cooks, part: str) -> None:
-    """Each Retry says which part it is for, and Enter presses it."""
+def test_retry_and_ideas_work_with_the_keyboard_alone(page: Page, serve_runs: ServeRuns, part: str) -> None:
+    """Each Retry names its part, and Enter presses it."""
     failed = [start(part), stop(part, "failed", BUSY)]
-    fake = cooks([*PICK, *failed, end("partial")])
+    fake = serve_runs([*PICK, *failed, end("partial")])
     fake.again = [[start(part, 2), fragment(part, "- Rice."), stop(part), end("partial")]]
     ask(page)
     heading = panel(page, part).get_by_role("heading").inner_text()

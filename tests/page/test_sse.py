@@ -1,4 +1,4 @@
-"""The decoder of server-sent events that come as the answer to a POST, which no EventSource can read."""
+"""The decoder of server-sent events in the response to a POST, which EventSource cannot read."""
 
 import pytest
 from playwright.sync_api import Page
@@ -21,14 +21,14 @@ DECODE = """async ([bytes, size]) => {
 
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
-def test_the_decoder_follows_the_standard(kitchen: Page, line_end: str, size: int) -> None:
-    """The examples of WHATWG HTML §9.2.6 decode alike with each line end, wherever the bytes are split."""
+def test_the_decoder_follows_the_standard(real_page: Page, line_end: str, size: int) -> None:
+    """The examples of WHATWG HTML §9.2.6 are decoded with each line ending, wherever the bytes are split."""
     sent = (
         ": comment\n\ndata: YHOO\ndata: +2\ndata: 10\n\nevent: add\ndata: 비빔밥⮑\nid: 1\n\n"
         "data\n\ndata\ndata\n\ndata:test\n\ndata:  two\n\nevent: lone\n\ndata:a:b\nretry: 5\n\ndata: cut"
     )
     encoded = b"\xef\xbb\xbf" + sent.replace("\n", line_end).encode()
-    assert kitchen.evaluate(DECODE, [list(encoded), size]) == [
+    assert real_page.evaluate(DECODE, [list(encoded), size]) == [
         ["message", "YHOO\n+2\n10"],
         ["add", "비빔밥⮑"],
         ["message", ""],

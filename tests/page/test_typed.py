@@ -1,10 +1,10 @@
-"""What a cook types: it survives whatever happens to the page, and what a household leaves out is never forgotten."""
+"""User input survives everything that happens to the page, and a household's restrictions are never forgotten."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.page.conftest import Cooks
+from tests.page.conftest import ServeRuns
 from tests.page.wire import (
     ASKED,
     SIDES_FAILED,
@@ -35,9 +35,9 @@ def fill_household(page: Page) -> None:
     page.get_by_label("Servings").press("Tab")
 
 
-def test_a_reload_keeps_what_was_typed(page: Page, cooks: Cooks) -> None:
-    """The list and the time are there again, on the empty page and on a recipe's."""
-    cooks(WHOLE)
+def test_a_reload_keeps_the_input(page: Page, serve_runs: ServeRuns) -> None:
+    """The list and the time are restored, on the empty page and on a recipe's page."""
+    serve_runs(WHOLE)
     page.locator("textarea").fill(LIST)
     page.get_by_label("Time you have").select_option("90")
     page.reload()
@@ -52,9 +52,9 @@ def test_a_reload_keeps_what_was_typed(page: Page, cooks: Cooks) -> None:
     expect(page.locator("textarea")).to_have_value("something else")
 
 
-def test_an_expired_recipe_leaves_what_was_typed(page: Page, cooks: Cooks) -> None:
-    """A reload says that it has expired, in sight, over the list that it was made from; no link is offered."""
-    fake = cooks(WHOLE)
+def test_an_expired_recipe_keeps_the_input(page: Page, serve_runs: ServeRuns) -> None:
+    """A reload says that the recipe has expired, shows its ingredients, and offers no link."""
+    fake = serve_runs(WHOLE)
     ask(page, LIST)
     expect(status(page)).to_contain_text("All six parts are here")
     page.set_viewport_size({"width": 390, "height": 600})
@@ -68,10 +68,10 @@ def test_an_expired_recipe_leaves_what_was_typed(page: Page, cooks: Cooks) -> No
 
 
 @pytest.mark.parametrize("code", [404, 410])
-def test_a_recipe_outlives_the_servers_copy(page: Page, cooks: Cooks, code: int) -> None:
-    """Who cooks for longer, or reloads after a restart, still has it whole, with its other ideas."""
+def test_a_recipe_outlives_the_servers_copy(page: Page, serve_runs: ServeRuns, code: int) -> None:
+    """After a restart of the server a reload still shows the whole recipe, with its other ideas."""
     again: list[Move] = [start("sides", 2), fragment("sides", "- Ri"), fragment("sides", "ce."), stop("sides"), end()]
-    fake = cooks(SIDES_FAILED)
+    fake = serve_runs(SIDES_FAILED)
     fake.again = [again]
     ask(page, LIST)
     panel(page, "sides").get_by_role("button", name="Try again").click()
@@ -87,9 +87,9 @@ def test_a_recipe_outlives_the_servers_copy(page: Page, cooks: Cooks, code: int)
     expect(page.get_by_role("button", name="Cook this instead Beef Soup")).to_be_enabled()
 
 
-def test_a_bounded_number_of_runs_is_kept(page: Page, cooks: Cooks) -> None:
-    """The oldest go."""
-    fake = cooks(WHOLE)
+def test_a_bounded_number_of_runs_is_kept(page: Page, serve_runs: ServeRuns) -> None:
+    """The oldest ones are removed."""
+    fake = serve_runs(WHOLE)
     page.evaluate("""() => localStorage.setItem("runs", JSON.stringify(
         Array.from({ length: 40 }, (_, n) => ({ id: `old-${n}`, events: [] }))))""")
     ask(page)
@@ -100,9 +100,9 @@ def test_a_bounded_number_of_runs_is_kept(page: Page, cooks: Cooks) -> None:
 
 
 @pytest.mark.parametrize("way", ["Undo", "Control+z"])
-def test_a_sample_can_be_undone(page: Page, cooks: Cooks, way: str) -> None:
-    """A click on a sample takes the place of what was typed, which a button and the usual key bring back."""
-    cooks(WHOLE)
+def test_a_sample_can_be_undone(page: Page, serve_runs: ServeRuns, way: str) -> None:
+    """A sample replaces the input, which a button and the usual key restore."""
+    serve_runs(WHOLE)
     page.locator("textarea").fill(LIST)
     page.get_by_role("button", name="salmon, lemon, dill").click()
     page.get_by_role("button", name="eggs, potatoes, spinach").click()
@@ -116,9 +116,9 @@ def test_a_sample_can_be_undone(page: Page, cooks: Cooks, way: str) -> None:
     expect(page.locator("textarea")).to_have_value(LIST)
 
 
-def test_a_sample_in_an_empty_field_leaves_nothing_to_undo(page: Page, cooks: Cooks) -> None:
-    """Nor is there anything once the sample was edited."""
-    cooks(WHOLE)
+def test_a_sample_in_an_empty_field_leaves_nothing_to_undo(page: Page, serve_runs: ServeRuns) -> None:
+    """After the sample is edited there is nothing to undo, either."""
+    serve_runs(WHOLE)
     sample = page.get_by_role("button", name="salmon, lemon, dill")
     sample.click()
     expect(page.get_by_role("button", name="Undo")).to_be_hidden()
@@ -130,9 +130,9 @@ def test_a_sample_in_an_empty_field_leaves_nothing_to_undo(page: Page, cooks: Co
     expect(page.get_by_role("button", name="Undo")).to_be_hidden()
 
 
-def test_a_household_is_asked_for_and_remembered(page: Page, cooks: Cooks) -> None:
-    """Diet, what is left out and servings go with each order, outlive reload and Reset, and are always in sight."""
-    fake = cooks([run_begins(**RESTRICTED), *WHOLE[1:]])
+def test_a_household_is_sent_and_remembered(page: Page, serve_runs: ServeRuns) -> None:
+    """Diet, foods to avoid and servings are sent with each request, survive reload and Reset, and are visible."""
+    fake = serve_runs([run_begins(**RESTRICTED), *WHOLE[1:]])
     fill_household(page)
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
@@ -147,9 +147,9 @@ def test_a_household_is_asked_for_and_remembered(page: Page, cooks: Cooks) -> No
     assert fake.made("POST /runs") == 2 * [{**ASKED, **RESTRICTED}]
 
 
-def test_another_idea_is_cooked_for_the_household_as_it_is_now(page: Page, cooks: Cooks) -> None:
-    """An allergy that was added after the recipe holds for its other ideas."""
-    fake = cooks(WHOLE)
+def test_another_idea_respects_the_current_household(page: Page, serve_runs: ServeRuns) -> None:
+    """An allergy that was added after the recipe applies to its other ideas."""
+    fake = serve_runs(WHOLE)
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
     fill_household(page)
@@ -158,9 +158,9 @@ def test_another_idea_is_cooked_for_the_household_as_it_is_now(page: Page, cooks
     assert fake.made("POST /runs")[1] == {**ASKED, **RESTRICTED, "recipe": RECIPES[1]}
 
 
-def test_another_idea_keeps_the_way_back(page: Page, cooks: Cooks) -> None:
-    """The other ideas are one click away, after a reload too."""
-    fake = cooks(WHOLE)
+def test_another_idea_keeps_the_way_back(page: Page, serve_runs: ServeRuns) -> None:
+    """The other ideas are one click away, even after a reload."""
+    fake = serve_runs(WHOLE)
     ask(page)
     page.get_by_role("button", name="Cook this instead Beef Soup").click()
     expect(page).to_have_url(f"{fake.url}/r/run-2")
@@ -172,10 +172,10 @@ def test_another_idea_keeps_the_way_back(page: Page, cooks: Cooks) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation_in_the_household(page: Page, cooks: Cooks, scheme: str) -> None:
-    """Nor in the figures, both open."""
+def test_axe_finds_no_violation_in_the_household(page: Page, serve_runs: ServeRuns, scheme: str) -> None:
+    """This includes the figures; both are open."""
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-    cooks(WHOLE)
+    serve_runs(WHOLE)
     fill_household(page)
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
@@ -185,8 +185,8 @@ def test_axe_finds_no_violation_in_the_household(page: Page, cooks: Cooks, schem
 
 
 @pytest.mark.parametrize(("locale", "language"), [("ko-KR", "ko"), ("ko", "ko"), ("en-GB", "en"), ("fr-FR", "en")])
-def test_the_page_speaks_the_browsers_language(browser: object, sizzle_url: str, locale: str, language: str) -> None:
-    """Until another is chosen by hand, which holds until the browser's own is chosen again."""
+def test_the_page_is_in_the_browsers_language(browser: object, sizzle_url: str, locale: str, language: str) -> None:
+    """A language chosen by hand has precedence until the browser's own is chosen again."""
     context: BrowserContext = browser.new_context(locale=locale)  # type: ignore[attr-defined]
     page = context.new_page()
     page.goto(sizzle_url)
@@ -203,24 +203,24 @@ def test_the_page_speaks_the_browsers_language(browser: object, sizzle_url: str,
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_refusals_are_asked_for_in_the_pages_language(page: Page, cooks: Cooks, language: str) -> None:
-    """Whatever language the browser names."""
-    fake = cooks([*WHOLE[:-1], Gate()])
+def test_refusals_are_in_the_pages_language(page: Page, serve_runs: ServeRuns, language: str) -> None:
+    """They do not depend on the browser's language."""
+    fake = serve_runs([*WHOLE[:-1], Gate()])
     page.locator("#language").select_option(language)
     ask(page)
     page.locator("#stop").click()
     expect(page.locator("#stop")).to_be_hidden()
-    asked = {name: headers.get("accept-language") for name, headers, _ in fake.calls}
-    assert [asked[name] for name in ("POST /runs", "DELETE run")] == [language, language]
+    languages = {name: headers.get("accept-language") for name, headers, _ in fake.calls}
+    assert [languages[name] for name in ("POST /runs", "DELETE run")] == [language, language]
 
 
-def test_storage_that_is_forbidden_is_done_without(page: Page, cooks: Cooks) -> None:
-    """The page works as long as it is open: a run can be stopped, a household holds."""
+def test_the_page_works_without_storage(page: Page, serve_runs: ServeRuns) -> None:
+    """The page works while it is open: a run can be stopped, and the household is applied."""
     page.add_init_script(
         "for (const name of ['localStorage', 'sessionStorage'])"
         " Object.defineProperty(window, name, { get() { throw new DOMException('forbidden', 'SecurityError') } })"
     )
-    fake = cooks(WHOLE)
+    fake = serve_runs(WHOLE)
     fill_household(page)
     ask(page)
     expect(title(page)).to_have_text("Pepper Steak")

@@ -1,4 +1,4 @@
-"""What the page is sent in its tests, over a Wire 2 that follows scripts, and what of the page to look at."""
+"""A fake server for the page, whose runs follow scripts, and locators of the page."""
 
 import asyncio
 import json
@@ -28,18 +28,18 @@ ASKED = {"ingredientsOnHand": "beef flank, onions", "prepTime": 45, "language": 
 
 @dataclass(frozen=True)
 class Event:
-    """An event of a run, except its id, which the log gives it; `at_ms` is ten times its number unless it is said."""
+    """An event of a run without its id, which the log sets; `at_ms` is ten times its number by default."""
 
     name: str
     fields: dict[str, Any]
 
     def frame(self, epoch: int, number: int) -> str:
-        told = json.dumps({"at_ms": 10 * number, **self.fields}, ensure_ascii=False)
-        return f"id: e{epoch}-{number}\nevent: {self.name}\ndata: {told}\n\n"
+        data = json.dumps({"at_ms": 10 * number, **self.fields}, ensure_ascii=False)
+        return f"id: e{epoch}-{number}\nevent: {self.name}\ndata: {data}\n\n"
 
 
 class Cut:
-    """Breaks the connections of all who follow the run."""
+    """Breaks the connections of all readers of the run."""
 
 
 Move = Event | Gate | Cut
@@ -116,7 +116,7 @@ OWNERS = ("DELETE run", "POST part")
 
 @dataclass
 class FakeRun:
-    """A run whose events come as its script says. Cut connections and forgotten runs are the server's doing."""
+    """A run whose events follow a script. The server cuts connections and forgets runs."""
 
     script: list[Move]
     request: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -139,8 +139,8 @@ class FakeRun:
                     await move.passed()
                 case Cut():
                     self.cuts += 1
-                case told:
-                    self.events.append(told)
+                case event:
+                    self.events.append(event)
 
     def cancel(self) -> None:
         if not self.ended:
@@ -156,7 +156,7 @@ class FakeRun:
             self.play()
 
     def after(self, last_event_id: str | None) -> int:
-        """How many events who comes with this id has read already."""
+        """How many events a reader with this id has read."""
         epoch, _, number = (last_event_id or "e0-0").partition("-")
         kept = len(self.events) - self.ended if int(epoch[1:]) < self.epoch else len(self.events)
         return min(int(number), kept)
@@ -167,7 +167,7 @@ class FakeRun:
         while True:
             while after < len(self.events):
                 after += 1
-                await asyncio.sleep(0.004)  # each comes by itself, so that a replay takes several frames
+                await asyncio.sleep(0.004)  # each is sent by itself, so that a replay takes several frames
                 yield self.events[after - 1].frame(self.epoch, after)
             if self.ended and after == len(self.events):
                 return
@@ -176,10 +176,10 @@ class FakeRun:
             await asyncio.sleep(0.002)
 
 
-class FakeKitchen:
-    """A server that writes nothing itself: each new run plays the next script.
+class FakeServer:
+    """A server without models: each new run plays the next script.
 
-    `refusals` answer the next calls by method and place ("POST /runs", "GET events" …) instead; `calls` holds all.
+    `refusals` answer the next calls by method and place ("POST /runs", "GET events" …) instead; `calls` has all calls.
     """
 
     def __init__(self, *scripts: list[Move]) -> None:
@@ -254,7 +254,7 @@ class FakeKitchen:
         if refusal := await self._refusal("POST part", request):
             return refusal
         run, part = self.runs[request.path_params["id"]], request.path_params["part"]
-        attempt = 1 + sum(told.name == "part_start" and told.fields["part"] == part for told in run.events)
+        attempt = 1 + sum(event.name == "part_start" and event.fields["part"] == part for event in run.events)
         run.write_again(self.again.pop(0) if self.again else [])
         return JSONResponse({"run_id": request.path_params["id"], "part": part, "attempt": attempt}, 202)
 

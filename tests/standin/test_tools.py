@@ -101,7 +101,7 @@ def test_arguments_follow_the_schema(client: OpenAI) -> None:
         "note": TEXT,
         "seed": {"type": "integer"},
     }
-    tool = function("cook", "Cooks.", properties, ["ingredients", "language", "diet", "servings", "spicy", "near"])
+    tool = function("cook", "ServeRuns.", properties, ["ingredients", "language", "diet", "servings", "spicy", "near"])
     tool["function"]["parameters"]["$defs"] = {"City": {"type": "string", "default": "Seoul"}}
     question = "Cook something vegan with tofu and rice for 4 people"
     assert called(ask(client, question, [tool])) == (
