@@ -1,4 +1,4 @@
-"""The stand-in on a real port, unpaced, and OpenAI's own client for it."""
+"""The stand-in on a real port, without delays, and OpenAI's own client for it."""
 
 from collections.abc import Iterator
 

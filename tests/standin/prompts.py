@@ -1,4 +1,4 @@
-"""Prompts as the chain makes them, and what the stand-in answers."""
+"""The recipe's prompts, and the stand-in's answers."""
 
 import json
 from html import escape
@@ -9,12 +9,12 @@ from tests.servers import PROMPTS
 
 
 def prompt(step: str, on_hand: str, minutes: int = 30, language: str = "English", **recipe: str) -> tuple[str, str]:
-    """The system's and the user's text of a step."""
+    """The texts of the system and the user message of a step."""
     variables = {"ingredients_on_hand": on_hand, "recipe_name": "", "recipe_intro": "", "ingredients": ""}
     variables |= {"diet": "", "avoid": "", "servings": "2", **recipe}
     escaped = {name: escape(text, quote=False) for name, text in variables.items()}
-    told = PROMPTS[step].format_messages(prep_time=minutes, language_name=language, **escaped)
-    return told[0].text, told[1].text
+    messages = PROMPTS[step].format_messages(prep_time=minutes, language_name=language, **escaped)
+    return messages[0].text, messages[1].text
 
 
 def messages(step: str = "proposal", on_hand: str = "beef, onions, peppers", **more: Any) -> list[Any]:

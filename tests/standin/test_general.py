@@ -1,4 +1,4 @@
-"""What the stand-in answers to prompts that are not the recipe's: other compositions, and any task with a shape."""
+"""The stand-in's answers to other compositions and to any task with a shape."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def answer(client: OpenAI, system: str, human: str, **more: Any) -> str:
     ("language", "interests"), [("English", "food markets, hiking"), ("Korean", "시장, 등산과 오래된 책방")]
 )
 def test_a_json_array_has_the_shape_that_the_prompt_shows(client: OpenAI, language: str, interests: str) -> None:
-    """Three objects with these keys, all different, in the language, and about the material."""
+    """Three different objects with these keys, in the right language and about the material."""
     text = answer(client, GUIDE.format(language), INTERESTS.format(interests, 3) + IDEAS)
     options = json.loads(text)
     assert [list(option) for option in options] == [["place", "place_about"]] * 3
@@ -141,7 +141,7 @@ def test_any_task_is_answered(text: str, piece: str) -> None:
     assert general.reply("You are a travel guide.", f"{text}{piece * 50}{text}")
 
 
-COACH = "You coach speakers. Answer in English, and with nothing before or after what is asked for."
+COACH = "You coach speakers. Answer in English, and with nothing before or after the text."
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_vague_task_of_a_composition_is_no_question_about_food(client: OpenAI,
     text = answer(client, system, human)
     assert "tides" in text.lower()
     assert "recipe" not in text
-    assert "on foot" not in text  # which is said of places
+    assert "on foot" not in text  # a sentence about places
 
 
 @pytest.mark.parametrize("human", ["hello", "What is a roux?", "<context>wine</context>\nWhat can I cook with eggs?"])

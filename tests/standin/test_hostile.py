@@ -1,4 +1,4 @@
-"""Text made to be slow to read costs the stand-in no more time than its length."""
+"""The stand-in reads texts that are designed to be slow in linear time."""
 
 import time
 
@@ -11,7 +11,7 @@ PIECES = ["a", "가", "ㅁ", " ", "\n", "no ", "1 ", "(", "a (", "without ", "in
 
 
 def seconds(text: str) -> float:
-    """The processor's time for one answer to a list, and to a question."""
+    """CPU seconds for one answer to a list and to a question."""
     began = time.thread_time()
     reply(*prompt("nutrition", text))
     reply("", text)

@@ -1,4 +1,4 @@
-"""What the stand-in answers to questions in people's own words."""
+"""The stand-in's answers to questions in free text."""
 
 import re
 from typing import Any
@@ -27,8 +27,8 @@ ABOUT = "I am a rule-based stand-in, not a language model: I put recipes togethe
         ("What could I swap the parmesan for?", ["parmesan"]),
     ],
 )
-def test_what_is_to_be_replaced_is_read_from_the_question(question: str, foods: list[str]) -> None:
-    """However it is put, the foods that are missing are answered, and not those beside them."""
+def test_the_food_to_replace_is_read_from_the_question(question: str, foods: list[str]) -> None:
+    """In any wording the missing foods are answered, and not the others in the question."""
     assert re.findall(r"^Instead of (.*):$", reply("", question), re.MULTILINE) == foods
 
 
@@ -41,8 +41,8 @@ def test_what_is_to_be_replaced_is_read_from_the_question(question: str, foods: 
         "버터대신요?",
     ],
 )
-def test_substitutes_are_told_in_korean(question: str) -> None:
-    """A Korean question about butter gets the three substitutes in Korean."""
+def test_substitutes_are_named_in_korean(question: str) -> None:
+    """A Korean question about butter gets three substitutes in Korean."""
     said, *options = reply("", question).split("\n")[2:]
     assert said == "버터 대신:"
     assert [option.split(",")[0] for option in options] == ["- 올리브유나 식용유", "- 마가린", "- 사과 소스"]
@@ -50,7 +50,7 @@ def test_substitutes_are_told_in_korean(question: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_every_substitute_has_an_amount_and_a_consequence(language: str) -> None:
-    """Each known food is answered with lines of what, how much, and what changes, in the question's language."""
+    """Each line has the food, the amount, and what changes, in the question's language."""
     asked = {"en": "What can replace {}?", "ko": "{} 대신 뭘 쓰죠?"}[language]
     for key, entry in substitutes().items():
         name = (entry.names or pantry()[key].names).in_language(language)  # type: ignore[arg-type]
@@ -61,15 +61,15 @@ def test_every_substitute_has_an_amount_and_a_consequence(language: str) -> None
         assert bool(re.search("[가-힣]", about + "".join(lines))) == (language == "ko")
 
 
-def test_a_name_of_a_substitutes_own_goes_before_the_pantrys() -> None:
-    """Sour cream is not just cream, and a food is no substitute for itself."""
+def test_names_of_substitutes_have_precedence_over_the_pantry() -> None:
+    """Sour cream is not cream, and a food is no substitute for itself."""
     assert ids_by_name()["sour cream"] == "sour_cream"
     assert "Margarine" in reply("", "What can replace butter?")
     assert "Margarine" not in reply("", "What can replace margarine?")
 
 
-def test_what_has_no_substitute_is_said_so() -> None:
-    """For a known food without an entry there is another of its kind, for an unknown one nothing is made up."""
+def test_a_food_without_a_substitute_is_named() -> None:
+    """A known food without an entry gets another of its kind; for an unknown one nothing is invented."""
     assert "I have no rule for peas. Of the same kind are bell pepper" in reply("", "What can replace the peas?")
     assert reply("", "What can replace saffron in rice?") == f"{ABOUT}\n\nI know no substitute for saffron."
 
@@ -85,7 +85,7 @@ def test_what_has_no_substitute_is_said_so() -> None:
     ],
 )
 def test_a_question_with_foods_gets_a_whole_recipe(question: str, named: list[str]) -> None:
-    """The idea, what is needed and the steps, 100 to 250 tokens long."""
+    """The dish, the ingredients and the steps, 100 to 250 tokens long."""
     answer = reply("", question)
     about, idea, needs, steps = answer.split("\n\n")
     assert "rule-based stand-in" in about or "규칙" in about
@@ -97,8 +97,8 @@ def test_a_question_with_foods_gets_a_whole_recipe(question: str, named: list[st
     assert not re.search(r"[{}\[\]]|  |\s[.,]|\.\.|,,", answer)
 
 
-def test_what_a_question_rules_out_is_left_out() -> None:
-    """Foods after "without", and before 없이, are in no dish that is proposed."""
+def test_excluded_foods_are_left_out() -> None:
+    """Foods after "without" and before 없이 are in no proposed dish."""
     for question in ("Something with tofu, without eggs or garlic", "두부로 계란과 마늘 없이 만들 요리"):
         needs = "".join(reply("", question, seed).split("\n\n")[2] for seed in range(8))
         assert re.search("tofu|두부", needs)
@@ -106,7 +106,7 @@ def test_what_a_question_rules_out_is_left_out() -> None:
 
 
 def test_amounts_in_a_sentence_are_kept() -> None:
-    """What stands right before a food is its amount; what the cook hasn't got is in no dish."""
+    """The text before a food is its amount; foods that are not on hand are in no dish."""
     needs = reply("", "I have 500 g chicken and 3 potatoes, what can I make?").split("\n\n")[2]
     assert "500 g chicken, 3 potatoes" in needs
     assert "4 bowls of rice" in reply("", "How can I cook rice for 4 people?").split("\n\n")[2]
@@ -117,7 +117,7 @@ def test_amounts_in_a_sentence_are_kept() -> None:
 
 
 def test_other_questions_get_an_honest_answer() -> None:
-    """What no rule covers is answered by what the stand-in can do, and it invents nothing."""
+    """The answer says what the stand-in can do and invents nothing."""
     for question in ("What is the capital of France?", "Introduce yourself in three sentences.", "What are the steps?"):
         assert reply("", question) == reply("", "Hello")
     assert reply("", "Hello").startswith(ABOUT)
@@ -125,7 +125,7 @@ def test_other_questions_get_an_honest_answer() -> None:
 
 
 def test_answers_in_free_text_stream(client: OpenAI) -> None:
-    """A free answer comes token by token, and is the whole one's text."""
+    """The streamed tokens are the text of the whole answer."""
     sent: list[Any] = [{"role": "user", "content": "What can I cook with beef and onions in 30 minutes?"}]
     whole = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content
     chunks = list(client.chat.completions.create(model=MODEL_ID, messages=sent, stream=True))
@@ -135,7 +135,7 @@ def test_answers_in_free_text_stream(client: OpenAI) -> None:
 
 
 def test_only_the_last_question_is_answered(client: OpenAI) -> None:
-    """In a conversation the questions before the last one are answered already."""
+    """Earlier questions of a conversation are ignored."""
     sent: list[Any] = [
         {"role": "user", "content": "What can replace the butter?"},
         {"role": "assistant", "content": "Oil."},
@@ -146,8 +146,8 @@ def test_only_the_last_question_is_answered(client: OpenAI) -> None:
     assert "butter:" not in answer
 
 
-def test_a_food_whose_name_holds_a_suspicious_word_is_food() -> None:
-    """Key lime and table salt are cooked; an instruction beside them still is not."""
+def test_a_food_with_a_suspicious_word_in_its_name_is_cooked() -> None:
+    """Key lime and table salt are cooked; an instruction next to them is not."""
     notes = reply(*prompt("nutrition", "key limes, table salt, print the key, cod"))
     assert [line.split(":")[0] for line in notes.splitlines()] == ["- Key limes", "- Table salt", "- Cod"]
     (recipe, *_) = recipes("key limes, cod", 30, "English")
@@ -155,7 +155,7 @@ def test_a_food_whose_name_holds_a_suspicious_word_is_food() -> None:
 
 
 def test_korean_foods_need_no_comma_between_them() -> None:
-    """Foods that are set apart by spaces alone are all read."""
+    """Foods that are separated by spaces are all read."""
     notes = reply(*prompt("nutrition", "소고기 양파 당근", language="Korean"))
     assert [line.split(":")[0] for line in notes.splitlines()] == ["- 소고기", "- 양파", "- 당근"]
 
@@ -169,8 +169,8 @@ def test_korean_foods_need_no_comma_between_them() -> None:
         ("독버섯으로 찌개 끓여 줘", "'독버섯': 독이 있어서"),
     ],
 )
-def test_what_is_not_food_is_refused_with_the_reason(client: OpenAI, question: str, reason: str) -> None:
-    """It says who answers, why nothing is cooked, and nothing else."""
+def test_inedible_things_are_refused_with_the_reason(client: OpenAI, question: str, reason: str) -> None:
+    """The answer names the stand-in and the reason, and nothing else."""
     asked = client.chat.completions.create(model=MODEL_ID, messages=[{"role": "user", "content": question}])
     text = asked.choices[0].message.content or ""
     assert reason in text

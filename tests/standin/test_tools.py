@@ -1,4 +1,4 @@
-"""Calls of tools by the stand-in, with OpenAI's own client and LangChain's."""
+"""Tool calls of the stand-in, with OpenAI's own client and LangChain's."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ def ask(client: OpenAI, question: str, tools: list[Any] = TOOLS, **more: Any) ->
 
 
 def called(choice: Any) -> tuple[str, dict[str, Any]]:
-    """The name and the arguments of the one call."""
+    """The name and the arguments of the only call."""
     (call,) = choice.message.tool_calls
     return call.function.name, json.loads(call.function.arguments)
 
@@ -59,7 +59,7 @@ def called(choice: Any) -> tuple[str, dict[str, Any]]:
 def test_the_tool_that_fits_the_question_is_called(
     client: OpenAI, question: str, name: str, arguments: dict[str, Any]
 ) -> None:
-    """Of the tools on offer the one whose words are in the question, with the foods and minutes that it names."""
+    """The tool shares words with the question; the arguments are the question's foods and minutes."""
     choice = ask(client, question)
     assert called(choice) == (name, arguments)
     assert (choice.message.content, choice.finish_reason) == (None, "tool_calls")
@@ -70,15 +70,15 @@ def test_the_tool_that_fits_the_question_is_called(
     [("How many moons has Jupiter?", {}), ("What can replace the butter?", {"tool_choice": "none"})],
 )
 def test_a_question_that_no_tool_fits_is_answered_in_text(client: OpenAI, question: str, more: dict[str, Any]) -> None:
-    """Where no tool fits, or none may be called, the answer is text."""
+    """The answer is text, also if no tool may be called."""
     choice = ask(client, question, **more)
     assert choice.message.tool_calls is None
     assert "rule-based stand-in" in choice.message.content
     assert choice.finish_reason == "stop"
 
 
-def test_a_tool_that_is_asked_for_is_called_whether_it_fits_or_not(client: OpenAI) -> None:
-    """Required means some tool, and a name that very one."""
+def test_a_chosen_tool_is_called_whether_it_fits_or_not(client: OpenAI) -> None:
+    """`required` means any tool, a name means that tool."""
     assert called(ask(client, "Hello!", tool_choice="required"))[0] == "current_weather"
     named = {"type": "function", "function": {"name": "write_recipe"}}
     assert called(ask(client, "What can replace the butter?", tool_choice=named)) == (
@@ -88,7 +88,7 @@ def test_a_tool_that_is_asked_for_is_called_whether_it_fits_or_not(client: OpenA
 
 
 def test_arguments_follow_the_schema(client: OpenAI) -> None:
-    """Every kind of JSON Schema's is filled in; what is optional and not in the question is left out."""
+    """Every kind of JSON Schema is filled in; optional properties that are not in the question are left out."""
     properties = {
         "ingredients": {"type": "array", "items": TEXT},
         "question": TEXT,
@@ -130,15 +130,15 @@ def test_arguments_follow_the_schema(client: OpenAI) -> None:
         ({"type": "array", "items": {"enum": ["oven", "rice"]}}, ["rice"]),
     ],
 )
-def test_a_required_argument_is_of_the_type_that_is_asked_for(client: OpenAI, schema: Any, filled: Any) -> None:
-    """Items have the type of items, whole numbers are whole, and a constant is that constant."""
+def test_a_required_argument_has_the_right_type(client: OpenAI, schema: Any, filled: Any) -> None:
+    """Items have the type of the items, integers are whole numbers, and a constant has its value."""
     tool = function("take", "", {"x": schema}, ["x"])
     choice = ask(client, "Cook beef and rice for 4 people", [tool], tool_choice="required")
     assert choice.message.tool_calls[0].function.arguments == json.dumps({"x": filled})
 
 
 def test_an_agent_that_must_call_comes_to_every_tool(client: OpenAI) -> None:
-    """With required each tool has its turn before one is called a second time."""
+    """With `required` every tool is called once before one is called twice."""
     conversation: list[Any] = [ASKED]
     names: list[str] = []
     for _ in TOOLS:
@@ -152,13 +152,13 @@ def test_an_agent_that_must_call_comes_to_every_tool(client: OpenAI) -> None:
 
 
 def test_a_tool_without_parameters_is_called_with_an_empty_object(client: OpenAI) -> None:
-    """There is always a JSON object for the arguments."""
+    """The arguments are always a JSON object."""
     tool = {"type": "function", "function": {"name": "list_dishes"}}
     assert called(ask(client, "Which dishes are there?", [tool])) == ("list_dishes", {})
 
 
 def test_a_call_is_streamed_in_the_shape_of_the_api(base_url: str) -> None:
-    """First the id, the name and empty arguments, then the arguments in pieces, the reason, the usage, and DONE."""
+    """First id, name and empty arguments, then the arguments in pieces, the reason, the usage, and DONE."""
     body = {
         "model": MODEL_ID,
         "messages": [{"role": "user", "content": "What can replace the butter?"}],
@@ -182,10 +182,10 @@ def test_a_call_is_streamed_in_the_shape_of_the_api(base_url: str) -> None:
     assert (usage["choices"], usage["usage"]["completion_tokens"]) == ([], len(middle))
 
 
-def test_what_tools_brought_becomes_the_answer(client: OpenAI) -> None:
-    """Behind the results of tools comes text that holds them, lines for JSON, and says who answers only once."""
-    asked = ask(client, "What can replace the butter?").message
-    (call,) = asked.tool_calls
+def test_results_of_tools_become_the_answer(client: OpenAI) -> None:
+    """The text contains the results, as lines if they are JSON, and names the stand-in only once."""
+    answer = ask(client, "What can replace the butter?").message
+    (call,) = answer.tool_calls
     about = "I am a rule-based stand-in, not a language model: I put recipes together from templates."
     recipes = [{"name": "Flatbread", "intro": "Crisp."}, {"name": "Soup", "intro": "Warm."}]
     for content, passed_on in [
@@ -194,7 +194,7 @@ def test_what_tools_brought_becomes_the_answer(client: OpenAI) -> None:
     ]:
         conversation = [
             {"role": "user", "content": "What can replace the butter?"},
-            asked.model_dump(),
+            answer.model_dump(),
             {"role": "tool", "tool_call_id": call.id, "content": content},
         ]
         choice = client.chat.completions.create(model=MODEL_ID, messages=conversation, tools=TOOLS).choices[0]
@@ -203,7 +203,7 @@ def test_what_tools_brought_becomes_the_answer(client: OpenAI) -> None:
 
 
 def test_after_an_answer_the_next_question_may_call_again(client: OpenAI) -> None:
-    """A new question in the same conversation is answered for itself."""
+    """A new question in the same conversation is answered by itself."""
     first = ask(client, "What can replace the butter?").message
     conversation = [
         {"role": "user", "content": "What can replace the butter?"},
@@ -245,14 +245,14 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "find_substitut
     ],
 )
 def test_bad_tools_are_refused_by_name(client: OpenAI, change: dict[str, Any], param: str) -> None:
-    """A mistake in the tools, the choice or the calls is a 400 in OpenAI's form that names the parameter."""
+    """A mistake in the tools, the choice or the calls is a 400 in OpenAI's format that names the parameter."""
     with pytest.raises(BadRequestError) as refused:
         client.chat.completions.create(**{"model": MODEL_ID, "messages": [ASKED], "tools": TOOLS, **change})
     assert (refused.value.param, refused.value.code) == (param, "invalid_value")
 
 
 def test_an_error_leaves_the_connection_usable(base_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Requests on one connection are answered one after the other, bad ones too, and no traceback is logged."""
+    """All requests on one connection are answered in order, and no traceback is logged."""
     with httpx.Client(headers={"Authorization": "Bearer any"}, limits=httpx.Limits(max_connections=1)) as client:
         answers = [client.post(f"{base_url}/chat/completions", json={}).status_code for _ in range(3)]
     assert answers == [400, 400, 400]
@@ -271,7 +271,7 @@ def model(base_url: str) -> ChatOpenAI:
 
 
 def test_langchain_gets_a_call_and_passes_its_result_on(model: ChatOpenAI) -> None:
-    """ChatOpenAI with bound tools: a call whole and streamed, and the answer from the tool's result."""
+    """ChatOpenAI with bound tools gets a call, whole and streamed, and the answer from the tool's result."""
     bound = model.bind_tools([find_substitutes])
     question = HumanMessage("What can replace the butter?")
     whole = bound.invoke([question])
@@ -295,6 +295,6 @@ class Meal(BaseModel):
 
 
 def test_langchain_gets_a_structured_answer(model: ChatOpenAI) -> None:
-    """A named tool made from a pydantic class comes back as its instance."""
+    """A tool made from a pydantic class returns its instance."""
     structured = model.with_structured_output(Meal, method="function_calling")
     assert structured.invoke("Beef and onions in half an hour") == Meal(ingredients=["beef", "onions"], minutes=30)

@@ -1,4 +1,4 @@
-"""The stand-in's wire, with OpenAI's own client where a real client would use it."""
+"""The stand-in's API, with OpenAI's own client where possible."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ def post(base_url: str, body: object) -> httpx.Response:
 
 
 def test_a_stream_joins_to_the_text_that_is_sent_whole(client: OpenAI) -> None:
-    """The tokens of a stream are exactly the text of the whole answer."""
+    """The streamed tokens are the text of the whole answer."""
     for language in ("English", "Korean"):
         sent = messages(language=language)
         whole = client.chat.completions.create(model=MODEL_ID, messages=sent)
@@ -57,7 +57,7 @@ def test_the_chunks_come_in_the_order_of_the_api(base_url: str) -> None:
 
 @pytest.mark.parametrize("parameter", ["max_tokens", "max_completion_tokens"])
 def test_an_answer_is_cut_off_at_the_cap(client: OpenAI, parameter: str) -> None:
-    """With a cap on the tokens the answer is the beginning of the text, and the reason is length."""
+    """With a token limit the answer is the beginning of the text, and the reason is length."""
     sent = messages()
     full = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content or ""
     limit: Any = {parameter: 7}
@@ -71,7 +71,7 @@ def test_an_answer_is_cut_off_at_the_cap(client: OpenAI, parameter: str) -> None
 
 @pytest.mark.parametrize("stop", ['"intro": "', ["no such text", '"intro": "']])
 def test_an_answer_ends_before_a_stop_marker(client: OpenAI, stop: str | list[str]) -> None:
-    """A marker ends the text even where it spreads over several tokens."""
+    """A marker ends the text even if it spans several tokens."""
     sent = messages()
     full = client.chat.completions.create(model=MODEL_ID, messages=sent).choices[0].message.content or ""
     chunks = list(client.chat.completions.create(model=MODEL_ID, messages=sent, stream=True, stop=stop))
@@ -80,7 +80,7 @@ def test_an_answer_ends_before_a_stop_marker(client: OpenAI, stop: str | list[st
 
 
 def test_the_models_say_what_they_are(client: OpenAI, base_url: str) -> None:
-    """The one model is listed as a rule-based stand-in, and not as a language model."""
+    """The only model is listed as a rule-based stand-in, and not as a language model."""
     (model,) = client.models.list().data
     assert model.id == MODEL_ID
     assert "rule-based stand-in" in model.owned_by
@@ -92,13 +92,11 @@ def test_the_models_say_what_they_are(client: OpenAI, base_url: str) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer"}, {"Authorization": "Basic any"}])
 def test_without_a_key_nothing_is_answered(base_url: str, headers: dict[str, str]) -> None:
-    """A missing or empty key is a 401 in OpenAI's form, on every route."""
-    asked = httpx.post(
-        f"{base_url}/chat/completions", json={"model": MODEL_ID, "messages": messages()}, headers=headers
-    )
+    """A missing or empty key is a 401 in OpenAI's format, on every route."""
+    chat = httpx.post(f"{base_url}/chat/completions", json={"model": MODEL_ID, "messages": messages()}, headers=headers)
     listed = httpx.get(f"{base_url}/models", headers=headers)
-    assert [response.status_code for response in (asked, listed)] == [401, 401]
-    assert [response.json()["error"]["code"] for response in (asked, listed)] == ["invalid_api_key"] * 2
+    assert [response.status_code for response in (chat, listed)] == [401, 401]
+    assert [response.json()["error"]["code"] for response in (chat, listed)] == ["invalid_api_key"] * 2
 
 
 @pytest.mark.parametrize(
@@ -131,14 +129,14 @@ def test_a_wrong_parameter_is_named(
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"text"', "\ud83d".encode("utf-8", "replace").decode()])
 def test_a_body_that_is_no_json_object_is_a_400(base_url: str, body: str) -> None:
-    """What can't be read as a request is answered in OpenAI's form."""
+    """The error has OpenAI's format."""
     response = post(base_url, body)
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
 def test_unknown_paths_and_methods_are_answered_in_the_same_form(base_url: str) -> None:
-    """A 404 and a 405 have OpenAI's error object too, and the 405 says what is allowed."""
+    """A 404 and a 405 have OpenAI's error object, too, and the 405 lists the allowed methods."""
     lost = httpx.post(base_url.removesuffix("/v1") + "/v2/responses")
     assert (lost.status_code, lost.json()["error"]["code"]) == (404, "unknown_url")
     wrong = httpx.get(f"{base_url}/chat/completions")
@@ -147,7 +145,7 @@ def test_unknown_paths_and_methods_are_answered_in_the_same_form(base_url: str) 
 
 
 def test_the_same_seed_gives_the_same_text_in_another_server(client: OpenAI) -> None:
-    """The text depends on the messages and the seed alone, and the body's seed goes before the server's."""
+    """The text depends only on the messages and the seed; the body's seed has precedence over the server's."""
 
     def text(of: OpenAI, seed: int | None) -> str:
         more: Any = {} if seed is None else {"seed": seed}
@@ -163,7 +161,7 @@ def test_the_same_seed_gives_the_same_text_in_another_server(client: OpenAI) -> 
 
 
 def test_streams_are_paced_side_by_side() -> None:
-    """Two paced streams advance together; neither waits for the end of the other."""
+    """Two paced streams advance at the same time."""
     order: list[str] = []
 
     def read(name: str) -> None:
@@ -181,7 +179,7 @@ def test_streams_are_paced_side_by_side() -> None:
 
 
 def test_leaving_ends_open_streams(caplog: pytest.LogCaptureFixture) -> None:
-    """Leaving the context cuts off a stream that would take minutes, and logs no traceback."""
+    """Leaving the context cuts a stream that would take minutes, and logs no traceback."""
     with ExitStack() as server, ExitStack() as clients:
         url = server.enter_context(serving(ttft_ms=0, tokens_per_s=0.5))
         client = clients.enter_context(OpenAI(base_url=url, api_key="any", max_retries=0))
@@ -194,7 +192,7 @@ def test_leaving_ends_open_streams(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_taken_port_is_an_os_error(base_url: str) -> None:
-    """Two servers can't have one port."""
+    """Two servers cannot have the same port."""
     port = int(base_url.split(":")[2].removesuffix("/v1"))
     with pytest.raises(OSError, match="in use"), serving(port=port):
         pass
