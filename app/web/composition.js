@@ -1,8 +1,8 @@
-/** The composition that this page shows, as `/composition.json` describes it. The page takes its panels, titles and order from here. */
+/** The composition of this page, from `/composition.json`: its panels, titles and order. */
 
 import { addTexts, LANGUAGES } from "./i18n.js";
 
-/** Where the composition's routes are: nothing for the recipe, `/trip` for a trip. */
+/** The prefix of the composition's routes: empty for the recipe, `/trip` for a trip. */
 export const BASE = /^(.*)\/(?:r\/[^/]+)?$/.exec(location.pathname)?.[1] ?? "";
 
 // The page has it unless the server was still starting.
@@ -36,7 +36,7 @@ function depth(part) {
   return Math.max(0, ...needs(part).map((need) => depth(need) + 1));
 }
 
-/** The name of an option, and what else it says. */
+/** The name of an option and its other fields. */
 export function optionTexts(option) {
   const [name, ...others] = choice.fields.map((field) => option[field] ?? "");
   return { name, about: others.filter(Boolean).join(" ") };

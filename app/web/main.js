@@ -11,7 +11,7 @@ addTexts(recipeTexts);
 for (const sample of document.querySelectorAll(".sample")) {
   sample.addEventListener("click", () => form.fillSample(sample.textContent));
 }
-// What was typed while the page still waited for the server.
+// Input that was typed while the page waited for the server.
 if (form.draft().ingredientsOnHand) saveDraft(location.pathname, form.draft());
 document.getElementById("undo").addEventListener("click", form.undoSample);
 openPage(form, showHousehold);

@@ -21,7 +21,7 @@ export class Field {
     this.clear();
   }
 
-  /** What the field holds, or nothing for the default. */
+  /** The value of the field, or nothing for the default. */
   get value() {
     const { type } = this.#schema;
     if (type === "boolean") return this.input.checked;
@@ -102,14 +102,14 @@ export class Field {
   }
 }
 
-/** The schema without references, and of an optional field the type that is not null. */
+/** The schema without references; for an optional field the type other than null. */
 function resolve(schema, definitions = {}) {
   const { $ref, anyOf, allOf, ...rest } = schema;
   const inner = $ref ? definitions[$ref.split("/").pop()] : (anyOf ?? allOf)?.find((option) => option.type !== "null");
   return inner ? { ...resolve(inner, definitions), ...rest } : schema;
 }
 
-/** What is no JSON is sent as text, and the server says what it expects. */
+/** Text that is not JSON is sent as it is, and the server says what it expects. */
 function parse(text) {
   try {
     return JSON.parse(text);

@@ -1,4 +1,4 @@
-/** A form that follows from the JSON Schema of a composition's request. */
+/** A form derived from the JSON Schema of a composition's request. */
 
 import * as actions from "./form-actions.js";
 import { composition } from "./composition.js";

@@ -1,4 +1,4 @@
-/** What a composition's parts hold on the page, and what each event of a run changes. */
+/** The parts of a composition on the page; applies the events of a run to them. */
 
 import { BASE, chooser, composition, dependents, nearest, needs, needsChoice, optionOf, optionTexts, partNames } from "./composition.js";
 import { unmarked } from "./markdown.js";
@@ -159,7 +159,7 @@ export class Sheet {
     this.#showDependencies();
   }
 
-  /** Says in each waiting panel what it waits for. */
+  /** Shows in each waiting panel what it waits for. */
   #showDependencies() {
     for (const panel of this.#shown) panel.waitFor(this.#awaited(panel.part));
   }
