@@ -1,15 +1,18 @@
 """What the stand-in cooks: worth reading, in both languages, from whatever is on hand."""
 
 import re
+from collections.abc import Iterable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from app.standin import menu
 from app.standin.cook import reply
+from app.standin.foods import larder
 from app.standin.korean import Noun
 from app.standin.menu import dishes
-from app.standin.pantry import pantry
+from app.standin.pantry import Language, groups_of, pantry
 from tests.amounts import cases
 from tests.standin.prompts import prompt, recipes, whole_recipe
 
@@ -199,6 +202,51 @@ def test_every_dish_is_well_formed(key: str, language: str) -> None:
         assert bare.count("[") == bare.count("]")
     assert set(dish.cupboard) <= set(pantry())
     assert len(told.names) >= 2
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_no_two_dishes_share_a_name(language: Language) -> None:
+    """A recipe's parts find its dish by name."""
+    names = [
+        (key, re.sub(r"\{leads?", "{lead", name))
+        for key, dish in dishes().items()
+        for name in dish.texts(language).names
+    ]
+    owners = {name: {key for key, each in names if each == name} for _, name in names}
+    assert [name for name, keys in owners.items() if len(keys) > 1] == []
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[str, menu.Plan]:
+    """What was typed, one food for each need of a dish and one more that it takes, and the dish made of it."""
+    language: Language = draw(st.sampled_from(["en", "ko"]))
+    key = draw(st.sampled_from(sorted(key for key, dish in dishes().items() if not dish.gentle)))
+    dish = dishes()[key]
+    marks = [*dish.needs, dish.takes] if dish.takes else dish.needs
+    foods = [pantry()[draw(st.sampled_from(fitting(mark, dish)))].names.in_language(language) for mark in marks]
+    typed = ", ".join(dict.fromkeys(foods))
+    made = menu.plan(key, larder(typed, language), language, menu.Terms(600, 2))
+    assume(made is not None)
+    assert made is not None
+    return typed, made
+
+
+def fitting(marks: Iterable[str], dish: menu.Dish) -> list[str]:
+    """The foods with one of these marks, except egg whites, with which no whole eggs are used."""
+    kinds = {key: {key} | groups_of(entry.kind) for key, entry in pantry().items()}
+    return [key for key, own in kinds.items() if own & set(marks) and not own & {*dish.shuns, "egg_white"}]
+
+
+@settings(max_examples=cases(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(plans())
+def test_each_food_that_a_dish_takes_has_a_place_in_its_steps(plan: tuple[str, menu.Plan]) -> None:
+    """No template leaves a food over, to be added by a phrase that fits every dish."""
+    typed, made = plan
+    name = made.names()[0]
+    language = "English" if made.language == "en" else "Korean"
+    lines = "\n".join(f"- {food.phrase}" for food in made.foods)
+    text = reply(*prompt("steps", typed, 600, language, recipe_name=name, ingredients=lines))
+    assert not re.search("as well and warm through|도 넣고 함께 익혀요", text), name
 
 
 GROUPS = {"veg", "protein", "seasoning", "sauces", "garnish", "liquid"}
