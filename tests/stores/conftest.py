@@ -1,4 +1,4 @@
-"""The stores of event logs, each of which must pass the contract."""
+"""The stores of event logs, all of which must pass the contract."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -21,7 +21,7 @@ REQUESTS = {"recipe": run_request(RECIPE)}
 
 
 class Awaiting(MemoryEventLog):
-    """A store whose every call lets others have their turn, as one across a network does."""
+    """A store whose every call lets other tasks run, like one on a network."""
 
     async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
         await asyncio.sleep(0)
@@ -57,7 +57,7 @@ class Awaiting(MemoryEventLog):
 def make_log(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, start_redis: StartRedis
 ) -> MakeLog:
-    """Makes an empty store with the given bounds: `keep_s`, `max_bytes`, `all_bytes`, `limit`, `expired_limit`."""
+    """Makes an empty store with these limits: `keep_s`, `max_bytes`, `all_bytes`, `limit`, `expired_limit`."""
     numbers = count()
     folder = tmp_path_factory.mktemp("stores")
 

@@ -1,4 +1,4 @@
-"""What every store of event logs holds to: every reader reads all of it once, wherever it is cut."""
+"""The contract of all stores of event logs: every reader reads everything once, wherever it is cut."""
 
 import asyncio
 import json
@@ -39,8 +39,8 @@ END = RunEnd("ok", 1)
 
 
 @asynccontextmanager
-async def begun(log: EventLog, *events: RunEvent) -> AsyncGenerator[EventLog]:
-    """The store with a log of the events."""
+async def log_of(log: EventLog, *events: RunEvent) -> AsyncGenerator[EventLog]:
+    """The store with a log of these events."""
     await log.begin("run", START)
     for event in events:
         await log.append("run", event)
@@ -53,21 +53,21 @@ def fragments(count: int, first: int = 0) -> list[RunEvent]:
 
 
 async def rest(log: EventLog, last: EventId | None = None) -> list[LogEntry]:
-    """All that comes after `last`."""
+    """All events after `last`."""
     return [logged async for news in log.follow("run", last) for logged in news]
 
 
-def told(events: Sequence[LogEntry]) -> list[RunEvent]:
+def events_in(events: Sequence[LogEntry]) -> list[RunEvent]:
     return [logged.event for logged in events]
 
 
-# How many events a writer writes at a time, where each reader is cut, and how long it then dawdles.
+# How many events are written at a time, where each reader is cut, and how long it then waits.
 BURSTS = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 READERS = st.lists(st.lists(st.integers(1, 6), max_size=6), min_size=1, max_size=4)
 
 
 async def read_in_cuts(log: EventLog, cuts: list[int], lives: asyncio.Semaphore, count: int) -> list[LogEntry]:
-    """What one reads who is cut after so many batches, again and again, and comes back to `count` reopened logs."""
+    """The events of a reader that is cut after so many batches and resumes, in `count` reopened logs."""
     seen: list[LogEntry] = []
     for cut in cuts:
         async with aclosing(log.follow("run", seen[-1].id if seen else None)) as news:
@@ -85,7 +85,7 @@ async def read_in_cuts(log: EventLog, cuts: list[int], lives: asyncio.Semaphore,
 @settings(deadline=None)
 @given(lives=st.lists(BURSTS, min_size=1, max_size=3), readers=READERS)
 def test_a_reader_reads_exactly_the_rest(make_log: MakeLog, lives: list[list[int]], readers: list[list[int]]) -> None:
-    """However events come, wherever readers are cut, however often a log is reopened: nothing is lost or doubled."""
+    """For any batches, cuts and number of reopenings nothing is lost or repeated."""
 
     async def write(log: EventLog, told_of: list[asyncio.Semaphore]) -> None:
         written = 0
@@ -102,7 +102,7 @@ def test_a_reader_reads_exactly_the_rest(make_log: MakeLog, lives: list[list[int
             await log.append("run", END)
 
     async def scenario() -> list[list[LogEntry]]:
-        async with begun(make_log()) as log:
+        async with log_of(make_log()) as log:
             counts = [asyncio.Semaphore(0) for _ in readers]
             reading = [read_in_cuts(log, cuts, count, len(lives)) for cuts, count in zip(readers, counts, strict=True)]
             writing = asyncio.create_task(write(log, counts))
@@ -112,17 +112,17 @@ def test_a_reader_reads_exactly_the_rest(make_log: MakeLog, lives: list[list[int
 
     total = sum(map(sum, lives))
     for seen in run(scenario()):
-        assert told(seen)[-1] == END
-        assert [event for event in told(seen) if event != END] == [START, *fragments(total)]
+        assert events_in(seen)[-1] == END
+        assert [event for event in events_in(seen) if event != END] == [START, *fragments(total)]
 
 
 @settings(deadline=None)
 @given(count=st.integers(0, 700), after=st.integers(0, 702))
-def test_any_event_of_a_log_is_a_place_to_go_on_from(make_log: MakeLog, count: int, after: int) -> None:
-    """Behind event n come exactly those from n + 1 on, numbered without a gap, a bounded number at a time."""
+def test_a_reader_can_resume_after_any_event(make_log: MakeLog, count: int, after: int) -> None:
+    """After event n the events from n + 1 follow, numbered without gaps, in bounded batches."""
 
     async def scenario() -> list[list[LogEntry]]:
-        async with begun(make_log(), *fragments(count), END) as log:
+        async with log_of(make_log(), *fragments(count), END) as log:
             (first, *_) = await log.read("run")
             return [news async for news in log.follow("run", EventId(first.id.epoch, min(after, count + 2)))]
 
@@ -134,32 +134,32 @@ def test_any_event_of_a_log_is_a_place_to_go_on_from(make_log: MakeLog, count: i
 
 @pytest.mark.parametrize("place", [EventId("abcdef01", 3), EventId("0", 0)])
 def test_an_id_of_another_log_starts_over(make_log: MakeLog, place: EventId) -> None:
-    """An epoch that the log never had says nothing of where its reader is."""
+    """An unknown epoch says nothing about the position of the reader."""
 
     async def scenario() -> list[LogEntry]:
-        async with begun(make_log(), *fragments(4), END) as log:
+        async with log_of(make_log(), *fragments(4), END) as log:
             assert not await log.is_complete("run", place)
             return await rest(log, place)
 
-    assert told(run(scenario())) == [START, *fragments(4), END]
+    assert events_in(run(scenario())) == [START, *fragments(4), END]
 
 
 def test_an_id_beyond_the_log_starts_over(make_log: MakeLog) -> None:
-    """A number that was never given is none to go on from."""
+    """A reader cannot resume from a number that was never assigned."""
 
     async def scenario() -> list[LogEntry]:
-        async with begun(make_log(), END) as log:
+        async with log_of(make_log(), END) as log:
             (first, *_) = await log.read("run")
             return await rest(log, EventId(first.id.epoch, 3))
 
-    assert told(run(scenario())) == [START, END]
+    assert events_in(run(scenario())) == [START, END]
 
 
-def test_only_the_end_of_a_log_that_has_ended_is_read(make_log: MakeLog) -> None:
-    """Nothing comes after the end, and something may come after any other event; reopened, the end was none."""
+def test_only_a_log_with_its_end_is_complete(make_log: MakeLog) -> None:
+    """Nothing follows the end, but events may follow any other event; reopening removes the end."""
 
     async def scenario() -> list[bool]:
-        async with begun(make_log(), *fragments(1)) as log:
+        async with log_of(make_log(), *fragments(1)) as log:
             before = [await log.is_complete("run", logged.id) for logged in await log.read("run")]
             await log.append("run", END)
             ids = [logged.id for logged in await log.read("run")]
@@ -172,10 +172,10 @@ def test_only_the_end_of_a_log_that_has_ended_is_read(make_log: MakeLog) -> None
 
 
 def test_a_reopened_log_keeps_its_events_and_their_numbers(make_log: MakeLog) -> None:
-    """A new epoch takes over all but the end, moments included, and goes on after them."""
+    """A new epoch has all events except the end, with their times, and continues after them."""
 
     async def scenario() -> tuple[list[LogEntry], list[LogEntry]]:
-        async with begun(make_log(), *fragments(3), END) as log:
+        async with log_of(make_log(), *fragments(3), END) as log:
             before = await log.read("run")
             await log.reopen("run")
             for event in [*fragments(2, 3), END]:
@@ -183,33 +183,33 @@ def test_a_reopened_log_keeps_its_events_and_their_numbers(make_log: MakeLog) ->
             return before, await log.read("run")
 
     before, after = run(scenario())
-    assert told(after) == [START, *fragments(5), END]
+    assert events_in(after) == [START, *fragments(5), END]
     assert [logged.id.seq for logged in after] == list(range(1, 8))
     assert len({logged.id.epoch for logged in after} | {before[0].id.epoch}) == 2
     assert [logged.at_ms for logged in before[:-1]] == [logged.at_ms for logged in after[:4]]
     assert [logged.at_ms for logged in after] == sorted(logged.at_ms for logged in after)
 
 
-def test_who_follows_when_a_log_is_reopened_reads_its_end_first(make_log: MakeLog) -> None:
-    """A slow reader of the old epoch reads that to its end, as any other has."""
+def test_a_reader_of_a_reopened_log_reads_its_old_end_first(make_log: MakeLog) -> None:
+    """A slow reader of the old epoch reads it to its end."""
 
     async def scenario() -> list[LogEntry]:
-        async with begun(make_log(), *fragments(2 * MAX_BATCH), END) as log:
+        async with log_of(make_log(), *fragments(2 * MAX_BATCH), END) as log:
             following = log.follow("run")
             seen = await anext(following)
             await log.reopen("run")
             return seen + [logged async for news in following for logged in news]
 
     seen = run(scenario())
-    assert told(seen) == [START, *fragments(2 * MAX_BATCH), END]
+    assert events_in(seen) == [START, *fragments(2 * MAX_BATCH), END]
     assert len({logged.id.epoch for logged in seen}) == 1
 
 
-def test_nothing_is_written_behind_the_end(make_log: MakeLog) -> None:
-    """The end is last, and once, and a log that has none can't be reopened."""
+def test_nothing_is_written_after_the_end(make_log: MakeLog) -> None:
+    """There is one end, which is last. A log without an end cannot be reopened."""
 
     async def scenario() -> list[LogEntry]:
-        async with begun(make_log()) as log:
+        async with log_of(make_log()) as log:
             with pytest.raises(ValueError, match="not ended"):
                 await log.reopen("run")
             await log.append("run", END)
@@ -218,26 +218,26 @@ def test_nothing_is_written_behind_the_end(make_log: MakeLog) -> None:
                     await log.append("run", event)
             return await rest(log)
 
-    assert told(run(scenario())) == [START, END]
+    assert events_in(run(scenario())) == [START, END]
 
 
 def test_a_run_has_one_log(make_log: MakeLog) -> None:
-    """Beginning it again is refused and changes nothing."""
+    """Starting it again is refused and changes nothing."""
 
     async def scenario() -> list[LogEntry]:
-        async with begun(make_log(), END) as log:
+        async with log_of(make_log(), END) as log:
             with pytest.raises(RunExistsError):
                 await log.begin("run", START)
             return await rest(log)
 
-    assert told(run(scenario())) == [START, END]
+    assert events_in(run(scenario())) == [START, END]
 
 
 def test_a_full_log_still_takes_its_end(make_log: MakeLog) -> None:
-    """There is a bound on a log's bytes, and its readers are told how it ended all the same."""
+    """The bytes of a log are limited, but its readers still get the end."""
 
     async def scenario() -> tuple[int, list[LogEntry]]:
-        async with begun(make_log(max_bytes=100_000)) as log:
+        async with log_of(make_log(max_bytes=100_000)) as log:
             written = 0
             with suppress(LogFullError):
                 while written < 1_000_000:
@@ -254,7 +254,7 @@ def test_a_full_log_still_takes_its_end(make_log: MakeLog) -> None:
 
 
 def test_all_logs_together_are_bounded(make_log: MakeLog) -> None:
-    """Beyond it the oldest ended ones expire, those that go on never; where none has ended, no other is begun."""
+    """At the limit the oldest finished logs expire, but no live one; without finished ones no log is started."""
 
     async def expiry(log: EventLog, name: str) -> None:
         with suppress(ExpiredRunError):
@@ -285,13 +285,13 @@ def test_all_logs_together_are_bounded(make_log: MakeLog) -> None:
 
 
 def test_a_log_expires_a_while_after_its_end(make_log: MakeLog) -> None:
-    """Until then it is read, from then on it is known that it was there; who reads it at the time reads on."""
+    """Afterwards the store still knows that it existed; a reader in the middle continues."""
 
     async def scenario() -> list[LogEntry]:
-        async with begun(make_log(keep_s=0.05)) as log:
+        async with log_of(make_log(keep_s=0.05)) as log:
             following = log.follow("run")
             seen = await anext(following)
-            await asyncio.sleep(0.1)  # nothing expires before its end
+            await asyncio.sleep(0.1)  # no log expires before its end
             await log.append("run", END)
             assert len(await log.read("run")) == 2
             while True:
@@ -305,26 +305,26 @@ def test_a_log_expires_a_while_after_its_end(make_log: MakeLog) -> None:
                     await refused
             return seen + [logged async for news in following for logged in news]
 
-    assert told(run(scenario())) == [START, END]
+    assert events_in(run(scenario())) == [START, END]
 
 
 def test_a_reopened_log_does_not_expire_before_its_new_end(make_log: MakeLog) -> None:
-    """What is regenerated gives it its whole time again."""
+    """After the new end it is kept for the whole time again."""
 
     async def scenario() -> list[LogEntry]:
-        async with begun(make_log(keep_s=0.05), END) as log:
+        async with log_of(make_log(keep_s=0.05), END) as log:
             await log.reopen("run")
             await asyncio.sleep(0.1)
             return await log.read("run")
 
-    assert told(run(scenario())) == [START]
+    assert events_in(run(scenario())) == [START]
 
 
 def test_an_unknown_run_has_no_log(make_log: MakeLog) -> None:
-    """One that was never begun, or was forgotten, is unknown; to forget it is no error."""
+    """This covers runs that were never started or were forgotten. Forgetting one is no error."""
 
     async def scenario() -> None:
-        async with begun(make_log(), END) as log:
+        async with log_of(make_log(), END) as log:
             for _ in range(2):
                 await log.forget("run")
             place = EventId("0", 1)
@@ -337,7 +337,7 @@ def test_an_unknown_run_has_no_log(make_log: MakeLog) -> None:
 
 
 def test_the_oldest_ended_logs_make_room(make_log: MakeLog) -> None:
-    """Beyond the bound the first to have ended expires first, one that goes on never; tombstones are bounded, too."""
+    """The log that ended first expires first, and live ones never; the number of tombstones is limited, too."""
 
     async def scenario() -> list[str]:
         log, states = make_log(limit=3, expired_limit=2), dict[str, str]()
@@ -360,10 +360,10 @@ def test_the_oldest_ended_logs_make_room(make_log: MakeLog) -> None:
 
 
 def test_a_log_taken_over_continues_for_its_readers(make_log: MakeLog) -> None:
-    """A new epoch keeps every event, so a reader with an id of the old one goes on after it; an ended log has none."""
+    """A new epoch keeps every event, so a reader with an old id resumes; a finished log is not taken over."""
 
     async def scenario() -> list[list[LogEntry]]:
-        async with begun(make_log(), *fragments(2)) as log:
+        async with log_of(make_log(), *fragments(2)) as log:
             following = log.follow("run")
             before = await anext(following)
             await log.take_over("run")
@@ -375,7 +375,7 @@ def test_a_log_taken_over_continues_for_its_readers(make_log: MakeLog) -> None:
             return [before, live, before[:2] + await rest(log, before[1].id), await rest(log)]
 
     before, live, resumed, late = run(scenario())
-    assert told(live) == told(resumed) == told(late) == [START, *fragments(4), END]
+    assert events_in(live) == events_in(resumed) == events_in(late) == [START, *fragments(4), END]
     assert [entry.id.seq for entry in live] == list(range(1, 7))
     assert before[0].id.epoch not in {entry.id.epoch for entry in late}
     assert {entry.id.epoch for entry in live[3:]} == {late[0].id.epoch}
@@ -385,7 +385,7 @@ def test_a_released_run_is_taken_over(make_log: MakeLog) -> None:
     """Until then nobody writes it, and it is unfinished, the oldest first."""
 
     async def scenario() -> list[list[str]]:
-        async with begun(make_log()) as log:
+        async with log_of(make_log()) as log:
             await log.begin("other", START)
             seen = [await log.unfinished()]
             for run_id in ("other", "run"):
@@ -401,23 +401,23 @@ def test_a_released_run_is_taken_over(make_log: MakeLog) -> None:
 
 
 def test_a_log_taken_over_at_its_start_continues_after_it(make_log: MakeLog) -> None:
-    """A reader of the start does not read it again."""
+    """A reader of the start does not get it again."""
 
     async def scenario() -> list[LogEntry]:
-        async with begun(make_log()) as log:
+        async with log_of(make_log()) as log:
             (start,) = await log.read("run")
             await log.take_over("run")
             await log.append("run", END)
             return await rest(log, start.id)
 
-    assert told(run(scenario())) == [END]
+    assert events_in(run(scenario())) == [END]
 
 
 def test_a_run_that_this_process_writes_is_not_unfinished(make_log: MakeLog) -> None:
-    """Neither is one that has ended."""
+    """Neither is a finished one."""
 
     async def scenario() -> list[str]:
-        async with begun(make_log()) as log:
+        async with log_of(make_log()) as log:
             before = await log.unfinished()
             await log.append("run", END)
             return before + await log.unfinished()
@@ -426,7 +426,7 @@ def test_a_run_that_this_process_writes_is_not_unfinished(make_log: MakeLog) -> 
 
 
 def test_a_store_has_one_secret(make_log: MakeLog) -> None:
-    """It is 32 bytes long, and no other store has it."""
+    """It has 32 bytes and is unique."""
 
     async def scenario() -> list[bytes]:
         async with aclosing(make_log()) as log, aclosing(make_log()) as another:
@@ -457,7 +457,7 @@ EVENTS: list[tuple[RunEvent, Mapping[str, object]]] = [
 
 @pytest.mark.parametrize(("event", "fields"), EVENTS)
 def test_an_event_is_one_line_of_json(event: RunEvent, fields: dict[str, object]) -> None:
-    """Its fields and its moment, made once for all who read it, and kept when its log is reopened."""
+    """It has the fields and the time; it is encoded once for all readers, and kept when the log is reopened."""
     logged = EventEntry(EventId("0", 1), event, 12)
     assert json.loads(logged.json) == {**fields, "at_ms": 12}
     assert b"\n" not in logged.json
@@ -467,7 +467,7 @@ def test_an_event_is_one_line_of_json(event: RunEvent, fields: dict[str, object]
 
 @pytest.mark.parametrize("event", [event for event, _ in EVENTS])
 def test_an_encoded_event_is_decoded_as_it_was(event: RunEvent) -> None:
-    """Its line has all of it, and its JSON is that of the event."""
+    """The line contains everything, and its JSON is that of the event."""
     entry = EventEntry(EventId("0", 3), event, 12)
     (_, decoded) = Decoder({"recipe": run_request(RECIPE)}).entries("0", 2, encode([entry, entry]))
     assert [decoded.id, decoded.kind, decoded.at_ms, decoded.json] == [entry.id, type(event), 12, entry.json]
@@ -476,7 +476,7 @@ def test_an_encoded_event_is_decoded_as_it_was(event: RunEvent) -> None:
 
 @pytest.mark.parametrize("request_type", [None, Request])
 def test_a_run_of_a_composition_that_is_not_served_is_unknown(request_type: type[Request] | None) -> None:
-    """The same if the composition's request has changed so that it does not accept an old one."""
+    """The same applies if the composition's request has changed and does not accept an old one."""
     block = encode([EventEntry(EventId("0", 1), START, 0)])
     (entry,) = Decoder({"recipe": request_type} if request_type else {}).entries("0", 1, block)
     with pytest.raises(UnknownRunError):
@@ -485,7 +485,7 @@ def test_a_run_of_a_composition_that_is_not_served_is_unknown(request_type: type
 
 @given(epoch=st.integers(0, 2**64 - 1), seq=st.integers(0, 10**15 - 1))
 def test_an_id_is_read_as_it_is_written(epoch: int, seq: int) -> None:
-    """Every id is its own text."""
+    """The text of an id is unique."""
     place = EventId(f"{epoch:x}", seq)
     assert EventId.parse(str(place)) == place
 
@@ -493,7 +493,7 @@ def test_an_id_is_read_as_it_is_written(epoch: int, seq: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "-", "1", "a-", "-1", "a--1", "a-01", "a-1 ", "a-1\n", "g-1", "a-٣", "a-" + "9" * 16]
 )
-def test_what_is_no_id_is_refused(text: str) -> None:
+def test_an_invalid_id_is_refused(text: str) -> None:
     """Only an epoch and a number are an id."""
     with pytest.raises(ValueError, match="invalid event id"):
         EventId.parse(text)

@@ -1,4 +1,4 @@
-"""What the store in memory promises beyond the contract, for nothing comes between two of its steps."""
+"""What the store in memory guarantees beyond the contract, because it never waits between two steps."""
 
 import asyncio
 
@@ -8,32 +8,32 @@ from app.stores import LogEntry, LogFullError, RunEvent
 from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment
 from tests.servers import run
-from tests.stores.test_contract import END, START, begun, fragments, rest, told
+from tests.stores.test_contract import END, START, events_in, fragments, log_of, rest
 
 
-def test_what_came_together_is_read_together() -> None:
-    """A reader that waits is woken once for all that was written at a time."""
+def test_a_batch_is_read_together() -> None:
+    """A waiting reader is woken once for all events of a batch."""
 
     async def scenario() -> list[list[RunEvent]]:
-        async with begun(MemoryEventLog()) as log:
+        async with log_of(MemoryEventLog()) as log:
             following = log.follow("run")
-            batches = [told(await anext(following))]
+            batches = [events_in(await anext(following))]
             reading = asyncio.ensure_future(anext(following))
             await asyncio.sleep(0)
             for event in fragments(5):
                 await log.append("run", event)
-            batches.append(told(await reading))
+            batches.append(events_in(await reading))
             await following.aclose()
             return batches
 
     assert run(scenario()) == [[START], fragments(5)]
 
 
-def test_what_readers_make_of_a_log_counts_too() -> None:
-    """The JSON of what is read is held as the text is, and under the same bound."""
+def test_encoded_events_count_towards_the_limit() -> None:
+    """The encoded events count towards the same limit as the text."""
 
     async def scenario() -> list[LogEntry]:
-        async with begun(MemoryEventLog(max_bytes=100_000), Fragment("intro", "x" * 60_000)) as log:
+        async with log_of(MemoryEventLog(max_bytes=100_000), Fragment("intro", "x" * 60_000)) as log:
             await log.append("run", Fragment("intro", "y"))
             assert all(logged.json for logged in await log.read("run"))
             with pytest.raises(LogFullError):

@@ -15,7 +15,7 @@ from tests.conftest import StartRedis
 from tests.redis_servers import Kind, RedisServer, binary, free_port
 from tests.servers import run
 from tests.stores.conftest import REQUESTS
-from tests.stores.test_contract import END, START, fragments, rest, told
+from tests.stores.test_contract import END, START, events_in, fragments, rest
 
 
 def server(folder: Path, kind: Kind, *options: str) -> RedisServer:
@@ -93,7 +93,7 @@ def test_an_outage_is_a_pause(tmp_path: Path, kind: Kind) -> None:
 
     with server(tmp_path, kind) as killed:
         for entries in run(scenario(killed)):
-            assert told(entries) == [START, *fragments(6), END]
+            assert events_in(entries) == [START, *fragments(6), END]
             assert len({entry.id.epoch for entry in entries}) == 1
 
 
@@ -117,7 +117,7 @@ def test_readers_of_a_log_that_lost_events_are_cut_off(tmp_path: Path) -> None:
             return seen + [entry async for batch in following for entry in batch]
 
     with server(tmp_path, "valkey") as killed:
-        assert told(run(scenario(killed))) == [START, *fragments(1)]
+        assert events_in(run(scenario(killed))) == [START, *fragments(1)]
 
 
 def test_a_store_whose_server_is_gone_says_so(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tests.conftest import StartRedis
 from tests.redis_servers import Proxy
 from tests.servers import run
 from tests.stores.conftest import REQUESTS
-from tests.stores.test_contract import END, START, fragments, rest, told
+from tests.stores.test_contract import END, START, events_in, fragments, rest
 
 INTRO = Rewrite(("intro",), 1)
 
@@ -100,7 +100,7 @@ def test_only_the_latest_writer_writes(make_logs: MakeLogs, steps: list[tuple[st
 
     count, readings = run(scenario())
     for entries in readings:
-        assert told(entries) == [START, *fragments(count), END]
+        assert events_in(entries) == [START, *fragments(count), END]
         assert [entry.id.seq for entry in entries] == list(range(1, count + 3))
 
 
@@ -117,7 +117,7 @@ def test_an_earlier_writer_is_told_that_it_is_fenced(make_logs: MakeLogs) -> Non
             await later.append("run", END)
             return await rest(earlier)
 
-    assert told(run(scenario())) == [START, END]
+    assert events_in(run(scenario())) == [START, END]
 
 
 @pytest.mark.parametrize("cut_every", [2, 3])
@@ -140,8 +140,8 @@ def test_a_call_whose_reply_is_lost_is_repeated_without_effect(start_redis: Star
             return [first, await log.read("run")]
 
     first, second = run(scenario())
-    assert told(first) == [START, *fragments(3), END]
-    assert told(second) == [START, *fragments(5)]
+    assert events_in(first) == [START, *fragments(3), END]
+    assert events_in(second) == [START, *fragments(5)]
 
 
 def test_a_reader_continues_in_any_process(make_logs: MakeLogs) -> None:
@@ -161,7 +161,7 @@ def test_a_reader_continues_in_any_process(make_logs: MakeLogs) -> None:
             assert await one.is_complete("run", (await other.read("run"))[-1].id)
             return seen + await rest(one, seen[-1].id)
 
-    assert told(run(scenario())) == [START, *fragments(4), END]
+    assert events_in(run(scenario())) == [START, *fragments(4), END]
 
 
 def test_any_process_cancels_a_run(make_logs: MakeLogs) -> None:
@@ -247,7 +247,7 @@ def test_a_stopped_writer_that_wakes_does_not_acknowledge_its_heirs_run(make_log
             await c.append("run", END)
             return await rest(b)
 
-    assert told(run(scenario())) == [START, END]
+    assert events_in(run(scenario())) == [START, END]
 
 
 def test_a_released_run_goes_to_another_worker_at_once(make_logs: MakeLogs) -> None:
@@ -265,7 +265,7 @@ def test_a_released_run_goes_to_another_worker_at_once(make_logs: MakeLogs) -> N
             await b.append("run", END)
             return await rest(a)
 
-    assert told(run(scenario())) == [START, *fragments(1), END]
+    assert events_in(run(scenario())) == [START, *fragments(1), END]
 
 
 def test_a_job_that_nobody_needs_is_removed(make_logs: MakeLogs) -> None:
@@ -311,7 +311,7 @@ def test_a_run_does_not_end_before_its_rewrites_were_seen(make_logs: MakeLogs) -
 
     rewrites, entries = run(scenario())
     assert rewrites == [INTRO]
-    assert told(entries) == [START, *fragments(2), END]
+    assert events_in(entries) == [START, *fragments(2), END]
 
 
 def test_a_rewrite_of_an_ended_run_reopens_and_queues_it(make_logs: MakeLogs) -> None:
@@ -331,4 +331,4 @@ def test_a_rewrite_of_an_ended_run_reopens_and_queues_it(make_logs: MakeLogs) ->
 
     rewrites, entries = run(scenario())
     assert rewrites == [INTRO]
-    assert told(entries) == [START, END]
+    assert events_in(entries) == [START, END]

@@ -24,7 +24,7 @@ from chains.errors import ConfigError
 from chains.parts.events import Fragment
 from tests.servers import run
 from tests.stores.conftest import REQUESTS
-from tests.stores.test_contract import END, START, begun, fragments, rest, told
+from tests.stores.test_contract import END, START, events_in, fragments, log_of, rest
 
 DAY_S = 86_400
 
@@ -69,7 +69,7 @@ def test_finished_runs_are_there_after_a_restart(path: Path) -> None:
     """With every event, under the same ids; so is the store's secret, and what has expired or never was."""
 
     async def scenario() -> None:
-        async with begun(SqliteEventLog(path, REQUESTS), *fragments(600), END) as log:
+        async with log_of(SqliteEventLog(path, REQUESTS), *fragments(600), END) as log:
             before, secret = await rest(log), await log.secret()
         async with opened(path) as log:
             after = await rest(log)
@@ -88,7 +88,7 @@ def test_a_run_that_was_cut_off_is_unfinished_after_a_restart(path: Path, tmp_pa
     """Taken over, it goes on where its file ends: readers who have seen more go on there, too, in another epoch."""
 
     async def scenario() -> tuple[list[LogEntry], list[LogEntry], list[LogEntry]]:
-        async with begun(SqliteEventLog(path, REQUESTS), *fragments(5)) as log:
+        async with log_of(SqliteEventLog(path, REQUESTS), *fragments(5)) as log:
             await log.release("run")  # flushes
             await log.take_over("run")
             for event in fragments(5, 5):
@@ -103,8 +103,8 @@ def test_a_run_that_was_cut_off_is_unfinished_after_a_restart(path: Path, tmp_pa
             return seen, await rest(log, seen[-1].id), await rest(log)
 
     seen, after, whole = run(scenario())
-    assert told(seen) == [START, *fragments(10)]
-    assert told(whole) == [START, *fragments(5), *fragments(3, 10), END]
+    assert events_in(seen) == [START, *fragments(10)]
+    assert events_in(whole) == [START, *fragments(5), *fragments(3, 10), END]
     assert after == whole[6:]
     assert {entry.id.epoch for entry in seen}.isdisjoint(entry.id.epoch for entry in whole)
 
@@ -114,16 +114,16 @@ def test_a_reopened_run_is_unfinished_with_its_rewrites_after_a_restart(path: Pa
     rewrite = Rewrite(("intro",), 3)
 
     async def scenario() -> list[object]:
-        async with begun(SqliteEventLog(path, REQUESTS), *fragments(2), END) as log:
+        async with log_of(SqliteEventLog(path, REQUESTS), *fragments(2), END) as log:
             ended = await rest(log)
             await log.reopen("run")
             await log.add_rewrite("run", rewrite)
             killed = copy(path, tmp_path / "killed.db")
         async with opened(killed) as log:
-            seen: list[object] = [await log.unfinished(), await log.rewrites("run"), told(await log.read("run"))]
+            seen: list[object] = [await log.unfinished(), await log.rewrites("run"), events_in(await log.read("run"))]
             await log.take_over("run")
             await log.append("run", END)
-            return [*seen, await log.rewrites("run"), told(await rest(log, ended[-1].id))]
+            return [*seen, await log.rewrites("run"), events_in(await rest(log, ended[-1].id))]
 
     assert run(scenario()) == [["run"], [rewrite], [START, *fragments(2)], [], [END]]
 
@@ -136,7 +136,7 @@ def test_an_ephemeral_run_is_not_stored(path: Path) -> None:
             await log.begin("run", START, ephemeral=True)
             for event in [*fragments(2), END]:
                 await log.append("run", event)
-            assert told(await rest(log)) == [START, *fragments(2), END]
+            assert events_in(await rest(log)) == [START, *fragments(2), END]
             await log.forget("run")
             await log.begin("run", START, ephemeral=True)
         async with opened(path) as log:
@@ -152,12 +152,12 @@ def test_a_finished_run_is_kept_for_thirty_days(path: Path, days: int, is_there:
     """Also if the server was not running in between."""
 
     async def scenario() -> None:
-        async with begun(SqliteEventLog(path, REQUESTS), *fragments(2), END):
+        async with log_of(SqliteEventLog(path, REQUESTS), *fragments(2), END):
             pass
         change(path, "UPDATE runs SET began_at = began_at - ?, ended_at = ended_at - ?", days * DAY_S, days * DAY_S)
         async with opened(path) as log:
             if is_there:
-                assert told(await rest(log)) == [START, *fragments(2), END]
+                assert events_in(await rest(log)) == [START, *fragments(2), END]
                 return
             for name in ("before", "after"):
                 with pytest.raises(ExpiredRunError):
@@ -240,7 +240,7 @@ def test_a_damaged_file_is_no_crash(path: Path) -> None:
     """What can't be read is unavailable; everything else goes on."""
 
     async def write() -> None:
-        async with begun(SqliteEventLog(path, REQUESTS), Fragment("intro", token_urlsafe(50_000)), END) as log:
+        async with log_of(SqliteEventLog(path, REQUESTS), Fragment("intro", token_urlsafe(50_000)), END) as log:
             await log.begin("other", START)
             await log.append("other", END)
 
@@ -248,7 +248,7 @@ def test_a_damaged_file_is_no_crash(path: Path) -> None:
         async with opened(path) as log:
             with pytest.raises(UnavailableError):
                 await log.read("run")
-            assert told(await log.read("other")) == [START, END]
+            assert events_in(await log.read("other")) == [START, END]
 
     run(write())
     content = bytearray(path.read_bytes())
@@ -277,7 +277,7 @@ def test_a_full_disk_loses_nothing_that_was_read(path: Path, caplog: pytest.LogC
         async with opened(killed) as log:
             assert await log.unfinished() == []
             assert [entry.json for entry in await rest(log)] == [entry.json for entry in seen]
-            assert told(seen)[-1] == END
+            assert events_in(seen)[-1] == END
 
     run(scenario())
     assert caplog.text.count("full") == 1
@@ -287,7 +287,7 @@ def test_the_file_is_its_owners(path: Path) -> None:
     """Requests tell of allergies."""
 
     async def scenario() -> None:
-        async with begun(SqliteEventLog(path, REQUESTS)):
+        async with log_of(SqliteEventLog(path, REQUESTS)):
             for each in path.parent.iterdir():
                 assert each.stat().st_mode & 0o077 == 0
             assert path.parent.stat().st_mode & 0o077 == 0
@@ -306,4 +306,4 @@ def test_what_readers_wait_for_ends_with_the_store(path: Path) -> None:
         await log.aclose()
         return await reading
 
-    assert told(run(scenario())) == [START]
+    assert events_in(run(scenario())) == [START]
