@@ -31,6 +31,7 @@ class Reading:
     """One recipe as read by the client. Times are in seconds of this process's clock."""
 
     started: float = 0
+    number: int = 0  # among the recipes that were requested at a time
     ended: float = 0
     times: dict[str, list[float]] = field(default_factory=dict)
     texts: dict[str, list[bytes]] = field(default_factory=dict)
@@ -60,8 +61,8 @@ class Reading:
 class Reader(asyncio.Protocol):
     """Sends the request and records the chunks with times. Parsing comes later: the server needs the cores."""
 
-    def __init__(self, request: bytes) -> None:
-        self._request, self.started = request, 0.0
+    def __init__(self, number: int, request: bytes) -> None:
+        self.number, self._request, self.started = number, request, 0.0
         self.blocks: list[tuple[float, bytes]] = []
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -81,7 +82,7 @@ class Parser:
     """Parses the recorded chunks."""
 
     def __init__(self, reader: Reader) -> None:
-        self.reading = Reading(reader.started)
+        self.reading = Reading(reader.started, reader.number)
         self._rest, self._complete = b"", False
         parser = httptools.HttpResponseParser(self)
         for self._now, block in reader.blocks:
@@ -108,13 +109,13 @@ class Parser:
 
 async def read_recipes(port: int, count: int, deadline_s: float, seed: int | None = None) -> list[Reader]:
     """Reads `count` recipes concurrently. The seed repeats the pick on servers that support it."""
-    body = orjson.dumps(ASKED if seed is None else {**ASKED, "seed": seed})
-    request = HEAD % len(body) + body
-    return list(await asyncio.gather(*(_read_recipe(port, request, deadline_s) for _ in range(count))))
+    return list(await asyncio.gather(*(_read_recipe(port, number, deadline_s, seed) for number in range(count))))
 
 
-async def _read_recipe(port: int, request: bytes, deadline_s: float) -> Reader:
-    reader = Reader(request)
+async def _read_recipe(port: int, number: int, deadline_s: float, seed: int | None) -> Reader:
+    on_hand = f"{ASKED['ingredientsOnHand']}, {number} eggs"  # by which the provider tells the recipe
+    body = orjson.dumps({**ASKED, "ingredientsOnHand": on_hand, **({} if seed is None else {"seed": seed})})
+    reader = Reader(number, HEAD % len(body) + body)
     try:
         transport, _ = await asyncio.get_running_loop().create_connection(lambda: reader, "127.0.0.1", port)
     except OSError:

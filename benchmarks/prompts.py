@@ -1,5 +1,6 @@
 """The prompts and models that all servers share."""
 
+import re
 from typing import Any
 
 from chains.models.registry import load_registry
@@ -15,6 +16,7 @@ PROMPTS = {name: RECIPE.prompt(name) for name in RECIPE.names}
 
 _TEXTS = {name: (("system", RECIPE.system), ("user", RECIPE[name].prompt)) for name in RECIPE.names}
 _TAIL = 40
+_NUMBER = re.compile(r", (\d+) eggs")
 _PARTS_BY_TAIL = {RECIPE[name].prompt.replace("}}", "}")[-_TAIL:]: name for name in RECIPE.names}
 
 
@@ -38,3 +40,9 @@ def messages(part: str, values: dict[str, str]) -> list[Any]:
 def part_of(prompt: str) -> str:
     """Returns the part whose task ends the prompt."""
     return _PARTS_BY_TAIL[prompt[-_TAIL:]]
+
+
+def number_of(prompt: str) -> int:
+    """Returns the number of the recipe, which the benchmarks' client puts among the ingredients."""
+    found = _NUMBER.search(prompt)
+    return int(found[1]) if found else 0

@@ -1,7 +1,7 @@
 """A fake provider: OpenAI's chat completions, streamed at a set pace from pre-encoded chunks.
 
-`POST /pace` sets the pace of subsequent calls. `GET /calls` returns the part of each call, when it was requested and
-when its last token was sent, in seconds of the machine's clock, or null while it is open. Nothing, not even the status
+`POST /pace` sets the pace of subsequent calls. `GET /calls` returns part and recipe of each call, when it was requested
+and when its last token was sent, in seconds of the machine's clock, or null while it is open. Nothing, not even the status
 line, is sent before the first token, and each event is a separate write.
 """
 
@@ -17,7 +17,7 @@ import httptools
 import orjson
 import uvloop
 
-from benchmarks.prompts import part_of
+from benchmarks.prompts import number_of, part_of
 from benchmarks.tokens import EVEN, tokens
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -92,9 +92,10 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, body: dict[str, Any]) -> None:
         pace, model = self._provider.pace, body["model"]
-        part = part_of(body["messages"][-1]["content"])
+        prompt = body["messages"][-1]["content"]
+        part = part_of(prompt)
         length, interval = pace.lengths[part], pace.interval_s(model)
-        self._call = {"part": part, "requested": perf_counter(), "ended": None}
+        self._call = {"part": part, "recipe": number_of(prompt), "requested": perf_counter(), "ended": None}
         self._provider.calls.append(self._call)
         if not body.get("stream"):
             self._later(pace.ttft_s + (length - 1) * interval, partial(self._answer, completion(part, length, model)))
