@@ -64,9 +64,10 @@ install: $(VENV)/.for-checking
 picture: $(VENV)/.for-checking
 	$(BIN)/python -m docs.picture
 
-# repeats the measurements of benchmarks/RESULTS.md; takes about half an hour
+# repeats the measurements of benchmarks/RESULTS.md and STORES.md; takes about 40 minutes
 bench: $(VENV)/.for-checking
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.stores
 
 # repeats benchmarks/SOAK.md: a hundred concurrent runs for five minutes; takes about 8 minutes
 soak: $(VENV)/.for-checking

@@ -1,8 +1,8 @@
 """A fake provider: OpenAI's chat completions, streamed at a set pace from pre-encoded chunks.
 
-`POST /pace` sets the pace of subsequent calls. `GET /calls` returns part and recipe of each call, when it was requested
-and when its last token was sent, in seconds of the machine's clock, or null while it is open. Nothing, not even the status
-line, is sent before the first token, and each event is a separate write.
+`POST /pace` sets the pace of subsequent calls. `GET /calls` returns part and recipe of each call, when it was
+requested and when its last token was sent, in seconds of the machine's clock, or null while it is open. Nothing, not
+even the status line, is sent before the first token, and each event is a separate write.
 """
 
 import asyncio

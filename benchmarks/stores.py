@@ -150,7 +150,8 @@ def show(row: tuple[int, Cell, str, Round]) -> None:
     middle, most = _percentiles(one.ages_ms)
     print(  # noqa: T201
         f"{turn + 1}  {cell.name:10} {name:24} {one.measured.cpu_us:7.1f} µs/token  "
-        f"{one.measured.tokens_per_s:7.0f} tokens/s  age {middle:6.1f} / {most:6.1f} ms  Redis {one.redis_us:5.1f} µs/token",
+        f"{one.measured.tokens_per_s:7.0f} tokens/s  age {middle:6.1f} / {most:6.1f} ms"
+        f"  Redis {one.redis_us:5.1f} µs/token",
         flush=True,
     )
 
