@@ -42,7 +42,13 @@ ServeScripts = Callable[..., tuple[str, Provider]]
 # they start processes, send thousands of requests, or wait for timeouts
 SLOW = {
     *("test_any_input", "test_chat_front_ends", "test_cli", "test_cuts", "test_environment", "test_examples"),
-    *("test_any_chat_model", "test_composition_declarations", "test_compositions", "test_lasting_faults"),
+    *(
+        "test_any_chat_model",
+        "test_composition_declarations",
+        "test_compositions",
+        "test_lasting_faults",
+        "test_restarts",
+    ),
     *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_provider_streams"),
     *("test_proxies", "test_race", "test_race_command", "test_schemathesis", "test_sdk_comparison"),
     *("test_shutdown", "test_slow_readers"),

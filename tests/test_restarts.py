@@ -4,12 +4,13 @@ import asyncio
 import sqlite3
 import zlib
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from app.models import open_models
@@ -23,7 +24,10 @@ from chains.parts.events import PartEnd, PartStart
 from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
 from examples.trip import TRIP
-from tests.servers import Gate, Provider, Script, default_script, provider, run, settings_from
+from tests.client import ASKED, ReceivedEvent, ask, follow, rewrite, start, statuses, wait_until, written
+from tests.commands import sizzle
+from tests.server_process import server_process
+from tests.servers import PARTS, Gate, Provider, Script, default_script, provider, run, settings_from
 
 SEED = next(seed for seed in range(100) if Random(seed).randrange(3) == 0)  # picks the first of three
 COMPOSITIONS = {"recipe": RECIPE, "trip": TRIP}
@@ -243,3 +247,45 @@ def test_keys_outlive_the_process(tmp_path: Path) -> None:
 
     with provider() as scripted:
         assert run(scenario(scripted)) == [True, 2]
+
+
+def test_readers_of_a_server_that_is_killed_come_back_to_the_next(tmp_path: Path) -> None:
+    """They read the rest under the address that they have; what had ended is not written again."""
+    gate = Gate()
+    scripts: dict[str, Script | list[Script]] = {"nutrition": [["Beef ", gate], ["Beef ", "is good."]]}
+    with (
+        provider(scripts) as scripted,
+        server_process(tmp_path, GROQ_API_KEY="k", SIZZLE_GROQ_BASE_URL=scripted.url) as server,
+    ):
+        address = start(server.url, ASKED, **{"Idempotency-Key": "key"})
+        seen = list[ReceivedEvent]()
+        with suppress(httpx.RemoteProtocolError):
+
+            def kill_at_the_last_part(event: ReceivedEvent) -> None:
+                seen.append(event)
+                if {"nutrition"} == set(PARTS) - {each.fields["part"] for each in seen if each.name == "part_end"}:
+                    assert wait_until(lambda: stored_events(tmp_path / "runs.db") == len(seen), 5)
+                    server.kill()
+
+            follow(address, seen=kill_at_the_last_part)
+        server.start_again()
+        rest = follow(address, seen[-1].id)
+        assert start(server.url, ASKED, **{"Idempotency-Key": "key"}) == address
+        assert [event.seq for event in rest] == list(range(len(seen) + 1, len(seen) + len(rest) + 1))
+        assert {event.fields["part"] for event in rest[:-1]} == {"nutrition"}
+        assert [event.fields for event in follow(address)] == [event.fields for event in seen + rest]
+        assert [statuses(rest), written(seen + rest)["nutrition"]] == [["ok"], "Beef is good."]
+        assert len(scripted.calls) == len(PARTS) + 1
+        assert rewrite(address, "nutrition").json()["attempt"] == 3
+    gate.open()
+
+
+def test_a_server_that_finds_its_file_in_use_says_so_in_one_line(tmp_path: Path) -> None:
+    with server_process(tmp_path) as server:
+        path = tmp_path / "runs.db"
+        done = sizzle("serve", "--port", "0", "--store", f"sqlite://{path}")
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == (
+            f"sizzle: SIZZLE_STORE: {path}: another server uses this file. Stop that one, or name another file."
+        )
+        assert ask("GET", f"{server.url}/healthz").status_code == 200

@@ -1,0 +1,57 @@
+"""`sizzle serve` in a process of its own that can be killed, and started again at the same address."""
+
+import os
+import re
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.client import NO_TLS, wait_until
+from tests.commands import Command
+
+
+class ServerProcess:
+    """A server that keeps its runs in a file of the folder, with these settings."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._output = folder / "output"
+        self._environment = os.environ | {"SIZZLE_STORE": f"sqlite://{folder / 'runs.db'}"} | settings
+        self.url = ""
+        self._command = self._start(0)
+        self._wait_until_ready()
+
+    @property
+    def said(self) -> str:
+        return self._output.read_text()
+
+    def kill(self) -> None:
+        """Ends the process as `kill -9` does."""
+        self._command.send_signal(signal.SIGKILL)
+        self._command.wait(10)
+
+    def start_again(self) -> None:
+        self._command = self._start(int(self.url.rpartition(":")[2]))
+        self._wait_until_ready()
+
+    def _start(self, port: int) -> Command:
+        with self._output.open("wb") as output:
+            arguments = ("serve", "--port", str(port))
+            return Command(arguments, self._environment, output.fileno(), output.fileno())
+
+    def _wait_until_ready(self) -> None:
+        assert wait_until(lambda: "(Ctrl-C" in self.said, 20), self.said
+        self.url = re.findall(r"http://127.0.0.1:\d+", self.said)[0]
+        with httpx.Client(verify=NO_TLS, timeout=30) as client:
+            assert client.get(f"{self.url}/healthz").status_code == 200, self.said
+
+
+@contextmanager
+def server_process(folder: Path, **settings: str) -> Generator[ServerProcess]:
+    server = ServerProcess(folder, **settings)
+    try:
+        yield server
+    finally:
+        server.kill()
