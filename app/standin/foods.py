@@ -153,7 +153,8 @@ def needed(text: str, language: Language) -> Iterator[Food]:
 
 def _line(line: str, language: Language) -> Food:
     quantity, name = amounts.split(re.sub(r"\s*\([^()]*\)|,.*$", "", line).strip() or line)
-    key = next((_form(key, span, quantity) for span, key in scan(name)), None)
+    found = compounds(name.split(), list(scan(name)))
+    key = next((_form(key, span, quantity) for span, key in found), None)
     entry = pantry()[key] if key else None
     amount = quantity.text
     kind = entry.kind if entry else _guess(name)

@@ -98,6 +98,8 @@ def phrases(on_hand: str) -> list[str]:
         ("미역국 끓이려고 미역이랑 소고기", ["미역 10g", "소고기 300g"]),
         ("콩나물 한 봉지로, 소고기 안심 2덩이", ["콩나물 1봉지", "소고기 안심 2덩이"]),
         ("canned corn, nothing else", ["100 g sweetcorn"]),
+        ("2 pork loin steaks, burrata", ["2 pork loin steaks", "80 g burrata"]),
+        ("소고기 다짐육 200g, 돼지 등갈비 800g", ["소고기 다짐육 200g", "돼지 등갈비 800g"]),
         ("사과 2개, 노랑 파프리카, 배와 감", ["사과 2개", "파프리카 1개", "배 1개", "감 2개"]),
         ("brie, red lentils, pasta sauce", ["80 g brie", "150 g red lentils", "1 can of pasta sauce"]),
     ],
@@ -314,6 +316,8 @@ def test_drinks_and_table_sauces_come_with_a_dish_that_they_suit(on_hand: str, m
         ("spaghetti, tomatoes, ham, mayo", "mayo", "Pasta|Spaghetti"),
         ("kimchi, tofu, cheddar", "cheddar", "Jjigae|Kimchi Stew"),
         ("pears, blue cheese, walnuts", "pear", "Mash|Purée"),
+        ("cherry tomatoes, rice, basil oil", "tear [^.]*basil oil", ""),
+        ("shrimps, lemon, butter", "whisk [^.]*butter", "Salad"),
         ("aubergines, passata, mozzarella", "alongside.*passata|passata.*alongside", ""),
     ],
 )
