@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GROUPS := tests browser notebooks benchmarks
 SETUP := pyproject.toml constraints.txt
-PLAIN := wire2 generate events failures attempts schedule rewrite resume runs faults lasting_faults cuts compositions any_chat_model
+PLAIN := run_routes generate events failures attempts schedule rewrite resume runs faults lasting_faults cuts compositions any_chat_model
 
 ifdef UV
 MAKE_VENV = uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)

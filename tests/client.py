@@ -18,7 +18,7 @@ from chains.recipe.composition import RECIPE
 
 CODES = RECIPE.codes
 
-ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": "45"}
+REQUEST = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": "45"}
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading certificates for each client takes 40 ms
 Event = tuple[str, str, str]  # the event field, the code, the text
 
@@ -30,7 +30,7 @@ def read(
     events: list[Event] = []
     with (
         httpx.Client(timeout=20, verify=NO_TLS) as client,
-        connect_sse(client, "POST", f"{url}/generate", json=request or ASKED) as sse,
+        connect_sse(client, "POST", f"{url}/generate", json=request or REQUEST) as sse,
     ):
         for event in sse.iter_sse():
             code, _, text = event.data.partition("|")
@@ -101,7 +101,7 @@ class OwnRun(str):
 
 def start(url: str, request: dict[str, Any] | None = None, /, **headers: str) -> OwnRun:
     """Starts a run; returns its address."""
-    answer = ask("POST", f"{url}/runs", json=request or ASKED, headers=headers)
+    answer = ask("POST", f"{url}/runs", json=request or REQUEST, headers=headers)
     assert answer.status_code == 201, answer.text
     run = OwnRun(urljoin(url, answer.headers["location"]))
     run.key = answer.json()["key"]

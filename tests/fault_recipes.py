@@ -38,7 +38,7 @@ first_token_s = 0.6
 next_token_s = 0.5
 """
 
-BEGUN = "intro one, "  # the text of an attempt that breaks off
+PARTIAL_TEXT = "intro one, "  # the text of an attempt that breaks off
 ServeFaults = Callable[..., tuple[str, FaultServer]]
 
 

@@ -245,7 +245,7 @@ def test_a_provider_s_word_for_the_end_becomes_one_of_ours(word: object, reason:
     st.none() | st.booleans() | st.floats() | st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text())
 )
 @pytest.mark.slow
-def test_no_other_word_than_ours_comes_out(word: object) -> None:
+def test_only_our_own_words_are_returned(word: object) -> None:
     assert finish_reason_of(word) in {None, "stop", "length", "content_filter", "tool_calls", "error"}
 
 
@@ -275,7 +275,7 @@ def test_text_without_a_whole_tag_is_shown_to_the_last_character(size: int, text
     assert read(*pieces, choice(**STOP)).text == text
 
 
-def test_a_model_known_to_think_first_is_held_up_to_its_closing_tag() -> None:
+def test_a_model_known_to_think_is_buffered_up_to_its_closing_tag() -> None:
     reader = AnswerReader(10, starts_with_thinking=True)
     assert reader.feed(choice("A draft.")) == ([], None)
     assert reader.feed(choice("</think>Beef.")) == (["Beef."], None)

@@ -143,7 +143,7 @@ def test_tasks_of_other_front_ends_are_answered_in_plain_text(
     assert provider.calls == []
 
 
-def test_an_ordinary_system_prompt_is_no_task(serve_scripts: ServeScripts) -> None:
+def test_an_ordinary_system_prompt_is_not_a_task(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts()
     system = "You are a chef. Give each recipe a title. Keep the conversation friendly and use one emoji."
     assert RECIPE in content(chat(url, {"role": "system", "content": system}, user(FIRST)))
@@ -335,7 +335,7 @@ def test_a_model_whose_name_has_slashes_is_found(serve_scripts: ServeScripts, tm
     assert ask("GET", f"{url}/v1/models/mine%2Fsmall/").json()["id"] == "mine/small"
 
 
-def test_a_trailing_slash_is_no_other_address(serve_scripts: ServeScripts) -> None:
+def test_a_trailing_slash_makes_no_difference(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts()
     answer = ask("POST", f"{url}/v1/chat/completions/", json={"model": "sizzle", "messages": [user(FIRST)]})
     assert [answer.status_code, ask("GET", f"{url}/v1/models/").json()["object"]] == [200, "list"]

@@ -19,18 +19,18 @@ from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Refuse, apart, run
 
-ASKED = {"query": "What goes with beef?"}
+REQUEST = {"query": "What goes with beef?"}
 
 
 def get(url: str, **params: Any) -> httpx.Response:
-    return httpx.get(f"{url}/completion", params=ASKED | params, timeout=20)
+    return httpx.get(f"{url}/completion", params=REQUEST | params, timeout=20)
 
 
 def events(url: str, **params: Any) -> list[str]:
     """The data of every event, as an `EventSource` reads it."""
     with (
         httpx.Client(timeout=20) as client,
-        connect_sse(client, "GET", f"{url}/completion", params=ASKED | params) as source,
+        connect_sse(client, "GET", f"{url}/completion", params=REQUEST | params) as source,
     ):
         return [event.data for event in source.iter_sse()]
 
@@ -39,7 +39,7 @@ def test_text_arrives_as_it_is_generated(serve_scripts: ServeScripts) -> None:
     """The first words are readable while the provider is still generating."""
     gate = Gate()
     url, _ = serve_scripts({"completion": ["Onions ", gate, "and 소금\n"]})
-    with httpx.stream("GET", f"{url}/completion", params=ASKED, timeout=20) as answer:
+    with httpx.stream("GET", f"{url}/completion", params=REQUEST, timeout=20) as answer:
         pieces = answer.iter_text()
         assert next(pieces) == "Onions "
         gate.open()
@@ -96,7 +96,7 @@ def test_a_request_can_name_the_model_and_its_limit(serve_scripts: ServeScripts)
     assert get(url, model="groq-gpt-oss-120b", max_tokens=7).text == "Onions"
     sent = provider.calls[-1]["body"]
     assert [sent["model"], sent["max_completion_tokens"]] == ["openai/gpt-oss-120b", 7]
-    assert sent["messages"] == [{"role": "user", "content": ASKED["query"]}]
+    assert sent["messages"] == [{"role": "user", "content": REQUEST["query"]}]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_broken_answer_is_recognizable(serve_scripts: ServeScripts, end: Finis
     """The text is followed by the reason, and the plain text is incomplete."""
     url, _ = serve_scripts({"completion": ["Onions and", end]})
     kept: list[str] = []
-    with httpx.stream("GET", f"{url}/completion", params=ASKED, timeout=20) as answer:
+    with httpx.stream("GET", f"{url}/completion", params=REQUEST, timeout=20) as answer:
         pieces = map(kept.append, answer.iter_text())
         with pytest.raises(httpx.RemoteProtocolError):
             list(pieces)
@@ -163,7 +163,7 @@ def test_a_broken_answer_is_recognizable(serve_scripts: ServeScripts, end: Finis
 def test_a_reader_that_leaves_closes_the_call(serve_scripts: ServeScripts) -> None:
     """The provider sees the connection close within a second."""
     url, provider = serve_scripts({"completion": ["Onions ", Gate()]})
-    with httpx.stream("GET", f"{url}/completion", params=ASKED, timeout=20) as answer:
+    with httpx.stream("GET", f"{url}/completion", params=REQUEST, timeout=20) as answer:
         next(answer.iter_text())
     assert wait_until(lambda: provider.closed == ["completion"], seconds=1)
 

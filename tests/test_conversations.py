@@ -60,7 +60,7 @@ def test_a_change_is_combined_with_the_request_before(
         ([FIRST, "How long is the flight?"], "I write one answer for each message"),
     ],
 )
-def test_what_is_no_request_is_answered_without_a_call(
+def test_a_message_that_is_not_a_request_is_answered_without_a_call(
     serve_scripts: ServeScripts, texts: list[str], answer: str
 ) -> None:
     url, provider = serve_scripts(compositions="examples.trip:TRIP")

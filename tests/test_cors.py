@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from app.main import create_app
 from app.settings import Settings, read_settings
 from chains.errors import ConfigError
-from tests.client import ASKED, ask
+from tests.client import REQUEST, ask
 from tests.conftest import Serve, ServeScripts
 from tests.servers import Gate, Refuse, serving
 
@@ -92,7 +92,7 @@ def test_a_page_can_read_retry_after(serve_scripts: ServeScripts) -> None:
     scripts = {"completion": [Refuse(401)], "proposal": [Gate()]}
     url, _ = serve_scripts(scripts, cors_origins=(COOK,), max_runs=1)
     failed = ask("GET", f"{url}/completion?query=beef", headers={"Origin": COOK})
-    first, full = [ask("POST", f"{url}/runs", json=ASKED, headers={"Origin": COOK}) for _ in range(2)]
+    first, full = [ask("POST", f"{url}/runs", json=REQUEST, headers={"Origin": COOK}) for _ in range(2)]
     answers = (failed, first, full)
     assert [answer.status_code for answer in answers] == [502, 201, 503]
     assert [answer.headers["access-control-allow-origin"] for answer in answers] == [COOK] * 3
@@ -230,7 +230,7 @@ def test_a_page_elsewhere_begins_a_run_and_reads_a_refusal(page: Page, serve_scr
         elsewhere = stack.enter_context(page_elsewhere())
         url, _ = serve_scripts({"proposal": [Gate()]}, cors_origins=elsewhere, max_runs=1)
         page.goto(elsewhere)
-        location, status, retry_after, too_large = page.evaluate(BY_HAND, [url, ASKED])
+        location, status, retry_after, too_large = page.evaluate(BY_HAND, [url, REQUEST])
     assert [location.startswith("/runs/"), status, retry_after.isdigit(), too_large] == [True, 503, True, 413]
 
 

@@ -45,7 +45,7 @@ def test_variables_of_other_programs_change_nothing(command: list[str]) -> None:
     assert "of-another" not in done.stdout + done.stderr
 
 
-def test_serve_starts_whatever_other_programs_set() -> None:
+def test_serve_ignores_other_programs_variables() -> None:
     command, env = [SIZZLE, "serve", "--port", "0"], os.environ | FAST | OF_OTHERS
     process = subprocess.Popen(  # noqa: S603
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
@@ -148,7 +148,7 @@ def test_what_was_copied_along_with_a_key_is_removed(
 
 
 @pytest.mark.parametrize("name", ["GROQ_API_KEY", "SIZZLE_KEYS__TOGETHER"])
-def test_an_empty_key_is_no_key(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_empty_key_counts_as_missing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, " \n")
     assert read_settings().provider_keys() == {}
 

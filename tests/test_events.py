@@ -15,7 +15,7 @@ from app.models import open_models
 from chains.parts.retry import MAX_ATTEMPTS
 from tests.servers import RECIPES, Finish, Gate, Script, apart, provider, run, settings_from
 
-ASKED = {"ingredients_on_hand": "beef, onions", "prep_time": 30}
+REQUEST = {"ingredients_on_hand": "beef, onions", "prep_time": 30}
 
 
 class Slow(AsyncCallbackHandler):
@@ -59,7 +59,7 @@ def test_every_handler_receives_every_token_in_order() -> None:
 
     async def writing(url: str) -> None:
         async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
-            async for event in models.recipe.chain.astream_events(ASKED, {"callbacks": handlers}, version="v2"):
+            async for event in models.recipe.chain.astream_events(REQUEST, {"callbacks": handlers}, version="v2"):
                 data: Any = event["data"]
                 if event["event"] == "on_chat_model_stream":
                     chunks.setdefault(event["run_id"], []).append(data["chunk"])
@@ -86,7 +86,7 @@ def test_a_token_event_describes_its_run_as_the_start_event_does() -> None:
 
     async def writing(url: str) -> None:
         async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
-            async for event in models.recipe.chain.astream_events(ASKED, {"tags": ["quick"]}, version="v2"):
+            async for event in models.recipe.chain.astream_events(REQUEST, {"tags": ["quick"]}, version="v2"):
                 if event["event"] == "on_chat_model_start":
                     beginnings[event["run_id"]] = _run_of(event)
                 if event["event"] == "on_chat_model_stream":
@@ -110,7 +110,7 @@ def test_nested_events_have_the_same_text() -> None:
                 async for event in models.recipe.chain.astream_events(request, config, version="v2"):
                     inner.update(_new_text(event))
 
-            async for event in RunnableLambda(whole).astream_events(ASKED, version="v2"):
+            async for event in RunnableLambda(whole).astream_events(REQUEST, version="v2"):
                 outer.update(_new_text(event))
 
     with provider() as scripted:
@@ -165,7 +165,7 @@ def _proposal_tokens(script: Script) -> list[str]:
 
     async def proposing(url: str) -> None:
         async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
-            async for event in models.recipe.chain.astream_events(ASKED, version="v2"):
+            async for event in models.recipe.chain.astream_events(REQUEST, version="v2"):
                 data.extend(_text_of(event, "alternates"))
 
     with provider({"proposal": script}) as scripted:

@@ -260,7 +260,7 @@ def test_a_broadcast_is_dropped_some_time_after_its_end(serve_broadcasts: Callab
     assert start(url) != broadcast
 
 
-def test_a_broadcast_that_nobody_follows_is_stopped(serve_broadcasts: Callable[..., Any]) -> None:
+def test_a_broadcast_without_readers_is_stopped(serve_broadcasts: Callable[..., Any]) -> None:
     """Without a first or after the last reader its call is closed and its place is free."""
     url, scripted = serve_broadcasts(["Onions", Gate()], limit=1, unfollowed_s=1.5)
     broadcast = start(url)

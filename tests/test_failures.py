@@ -8,7 +8,7 @@ import pytest
 
 from app.models import open_models
 from chains.parts.events import Failed
-from tests.client import ASKED, CODES, events_named, read, texts, wait_until
+from tests.client import CODES, REQUEST, events_named, read, texts, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import RECIPES, Finish, Gate, Refuse, Script, provider, run, settings_from
 
@@ -119,7 +119,7 @@ def test_a_client_that_goes_away_closes_the_calls(serve_scripts: ServeScripts) -
     url, provider = serve_scripts(
         {"intro": ["a ", gate], "ingredients": [gate], "nutrition": ["b ", gate], "sides": [gate, "c"]}
     )
-    with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
+    with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=REQUEST) as response:
         lines = response.iter_lines()
         while sum(line == "event: part_start" for line in seen) < 5:
             seen.append(next(lines))
@@ -131,7 +131,7 @@ def test_a_client_that_goes_away_before_the_pick_closes_the_calls(serve_scripts:
     """A silent proposal is closed, too, and no further call is made."""
     gate = Gate()
     url, provider = serve_scripts({"proposal": [gate], "nutrition": [gate]})
-    with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
+    with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=REQUEST) as response:
         lines = response.iter_lines()
         assert sum(next(lines) == "event: part_start" for _ in range(9)) == 2
         assert wait_until(lambda: len(provider.calls) == 2, seconds=1)

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from chains._fast import PLAIN, acceleration
-from tests.client import ASKED, follow, named, start, statuses, written
+from tests.client import REQUEST, follow, named, start, statuses, written
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Refuse
 
@@ -68,7 +68,7 @@ def test_a_run_is_the_same_without_the_fast_path(serve_scripts: ServeScripts, sc
     runs: list[Any] = []
     for fast in (True, False):
         url, _ = serve_scripts(scripts, fast=fast)
-        events = follow(start(url, {**ASKED, "seed": 1}))
+        events = follow(start(url, {**REQUEST, "seed": 1}))
         starts = sorted(
             (event.fields["part"], event.fields["attempt"]) for event in events if event.name == "part_start"
         )

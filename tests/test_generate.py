@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client import ASKED, CODES, events_named, read, texts, wait_until
+from tests.client import CODES, REQUEST, events_named, read, texts, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.servers import RECIPES, Finish, Gate
 
@@ -29,7 +29,7 @@ def test_the_wire_byte_for_byte(serve_scripts: ServeScripts) -> None:
     """Pipes, angle brackets and ampersands are references, newlines are ⮑, and every other character is unchanged."""
     tricky = ["a|b<i>&\n", "\r\nété 🥘 ", "소고기를\u2028 ", '"q" {x} ⮑;', "don't"]
     url, _ = serve_scripts({"intro": tricky, "sides": ["\n", "."], "nutrition": ["data: x", "\n\nevent: y"]})
-    with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=ASKED) as response:
+    with httpx.Client() as client, client.stream("POST", f"{url}/generate", json=REQUEST) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         assert response.headers["x-accel-buffering"] == "no"
         assert "no-" in response.headers["cache-control"]
@@ -100,7 +100,7 @@ def test_an_idea_is_shown_once(serve_scripts: ServeScripts) -> None:
 def test_a_run_ends_when_its_client_leaves(serve_scripts: ServeScripts) -> None:
     """Its calls are closed and its log is deleted."""
     url, provider = serve_scripts({"nutrition": ["Beef ", Gate()], "proposal": [Gate()]})
-    with httpx.stream("POST", f"{url}/generate", json=ASKED) as response:
+    with httpx.stream("POST", f"{url}/generate", json=REQUEST) as response:
         pieces = response.iter_text()
         first = next(pieces)
         assert wait_until(lambda: len(provider.calls) == 2, seconds=5)
@@ -114,7 +114,7 @@ def test_a_silent_stream_is_kept_open_by_comments(serve_scripts: ServeScripts) -
     gate = Gate()
     url, _ = serve_scripts({"proposal": [gate, json.dumps(RECIPES)], "nutrition": [gate]}, keep_alive_s=0.05)
     lines: list[str] = []
-    with httpx.stream("POST", f"{url}/generate", json=ASKED) as response:
+    with httpx.stream("POST", f"{url}/generate", json=REQUEST) as response:
         for line in response.iter_lines():
             lines.append(line)
             if sum(line.startswith(":") for line in lines) == 3:
@@ -185,7 +185,7 @@ def test_other_origins_may_ask_if_the_settings_name_them(serve: Serve) -> None:
     assert [allowed(origin) for origin in origins] == [*origins[:2], None]
 
 
-def test_health_says_who_answers(serve: Serve, serve_scripts: ServeScripts) -> None:
+def test_health_names_the_models(serve: Serve, serve_scripts: ServeScripts) -> None:
     """It names the model of each part, and whether the stand-in is among them."""
     assert httpx.get(f"{serve()}/healthz").json()["standin"] is True
     health = httpx.get(f"{serve_scripts()[0]}/healthz").json()

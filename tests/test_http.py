@@ -12,21 +12,21 @@ from starlette.routing import Route
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.client import ASKED, ask, start
+from tests.client import REQUEST, ask, start
 from tests.conftest import Serve, ServeScripts
 from tests.servers import serving
 
 JSON = {"content-type": "application/json"}
 CHAT = {"model": "sizzle", "messages": [{"role": "user", "content": "beef, onions"}]}
 WORK: list[tuple[str, dict[str, Any]]] = [
-    ("/generate", ASKED),
-    ("/runs", ASKED),
+    ("/generate", REQUEST),
+    ("/runs", REQUEST),
     ("/v1/chat/completions", CHAT),
     ("/examples/broadcasts", {"query": "beef?"}),
-    ("/chains/recipe/invoke", {"input": ASKED}),
-    ("/chains/recipe/batch", {"inputs": [ASKED]}),
-    ("/chains/recipe/stream", {"input": ASKED}),
-    ("/chains/recipe/stream_log", {"input": ASKED}),
+    ("/chains/recipe/invoke", {"input": REQUEST}),
+    ("/chains/recipe/batch", {"inputs": [REQUEST]}),
+    ("/chains/recipe/stream", {"input": REQUEST}),
+    ("/chains/recipe/stream_log", {"input": REQUEST}),
 ]
 PATHS = [path for path, _ in WORK]
 PAGES = ["/", "/r/x", "/race", "/examples/", "/examples/fetch", "/chains", "/chains/recipe/playground/"]
@@ -163,7 +163,7 @@ def test_own_pages_allowed_origins_and_plain_clients_start_work(serve: Serve) ->
         {"sec-fetch-site": "cross-site", "origin": "https://cook.example"},
         {"sec-fetch-site": "same-site", "origin": "http://localhost:5173"},
     ):
-        assert ask("POST", f"{url}/runs", json=ASKED, headers=headers).status_code == 201
+        assert ask("POST", f"{url}/runs", json=REQUEST, headers=headers).status_code == 201
         assert ask("GET", f"{url}/completion", params={"query": "x"}, headers=headers).status_code == 200
 
 
@@ -215,7 +215,7 @@ def test_every_answer_has_the_security_headers(sizzle_url: str, path: str) -> No
 def test_a_stream_and_a_refusal_have_the_security_headers(sizzle_url: str) -> None:
     for answer in (
         ask("GET", f"{start(sizzle_url)}/events"),
-        ask("POST", f"{sizzle_url}/generate", json=ASKED),
+        ask("POST", f"{sizzle_url}/generate", json=REQUEST),
         ask("POST", f"{sizzle_url}/runs", json={}),
         ask("POST", f"{sizzle_url}/runs", content=b" " * 1_100_000, headers=JSON),
     ):

@@ -130,7 +130,7 @@ def test_a_cut_off_part_alone_is_an_error(serve_scripts: ServeScripts, end: Fini
 
 
 @pytest.mark.parametrize(("endpoint", "body"), [("invoke", "x"), ("batch", '{"inputs": 5}'), ("batch", "[]")])
-def test_a_body_that_is_no_input_is_a_422(serve_scripts: ServeScripts, endpoint: str, body: str) -> None:
+def test_an_invalid_input_is_a_422(serve_scripts: ServeScripts, endpoint: str, body: str) -> None:
     """This includes bodies at which LangServe itself fails."""
     url, provider = serve_scripts()
     answer = ask("POST", f"{url}/chains/recipe/{endpoint}", content=body, headers={"content-type": "application/json"})
@@ -213,7 +213,7 @@ def test_the_playground_streams_a_recipe(page: Page, sizzle_url: str) -> None:
     "path",
     ["%00", "assets", "index.html/x", "x" * 300, "nothing", "../../../../etc/passwd", "%2e%2e/%2e%2e/api_handler.py"],
 )
-def test_what_is_no_file_of_the_playground_is_a_404(sizzle_url: str, path: str) -> None:
+def test_an_unknown_file_of_the_playground_is_a_404(sizzle_url: str, path: str) -> None:
     answer = ask("GET", f"{sizzle_url}/chains/recipe/playground/{path}")
     assert (answer.status_code, list(answer.json())) == (404, ["detail"])
 

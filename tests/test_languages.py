@@ -88,7 +88,7 @@ def test_a_422_is_in_the_language_of_the_request(
         assert is_korean(problem["expected"]) is korean
 
 
-def test_a_body_that_is_no_json_is_refused_in_the_browsers_language(sizzle_url: str) -> None:
+def test_an_unreadable_body_is_refused_in_the_browsers_language(sizzle_url: str) -> None:
     headers = {**ACCEPTS_KOREAN, "Content-Type": "application/json"}
     for body in (b"{", b"", b"null", b'"\xff"'):
         problems = httpx.post(f"{sizzle_url}/runs", content=body, headers=headers).json()["detail"]

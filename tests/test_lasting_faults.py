@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.client import CODES, events_named, read, wait_until
-from tests.fault_recipes import BEGUN, ServeFaults, assert_secret, attempts, end_of, good_recipe, shown
+from tests.fault_recipes import PARTIAL_TEXT, ServeFaults, assert_secret, attempts, end_of, good_recipe, shown
 from tests.faults import (
     CUTS,
     FAULTS,
@@ -84,7 +84,7 @@ def test_a_cut_answer_has_its_reason(play: ServeFaults, caplog: pytest.LogCaptur
     events = read(url)
     end = end_of(events, "intro")
     assert [end["status"], end["finish_reason"], server.providers_of("intro")] == ["cut_off", reason, ["fireworks"]]
-    assert shown(events) == {**good_recipe(events), "int": BEGUN}
+    assert shown(events) == {**good_recipe(events), "int": PARTIAL_TEXT}
     assert events_named(events, "end")[0]["status"] == "partial"
     assert_secret(url, events, caplog.text)
 
@@ -100,7 +100,7 @@ def test_a_lasting_fault_ends_the_part_after_three_attempts(
     assert [end["status"], end["finish_reason"]] == ["cut_off" if fault in TRUNCATIONS else "failed", None]
     assert [server.providers_of("intro")[:2], len(server.providers_of("intro"))] == [["fireworks", "groq"], 3]
     assert [number for number, _ in attempts(events, "intro")] == [1, 2, 3]
-    text = BEGUN if "after the first token" in fault else ""
+    text = PARTIAL_TEXT if "after the first token" in fault else ""
     assert {"int": "", **shown(events)} == {**good_recipe(events), "int": text}
     assert [events_named(events, "end")[0]["status"], bool(end["message"])] == ["partial", True]
     assert_secret(url, events, caplog.text)
@@ -129,7 +129,7 @@ def test_text_survives_an_attempt_without_text(play: ServeFaults, fault: str) ->
     url, _ = play({"intro": [FAULTS[f"{fault} after the first token"], refusal(503), refusal(503)]})
     events = read(url)
     assert end_of(events, "intro")["status"] in ("failed", "cut_off")
-    assert shown(events) == {**good_recipe(events), "int": BEGUN}
+    assert shown(events) == {**good_recipe(events), "int": PARTIAL_TEXT}
 
 
 def test_a_run_ends_at_its_deadline(serve_faults: ServeFaults) -> None:
@@ -138,7 +138,7 @@ def test_a_run_ends_at_its_deadline(serve_faults: ServeFaults) -> None:
     url, server = serve_faults({"intro": [stalls]}, registry=None, run_deadline_s=2)  # with the default timeouts
     events = read(url)
     assert [end_of(events, "intro")["status"], server.providers_of("intro")] == ["failed", ["fireworks"]]
-    assert shown(events) == {**good_recipe(events), "int": BEGUN}
+    assert shown(events) == {**good_recipe(events), "int": PARTIAL_TEXT}
     assert 1900 < events_named(events, "end")[0]["total_ms"] < 4000
     assert wait_until(lambda: all(call.closed for call in server.of("intro")), seconds=1)
 

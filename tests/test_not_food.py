@@ -268,7 +268,7 @@ INSTRUCTIONS = [
 
 
 @pytest.mark.parametrize("typed", [*BAD, unicodedata.normalize("NFD", "락스, 감자"), f"beef, onions, {BAD[0]}"])
-def test_what_is_no_food_is_refused(typed: str) -> None:
+def test_inedible_things_are_refused(typed: str) -> None:
     with pytest.raises(ValidationError, match=r"not food|no food|kill|spoiled|pets|medicine"):
         RecipeRequest(ingredientsOnHand=typed)
 
@@ -282,7 +282,7 @@ def test_food_that_sounds_like_something_else_is_accepted(typed: str) -> None:
     ("typed", "word"), [("bleach, ammonia", "bleach"), ("락스, 암모니아", "락스"), ("sand", "sand")]
 )
 @pytest.mark.parametrize("path", ["/generate", "/runs", "/chains/recipe/invoke", "/chains/steps/invoke"])
-def test_no_call_is_made_for_what_is_no_food(serve_scripts: ServeScripts, path: str, typed: str, word: str) -> None:
+def test_no_call_is_made_for_inedible_things(serve_scripts: ServeScripts, path: str, typed: str, word: str) -> None:
     url, provider = serve_scripts({})
     request = {"ingredientsOnHand": typed}
     steps = {"recipe_name": "Salad", "ingredients": "- salt"} if "steps" in path else {}
@@ -293,7 +293,7 @@ def test_no_call_is_made_for_what_is_no_food(serve_scripts: ServeScripts, path: 
     assert provider.calls == []
 
 
-def test_openais_face_refuses_what_is_no_food_by_name(serve_scripts: ServeScripts) -> None:
+def test_the_openai_routes_refuse_inedible_things_by_name(serve_scripts: ServeScripts) -> None:
     url, provider = serve_scripts({})
     body = {"model": "sizzle", "messages": [{"role": "user", "content": "death cap, butter; 30 minutes"}]}
     answer = httpx.post(f"{url}/v1/chat/completions", json=body)
@@ -302,7 +302,7 @@ def test_openais_face_refuses_what_is_no_food_by_name(serve_scripts: ServeScript
     assert provider.calls == []
 
 
-def test_a_chosen_dish_of_what_is_no_food_is_refused(sizzle_url: str) -> None:
+def test_an_inedible_chosen_dish_is_refused(sizzle_url: str) -> None:
     request = {"ingredientsOnHand": "salt", "recipe": {"name": "Bleach Salad"}}
     answer = httpx.post(f"{sizzle_url}/runs", json=request)
     assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "recipe"]
@@ -325,7 +325,7 @@ for piece in sys.argv[1:]:
 
 
 @pytest.mark.slow
-def test_the_time_to_look_for_what_is_no_food_grows_with_the_length() -> None:
+def test_inedible_things_are_found_in_linear_time() -> None:
     """A pattern with quadratic time would need an hour for such texts, which are 30 times the limit."""
     pieces = ["a ", "the 1 ", "x's ", "락 ", "glass ", "ignore ", "İ ", "1,,1 "]
     subprocess.run([sys.executable, "-c", LOOPS, *pieces], check=True, timeout=300)  # noqa: S603  our own words
@@ -357,7 +357,7 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize("query", POISON_RECIPES)
-def test_a_recipe_of_what_is_not_food_is_no_completion(serve_scripts: ServeScripts, query: str) -> None:
+def test_an_inedible_recipe_is_refused_as_a_completion(serve_scripts: ServeScripts, query: str) -> None:
     """It is a 422 with the reason, also for a broadcast; no model is called."""
     url, provider = serve_scripts()
     answers = [

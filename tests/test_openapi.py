@@ -11,11 +11,11 @@ from playwright.sync_api import Page, expect
 
 from app.main import create_app
 from app.settings import Settings
-from tests.client import ASKED, ask, follow, start
+from tests.client import REQUEST, ask, follow, start
 from tests.conftest import ServeScripts
 from tests.servers import Refuse, serving
 
-RUN = {"recipe": {"name": "Pepper Steak"}, **ASKED}
+RUN = {"recipe": {"name": "Pepper Steak"}, **REQUEST}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_bad_input_and_refusals_have_the_form_that_is_described(fast_url: str) -
         refusal.validate(ask("POST", f"{fast_url}/runs", json={}).json())
 
 
-@pytest.mark.parametrize("body", [ASKED, RUN])
+@pytest.mark.parametrize("body", [REQUEST, RUN])
 @pytest.mark.parametrize("scripts", [{}, {"sides": [Refuse(401)]}, {"proposal": [Refuse(401)]}])
 def test_every_event_and_state_is_as_the_schema_says(
     serve_scripts: ServeScripts, scripts: dict[str, Any], body: dict[str, Any]

@@ -87,7 +87,7 @@ TYPES = ["application/json", "text/plain", "text/html", "application/octet-strea
 
 
 @pytest.mark.parametrize("content_type", TYPES)
-def test_a_stream_is_read_whatever_it_is_called(serve: Serve, content_type: str) -> None:
+def test_a_stream_with_any_content_type_is_read(serve: Serve, content_type: str) -> None:
     async def completions(_: Request) -> Response:
         return Response(raw("Beef.") + raw(finish_reason="stop"), media_type=content_type)
 
@@ -100,7 +100,7 @@ def test_a_stream_is_read_whatever_it_is_called(serve: Serve, content_type: str)
     ("body", "logged"),
     [(f"<!doctype html>{CANARY}", "a page"), (f'{{"hello": "{CANARY}"}}', "a document without an answer")],
 )
-def test_the_log_says_what_came_in_place_of_a_stream(
+def test_the_log_says_what_arrived_instead_of_a_stream(
     serve: Serve, caplog: pytest.LogCaptureFixture, body: str, logged: str
 ) -> None:
     async def completions(_: Request) -> Response:
@@ -142,7 +142,7 @@ def test_a_failure_in_the_stream_is_one_though_stop_follows(
 
 
 @pytest.mark.parametrize("word", [f"done {CANARY}", {"x": CANARY}, [CANARY], 7, True])
-def test_a_provider_s_word_for_the_end_reaches_nobody(
+def test_a_providers_word_for_the_end_is_not_repeated(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, word: Any
 ) -> None:
     script: Script = [raw("Beef."), raw(finish_reason=word), b"data: [DONE]\n\n", Finish(None)]

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client import ASKED, ReceivedEvent, ask, decoded, start, wait_until
+from tests.client import REQUEST, ReceivedEvent, ask, decoded, start, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Gate
 
@@ -81,8 +81,8 @@ STREAMS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"params": {"query": "beef"}, "headers": {"Accept": "text/event-stream"}},
     ),
     "chat completions": ("POST", "/v1/chat/completions", {"json": CHAT}),
-    "chain": ("POST", "/chains/recipe/stream", {"json": {"input": ASKED}}),
-    "generate": ("POST", "/generate", {"json": ASKED}),
+    "chain": ("POST", "/chains/recipe/stream", {"json": {"input": REQUEST}}),
+    "generate": ("POST", "/generate", {"json": REQUEST}),
 }
 
 

@@ -66,7 +66,7 @@ def test_the_same_answers_are_retried_as_by_the_sdk(status: int, headers: dict[s
         (400, [], 1),
     ],
 )
-def test_a_provider_that_is_alone_is_asked_again_if_it_may_be(
+def test_the_only_provider_is_called_again_if_it_allows_that(
     serve: Serve, status: int, headers: list[str], calls: int
 ) -> None:
     with faults({"intro": [refusal(status, *headers), GOOD]}) as server:
@@ -121,7 +121,7 @@ def test_a_429_without_retry_after_uses_the_reset_of_its_limits(limits: dict[str
 
 
 @pytest.mark.parametrize(("reset", "calls"), [("50ms", 2), ("2m0.01s", 1)])
-def test_a_provider_is_asked_again_when_its_limit_is_reset(serve: Serve, reset: str, calls: int) -> None:
+def test_a_provider_is_called_again_when_its_limit_is_reset(serve: Serve, reset: str, calls: int) -> None:
     headers = ["x-ratelimit-remaining-tokens: 0", f"x-ratelimit-reset-tokens: {reset}"]
     with faults({"intro": [refusal(429, *headers), GOOD]}) as server:
         url = serve(groq_api_key="k", groq_base_url=server.url("groq"), run_deadline_s=30)

@@ -6,8 +6,8 @@ import re
 import httpx
 
 from tests.client import (
-    ASKED,
     NO_TLS,
+    REQUEST,
     ask,
     cancel,
     follow,
@@ -206,7 +206,7 @@ def test_a_stopped_part_can_be_rewritten(serve_scripts: ServeScripts) -> None:
 def test_a_chosen_dish_needs_no_proposal(serve_scripts: ServeScripts) -> None:
     """Its run has five parts, and no proposal is requested."""
     url, provider = serve_scripts()
-    events = follow(start(url, {**ASKED, "recipe": DISH}))
+    events = follow(start(url, {**REQUEST, "recipe": DISH}))
     assert events[0].fields["request"]["recipe"] == DISH
     assert events[0].fields["parts"] == [part for part in PARTS if part != "alternates"]
     assert statuses(events) == ["ok"]
@@ -218,7 +218,7 @@ def test_a_chosen_dish_needs_no_proposal(serve_scripts: ServeScripts) -> None:
 def test_a_part_of_a_chosen_dish_is_rewritten(serve_scripts: ServeScripts) -> None:
     """The dish is kept; the run has no alternates."""
     url, provider = serve_scripts()
-    address = start(url, {**ASKED, "recipe": DISH})
+    address = start(url, {**REQUEST, "recipe": DISH})
     before = follow(address)
     assert rewrite(address, "alternates").status_code == 409
     assert rewrite(address, "intro").status_code == 202

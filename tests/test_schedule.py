@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tests.client import ASKED, Event, events_named, read, start_of, where
+from tests.client import REQUEST, Event, events_named, read, start_of, where
 from tests.conftest import ServeScripts
 from tests.servers import RECIPES, Gate
 
@@ -75,7 +75,7 @@ def test_parts_start_when_the_picked_recipe_is_complete(serve_scripts: ServeScri
         if event[0] == "part_end" and '"steps"' in event[2]:
             gate.open()
 
-    events = read(url, ASKED | {"seed": seed_that_picks(place)}, seen=open_after_steps)
+    events = read(url, REQUEST | {"seed": seed_that_picks(place)}, seen=open_after_steps)
     assert events_named(events, "proposal")[0] == {"options": RECIPES[: place + 1], "picked": place}
     assert events_named(events, "proposal")[-1] == {"options": RECIPES, "picked": place}
     assert events_named(events, "end")[0]["status"] == "ok"

@@ -8,7 +8,7 @@ from app.main import create_app
 from app.settings import read_settings
 from chains.errors import ConfigError
 from chains.models.registry import load_registry
-from tests.client import ASKED, ask, events_named, read
+from tests.client import REQUEST, ask, events_named, read
 from tests.conftest import Serve, ServeScripts
 from tests.servers import PARTS, Provider, provider, serving, settings_from
 
@@ -150,7 +150,7 @@ def test_a_prompt_that_cannot_fit_is_refused_with_the_numbers(serve_scripts: Ser
         registry = tmp_path / "mine.toml"
         registry.write_text(OWN.format(url=mine.url, key="needs_key = false", window=600))
         url, _ = serve_scripts(registry=registry, models={"sides": "tiny"})
-        events = read(url, ASKED | {"ingredientsOnHand": "소고기, 양파 " * 200})
+        events = read(url, REQUEST | {"ingredientsOnHand": "소고기, 양파 " * 200})
     (end,) = [end for end in events_named(events, "part_end") if end["part"] == "sides"]
     assert end["status"] == "failed"
     assert "may take 90, but tiny holds 600" in end["message"]

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from app.main import create_app
-from tests.client import ASKED, NO_TLS, ask, decoded, start, wait_until
+from tests.client import NO_TLS, REQUEST, ask, decoded, start, wait_until
 from tests.servers import Gate, provider, run, serving, settings_from
 
 SLOW = {"SIZZLE_STANDIN_TTFT_MS": "20", "SIZZLE_STANDIN_TOKENS_PER_S": "2"}
@@ -66,13 +66,13 @@ def requests_to(url: str) -> list[tuple[str, str, dict[str, Any]]]:
     talk = {"model": "sizzle", "stream": True, "messages": [{"role": "user", "content": "beef, onions"}]}
     return [
         ("GET", events, {}),
-        ("POST", "/generate", {"json": ASKED}),
+        ("POST", "/generate", {"json": REQUEST}),
         ("GET", broadcast, {"params": {"after": 100_000, "wait": "true"}}),
         ("GET", f"{broadcast}/events", {}),
         ("GET", "/completion", {"params": {"query": "Tell me about beef."}}),
         ("POST", "/v1/chat/completions", {"json": talk}),
-        ("POST", "/chains/recipe/stream", {"json": {"input": ASKED}}),
-        ("POST", "/chains/recipe/invoke", {"json": {"input": ASKED}}),
+        ("POST", "/chains/recipe/stream", {"json": {"input": REQUEST}}),
+        ("POST", "/chains/recipe/invoke", {"json": {"input": REQUEST}}),
     ]
 
 
@@ -139,7 +139,7 @@ def test_no_run_is_started_during_the_shutdown(url: str) -> None:
     assert wait_until(lambda: ask("GET", address).json()["parts"]["intro"]["state"] == "ok", seconds=5)
     ask("POST", f"{url}/close")
     for path in ("/runs", "/generate", f"{address.removeprefix(url)}/parts/intro"):
-        answer = ask("POST", f"{url}{path}", json=ASKED, headers={"Sizzle-Run-Key": address.key})
+        answer = ask("POST", f"{url}{path}", json=REQUEST, headers={"Sizzle-Run-Key": address.key})
         assert [answer.status_code, answer.headers["retry-after"]] == [503, "2"]
         assert "shutting down" in answer.json()["detail"]
     assert ask("GET", address).json()["status"] == "running"

@@ -14,7 +14,7 @@ import pytest
 
 from app.main import create_app
 from app.settings import Settings
-from tests.client import ASKED, ask, follow, start, statuses, wait_until, written
+from tests.client import REQUEST, ask, follow, start, statuses, wait_until, written
 from tests.servers import Gate, Provider, Script, provider, serving
 
 Tight = Callable[..., str]
@@ -119,7 +119,7 @@ def test_a_slow_reader_gets_the_end_of_a_response(tight: Tight) -> None:
     gates = [Gate(), Gate(), Gate()]
     url = tight({"nutrition": [gates[0], TAIL, gates[1], "z", gates[2], TAIL]})
     headers = ("Content-Type: application/json",)
-    with slow_reader(url, "POST /generate", *headers, body=json.dumps(ASKED)) as slow:
+    with slow_reader(url, "POST /generate", *headers, body=json.dumps(REQUEST)) as slow:
         body = b""
         while not (found := re.search(rb'"run_id":"(.*?)"', body)):
             body += slow.recv(4096)
@@ -164,9 +164,9 @@ STREAMS: dict[str, tuple[str, list[str], dict[str, Any] | None]] = {
     "plain text": (QUERY, [], None),
     "completion events": (QUERY, ["Accept: text/event-stream"], None),
     "chat completions": ("POST /v1/chat/completions", [JSON], CHAT),
-    "chain": ("POST /chains/recipe/stream", [JSON], {"input": ASKED}),
-    "chain's log": ("POST /chains/recipe/stream_log", [JSON], {"input": ASKED}),
-    "generate": ("POST /generate", [JSON], ASKED),
+    "chain": ("POST /chains/recipe/stream", [JSON], {"input": REQUEST}),
+    "chain's log": ("POST /chains/recipe/stream_log", [JSON], {"input": REQUEST}),
+    "generate": ("POST /generate", [JSON], REQUEST),
 }
 
 

@@ -44,7 +44,7 @@ def starting(make: Callable[[], FastAPI] = lambda: create_app(FAST)) -> Iterator
 
 
 @pytest.mark.parametrize("path", ["/", "/r/6d3a2c1e-93b5-4f0c-8d9e-7a4b5c6d7e8f"])
-def test_the_page_comes_at_once_with_its_assets_and_headers(path: str) -> None:
+def test_the_page_is_served_at_once_with_its_assets_and_headers(path: str) -> None:
     with starting() as start:
         page = httpx.get(start.url + path)
         assert (page.status_code, "What’s in your kitchen?" in page.text) == (200, True)
@@ -84,7 +84,7 @@ def test_a_server_that_cannot_start_says_so_and_ends() -> None:
         assert str(start.app.failure) == "SIZZLE_MODEL: unknown."
 
 
-def test_a_page_that_came_early_generates_once_the_server_is_ready(page: Page) -> None:
+def test_a_page_that_opened_early_generates_once_the_server_is_ready(page: Page) -> None:
     with starting() as start:
         page.goto(start.url)
         page.locator("#ingredients-on-hand").fill("beef, onions")

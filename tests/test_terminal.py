@@ -86,7 +86,7 @@ def test_models_cuts_no_column_of_a_narrower_terminal(columns: int) -> None:
     assert {"alternates", "ingredients", "nutrition"} <= set(re.findall(r"\w+", shown))
 
 
-def test_states_are_in_the_language_asked_for() -> None:
+def test_states_are_in_the_requested_language() -> None:
     rows = Terminal("generate", "소고기, 양파", "--lang", "ko", columns=100, lines=60).whole()
     shown = "\n".join(rows).replace(" ", "")
     assert shown.count("완료") == 6

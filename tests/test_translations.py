@@ -209,7 +209,7 @@ class Everything(BaseModel):
         '{"whole": null, "text": "\\ud800", "one_of": {}, "several": {}, "flag": {}, "number": NaN}',
     ],
 )
-def test_what_pydantic_says_is_said_in_korean_with_its_figures(body: str) -> None:
+def test_pydantics_messages_are_in_korean_with_their_figures(body: str) -> None:
     with pytest.raises(ValidationError) as refusal:
         Everything.model_validate_json(body)
     for problem in refusal.value.errors():

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.settings import Settings
 from chains.errors import ConfigError
 from chains.models.registry import Provider, load_registry
-from tests.client import ASKED, ReceivedEvent, cancel, follow, named, start, statuses, wait_until
+from tests.client import REQUEST, ReceivedEvent, cancel, follow, named, start, statuses, wait_until
 from tests.conftest import Serve
 from tests.servers import RECIPES, Gate, Refuse, Script, provider
 from tests.servers import Provider as Scripted
@@ -204,7 +204,7 @@ def test_a_cancelled_call_frees_its_slot(one_slot: OneSlot) -> None:
     run = start(url)
     assert wait_until(lambda: len(scripted.calls) == 1, seconds=10)
     assert cancel(run).is_success
-    assert statuses(follow(start(url, ASKED | {"seed": 2}))) == ["ok"]
+    assert statuses(follow(start(url, REQUEST | {"seed": 2}))) == ["ok"]
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse
 from tests.conftest import ServeScripts
 from tests.page.conftest import ServeRuns
 from tests.page.wire import (
-    BEGUN,
     INGREDIENTS,
     NO_DISH,
     OTHERS,
     PARTS,
     PICK,
     SIDES_FAILED,
+    STARTED,
     WHOLE,
     ask,
     body,
@@ -116,7 +116,7 @@ def test_no_width_needs_sideways_scrolling(page: Page, serve_runs: ServeRuns, wi
     endless = "x" * 400
     dish = {"name": endless, "intro": endless}
     others = [start("alternates"), *ideas(dish), stop("alternates")]
-    serve_runs([*BEGUN, proposed([dish]), *others, *written("intro", endless), *INGREDIENTS, end("partial")])
+    serve_runs([*STARTED, proposed([dish]), *others, *written("intro", endless), *INGREDIENTS, end("partial")])
     page.set_viewport_size({"width": width, "height": 780})
     ask(page)
     expect(body(page, "intro")).to_have_text(endless)
@@ -238,7 +238,7 @@ STATES: dict[str, tuple[list[Any], str]] = {
     "whole": (WHOLE, "Done."),
     "part failed": (SIDES_FAILED, "not complete"),
     "no dish": (NO_DISH, "No model could be reached."),
-    "waiting": ([*BEGUN, Gate()], "Waiting for the dish…"),
+    "waiting": ([*STARTED, Gate()], "Waiting for the dish…"),
     "writing": ([*PICK, *INGREDIENTS, start("intro"), fragment("intro", "From"), Gate()], "Writing your recipe…"),
     "retrying": (
         [*PICK, *INGREDIENTS, start("intro"), fragment("intro", "Burnt"), start("intro", 2), Gate()],

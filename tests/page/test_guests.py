@@ -8,10 +8,10 @@ from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.page.conftest import ServeRuns
 from tests.page.wire import (
-    ASKED,
     INGREDIENTS,
     OTHERS,
     PICK,
+    REQUEST,
     SIDES_FAILED,
     STEPS,
     WHOLE,
@@ -70,7 +70,7 @@ def test_a_guest_cooks_their_own_run(page: Page, serve_runs: ServeRuns, guest: P
     guest.get_by_role("button", name="Cook this yourself").click()
     expect(guest).to_have_url(f"{fake.url}/r/run-2")
     restricted = {"diet": "vegan", "avoid": "peanuts, kiwi", "servings": 6}
-    assert fake.made("POST /runs")[1] == {**ASKED, **restricted, "recipe": RECIPES[0]}
+    assert fake.made("POST /runs")[1] == {**REQUEST, **restricted, "recipe": RECIPES[0]}
     guest.get_by_role("button", name="Stop").click()
     expect(status(guest)).to_have_text("Stopped. The text so far stays.")
     assert fake.made("DELETE run") == [{"id": "run-2"}]
@@ -95,7 +95,7 @@ def test_two_households_lists_are_joined_without_repetition(page: Page, serve_ru
     guest.get_by_role("button", name="Cook this yourself").click()
     expect(guest).to_have_url(f"{fake.url}/r/run-2")
     restricted = {"diet": "vegan, halal", "avoid": "peanuts, milk, kiwi"}
-    assert fake.made("POST /runs")[1] == {**ASKED, **restricted, "recipe": RECIPES[0]}
+    assert fake.made("POST /runs")[1] == {**REQUEST, **restricted, "recipe": RECIPES[0]}
     guest.close()
 
 

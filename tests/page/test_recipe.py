@@ -4,13 +4,13 @@ from playwright.sync_api import Page, expect
 
 from tests.page.conftest import ServeRuns
 from tests.page.wire import (
-    BEGUN,
     BUSY,
     CHOSEN_PARTS,
     NO_DISH,
     PARTS,
     PICK,
     SIDES_FAILED,
+    STARTED,
     WHOLE,
     ask,
     body,
@@ -75,7 +75,7 @@ def test_the_dish_is_shown_before_the_rest(page: Page, serve_runs: ServeRuns) ->
 def test_the_status_says_what_is_awaited(page: Page, serve_runs: ServeRuns) -> None:
     """It goes from the dish to the recipe to done, with the run's duration."""
     dish, rest = Gate(), Gate()
-    serve_runs([*BEGUN, dish, proposed(), rest, *WHOLE[2:]])
+    serve_runs([*STARTED, dish, proposed(), rest, *WHOLE[2:]])
     ask(page)
     expect(status(page)).to_have_text("Waiting for the dish…")
     dish.open()
@@ -115,7 +115,7 @@ def test_an_absurd_rate_is_not_shown(page: Page, serve_runs: ServeRuns) -> None:
     expect(page.locator(".timeline li[data-part=sides] .figures")).to_have_text("sides-model · first token 0.00 s")
 
 
-def test_done_is_said_once(page: Page, serve_runs: ServeRuns) -> None:
+def test_done_is_shown_once(page: Page, serve_runs: ServeRuns) -> None:
     """The status says it; finished parts show their text and no state."""
     serve_runs(WHOLE)
     ask(page)
@@ -217,7 +217,7 @@ def test_markup_in_model_text_shows_as_text(page: Page, serve_runs: ServeRuns) -
     recipe = {"name": markup, "intro": markup}
     others = [start("alternates"), *ideas(recipe), stop("alternates")]
     failure = stop("sides", "failed", markup)
-    serve_runs([*BEGUN, proposed([recipe]), *others, *written("intro", markup), failure, end("partial")])
+    serve_runs([*STARTED, proposed([recipe]), *others, *written("intro", markup), failure, end("partial")])
     ask(page)
     expect(body(page, "intro")).to_have_text(markup)
     expect(title(page)).to_have_text(markup)

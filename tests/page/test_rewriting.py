@@ -6,8 +6,6 @@ from starlette.responses import JSONResponse
 
 from tests.page.conftest import ServeRuns
 from tests.page.wire import (
-    ASKED,
-    BEGUN,
     BUSY,
     CHOSEN_PARTS,
     INGREDIENTS,
@@ -15,7 +13,9 @@ from tests.page.wire import (
     OTHERS,
     PARTS,
     PICK,
+    REQUEST,
     SIDES_FAILED,
+    STARTED,
     STEPS,
     WHOLE,
     ask,
@@ -46,7 +46,7 @@ def again(page: Page, part: str) -> Locator:
 
 def test_stop_before_the_first_event(page: Page, serve_runs: ServeRuns) -> None:
     """Stop works before any event, and the page can generate again."""
-    fake = serve_runs([*BEGUN, Gate()])
+    fake = serve_runs([*STARTED, Gate()])
     ask(page)
     expect(page).to_have_url(f"{fake.url}/r/run-1")
     page.get_by_role("button", name="Stop").click()
@@ -340,8 +340,8 @@ def test_another_idea_is_cooked_as_a_run_of_its_own(page: Page, serve_runs: Serv
     expect(title(page)).to_be_focused()
     expect(status(page)).to_have_text("Writing your recipe…")
     expect(panel(page, "alternates")).to_be_hidden()
-    expect(page.locator("textarea")).to_have_value(ASKED["ingredientsOnHand"])
-    assert fake.made("POST /runs")[1] == {**ASKED, "recipe": RECIPES[1]}
+    expect(page.locator("textarea")).to_have_value(REQUEST["ingredientsOnHand"])
+    assert fake.made("POST /runs")[1] == {**REQUEST, "recipe": RECIPES[1]}
     page.go_back()
     expect(title(page)).to_have_text("Pepper Steak")
     expect(panel(page, "alternates")).to_be_visible()

@@ -6,7 +6,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.page.conftest import ServeRuns
 from tests.page.wire import (
-    ASKED,
+    REQUEST,
     SIDES_FAILED,
     WHOLE,
     Move,
@@ -144,7 +144,7 @@ def test_a_household_is_sent_and_remembered(page: Page, serve_runs: ServeRuns) -
     expect(page.locator("summary").first).to_contain_text("For 4 · vegan · without peanuts, kiwi")
     ask(page)
     expect(page).to_have_url(f"{fake.url}/r/run-2")
-    assert fake.made("POST /runs") == 2 * [{**ASKED, **RESTRICTED}]
+    assert fake.made("POST /runs") == 2 * [{**REQUEST, **RESTRICTED}]
 
 
 def test_another_idea_respects_the_current_household(page: Page, serve_runs: ServeRuns) -> None:
@@ -155,7 +155,7 @@ def test_another_idea_respects_the_current_household(page: Page, serve_runs: Ser
     fill_household(page)
     page.get_by_role("button", name="Cook this instead Beef Soup").click()
     expect(page).to_have_url(f"{fake.url}/r/run-2")
-    assert fake.made("POST /runs")[1] == {**ASKED, **RESTRICTED, "recipe": RECIPES[1]}
+    assert fake.made("POST /runs")[1] == {**REQUEST, **RESTRICTED, "recipe": RECIPES[1]}
 
 
 def test_another_idea_keeps_the_way_back(page: Page, serve_runs: ServeRuns) -> None:
@@ -225,4 +225,4 @@ def test_the_page_works_without_storage(page: Page, serve_runs: ServeRuns) -> No
     ask(page)
     expect(title(page)).to_have_text("Pepper Steak")
     expect(page.get_by_role("button", name="Cook this instead Beef Soup")).to_be_enabled()
-    assert fake.made("POST /runs") == [{**ASKED, **RESTRICTED}]
+    assert fake.made("POST /runs") == [{**REQUEST, **RESTRICTED}]

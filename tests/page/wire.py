@@ -23,7 +23,7 @@ from tests.servers import RECIPES, Gate
 
 PARTS = ("alternates", "ingredients", "intro", "nutrition", "sides", "steps")
 CHOSEN_PARTS = PARTS[1:]
-ASKED = {"ingredientsOnHand": "beef flank, onions", "prepTime": 45, "language": "en"}
+REQUEST = {"ingredientsOnHand": "beef flank, onions", "prepTime": 45, "language": "en"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def event(name: str, **fields: Any) -> Event:
 
 
 def run_begins(parts: tuple[str, ...] = PARTS, **request: Any) -> Event:
-    return event("run", run_id="r", composition="recipe", request={**ASKED, **request}, parts=parts)
+    return event("run", run_id="r", composition="recipe", request={**REQUEST, **request}, parts=parts)
 
 
 def proposed(recipes: list[dict[str, str]] = RECIPES, picked: int = 0) -> Event:
@@ -82,7 +82,7 @@ def end(status: str = "ok", message: str | None = None, **fields: Any) -> Event:
     return event("end", status=status, total_ms=2300, message=message, **{"at_ms": 2300, **fields})
 
 
-BEGUN = [run_begins()]
+STARTED = [run_begins()]
 PICK = [run_begins(), proposed()]
 INGREDIENTS = written("ingredients", "- 300 g beef flank\n- 2 onions\n")
 STEPS = written("steps", "1. Slice the beef.\n2. Sear it.\n")
@@ -99,7 +99,7 @@ WHOLE = [*PICK, *INGREDIENTS, *OTHERS, *SIDES, end()]
 BUSY = "The provider is busy: try again in a minute."
 SIDES_FAILED: list[Move] = [*PICK, *INGREDIENTS, *OTHERS, start("sides"), stop("sides", "failed", BUSY), end("partial")]
 NO_DISH = [
-    *BEGUN,
+    *STARTED,
     *written("nutrition", "- Onions: fibre.\n"),
     start("alternates"),
     *(

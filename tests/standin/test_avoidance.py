@@ -149,7 +149,7 @@ def test_an_unknown_food_that_is_avoided_is_not_used() -> None:
     assert [named(text, "durians?") for text in texts.values()] == [[]] * 6
 
 
-def test_what_is_left_out_is_said_without_a_name() -> None:
+def test_left_out_things_are_mentioned_without_a_name() -> None:
     texts = whole("nut-free, bananas, oats, almonds", "en", 1)
     assert "left out" in texts["intro"]
 

@@ -75,7 +75,7 @@ ON_HAND = st.lists(st.one_of(FOOD, NOISE, TYPED), max_size=9).map(", ".join)
 
 @settings(max_examples=cases(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(on_hand=ON_HAND, minutes=st.integers(1, 300), language=st.sampled_from(["English", "Korean"]))
-def test_whatever_is_typed_three_recipes_come_back(on_hand: str, minutes: int, language: str) -> None:
+def test_any_input_gives_three_recipes(on_hand: str, minutes: int, language: str) -> None:
     """Any text at all as ingredients gives three different recipes, and each of them the whole way to its steps."""
     proposed = recipes(on_hand, minutes, language)
     assert len({recipe["name"] for recipe in proposed}) == 3

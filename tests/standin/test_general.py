@@ -51,7 +51,7 @@ def test_the_seed_decides_what_is_proposed(client: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("language", ["English", "Korean"])
-def test_sentences_are_about_the_material_and_say_who_writes(client: OpenAI, language: str) -> None:
+def test_sentences_are_about_the_material_and_name_the_stand_in(client: OpenAI, language: str) -> None:
     place = {"English": "Lisbon", "Korean": "제주"}[language]
     human = INTERESTS.format("trams", 2) + PLACE.format(place, "Hills.") + "Introduce it in four or five sentences."
     text = answer(client, GUIDE.format(language), human)
@@ -103,12 +103,12 @@ def test_the_lines_have_the_labels_that_are_listed(client: OpenAI) -> None:
         ),
     ],
 )
-def test_one_object_is_no_array(client: OpenAI, human: str, kinds: dict[str, type]) -> None:
+def test_one_object_is_not_an_array(client: OpenAI, human: str, kinds: dict[str, type]) -> None:
     found = json.loads(answer(client, "", human))
     assert {key: type(value) for key, value in found.items()} == kinds
 
 
-def test_an_array_of_texts_has_as_many_as_asked_for(client: OpenAI) -> None:
+def test_an_array_of_texts_has_the_requested_length(client: OpenAI) -> None:
     human = "<product>bicycles</product> Propose 5 slogans as a JSON array of strings."
     slogans = json.loads(answer(client, "You are a copywriter.", human))
     assert len(set(slogans)) == 5
@@ -152,7 +152,7 @@ COACH = "You coach speakers. Answer in English, and with nothing before or after
         ("You are a helpful assistant.", "<topic>tides</topic>\nWhat do we know, besides the moon?"),
     ],
 )
-def test_a_vague_task_of_a_composition_is_no_question_about_food(client: OpenAI, system: str, human: str) -> None:
+def test_a_vague_task_of_a_composition_is_answered_as_a_task(client: OpenAI, system: str, human: str) -> None:
     text = answer(client, system, human)
     assert "tides" in text.lower()
     assert "recipe" not in text

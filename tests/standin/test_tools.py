@@ -137,9 +137,9 @@ def test_a_required_argument_has_the_right_type(client: OpenAI, schema: Any, fil
     assert choice.message.tool_calls[0].function.arguments == json.dumps({"x": filled})
 
 
-def test_an_agent_that_must_call_comes_to_every_tool(client: OpenAI) -> None:
+def test_an_agent_that_must_call_reaches_every_tool(client: OpenAI) -> None:
     """With `required` every tool is called once before one is called twice."""
-    conversation: list[Any] = [ASKED]
+    conversation: list[Any] = [REQUEST]
     names: list[str] = []
     for _ in TOOLS:
         made: Any = client.chat.completions.create(
@@ -217,7 +217,7 @@ def test_after_an_answer_the_next_question_may_call_again(client: OpenAI) -> Non
     assert choice.message.tool_calls[0].id != first.tool_calls[0].id
 
 
-ASKED = {"role": "user", "content": "What can replace the butter?"}
+REQUEST = {"role": "user", "content": "What can replace the butter?"}
 
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "find_substitutes", "arguments": "{}"}}
@@ -237,17 +237,17 @@ CALL = {"id": "call_1", "type": "function", "function": {"name": "find_substitut
         ({"tools": None, "tool_choice": "auto"}, "tool_choice"),
         ({"tool_choice": "always"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "unknown"}}}, "tool_choice"),
-        ({"messages": [ASKED, {"role": "tool", "content": "Oil."}]}, "messages"),
-        ({"messages": [ASKED, {"role": "tool", "tool_call_id": "call_1", "content": "Oil."}]}, "messages"),
-        ({"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL]}]}, "messages"),
-        ({"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL]}, ASKED]}, "messages"),
-        ({"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [{"id": 5}]}]}, "messages"),
+        ({"messages": [REQUEST, {"role": "tool", "content": "Oil."}]}, "messages"),
+        ({"messages": [REQUEST, {"role": "tool", "tool_call_id": "call_1", "content": "Oil."}]}, "messages"),
+        ({"messages": [REQUEST, {"role": "assistant", "content": None, "tool_calls": [CALL]}]}, "messages"),
+        ({"messages": [REQUEST, {"role": "assistant", "content": None, "tool_calls": [CALL]}, REQUEST]}, "messages"),
+        ({"messages": [REQUEST, {"role": "assistant", "content": None, "tool_calls": [{"id": 5}]}]}, "messages"),
     ],
 )
 def test_bad_tools_are_refused_by_name(client: OpenAI, change: dict[str, Any], param: str) -> None:
     """A mistake in the tools, the choice or the calls is a 400 in OpenAI's format that names the parameter."""
     with pytest.raises(BadRequestError) as refused:
-        client.chat.completions.create(**{"model": MODEL_ID, "messages": [ASKED], "tools": TOOLS, **change})
+        client.chat.completions.create(**{"model": MODEL_ID, "messages": [REQUEST], "tools": TOOLS, **change})
     assert (refused.value.param, refused.value.code) == (param, "invalid_value")
 
 

@@ -29,7 +29,7 @@ def test_a_stream_joins_to_the_text_that_is_sent_whole(client: OpenAI) -> None:
         assert whole.choices[0].finish_reason == "stop"
 
 
-def test_the_chunks_come_in_the_order_of_the_api(base_url: str) -> None:
+def test_the_chunks_arrive_in_the_order_of_the_api(base_url: str) -> None:
     """First the role, then the tokens, an empty delta with the reason, the usage, and DONE."""
     body = {
         "model": MODEL_ID,
@@ -128,7 +128,7 @@ def test_a_wrong_parameter_is_named(
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"text"', "\ud83d".encode("utf-8", "replace").decode()])
-def test_a_body_that_is_no_json_object_is_a_400(base_url: str, body: str) -> None:
+def test_a_body_other_than_a_json_object_is_a_400(base_url: str, body: str) -> None:
     """The error has OpenAI's format."""
     response = post(base_url, body)
     assert response.status_code == 400

@@ -18,7 +18,7 @@ from tests.client import wait_until
 from tests.conftest import ServeScripts
 from tests.servers import PROMPTS, Finish, Gate, Refuse, run
 
-ASKED: list[Any] = [
+MESSAGES: list[Any] = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "tofu; 5 minutes"},
     {"role": "assistant", "content": "# Tofu"},
@@ -35,7 +35,7 @@ def openai_client(url: str) -> Iterator[OpenAI]:
 
 def streamed(url: str, **options: Any) -> list[ChatCompletionChunk]:
     with openai_client(url) as client:
-        return list(client.chat.completions.create(model="sizzle", messages=ASKED, stream=True, **options))
+        return list(client.chat.completions.create(model="sizzle", messages=MESSAGES, stream=True, **options))
 
 
 def text_of(chunks: list[ChatCompletionChunk]) -> str:
@@ -64,7 +64,7 @@ def test_a_stream_has_the_protocols_shape(serve_scripts: ServeScripts) -> None:
 def test_the_raw_stream_ends_with_done(serve_scripts: ServeScripts) -> None:
     """It has data lines of JSON, with a null usage except in the last one, then `[DONE]`."""
     url, _ = serve_scripts()
-    body = {"model": "sizzle", "messages": ASKED, "stream": True, "stream_options": {"include_usage": True}}
+    body = {"model": "sizzle", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}}
     with (
         httpx.Client(timeout=20) as client,
         connect_sse(client, "POST", f"{url}/v1/chat/completions", json=body) as source,
@@ -81,7 +81,7 @@ def test_usage_counts_all_calls(sizzle_url: str) -> None:
     assert last.usage is not None
     assert last.usage.total_tokens == last.usage.prompt_tokens + last.usage.completion_tokens
     with openai_client(sizzle_url) as client:
-        whole = client.chat.completions.create(model="sizzle", messages=ASKED)
+        whole = client.chat.completions.create(model="sizzle", messages=MESSAGES)
     assert whole.usage is not None
     assert whole.usage.prompt_tokens > 6 * 100
     assert whole.usage.completion_tokens > len((whole.choices[0].message.content or "").split())
@@ -91,7 +91,7 @@ def test_the_whole_answer_has_the_text_of_the_stream(serve_scripts: ServeScripts
     """Parts are Markdown sections in reading order. All text parts of the last user message count."""
     url, provider = serve_scripts()
     with openai_client(url) as client:
-        whole = client.chat.completions.create(model="sizzle", messages=ASKED)
+        whole = client.chat.completions.create(model="sizzle", messages=MESSAGES)
     assert whole.choices[0].finish_reason == "stop"
     assert headings(whole.choices[0].message.content or "") == HEADINGS
     assert "## Steps\n\nsteps one, steps two.\n\n## On the side" in (whole.choices[0].message.content or "")
@@ -106,7 +106,7 @@ def test_text_arrives_while_the_rest_is_generated(serve_scripts: ServeScripts) -
     url, _ = serve_scripts({"steps": [gate, "steps one."]})
     with (
         openai_client(url) as client,
-        client.chat.completions.create(model="sizzle", messages=ASKED, stream=True) as chunks,
+        client.chat.completions.create(model="sizzle", messages=MESSAGES, stream=True) as chunks,
     ):
         text = ""
         for chunk in chunks:
@@ -140,7 +140,7 @@ def test_models_are_those_of_the_registry_with_a_key(serve_scripts: ServeScripts
         owners = {model.id: model.owned_by for model in client.models.list()}
         assert owners == {"sizzle": "Groq", "groq-gpt-oss-20b": "Groq", "groq-gpt-oss-120b": "Groq"}
         assert client.models.retrieve("sizzle").id == "sizzle"
-        client.chat.completions.create(model="groq-gpt-oss-120b", messages=ASKED)
+        client.chat.completions.create(model="groq-gpt-oss-120b", messages=MESSAGES)
     assert {call["body"]["model"] for call in provider.calls} == {"openai/gpt-oss-120b"}
     with openai_client(sizzle_url) as client:
         assert {model.owned_by for model in client.models.list()} == {"Rule-based stand-in"}
@@ -166,7 +166,7 @@ def test_bad_input_is_an_error_in_openais_form(
 ) -> None:
     """It names the parameter and what is right, and nothing is sent to a provider."""
     url, provider = serve_scripts()
-    answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "sizzle", "messages": ASKED} | body)
+    answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "sizzle", "messages": MESSAGES} | body)
     assert answer.status_code == status
     error = answer.json()["error"]
     assert [error["type"], error["param"], says in error["message"]] == ["invalid_request_error", param, True]
@@ -185,14 +185,14 @@ def test_a_failed_recipe_is_an_error_with_our_message(
 ) -> None:
     """A whole answer is a 502; a stream ends with the error. Neither repeats the provider."""
     url, _ = serve_scripts({step: [Refuse(401)] for step in PROMPTS})
-    body = {"model": "sizzle", "messages": ASKED, "stream": stream}
+    body = {"model": "sizzle", "messages": MESSAGES, "stream": stream}
     answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=20)
     body = answer.text
     assert answer.status_code == (200 if stream else 502)
     assert "did not accept the key (401)" in body
     assert "canary" not in body + caplog.text
     with openai_client(url) as client, pytest.raises(openai.APIError, match="did not accept the key"):
-        list(client.chat.completions.create(model="sizzle", messages=ASKED, stream=True))
+        list(client.chat.completions.create(model="sizzle", messages=MESSAGES, stream=True))
 
 
 @pytest.mark.parametrize("sides", [["Half", Finish(None)], ["Half", b"data: {\n\n"], [Refuse(500)]])
@@ -217,7 +217,7 @@ def test_a_client_that_leaves_closes_the_calls(
 ) -> None:
     """The provider sees it within a second, also for a client that waits for the whole answer; nothing is logged."""
     url, provider = serve_scripts({step: [Gate()] for step in PROMPTS})
-    body = {"model": "sizzle", "messages": ASKED, "stream": stream}
+    body = {"model": "sizzle", "messages": MESSAGES, "stream": stream}
 
     async def leave() -> None:
         async with httpx.AsyncClient(timeout=20) as client:

@@ -9,7 +9,7 @@ import pytest
 
 from app.wires.run_stream import RETRY
 from tests.client import (
-    ASKED,
+    REQUEST,
     ReceivedEvent,
     ask,
     cancel,
@@ -41,7 +41,7 @@ def test_a_run_is_streamed_from_start_to_end(serve_scripts: ServeScripts) -> Non
     first, *_, last = events
     assert [first.name, last.name, statuses(events)] == ["run", "end", ["ok"]]
     assert first.fields["run_id"] == address.rsplit("/")[-1]
-    assert first.fields["request"]["ingredientsOnHand"] == ASKED["ingredientsOnHand"]
+    assert first.fields["request"]["ingredientsOnHand"] == REQUEST["ingredientsOnHand"]
     assert first.fields["parts"] == list(PARTS)
     for name in ("part_start", "part_end"):
         assert sorted(fields["part"] for fields in named(events, name)) == sorted(PARTS)
@@ -151,10 +151,10 @@ def test_the_page_of_a_run_is_the_page(sizzle_url: str) -> None:
 
 BAD = [
     ({"ingredientsOnHand": "a"}, "ingredientsOnHand"),
-    ({**ASKED, "recipe": {"name": ""}}, "recipe"),
-    ({**ASKED, "recipe": {"name": "x" * 201}}, "recipe"),
-    ({**ASKED, "recipe": "Pie"}, "recipe"),
-    ({**ASKED, "more": 1}, "more"),
+    ({**REQUEST, "recipe": {"name": ""}}, "recipe"),
+    ({**REQUEST, "recipe": {"name": "x" * 201}}, "recipe"),
+    ({**REQUEST, "recipe": "Pie"}, "recipe"),
+    ({**REQUEST, "more": 1}, "more"),
 ]
 
 
@@ -181,7 +181,7 @@ def test_a_key_is_for_one_request(serve_scripts: ServeScripts) -> None:
     """With another body it is a 422 that names the header."""
     url, _ = serve_scripts()
     start(url, **{"Idempotency-Key": "k-1"})
-    answer = ask("POST", f"{url}/runs", json={**ASKED, "seed": 4}, headers={"Idempotency-Key": "k-1"})
+    answer = ask("POST", f"{url}/runs", json={**REQUEST, "seed": 4}, headers={"Idempotency-Key": "k-1"})
     assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "Idempotency-Key"]
 
 
@@ -190,7 +190,7 @@ def test_a_key_is_free_again_when_its_run_has_expired(serve_scripts: ServeScript
     url, provider = serve_scripts(keep_runs_s=0.05)
     address = start(url, **{"Idempotency-Key": "k-1"})
     assert wait_until(lambda: ask("GET", address).status_code == 410, seconds=5)
-    start(url, {**ASKED, "seed": 4}, **{"Idempotency-Key": "k-1"})
+    start(url, {**REQUEST, "seed": 4}, **{"Idempotency-Key": "k-1"})
     assert wait_until(lambda: len(provider.calls) == 12, seconds=5)
 
 
@@ -198,7 +198,7 @@ def test_a_key_is_free_again_when_its_run_has_expired(serve_scripts: ServeScript
 def test_an_invalid_key_is_a_422(sizzle_url: str, key: str) -> None:
     """It names the header and what is right."""
     headers = [(b"idempotency-key", key.encode())]
-    answer = ask("POST", f"{sizzle_url}/runs", json=ASKED, headers=headers)
+    answer = ask("POST", f"{sizzle_url}/runs", json=REQUEST, headers=headers)
     assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "Idempotency-Key"]
     assert "200" in answer.json()["detail"][0]["expected"]
 
@@ -208,7 +208,7 @@ def test_too_many_runs_are_a_503(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts({"proposal": [Gate()]}, max_runs=1)
     address = start(url, **{"Idempotency-Key": "k-1"})
     for path in ("runs", "generate"):
-        answer = ask("POST", f"{url}/{path}", json=ASKED)
+        answer = ask("POST", f"{url}/{path}", json=REQUEST)
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
         assert "at capacity" in answer.json()["detail"]
@@ -272,7 +272,7 @@ def test_only_the_key_of_a_run_cancels_or_rewrites_it(
 ) -> None:
     """Without the right key it is a 403 in the client's language, and the run continues."""
     url, _ = serve_scripts({"nutrition": [Gate()]})
-    address = start(url, {**ASKED, "language": language})
+    address = start(url, {**REQUEST, "language": language})
     headers = [(b"accept-language", language.encode())]
     headers += [] if key is None else [(b"sizzle-run-key", key.encode())]
     for method, place in (("DELETE", address), ("POST", f"{address}/parts/intro")):
@@ -295,7 +295,7 @@ def test_the_key_of_a_run_is_not_valid_for_another(sizzle_url: str) -> None:
 def test_the_client_that_starts_a_run_gets_its_key(sizzle_url: str) -> None:
     """It is in the body and in a header; a repeated idempotency key gets the same one."""
     headers = {"Idempotency-Key": "mine-1"}
-    first, second = (ask("POST", f"{sizzle_url}/runs", json=ASKED, headers=headers) for _ in range(2))
+    first, second = (ask("POST", f"{sizzle_url}/runs", json=REQUEST, headers=headers) for _ in range(2))
     assert first.json() == second.json() == {"run_id": first.json()["run_id"], "key": first.headers["sizzle-run-key"]}
     address = f"{sizzle_url}{first.headers['location']}"
     assert first.json()["key"] not in ask("GET", address).text + ask("GET", f"{address}/events").text
@@ -307,5 +307,5 @@ def test_other_origins_may_cancel_and_resume(serve: Serve) -> None:
     headers = {"Origin": "https://cook.example", "Access-Control-Request-Method": "DELETE"}
     headers["Access-Control-Request-Headers"] = "last-event-id, idempotency-key, content-type, sizzle-run-key"
     assert ask("OPTIONS", f"{url}/runs/x", headers=headers).status_code == 200
-    answer = ask("POST", f"{url}/runs", json=ASKED, headers={"Origin": "https://cook.example"})
+    answer = ask("POST", f"{url}/runs", json=REQUEST, headers={"Origin": "https://cook.example"})
     assert {"Location", "Sizzle-Run-Key"} <= set(answer.headers["access-control-expose-headers"].split(", "))
