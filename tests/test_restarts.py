@@ -24,7 +24,7 @@ from chains.parts.events import PartEnd, PartStart
 from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
 from examples.trip import TRIP
-from tests.client import ASKED, ReceivedEvent, ask, follow, rewrite, start, statuses, wait_until, written
+from tests.client import REQUEST, ReceivedEvent, ask, follow, rewrite, start, statuses, wait_until, written
 from tests.commands import sizzle
 from tests.server_process import server_process
 from tests.servers import PARTS, Gate, Provider, Script, default_script, provider, run, settings_from
@@ -257,7 +257,7 @@ def test_readers_of_a_server_that_is_killed_come_back_to_the_next(tmp_path: Path
         provider(scripts) as scripted,
         server_process(tmp_path, GROQ_API_KEY="k", SIZZLE_GROQ_BASE_URL=scripted.url) as server,
     ):
-        address = start(server.url, ASKED, **{"Idempotency-Key": "key"})
+        address = start(server.url, REQUEST, **{"Idempotency-Key": "key"})
         seen = list[ReceivedEvent]()
         with suppress(httpx.RemoteProtocolError):
 
@@ -270,7 +270,7 @@ def test_readers_of_a_server_that_is_killed_come_back_to_the_next(tmp_path: Path
             follow(address, seen=kill_at_the_last_part)
         server.start_again()
         rest = follow(address, seen[-1].id)
-        assert start(server.url, ASKED, **{"Idempotency-Key": "key"}) == address
+        assert start(server.url, REQUEST, **{"Idempotency-Key": "key"}) == address
         assert [event.seq for event in rest] == list(range(len(seen) + 1, len(seen) + len(rest) + 1))
         assert {event.fields["part"] for event in rest[:-1]} == {"nutrition"}
         assert [event.fields for event in follow(address)] == [event.fields for event in seen + rest]
