@@ -57,7 +57,7 @@ SLOW = {
 
 
 ON_EACH_STORE = {"test_cuts", "test_resume", "test_rewrite", "test_runs"}
-STORES = ("memory", "valkey")
+STORES = ("memory", "sqlite", "valkey")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -89,10 +89,16 @@ def servers() -> Iterator[ExitStack]:
 
 
 @pytest.fixture(scope="session")
-def new_store(request: pytest.FixtureRequest, start_redis: StartRedis) -> Callable[[], str]:
+def new_store(
+    request: pytest.FixtureRequest, start_redis: StartRedis, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], str]:
     """Returns the URL of an empty store, which is in memory except for tests that run on each store."""
-    kind = getattr(request, "param", "memory")
-    return (lambda: start_redis(kind).url) if kind == "valkey" else lambda: f"{kind}://"
+    urls: dict[str, Callable[[], str]] = {
+        "memory": lambda: "memory://",
+        "sqlite": lambda: f"sqlite://{tmp_path_factory.mktemp('store') / 'runs.db'}",
+        "valkey": lambda: start_redis("valkey").url,
+    }
+    return urls[getattr(request, "param", "memory")]
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """Runs end exactly once, and their state is what their log says."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from app.runs.live import TOO_LONG
 from app.runs.runs import Runs
 from app.stores import EventLog, LogEntry, RunEnd, RunEvent, RunStart
 from app.stores.memory import MemoryEventLog
+from app.stores.sqlite import SqliteEventLog
 from chains.parts.events import Fragment, PartEnd, PartStart
 from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
@@ -74,7 +77,16 @@ class Awaiting(MemoryEventLog):
 
 OPEN = Gate()
 OPEN.open()
-STORES = pytest.mark.parametrize("store", [MemoryEventLog, Awaiting])
+
+
+def stored() -> EventLog:
+    """A store in a file. Its runs are cancelled at its end, as those in memory are."""
+    log = SqliteEventLog(Path(mkdtemp()) / "runs.db", {"recipe": run_request(RECIPE)})
+    log.outlives_process = False
+    return log
+
+
+STORES = pytest.mark.parametrize("new_log", [MemoryEventLog, Awaiting, stored])
 
 
 def ends(events: Sequence[RunEvent]) -> list[str]:
@@ -82,11 +94,11 @@ def ends(events: Sequence[RunEvent]) -> list[str]:
 
 
 @STORES
-def test_a_run_cancelled_at_any_moment_ends_once(store: type[MemoryEventLog]) -> None:
+def test_a_run_cancelled_at_any_moment_ends_once(new_log: Callable[[], EventLog]) -> None:
     """Its log ends with `cancelled`, and no task is left."""
 
     async def cancel(url: str, moments: int) -> list[Any]:
-        async with runs_at(url, store()) as runs:
+        async with runs_at(url, new_log()) as runs:
             following = runs.follow(await runs.start("recipe", BEEF))
             seen = [logged.event for logged in await anext(following)]
             for _ in range(moments):
@@ -107,11 +119,11 @@ def test_a_run_cancelled_at_any_moment_ends_once(store: type[MemoryEventLog]) ->
 
 
 @STORES
-def test_a_run_cancelled_at_any_moment_of_a_rewrite_ends_once(store: type[MemoryEventLog]) -> None:
+def test_a_run_cancelled_at_any_moment_of_a_rewrite_ends_once(new_log: Callable[[], EventLog]) -> None:
     """A finished run that is rewritten and cancelled has one end again, which is last."""
 
     async def cancel(url: str, moments: int) -> list[RunEvent]:
-        async with runs_at(url, store()) as runs:
+        async with runs_at(url, new_log()) as runs:
             run_id = await runs.start("recipe", BEEF)
             async for _ in runs.follow(run_id):
                 pass

@@ -102,7 +102,7 @@ class SqliteEventLog:
         self._unstored: dict[str, Run] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._flush_lock = asyncio.Lock()
-        self._is_failing = False
+        self._is_failing = self._is_closed = False
         self._secret = b""
 
     async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
@@ -193,6 +193,9 @@ class SqliteEventLog:
                 await self._in_thread(self._database.forget, run_id)
 
     async def aclose(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         if self._flushing:
             self._flushing.cancel()
             await asyncio.wait([self._flushing])
