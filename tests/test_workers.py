@@ -4,8 +4,11 @@ import json
 import os
 import re
 import signal
+import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +16,12 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
-from tests.client import NO_TLS
-from tests.commands import Command, sizzle
+from tests.client import NO_TLS, wait_until
+from tests.commands import FAST, SIZZLE, Command, sizzle
 from tests.conftest import Serve, ServeScripts
-from tests.redis_servers import RedisServer, binary
+from tests.redis_servers import RedisServer, binary, free_port
 from tests.servers import Gate, Provider, Refuse
 
 REQUEST = {"ingredientsOnHand": "beef, onions"}
@@ -475,3 +479,39 @@ def test_a_store_that_cannot_be_used_is_refused_in_one_line(
         done = sizzle(*(argument.format(server=f"127.0.0.1:{server.port}") for argument in arguments))
     assert done.returncode == 1
     assert re.fullmatch(f"sizzle: .*{problem}.*\n", done.stderr), done.stderr
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_several_processes_serve_one_address(redis_server: RedisServer) -> None:
+    """`--workers 2`: whichever process a request reaches, it knows the run."""
+    port = free_port()
+    arguments = [SIZZLE, "serve", "--workers", "2", "--port", str(port), "--store", redis_server.url]
+    # not forked: uvicorn starts its processes from this one's standard input on
+    server = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, env=os.environ | FAST)  # noqa: S603
+    try:
+        assert wait_until(lambda: is_open(port), 90)
+        run, _ = start_run(f"http://127.0.0.1:{port}")
+        with ThreadPoolExecutor(8) as threads:
+            streams = list(threads.map(lambda _: Reader(run).to_the_end(), range(8)))
+        assert all(events == streams[0] for events in streams)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_a_full_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+    """New runs are refused while its memory is full; active ones go on when there is room again."""
+    gate = Gate()
+    with own_server(tmp_path) as server, Redis(port=server.port) as admin:
+        node, _ = serve_scripts({"steps": held(gate, "steps")}, store=server.url)
+        reader = Reader(start_run(node)[0])
+        reader.wait_for(is_in_the_middle)
+        admin.config_set("maxmemory", "1mb")
+        assert httpx.post(f"{node}/runs", json=REQUEST).status_code == 503
+        gate.open()
+        admin.config_set("maxmemory", "0")
+        assert_exact(reader.to_the_end())
