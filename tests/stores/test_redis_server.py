@@ -1,14 +1,17 @@
 """What is required of a server, and what happens to a store when the server is gone for a while."""
 
 import asyncio
+import re
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from app.stores import LogEntry, UnavailableError
 from app.stores.redis.connection import Address, check_server
 from app.stores.redis.log import RedisEventLog
+from app.stores.redis.queue import RunQueue
 from chains.errors import ConfigError
 from chains.parts.events import Fragment
 from tests.conftest import StartRedis
@@ -130,3 +133,35 @@ def test_a_store_whose_server_is_gone_says_so(tmp_path: Path) -> None:
 
     with server(tmp_path, "valkey") as killed:
         run(scenario(killed))
+
+
+def test_the_rights_in_the_documentation_are_enough(start_redis: StartRedis) -> None:
+    """A user who has no others begins, queues, takes, follows and ends a run."""
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    (rule,) = re.findall("^ACL SETUSER .*$", text, re.MULTILINE)
+
+    async def scenario(url: str) -> list[LogEntry]:
+        async with aclosing(RedisEventLog(url, REQUESTS)) as log:
+            await log.check()
+            await log.submit("run", START, 9)
+            async with aclosing(RunQueue(log.address, log.redis, "a", 60)) as queue:
+                await queue.open()
+                (job,) = await queue.next_jobs(1)
+                assert await queue.expired_jobs(1) == []
+                following = log.follow("run")
+                seen = await anext(following)
+                await log.take("run", job.id, "a")
+                await log.renew("a", ["run"])
+                await log.secret()
+                await log.append("run", END)
+                queue.close()
+            return seen + [entry async for batch in following for entry in batch]
+
+    server = start_redis("redis")
+    with Redis(port=server.port) as admin:
+        admin.acl_log_reset()
+        admin.execute_command(*rule.split())
+        entries = run(scenario(f"redis://sizzle:password@127.0.0.1:{server.port}/0"))
+        refused = admin.acl_log()
+        admin.execute_command("ACL", "DELUSER", "sizzle")
+    assert (told(entries), refused) == ([START, END], [])
