@@ -164,4 +164,4 @@ def test_the_rights_in_the_documentation_are_enough(start_redis: StartRedis) -> 
         entries = run(scenario(f"redis://sizzle:password@127.0.0.1:{server.port}/0"))
         refused = admin.acl_log()
         admin.execute_command("ACL", "DELUSER", "sizzle")
-    assert (told(entries), refused) == ([START, END], [])
+    assert (events_in(entries), refused) == ([START, END], [])
