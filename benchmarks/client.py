@@ -14,7 +14,7 @@ import orjson
 from benchmarks.tokens import recipe, tokens
 from benchmarks.wire import ALTERNATES, CODES, alternate
 
-ASKED = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": 45}
+REQUEST = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": 45}
 HEAD = (
     b"POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n"
@@ -113,8 +113,8 @@ async def read_recipes(port: int, count: int, deadline_s: float, seed: int | Non
 
 
 async def _read_recipe(port: int, number: int, deadline_s: float, seed: int | None) -> Reader:
-    on_hand = f"{ASKED['ingredientsOnHand']}, {number} eggs"  # by which the provider tells the recipe
-    body = orjson.dumps({**ASKED, "ingredientsOnHand": on_hand, **({} if seed is None else {"seed": seed})})
+    on_hand = f"{REQUEST['ingredientsOnHand']}, {number} eggs"  # distinguishes the recipes for the provider
+    body = orjson.dumps({**REQUEST, "ingredientsOnHand": on_hand, **({} if seed is None else {"seed": seed})})
     reader = Reader(number, HEAD % len(body) + body)
     try:
         transport, _ = await asyncio.get_running_loop().create_connection(lambda: reader, "127.0.0.1", port)

@@ -16,7 +16,7 @@ import httptools
 import orjson
 
 from app.wires.run_stream import RETRY
-from benchmarks.client import ASKED
+from benchmarks.client import REQUEST
 from benchmarks.tokens import REALISTIC, recipe, tokens
 
 BYTES = (2_000, 60_000)  # per connection before it breaks
@@ -162,11 +162,11 @@ class Cook:
         """Starts no run after this time of `time.monotonic`."""
         await asyncio.sleep(self.chance.uniform(0, RAMP_S))
         while time.monotonic() < moment:
-            begun = orjson.loads((await ask(self.port, "POST", "/runs", ASKED)).body)
-            run_id = begun["run_id"]
+            started = orjson.loads((await ask(self.port, "POST", "/runs", REQUEST)).body)
+            run_id = started["run_id"]
             try:
                 async with asyncio.timeout(RUN_TIMEOUT_S):
-                    await self._follow(run_id, begun["key"])
+                    await self._follow(run_id, started["key"])
             except (OSError, RuntimeError, TimeoutError, ValueError) as error:
                 self.tally.wrong.append(f"run {run_id}: {error!r}")
             await self._look_back()

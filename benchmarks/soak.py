@@ -231,7 +231,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="for how long runs are begun")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for how long runs are started")
     parser.add_argument("--runs", type=int, default=RUNS, help="at a time")
     return parser.parse_args()
 

@@ -11,7 +11,7 @@ from typing import Any
 import httptools
 import orjson
 
-from benchmarks.client import ASKED
+from benchmarks.client import REQUEST
 from benchmarks.cooks import Exchange, ask, line_of
 from benchmarks.tokens import recipe, tokens
 
@@ -65,7 +65,7 @@ class Run:
     async def start(self) -> None:
         header = f"Idempotency-Key: chaos-{self.chance.getrandbits(64):x}"
         while True:
-            answer = await self._ask("POST", "/runs", ASKED, header)
+            answer = await self._ask("POST", "/runs", REQUEST, header)
             if answer and answer[0] == 201:
                 self.run_id, self.key = answer[1]["run_id"], answer[1]["key"]
                 return

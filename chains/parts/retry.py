@@ -23,7 +23,7 @@ RETRY_DELAY_S = (
 class RetryingStep(Runnable[RunContext, str]):
     """Runs a part's step when its variables are set, in at most three attempts. Each attempt is a run of its own.
 
-    `with_retry` cannot switch models, `with_fallbacks` cannot retry, and neither works once streaming has begun. A
+    `with_retry` cannot switch models, `with_fallbacks` cannot retry, and neither works after the first token. A
     provider that sends Retry-After is retried once if the deadline allows; otherwise the next model with a healthy
     provider is used, or if there is none, the same model after a delay, unless the provider said not to retry. If
     `configurable` names a model, only that model is used. After any exception of another library's chat model the next
