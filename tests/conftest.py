@@ -48,6 +48,7 @@ SLOW = {
         "test_compositions",
         "test_lasting_faults",
         "test_restarts",
+        "test_runs_command",
     ),
     *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_provider_streams"),
     *("test_proxies", "test_race", "test_race_command", "test_schemathesis", "test_sdk_comparison"),

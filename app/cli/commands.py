@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.runs import runs
 from app.cli.serve import Host, Port, serve
 from app.cli.worker import worker
 from chains.errors import ConfigError
@@ -65,6 +66,7 @@ def sizzle(
 
 cli.command()(serve)
 cli.command()(worker)
+cli.add_typer(runs, name="runs", no_args_is_help=True)
 
 
 @cli.command()

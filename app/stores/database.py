@@ -17,6 +17,7 @@ from typing import Any, Literal
 import orjson
 
 from app.stores import ExpiredRunError, LogFullError, Rewrite, RunExistsError, UnknownRunError
+from app.stores.encoding import Decoder, EncodedEntry
 from chains.errors import ConfigError
 
 ROW_BYTES = 150  # of a run beyond its events
@@ -85,6 +86,9 @@ class StoredRun:
     began_at: float
     ended_at: float | None
     blocks: Sequence[tuple[int, bytes]] = ()
+
+    def entries(self, decoder: Decoder) -> list[EncodedEntry]:
+        return [entry for first, lines in self.blocks for entry in decoder.entries(self.epoch, first, lines)]
 
 
 class Database:

@@ -256,9 +256,7 @@ class SqliteEventLog:
         return self._active.setdefault(run_id, run)
 
     def _loaded(self, stored: StoredRun) -> Run:
-        entries = [
-            entry for first, lines in stored.blocks for entry in self._decoder.entries(stored.epoch, first, lines)
-        ]
+        entries = stored.entries(self._decoder)
         age_s = time.time() - stored.began_at
         log = Log.loaded(stored.epoch, stored.epoch_lengths, entries, age_s, MemoryUsage())
         log.rewrites = [*stored.rewrites]
