@@ -1,4 +1,4 @@
-"""Real Redis and Valkey servers for the tests, each with a folder and a port of its own."""
+"""Real Redis and Valkey servers for the tests, each with its own folder and port."""
 
 import asyncio
 import os
@@ -54,7 +54,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """The server's address with a new prefix, so that nothing is there."""
+        """The server's address with a new prefix, so that the store is empty."""
         return f"redis://127.0.0.1:{self.port}/0?prefix={uuid4().hex}"
 
     def start(self) -> None:
@@ -67,7 +67,7 @@ class RedisServer:
                 time.sleep(0.01)
 
     def kill(self) -> None:
-        """Kills it, as a crash would. The append-only file stays."""
+        """Kills it as a crash would. The append-only file is kept."""
         assert self.process
         self.process.kill()
         self.process.wait()
@@ -91,9 +91,9 @@ class RedisServer:
 
 
 class Proxy:
-    """A connection to a server that is cut after every `cut_every`th request has been passed on, before its reply.
+    """A connection to a server that is cut after every `cut_every`th request, before the reply.
 
-    The server has done what it was asked to, and the client cannot know it.
+    The server has processed the request, but the client cannot know that.
     """
 
     def __init__(self, server: RedisServer, cut_every: int) -> None:

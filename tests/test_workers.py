@@ -97,7 +97,7 @@ def has(name: str, **fields: object) -> Callable[[list[Event]], bool]:
 
 
 def attempts(events: list[Event]) -> dict[str, int]:
-    """The last attempt at each part."""
+    """The last attempt of each part."""
     return {event.data["part"]: event.data["attempt"] for event in events if event.name == "part_start"}
 
 
@@ -113,7 +113,7 @@ def texts(events: list[Event]) -> dict[str, str]:
 
 
 def assert_exact(events: list[Event], status: str = "ok") -> None:
-    """Nothing is lost, nothing comes twice, and every part has its whole text."""
+    """Checks that nothing is lost or repeated, and that every part has its whole text."""
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert [event.data["status"] for event in events if event.name == "end"] == [status]
     assert texts(events) == TEXTS
@@ -121,7 +121,7 @@ def assert_exact(events: list[Event], status: str = "ok") -> None:
 
 @dataclass
 class Worker:
-    """`sizzle worker` in a process of its own."""
+    """`sizzle worker` in its own process."""
 
     command: Command
     output: Path
@@ -186,8 +186,8 @@ def elsewhere(run: str, url: str) -> str:
     return url + run[run.index("/runs/") :]
 
 
-def held(gate: Gate, part: str) -> list[str | Gate]:
-    """A part that is written as far as its first words, and goes on when the gate is opened."""
+def waiting_script(gate: Gate, part: str) -> list[str | Gate]:
+    """A script that waits after its first words until the gate is opened."""
     return [f"{part} one, ", gate, f"{part} two."]
 
 
@@ -202,7 +202,7 @@ def is_in_the_middle(events: list[Event]) -> bool:
 def test_a_web_process_and_a_worker_write_a_run_together(
     redis_server: RedisServer, serve_scripts: ServeScripts, start_worker: StartWorker
 ) -> None:
-    """The worker says when it is ready, and two web processes show the same events under the same ids."""
+    """The worker reports that it is ready, and two web processes show the same events under the same ids."""
     store = redis_server.url
     web, provider = serve_scripts(store=store, worker=False)
     other, _ = serve_scripts(store=store, worker=False)
@@ -220,9 +220,9 @@ def test_a_web_process_and_a_worker_write_a_run_together(
 def test_a_run_survives_its_worker(
     redis_server: RedisServer, serve_scripts: ServeScripts, start_worker: StartWorker
 ) -> None:
-    """After kill -9 another worker keeps the parts that have ended, and begins the others again."""
+    """After kill -9 another worker keeps the parts that have ended and starts the others again."""
     store, gate = redis_server.url, Gate()
-    web, provider = serve_scripts({"steps": held(gate, "steps")}, store=store, worker=False)
+    web, provider = serve_scripts({"steps": waiting_script(gate, "steps")}, store=store, worker=False)
     worker = start_worker(store, provider)
     reader = Reader(start_run(web)[0])
     before = reader.wait_for(is_in_the_middle)
@@ -240,9 +240,9 @@ def test_a_run_survives_its_worker(
 def test_a_stopped_worker_wakes_and_its_heir_dies(
     redis_server: RedisServer, serve_scripts: ServeScripts, start_worker: StartWorker
 ) -> None:
-    """It closes its calls and writes nothing; the heir's lease expires, and the run goes on."""
+    """It closes its calls and writes nothing; the successor's lease expires, and the run continues."""
     store, gate = redis_server.url, Gate()
-    web, provider = serve_scripts({"steps": held(gate, "steps")}, store=store, worker=False)
+    web, provider = serve_scripts({"steps": waiting_script(gate, "steps")}, store=store, worker=False)
     stopped = start_worker(store, provider)
     reader = Reader(start_run(web)[0])
     reader.wait_for(is_in_the_middle)
@@ -263,9 +263,9 @@ def test_a_stopped_worker_wakes_and_its_heir_dies(
 def test_a_worker_that_is_stopped_hands_over_at_once(
     redis_server: RedisServer, serve_scripts: ServeScripts, start_worker: StartWorker
 ) -> None:
-    """Nobody waits for its lease, which is a minute here."""
+    """The successor does not wait for the lease, which is a minute here."""
     store, gate = redis_server.url, Gate()
-    web, provider = serve_scripts({"steps": held(gate, "steps")}, store=store, worker=False)
+    web, provider = serve_scripts({"steps": waiting_script(gate, "steps")}, store=store, worker=False)
     stopped = start_worker(store, provider, SIZZLE_LEASE_S="60", SIZZLE_DRAIN_S="0")
     reader = Reader(start_run(web)[0])
     reader.wait_for(is_in_the_middle)
@@ -282,12 +282,12 @@ def test_a_worker_that_is_stopped_finishes_what_ends_in_time(
     redis_server: RedisServer, serve_scripts: ServeScripts, start_worker: StartWorker
 ) -> None:
     store, gate = redis_server.url, Gate()
-    web, provider = serve_scripts({"steps": held(gate, "steps")}, store=store, worker=False)
+    web, provider = serve_scripts({"steps": waiting_script(gate, "steps")}, store=store, worker=False)
     worker = start_worker(store, provider, SIZZLE_DRAIN_S="20")
     reader = Reader(start_run(web)[0])
     reader.wait_for(is_in_the_middle)
     worker.send(signal.SIGTERM)
-    waiting = Reader(start_run(web)[0])  # which a stopped worker does not take
+    waiting = Reader(start_run(web)[0])  # a stopped worker does not take it
     gate.open()
     events = reader.to_the_end()
     assert_exact(events)
@@ -301,7 +301,7 @@ def test_a_worker_that_is_stopped_finishes_what_ends_in_time(
 def test_any_process_cancels_a_run(redis_server: RedisServer, serve_scripts: ServeScripts) -> None:
     """The reader gets the end, and the worker closes its calls."""
     store = redis_server.url
-    scripts = {"steps": held(Gate(), "steps"), "sides": held(Gate(), "sides")}
+    scripts = {"steps": waiting_script(Gate(), "steps"), "sides": waiting_script(Gate(), "sides")}
     node, provider = serve_scripts(scripts, store=store)  # type: ignore[arg-type]
     web, _ = serve_scripts(store=store, worker=False)
     run, key = start_run(node)
@@ -320,7 +320,7 @@ def test_a_run_whose_worker_is_dead_is_cancelled(
     redis_server: RedisServer, serve_scripts: ServeScripts, start_worker: StartWorker
 ) -> None:
     store = redis_server.url
-    web, provider = serve_scripts({"steps": held(Gate(), "steps")}, store=store, worker=False)
+    web, provider = serve_scripts({"steps": waiting_script(Gate(), "steps")}, store=store, worker=False)
     worker = start_worker(store, provider)
     run, key = start_run(web)
     reader = Reader(run)
@@ -335,9 +335,12 @@ def rewrite(run: str, key: str, part: str) -> httpx.Response:
 
 
 def test_a_part_is_rewritten_from_another_process(redis_server: RedisServer, serve_scripts: ServeScripts) -> None:
-    """While the run goes on, and after its end; a part that is being written is refused."""
+    """This works during the run and after its end; a part that is being written is refused."""
     store, gate, second = redis_server.url, Gate(), Gate()
-    scripts = {"steps": held(gate, "steps"), "nutrition": [held(open_gate(), "nutrition"), held(second, "nutrition")]}
+    scripts = {
+        "steps": waiting_script(gate, "steps"),
+        "nutrition": [waiting_script(open_gate(), "nutrition"), waiting_script(second, "nutrition")],
+    }
     node, _ = serve_scripts(scripts, store=store)  # type: ignore[arg-type]
     web, _ = serve_scripts(store=store, worker=False)
     started, key = start_run(node)
@@ -365,7 +368,7 @@ def open_gate() -> Gate:
 
 
 def test_a_rewrite_is_never_lost_to_the_end_of_its_run(redis_server: RedisServer, serve_scripts: ServeScripts) -> None:
-    """However close they come, the part is written again, in the same epoch or in the next."""
+    """However close they are, the part is rewritten, in the same epoch or in the next one."""
     store = redis_server.url
     node, _ = serve_scripts(store=store)
     web, _ = serve_scripts(store=store, worker=False)
@@ -382,9 +385,12 @@ def test_a_rewrite_is_never_lost_to_the_end_of_its_run(redis_server: RedisServer
 def test_a_rewrite_survives_its_worker(
     redis_server: RedisServer, serve_scripts: ServeScripts, start_worker: StartWorker
 ) -> None:
-    """Of a cancelled run only the rewrite is written, also by the worker that takes it over."""
+    """Of a cancelled run only the rewrite is written, also by a worker that takes it over."""
     store, gate = redis_server.url, Gate()
-    scripts = {"steps": [held(gate, "steps")], "nutrition": [["nutrition."], held(gate, "nutrition")]}
+    scripts = {
+        "steps": [waiting_script(gate, "steps")],
+        "nutrition": [["nutrition."], waiting_script(gate, "nutrition")],
+    }
     web, provider = serve_scripts(scripts, store=store, worker=False)  # type: ignore[arg-type]
     worker = start_worker(store, provider)
     run, key = start_run(web)
@@ -404,7 +410,7 @@ def test_a_rewrite_survives_its_worker(
 
 
 def test_all_processes_share_keys_and_capacity(redis_server: RedisServer, serve: Serve) -> None:
-    """Runs that wait for a worker count, too."""
+    """Waiting runs count, too."""
     store = redis_server.url
     one, other = (serve(store=store, worker=False, max_runs=1) for _ in range(2))
     runs = [start_run(url, **{"Idempotency-Key": "key"}) for url in (one, other)]
@@ -439,10 +445,10 @@ def own_server(folder: Path, *options: str) -> Iterator[RedisServer]:
 
 
 def test_a_restart_of_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
-    """No part is begun again, and the reader does not even reconnect."""
+    """No part is started again, and the reader does not even reconnect."""
     gate = Gate()
     with own_server(tmp_path) as server:
-        node, _ = serve_scripts({"steps": held(gate, "steps")}, store=server.url)
+        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
         reader = Reader(start_run(node)[0])
         reader.wait_for(is_in_the_middle)
         server.kill()
@@ -507,7 +513,7 @@ def test_a_full_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) ->
     """New runs are refused while its memory is full; active ones go on when there is room again."""
     gate = Gate()
     with own_server(tmp_path) as server, Redis(port=server.port) as admin:
-        node, _ = serve_scripts({"steps": held(gate, "steps")}, store=server.url)
+        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
         reader = Reader(start_run(node)[0])
         reader.wait_for(is_in_the_middle)
         admin.config_set("maxmemory", "1mb")

@@ -1,4 +1,4 @@
-"""Limits that all processes share: each instance here is one of them."""
+"""Limits that all processes share: each instance here stands for a process."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,7 +24,7 @@ async def clients(address: Address, count: int) -> AsyncGenerator[list[Redis]]:
 
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
 def test_four_processes_together_make_no_more_requests_than_the_limit(start_redis: StartRedis, kind: Kind) -> None:
-    """In any window of the length of the minute, which is short here, and none of them waits forever."""
+    """This holds in any window of a minute, which is short here, and no process waits forever."""
     minute_s, limit = 0.3, 20
 
     async def scenario() -> list[float]:
@@ -43,12 +43,12 @@ def test_four_processes_together_make_no_more_requests_than_the_limit(start_redi
 
     times = run(scenario())
     assert len(times) == 60
-    margin = 0.02  # until a process that was admitted runs again
+    margin = 0.02  # until an admitted process runs again
     assert all(later - earlier > minute_s - margin for earlier, later in zip(times, times[limit:], strict=False))
 
 
 def test_every_process_knows_of_a_cooldown(redis_server: RedisServer) -> None:
-    """Those that run learn when it begins and when it ends, one that starts later finds it."""
+    """Running processes learn when it begins and ends; one that starts later finds it."""
 
     async def until(health: Health, is_open: bool) -> None:
         while (health.open_for_s > 0) != is_open:  # noqa: ASYNC110  the message comes from the server

@@ -1,4 +1,4 @@
-"""What is required of a server, and what happens to a store when the server is gone for a while."""
+"""The requirements on a Redis server, and the behavior of a store during an outage."""
 
 import asyncio
 import re
@@ -41,7 +41,7 @@ def server(folder: Path, kind: Kind, *options: str) -> RedisServer:
     ],
 )
 def test_a_server_that_may_lose_runs_is_refused(tmp_path: Path, options: tuple[str, ...], problem: str) -> None:
-    """In one line that names the setting and not the password."""
+    """One line names the setting, but not the password."""
     with server(tmp_path, "valkey", *options) as started:
         address = Address.parse(f"redis://:wrong-1234@127.0.0.1:{started.port}/0" if "pass" in problem else started.url)
         with pytest.raises(ConfigError) as raised:
@@ -62,7 +62,7 @@ def test_a_usable_server_is_accepted(start_redis: StartRedis, kind: Kind) -> Non
 
 
 def test_the_prefix_is_part_of_the_url() -> None:
-    """It is a hash tag; what else is in the query stays there."""
+    """It becomes a hash tag; the rest of the query is unchanged."""
     assert Address.parse("redis://host/3?prefix=a:b&health_check_interval=5") == Address(
         "redis://host/3?health_check_interval=5", "{a:b}"
     )
@@ -73,7 +73,7 @@ def test_the_prefix_is_part_of_the_url() -> None:
 
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
 def test_an_outage_is_a_pause(tmp_path: Path, kind: Kind) -> None:
-    """The server is killed while a run is written and followed: nothing is lost, doubled or begun again."""
+    """The server is killed while a run is written and followed: nothing is lost or repeated."""
 
     async def scenario(killed: RedisServer) -> list[list[LogEntry]]:
         url = killed.url
@@ -101,7 +101,7 @@ def test_an_outage_is_a_pause(tmp_path: Path, kind: Kind) -> None:
 
 
 def test_readers_of_a_log_that_lost_events_are_cut_off(tmp_path: Path) -> None:
-    """A server that comes back without what they have read. Their next connection is told what is left."""
+    """If the server restarts without events that they have read, their next connection gets the rest."""
 
     async def scenario(killed: RedisServer) -> list[LogEntry]:
         url = killed.url

@@ -1,4 +1,4 @@
-"""What holds where several processes share a store: each instance here is one of them."""
+"""A store that several processes share: each instance here stands for a process."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -36,7 +36,7 @@ MakeLogs = Callable[[int], AbstractAsyncContextManager[list[RedisEventLog]]]
 
 @pytest.fixture(scope="session", params=["redis", "valkey"])
 def make_logs(request: pytest.FixtureRequest, start_redis: StartRedis) -> MakeLogs:
-    """Makes stores that share an empty one."""
+    """Makes stores that share an empty database."""
     server = start_redis(request.param)
     return lambda count: shared_logs(server.url, count)
 
@@ -74,7 +74,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["append", "take over"]), st.integers
 @settings(deadline=None)
 @given(steps=STEPS)
 def test_only_the_latest_writer_writes(make_logs: MakeLogs, steps: list[tuple[str, int]]) -> None:
-    """What an earlier one appends later is in no log, and every reader in every process reads the same."""
+    """Later appends of an earlier writer are in no log, and every reader in every process reads the same."""
 
     async def scenario() -> tuple[int, list[list[LogEntry]]]:
         async with make_logs(3) as logs:
@@ -104,7 +104,7 @@ def test_only_the_latest_writer_writes(make_logs: MakeLogs, steps: list[tuple[st
         assert [entry.id.seq for entry in entries] == list(range(1, count + 3))
 
 
-def test_an_earlier_writer_is_told_that_it_is_fenced(make_logs: MakeLogs) -> None:
+def test_an_earlier_writer_learns_that_it_is_fenced(make_logs: MakeLogs) -> None:
     """It learns that at the latest when it writes the end, and from then on at once."""
 
     async def scenario() -> list[LogEntry]:
@@ -122,7 +122,7 @@ def test_an_earlier_writer_is_told_that_it_is_fenced(make_logs: MakeLogs) -> Non
 
 @pytest.mark.parametrize("cut_every", [2, 3])
 def test_a_call_whose_reply_is_lost_is_repeated_without_effect(start_redis: StartRedis, cut_every: int) -> None:
-    """The server recognizes a batch, a beginning, a reopening and a rewrite that it has already seen."""
+    """The server recognizes a batch, a start, a reopening and a rewrite that it has already received."""
 
     async def scenario() -> list[list[LogEntry]]:
         async with Proxy(start_redis("redis"), cut_every) as url, shared_logs(url, 1) as (log,):
@@ -145,7 +145,7 @@ def test_a_call_whose_reply_is_lost_is_repeated_without_effect(start_redis: Star
 
 
 def test_a_reader_continues_in_any_process(make_logs: MakeLogs) -> None:
-    """The ids of an epoch hold everywhere, also after another process has reopened the log."""
+    """Ids are valid everywhere, even after another process has reopened the log."""
 
     async def scenario() -> list[LogEntry]:
         async with make_logs(2) as (one, other):
@@ -165,7 +165,7 @@ def test_a_reader_continues_in_any_process(make_logs: MakeLogs) -> None:
 
 
 def test_any_process_cancels_a_run(make_logs: MakeLogs) -> None:
-    """The end is there at once, every reader reads it, and the writer is fenced."""
+    """The end is written at once, every reader gets it, and the writer is fenced."""
 
     async def scenario() -> list[str]:
         async with make_logs(2) as (writer, other):
@@ -193,7 +193,7 @@ def test_all_processes_have_one_secret(make_logs: MakeLogs) -> None:
 
 
 def test_a_waiting_run_goes_to_one_worker_and_is_acknowledged_by_its_end(make_logs: MakeLogs) -> None:
-    """As many runs as the limit wait or are being written; the next one is refused."""
+    """At most as many runs as the limit wait or are written; the next one is refused."""
 
     async def scenario() -> list[str]:
         async with make_logs(2) as (web, log), queue_of(log, "a") as one, queue_of(log, "b") as other:
@@ -214,7 +214,7 @@ def test_a_waiting_run_goes_to_one_worker_and_is_acknowledged_by_its_end(make_lo
 
 
 def test_a_lease_that_is_not_renewed_goes_to_another_worker(make_logs: MakeLogs) -> None:
-    """The first one cannot take the run any more, nor renew it; while a lease is renewed nobody else claims it."""
+    """The first worker can neither take nor renew it any more; a renewed lease is not given to others."""
 
     async def scenario() -> list[Claim]:
         async with make_logs(2) as (a, b), queue_of(a, "a", 0.2) as queue_a, queue_of(b, "b", 0.2) as queue_b:
@@ -232,7 +232,7 @@ def test_a_lease_that_is_not_renewed_goes_to_another_worker(make_logs: MakeLogs)
 
 
 def test_a_stopped_writer_that_wakes_does_not_acknowledge_its_heirs_run(make_logs: MakeLogs) -> None:
-    """If the heir then dies, a third worker takes over: the acknowledgement belongs to the end, and that is fenced."""
+    """If its successor then dies, a third worker takes over, because a fenced end acknowledges nothing."""
 
     async def scenario() -> list[LogEntry]:
         async with make_logs(3) as (a, b, c), queue_of(a, "a", 0.05) as first, queue_of(b, "b", 0.05) as second:
@@ -251,7 +251,7 @@ def test_a_stopped_writer_that_wakes_does_not_acknowledge_its_heirs_run(make_log
 
 
 def test_a_released_run_goes_to_another_worker_at_once(make_logs: MakeLogs) -> None:
-    """With all that was appended, although nobody has waited for the lease to expire."""
+    """It has all appended events, and nobody waits for the lease to expire."""
 
     async def scenario() -> list[LogEntry]:
         async with make_logs(2) as (a, b), queue_of(a, "a") as queue_a, queue_of(b, "b") as queue_b:
@@ -268,8 +268,8 @@ def test_a_released_run_goes_to_another_worker_at_once(make_logs: MakeLogs) -> N
     assert events_in(run(scenario())) == [START, *fragments(1), END]
 
 
-def test_a_job_that_nobody_needs_is_removed(make_logs: MakeLogs) -> None:
-    """Its run was cancelled or forgotten before a worker took it; a job of a newer version stays for a newer worker."""
+def test_an_unneeded_job_is_removed(make_logs: MakeLogs) -> None:
+    """Its run was cancelled or forgotten before a worker took it. A job of a newer version stays for a newer worker."""
 
     async def scenario() -> tuple[list[Job], int]:
         async with make_logs(2) as (web, log), queue_of(log, "a", 0) as queue:
@@ -289,7 +289,7 @@ def test_a_job_that_nobody_needs_is_removed(make_logs: MakeLogs) -> None:
 
 
 def test_a_run_does_not_end_before_its_rewrites_were_seen(make_logs: MakeLogs) -> None:
-    """One that any process has added; what was appended before the end is in the log all the same."""
+    """This includes rewrites of other processes. Events that were appended before the refused end are in the log."""
 
     async def scenario() -> tuple[list[Rewrite], list[LogEntry]]:
         async with make_logs(2) as (web, log), queue_of(log, "a") as queue:

@@ -1,4 +1,4 @@
-"""The SQLite store beyond the contract: what is in the file after a restart, and what happens when it can't be used."""
+"""The SQLite store beyond the contract: the content of the file after a restart, and faults of the file."""
 
 import asyncio
 import resource
@@ -47,7 +47,7 @@ def change(path: Path, statement: str, *values: object) -> None:
 
 
 def copy(path: Path, to: Path) -> Path:
-    """Copies what is in the file at this moment, which is what a killed process leaves."""
+    """Copies the current content of the file, as a killed process leaves it."""
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
         source.backup(target)
     return to
@@ -55,7 +55,7 @@ def copy(path: Path, to: Path) -> Path:
 
 @contextmanager
 def full_disk(path: Path) -> Generator[None]:
-    """No file of this process can grow beyond the size that the store's log has now."""
+    """Limits all files of this process to the current size of the store's log."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = path.with_name(f"{path.name}-wal").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
@@ -66,7 +66,7 @@ def full_disk(path: Path) -> Generator[None]:
 
 
 def test_finished_runs_are_there_after_a_restart(path: Path) -> None:
-    """With every event, under the same ids; so is the store's secret, and what has expired or never was."""
+    """They have every event, under the same ids; the store's secret, expired and unknown runs are the same, too."""
 
     async def scenario() -> None:
         async with log_of(SqliteEventLog(path, REQUESTS), *fragments(600), END) as log:
@@ -85,7 +85,7 @@ def test_finished_runs_are_there_after_a_restart(path: Path) -> None:
 
 
 def test_a_run_that_was_cut_off_is_unfinished_after_a_restart(path: Path, tmp_path: Path) -> None:
-    """Taken over, it goes on where its file ends: readers who have seen more go on there, too, in another epoch."""
+    """Taken over, it continues where its file ends, in another epoch, also for readers that have seen more."""
 
     async def scenario() -> tuple[list[LogEntry], list[LogEntry], list[LogEntry]]:
         async with log_of(SqliteEventLog(path, REQUESTS), *fragments(5)) as log:
@@ -110,7 +110,7 @@ def test_a_run_that_was_cut_off_is_unfinished_after_a_restart(path: Path, tmp_pa
 
 
 def test_a_reopened_run_is_unfinished_with_its_rewrites_after_a_restart(path: Path, tmp_path: Path) -> None:
-    """Its end is gone, its events and its rewrites stay; the next end forgets them."""
+    """Its end is gone, its events and rewrites are kept; the next end removes the rewrites."""
     rewrite = Rewrite(("intro",), 3)
 
     async def scenario() -> list[object]:
@@ -129,7 +129,7 @@ def test_a_reopened_run_is_unfinished_with_its_rewrites_after_a_restart(path: Pa
 
 
 def test_an_ephemeral_run_is_not_stored(path: Path) -> None:
-    """It is read as any other is, until its process ends."""
+    """It is readable until its process ends."""
 
     async def scenario() -> None:
         async with opened(path) as log:
@@ -149,7 +149,7 @@ def test_an_ephemeral_run_is_not_stored(path: Path) -> None:
 
 @pytest.mark.parametrize(("days", "is_there"), [(1, True), (29, True), (31, False)])
 def test_a_finished_run_is_kept_for_thirty_days(path: Path, days: int, is_there: bool) -> None:
-    """Also if the server was not running in between."""
+    """This includes time in which the server was not running."""
 
     async def scenario() -> None:
         async with log_of(SqliteEventLog(path, REQUESTS), *fragments(2), END):
@@ -162,7 +162,7 @@ def test_a_finished_run_is_kept_for_thirty_days(path: Path, days: int, is_there:
             for name in ("before", "after"):
                 with pytest.raises(ExpiredRunError):
                     await log.read("run")
-                await log.begin(name, START)  # which drops what has expired
+                await log.begin(name, START)  # drops expired runs
 
     run(scenario())
 
@@ -194,7 +194,7 @@ def refusal(path: Path) -> str:
 
 
 def test_a_file_has_one_server(path: Path) -> None:
-    """The second is refused with one line, until the first ends."""
+    """A second server is refused with one line until the first one ends."""
 
     async def scenario() -> str:
         async with opened(path):
@@ -208,7 +208,7 @@ def test_a_file_has_one_server(path: Path) -> None:
 
 
 def test_a_newer_file_is_refused(path: Path) -> None:
-    """It is left as it is."""
+    """The file is not changed."""
 
     async def scenario() -> None:
         async with opened(path):
@@ -221,8 +221,8 @@ def test_a_newer_file_is_refused(path: Path) -> None:
     )
 
 
-def test_files_that_are_none_of_ours_are_refused(tmp_path: Path) -> None:
-    """A text, another program's database, a folder, and a path through a file."""
+def test_files_of_other_programs_are_refused(tmp_path: Path) -> None:
+    """This covers a text, another program's database, a folder, and a path through a file."""
     text, other = tmp_path / "text.db", tmp_path / "other.db"
     text.write_text("no database " * 100)
     change(other, "CREATE TABLE other (id INTEGER)")
@@ -236,8 +236,8 @@ def test_files_that_are_none_of_ours_are_refused(tmp_path: Path) -> None:
     assert text.read_text() == "no database " * 100
 
 
-def test_a_damaged_file_is_no_crash(path: Path) -> None:
-    """What can't be read is unavailable; everything else goes on."""
+def test_a_damaged_file_does_not_stop_the_server(path: Path) -> None:
+    """Unreadable runs are unavailable; everything else works."""
 
     async def write() -> None:
         async with log_of(SqliteEventLog(path, REQUESTS), Fragment("intro", token_urlsafe(50_000)), END) as log:
@@ -258,7 +258,7 @@ def test_a_damaged_file_is_no_crash(path: Path) -> None:
 
 
 def test_a_full_disk_loses_nothing_that_was_read(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A run can't begin or go on, but end; once there is room, all of it is stored, and the next run begins."""
+    """Runs can end, but not start or continue. With free space everything is stored, and the next run starts."""
 
     async def scenario() -> None:
         async with opened(path) as log:
@@ -283,8 +283,8 @@ def test_a_full_disk_loses_nothing_that_was_read(path: Path, caplog: pytest.LogC
     assert caplog.text.count("full") == 1
 
 
-def test_the_file_is_its_owners(path: Path) -> None:
-    """Requests tell of allergies."""
+def test_only_its_owner_can_read_the_file(path: Path) -> None:
+    """Requests contain allergies."""
 
     async def scenario() -> None:
         async with log_of(SqliteEventLog(path, REQUESTS)):
@@ -295,8 +295,8 @@ def test_the_file_is_its_owners(path: Path) -> None:
     run(scenario())
 
 
-def test_what_readers_wait_for_ends_with_the_store(path: Path) -> None:
-    """A stream of a run without an end ends without one."""
+def test_streams_end_with_the_store(path: Path) -> None:
+    """The stream of an unfinished run ends without an end."""
 
     async def scenario() -> list[LogEntry]:
         log = SqliteEventLog(path, REQUESTS)
