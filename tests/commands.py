@@ -41,9 +41,13 @@ class Command:
             raise TimeoutError
         return self._process.exitcode
 
-    def send_signal(self, number: int) -> None:
+    @property
+    def pid(self) -> int:
         assert self._process.pid
-        os.kill(self._process.pid, number)
+        return self._process.pid
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
 
 def sizzle(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -35,6 +36,17 @@ class ServerProcess:
     def start_again(self) -> None:
         self._command = self._start(int(self.url.rpartition(":")[2]))
         self._wait_until_ready()
+
+    @contextmanager
+    def full_disk(self) -> Generator[None]:
+        """No file of the process can grow within the block."""
+        limits = resource.prlimit(self._command.pid, resource.RLIMIT_FSIZE)
+        size = self._output.with_name("runs.db-wal").stat().st_size
+        resource.prlimit(self._command.pid, resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(self._command.pid, resource.RLIMIT_FSIZE, limits)
 
     def _start(self, port: int) -> Command:
         with self._output.open("wb") as output:

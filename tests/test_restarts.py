@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from app.models import open_models
+from app.runs.live import STORE_UNAVAILABLE
 from app.runs.runs import Runs
 from app.runs.state import RunState, state_of
 from app.stores import LogEntry, RunEnd, RunStart
@@ -289,3 +290,30 @@ def test_a_server_that_finds_its_file_in_use_says_so_in_one_line(tmp_path: Path)
             f"sizzle: SIZZLE_STORE: {path}: another server uses this file. Stop that one, or name another file."
         )
         assert ask("GET", f"{server.url}/healthz").status_code == 200
+
+
+def test_a_server_with_a_full_disk_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    """The run ends with a message and stays readable, also after a restart; until there is room no other begins."""
+    gates = Gate(), Gate()
+    long: Script = [gates[0], *(["Beef is good. " * 300] * 10), gates[1], "The end."]
+    with (
+        provider({"nutrition": [long, ["Beef is good."]]}) as scripted,
+        server_process(tmp_path, GROQ_API_KEY="k", SIZZLE_GROQ_BASE_URL=scripted.url) as server,
+    ):
+        address = start(server.url)
+        assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", 10)
+        with server.full_disk():
+            gates[0].open()
+            assert wait_until(lambda: "full" in server.said, 10)
+            refused = ask("POST", f"{server.url}/runs", json=REQUEST)
+            assert [refused.status_code, refused.headers["Retry-After"]] == [503, "5"]
+            gates[1].open()
+            before = follow(address)
+            assert before[-1].fields | {"status": "failed", "message": refused.json()["detail"]} == before[-1].fields
+            assert refused.json()["detail"] == STORE_UNAVAILABLE
+            assert written(before)["nutrition"].startswith("Beef is good.")
+        assert wait_until(lambda: stored_events(tmp_path / "runs.db") == len(before), 5)
+        assert statuses(follow(start(server.url))) == ["ok"]
+        server.kill()
+        server.start_again()
+        assert follow(address) == before
