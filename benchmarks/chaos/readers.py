@@ -146,8 +146,9 @@ def verdict(run: Run, state: dict[str, Any]) -> str:
         return wrong
     texts, ends = _texts(run.events)
     status = run.events[-1].fields["status"]
-    if status != state["status"] or any(texts.get(part, "") != each["text"] for part, each in state["parts"].items()):
-        return "the reader's texts are not the server's"
+    others = [part for part, each in state["parts"].items() if texts.get(part, "") != each["text"]]
+    if others or status != state["status"]:
+        return f"{status} and the texts of {others} are not the server's"
     wanted = {part: "".join(tokens(part, LENGTH)) for part in state["parts"] if part != "alternates"}
     if run.cancelled_at and status == "cancelled":
         cut = [part for part in wanted if not wanted[part].startswith(texts.get(part, ""))]
@@ -185,13 +186,16 @@ def _wrong_order(events: Sequence[Read]) -> str | None:
 
 
 def _texts(events: Sequence[Read]) -> tuple[dict[str, str], dict[str, str]]:
-    """Returns the text of each part as a page shows it, and how it ended."""
-    texts, ends = dict[str, str](), dict[str, str]()
+    """Returns the text of each part as a page shows it at the end, and how the part ended.
+
+    An earlier text returns if the last attempt produces none.
+    """
+    texts, ends, earlier = dict[str, str](), dict[str, str](), dict[str, str]()
     for event in events:
         part = event.fields.get("part", "")
         match event.name:
             case "part_start":
-                texts[part] = ""
+                earlier[part] = texts.pop(part, "") or earlier.get(part, "")
                 ends.pop(part, None)
             case "fragment":
                 texts[part] = texts.get(part, "") + event.fields["text"]
@@ -201,4 +205,4 @@ def _texts(events: Sequence[Read]) -> tuple[dict[str, str], dict[str, str]]:
                 ends[part] = event.fields["status"]
             case _:
                 pass
-    return texts, ends
+    return earlier | texts, ends
