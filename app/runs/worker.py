@@ -46,6 +46,7 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(3)}"
         self._queue = RunQueue(log.address, log.redis, self.name, lease_s)
         self._live: dict[str, LiveRun] = {}
+        self._taking = set[str]()
         self._tasks = set[asyncio.Task[None]]()  # short ones, such as taking a run
         self._changed = asyncio.Event()  # a run or a short task has ended
         self.is_closing = False
@@ -80,14 +81,19 @@ class Worker:
 
     async def _claim(self) -> None:
         """Takes runs as they are queued."""
+        has_missed = False  # jobs, because a connection broke
         while not self.is_closing:
             if not self._room:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
             try:
+                if has_missed:
+                    self._take_all(await self._queue.pending_jobs())
+                    has_missed = False
                 self._take_all(await self._queue.next_jobs(min(self._room, JOBS_AT_ONCE)))
             except RedisError:
+                has_missed = True
                 await asyncio.sleep(RETRY_S)
 
     async def _renew(self) -> None:
@@ -101,7 +107,7 @@ class Worker:
                 if now - started_at > self._lease_s / RENEWALS:  # others could not renew theirs either
                     self._claims_from = now + self._lease_s / 2
                 if self._room and now > self._claims_from:
-                    self._take_all(await self._queue.expired_jobs(self._room))
+                    self._take_all(await self._queue.expired_jobs(self._room), is_expired=True)
             except (UnavailableError, RedisError):
                 self._claims_from = perf_counter() + self._lease_s / 2
 
@@ -127,9 +133,12 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._changed.set())
 
-    def _take_all(self, jobs: Iterable[Job]) -> None:
+    def _take_all(self, jobs: Iterable[Job], *, is_expired: bool = False) -> None:
+        """Takes runs that are not taken here already. One whose lease has expired is taken again."""
         for job in jobs:
-            self._start(self._take(job))
+            if job.run_id not in self._taking and (is_expired or job.run_id not in self._live):
+                self._taking.add(job.run_id)
+                self._start(self._take(job))
 
     async def _take(self, job: Job) -> None:
         try:
@@ -145,6 +154,8 @@ class Worker:
             logger.exception("run %s failed", job.run_id)
             with suppress(EventLogError, ValueError):
                 await self._log.append(job.run_id, RunEnd("failed", 0, OUR_SIDE))
+        finally:
+            self._taking.discard(job.run_id)
 
     async def _write(self, job: Job) -> None:
         """Writes what is left of the run."""

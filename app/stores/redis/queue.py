@@ -58,6 +58,11 @@ class RunQueue:
         )
         return [job for pages in streams.values() for page in pages for job in _jobs(page)]
 
+    async def pending_jobs(self) -> list[Job]:
+        """Returns the jobs that this worker has claimed, also those whose delivery it has missed."""
+        streams: Any = await self._redis.xreadgroup(GROUP, self._worker, {self._queue: "0"})
+        return [job for pages in streams.values() for page in pages for job in _jobs(page)]
+
     async def expired_jobs(self, count: int) -> list[Job]:
         """Claims jobs whose lease has not been renewed."""
         answer: Any = await self._redis.xautoclaim(self._queue, GROUP, self._worker, self._lease_ms, "0-0", count)
