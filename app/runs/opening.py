@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.runs.worker import Worker
     from app.stores.redis.log import RedisEventLog
 
-MEMORY_BYTES, FILE_BYTES = 256 * 1024 * 1024, 1024 * 1024 * 1024
+MEMORY_BYTES, STORED_BYTES = 256 * 1024 * 1024, 1024 * 1024 * 1024
 NEEDS_REDIS = "needs a store that several processes share: SIZZLE_STORE=redis://…"
 
 
@@ -77,7 +77,9 @@ def shared_log(settings: Settings) -> "RedisEventLog":
         from app.stores.redis.log import RedisEventLog
     except ImportError:
         raise ConfigError("SIZZLE_STORE=redis://… needs more packages: pip install 'sizzle[redis]'") from None
-    return RedisEventLog(settings.store, _requests(settings), keep_s=settings.keep_s)
+    return RedisEventLog(
+        settings.store, _requests(settings), keep_s=settings.keep_s, all_bytes=settings.keep_bytes or STORED_BYTES
+    )
 
 
 @asynccontextmanager
@@ -114,7 +116,7 @@ def _own_log(settings: Settings) -> EventLog:
     from app.stores.sqlite import SqliteEventLog, parse_url
 
     path, synchronous = parse_url(settings.store)
-    all_bytes = settings.keep_bytes or FILE_BYTES
+    all_bytes = settings.keep_bytes or STORED_BYTES
     return SqliteEventLog(
         path, _requests(settings), keep_s=settings.keep_s, all_bytes=all_bytes, synchronous=synchronous
     )

@@ -104,6 +104,14 @@ class Database:
     def is_full(self) -> bool:
         return self._bytes > self._bounds.all_bytes
 
+    def expire_unfinished(self) -> None:
+        """Drops runs that began too long ago and that nobody could finish, such as those of an old composition."""
+        with self._transaction() as execute:
+            since = time.time() - self._bounds.keep_s
+            rows = execute("SELECT id FROM runs WHERE ended_at IS NULL AND began_at < ?", (since,)).fetchall()
+            for (run_id,) in rows:
+                self._expire(run_id)
+
     def begin(self, run_id: str, epoch: str, began_at: float, lines: bytes) -> int:
         """Stores a new run and returns its number. Raises `RunExistsError` and `LogFullError`."""
         with self._transaction() as execute:

@@ -84,7 +84,7 @@ class MemoryEventLog:
 
     async def rewrites(self, run_id: str) -> list[Rewrite]:
         log = self._log(run_id)
-        return [] if log.ended else log.rewrites
+        return [] if log.ended else [*log.rewrites]
 
     async def take_over(self, run_id: str) -> None:
         log = self._log(run_id)

@@ -96,6 +96,7 @@ class SqliteEventLog:
         self._path, self._decoder = path, Decoder(requests)
         self._keep_s, self._max_bytes = keep_s, max_bytes
         self._database = open_database(path, Bounds(keep_s, all_bytes, limit, expired_limit), synchronous)
+        self._database.expire_unfinished()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._active: dict[str, Run] = {}
         self._finished = OrderedDict[str, Run]()  # those that were read last
@@ -152,7 +153,7 @@ class SqliteEventLog:
 
     async def rewrites(self, run_id: str) -> list[Rewrite]:
         log = (await self._find(run_id)).log
-        return [] if log.ended else log.rewrites
+        return [] if log.ended else [*log.rewrites]
 
     async def take_over(self, run_id: str) -> None:
         run = await self._find(run_id)

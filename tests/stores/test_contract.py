@@ -19,6 +19,7 @@ from app.stores import (
     FencedError,
     LogEntry,
     LogFullError,
+    Rewrite,
     RunEnd,
     RunEvent,
     RunExistsError,
@@ -423,6 +424,27 @@ def test_a_run_that_this_process_writes_is_not_unfinished(make_log: MakeLog) -> 
             return before + await log.unfinished()
 
     assert run(scenario()) == []
+
+
+def test_rewrites_are_stored_until_the_end(make_log: MakeLog) -> None:
+    """They outlive a takeover; a reopened log has new ones only."""
+    first, second = Rewrite(("intro",), 1), Rewrite(("intro", "steps"), 3)
+
+    async def scenario() -> list[list[Rewrite]]:
+        async with log_of(make_log()) as log:
+            await log.add_rewrite("run", first)
+            await log.release("run")
+            await log.take_over("run")
+            await log.add_rewrite("run", second)
+            seen = [await log.rewrites("run")]
+            await log.append("run", END)
+            seen.append(await log.rewrites("run"))
+            await log.reopen("run")
+            seen.append(await log.rewrites("run"))
+            await log.add_rewrite("run", second)
+            return [*seen, await log.rewrites("run")]
+
+    assert run(scenario()) == [[first, second], [], [], [second]]
 
 
 def test_a_store_has_one_secret(make_log: MakeLog) -> None:

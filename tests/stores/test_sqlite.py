@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from pathlib import Path
+from random import Random
 from secrets import token_urlsafe
 
 import pytest
@@ -27,6 +28,11 @@ from tests.stores.conftest import REQUESTS
 from tests.stores.test_contract import END, START, events_in, fragments, log_of, rest
 
 DAY_S = 86_400
+WORDS = """
+    slice the beef thin across grain heat oil in a wide pan until it shimmers sear one minute per side and set aside add
+    onions peppers garlic stir two minutes more pour soy sauce with water simmer return meat toss serve over hot rice
+    season taste salt pepper lemon juice fresh herbs rest for five minutes before you cut 300 g 2 tbsp 1 tsp - ** **
+"""
 
 
 @pytest.fixture
@@ -183,8 +189,32 @@ def test_a_run_of_another_composition_waits_until_that_is_served(path: Path) -> 
                 else:
                     with pytest.raises(UnknownRunError):
                         _ = start.event
+        change(path, "UPDATE runs SET began_at = began_at - ?", 31 * DAY_S)
+        async with opened(path) as log:
+            assert await log.unfinished() == []
+            with pytest.raises(ExpiredRunError):
+                await log.read("run")
 
     run(scenario())
+
+
+def test_a_finished_recipe_takes_one_page(path: Path) -> None:
+    """Some 490 events of a recipe's words, and everything that the file has about it, are at most 4.5 KB."""
+    words = WORDS.split()
+    random = Random(1)
+
+    async def scenario() -> None:
+        async with opened(path) as log:
+            for number in range(60):
+                await log.begin(f"{number:036}", START)
+                for _ in range(488):
+                    await log.append(f"{number:036}", Fragment("intro", f" {random.choice(words)}"))
+                await log.append(f"{number:036}", END)
+
+    run(scenario())
+    with closing(sqlite3.connect(path)) as connection:
+        pages, free = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+    assert (pages - free - 8) * 4096 / 60 <= 4.5 * 1024
 
 
 def refusal(path: Path) -> str:
