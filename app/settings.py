@@ -135,7 +135,8 @@ class Settings(BaseSettings):
         if "store" in self.model_fields_set:
             return self
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-        return self.model_copy(update={"store": f"sqlite://{state.absolute() / 'sizzle' / 'runs.db'}"})
+        path = state.absolute() / "sizzle" / "runs.db"
+        return self.model_copy(update={"store": path.as_uri().replace("file:", "sqlite:", 1)})
 
     def origins(self) -> tuple[str, ...]:
         """Returns all allowed origins."""

@@ -6,6 +6,7 @@ import pytest
 
 from app.main import create_app
 from app.settings import read_settings
+from app.stores.sqlite import parse_url
 from chains.errors import ConfigError
 from chains.models.registry import load_registry
 from tests.client import REQUEST, ask, events_named, read
@@ -236,3 +237,30 @@ def test_the_sdks_environment_variables_are_not_sent(
     assert "leak" not in str([call["headers"] for call in provider.calls])
     sent = {name for call in provider.calls for name in call["headers"]}
     assert sent <= {"authorization", "content-type", "content-length", "host", "user-agent"} | FOR_ANY_REQUEST
+
+
+def test_a_process_of_its_own_keeps_runs_in_the_users_state_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another program's are in memory; whatever is set holds for both."""
+    monkeypatch.delenv("SIZZLE_STORE")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    own = settings_from().with_own_store()
+    assert [settings_from().store, own.store] == ["memory://", f"sqlite://{tmp_path}/sizzle/runs.db"]
+    assert [settings_from().keep_s, own.keep_s, settings_from(keep_runs_s=5).keep_s] == [900, 30 * 86_400, 5]
+    assert settings_from(store="memory://").with_own_store().store == "memory://"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert settings_from().with_own_store().store == f"sqlite://{tmp_path}/.local/state/sizzle/runs.db"
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "synchronous"),
+    [
+        ("sqlite:///var/lib/runs.db", "/var/lib/runs.db", "normal"),
+        ("sqlite:////var/lib/runs.db?synchronous=full", "/var/lib/runs.db", "full"),
+        ("sqlite:///var/my%20runs.db", "/var/my runs.db", "normal"),
+    ],
+)
+def test_the_address_of_a_file_is_absolute(url: str, path: str, synchronous: str) -> None:
+    assert parse_url(url) == (Path(path), synchronous)
