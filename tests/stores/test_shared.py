@@ -17,6 +17,7 @@ from app.stores import (
     Rewrite,
     RewritesWaitingError,
     RunEnd,
+    RunEvent,
     RunExistsError,
     UnknownRunError,
 )
@@ -332,3 +333,51 @@ def test_a_rewrite_of_an_ended_run_reopens_and_queues_it(make_logs: MakeLogs) ->
     rewrites, entries = run(scenario())
     assert rewrites == [INTRO]
     assert events_in(entries) == [START, END]
+
+
+@settings(deadline=None)
+@given(after=st.integers(0, 301))
+def test_a_compact_log_is_read_like_any_other(make_logs: MakeLogs, after: int) -> None:
+    """From any event on, also by somebody who was reading it and by those who come after it is reopened."""
+    events = [START, *fragments(300), END]
+
+    async def scenario() -> list[list[RunEvent]]:
+        async with make_logs(2) as (log, other):
+            await log.begin("run", START)
+            following = other.follow("run")
+            live = await anext(following)
+            for event in events[1:]:
+                await log.append("run", event)
+            before = await log.read("run")
+            for _ in range(2):
+                await log.compact("run")
+            live += [entry async for batch in following for entry in batch]
+            resumed = await rest(other, EventId(before[0].id.epoch, after))
+            await other.reopen("run")
+            await log.compact("run")  # leaves a run alone that goes on
+            await other.append("run", Fragment("intro", "300 "))
+            await other.append("run", END)
+            await log.compact("run")
+            again = await rest(log, EventId(before[0].id.epoch, min(after, 301)))
+            return [events_in(live), events[:after] + events_in(resumed), events[: min(after, 301)] + events_in(again)]
+
+    live, resumed, again = run(scenario())
+    assert live == resumed == events
+    assert again == [START, *fragments(301), END]
+
+
+def test_a_compact_log_takes_a_sixth(make_logs: MakeLogs) -> None:
+    async def scenario() -> tuple[int, int]:
+        async with make_logs(1) as (log,):
+            await log.begin("run", START)
+            for event in fragments(400):
+                await log.append("run", event)
+                await asyncio.sleep(0.0005)  # several blocks, as of a run
+            await log.append("run", END)
+            key = f"{log.address.prefix}:log:run"
+            before = await log.redis.memory_usage(key, samples=0)
+            await log.compact("run")
+            return before or 0, await log.redis.memory_usage(key, samples=0) or 0
+
+    before, after = run(scenario())
+    assert 0 < after < before / 3

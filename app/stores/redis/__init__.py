@@ -3,7 +3,7 @@
 | key | content |
 |---|---|
 | `{prefix}:run:<id>`, a hash | the writer's term, the epochs and what each kept, the last event, times, the job |
-| `{prefix}:log:<id>`, a stream | blocks of events; the id is the number of the last one and the number of the epoch |
+| `{prefix}:log:<id>`, a stream | blocks of events, after the end a single one; the id is `<last event>-<epoch>` |
 | `{prefix}:rewrites:<id>`, a list | parts to regenerate before the run may end |
 | `{prefix}:queue`, a stream with the group `workers` | runs that have not ended; what is pending there is leased |
 | `{prefix}:ended`, `{prefix}:expired`, sorted sets; `{prefix}:totals`, a hash | what expires next, expired ids, sizes |

@@ -10,6 +10,7 @@ from enum import Enum
 from secrets import token_bytes, token_hex
 from time import perf_counter
 from typing import Any, cast
+from zlib import compress
 
 import msgspec
 import orjson
@@ -44,6 +45,8 @@ from chains.parts.composition import Request
 logger = logging.getLogger(__name__)
 
 CLOSE_S = 2.0  # for the last events, if the server does not answer
+COMPACT_AFTER_S = 1.0
+NODE_BYTES = 4096 + 512  # of a stream with one entry, and of the run's hash
 PAGE = 64  # entries of a stream
 _MAX_NUMBER = 2**60  # of an epoch
 _DECODE_REWRITE = msgspec.json.Decoder(Rewrite).decode  # ignores other fields
@@ -86,6 +89,7 @@ class RedisEventLog:
         self._readers = Readers(self.address, self.redis, self._decoder, self._find, self._is_own)
         self._outbox = Outbox(self.scripts, self._readers.add_batch, self._readers.wake)
         self._secret: bytes | None = None
+        self._compactions = set[asyncio.Task[None]]()
 
     async def check(self) -> None:
         """Waits for the server. Raises `ConfigError` if it can't be used."""
@@ -117,6 +121,7 @@ class RedisEventLog:
             await self._outbox.logged(writer)
         if writer.has_ended:
             self.leave(run_id)
+            self._compact_soon(run_id)
 
     def leave(self, run_id: str) -> None:
         """Forgets that this process wrote the run, which has ended or is written elsewhere."""
@@ -171,6 +176,30 @@ class RedisEventLog:
             if writer := self._writers.get(run_id):
                 writer.error = FencedError()
             self._readers.wake()
+            self._compact_soon(run_id)
+
+    async def compact(self, run_id: str) -> None:
+        """Compresses the events of a run that has ended, about sixfold. Its readers read on."""
+        meta = await self._find(run_id)
+        entries = list[LogEntry]()
+        while meta.has_ended and (page := await self._read(run_id, meta, len(entries))):
+            entries += page
+        if meta.has_ended and len(entries) == meta.last:
+            lines = compress(encode(entries))
+            size = max(len(lines), NODE_BYTES) + ENTRY_BYTES
+            await self._call("compact", run_id, meta.number, meta.last, lines, size)
+
+    def _compact_soon(self, run_id: str) -> None:
+        """A moment later, because the readers of other processes still read the last events."""
+
+        async def compact() -> None:
+            await asyncio.sleep(COMPACT_AFTER_S)
+            with suppress(EventLogError):
+                await self.compact(run_id)
+
+        task = asyncio.create_task(compact(), name="compaction")
+        self._compactions.add(task)
+        task.add_done_callback(self._compactions.discard)
 
     async def meta(self, run_id: str) -> RunMeta:
         """Returns what is known of the run except its events."""
@@ -257,6 +286,9 @@ class RedisEventLog:
         await self._call("forget", run_id)
 
     async def aclose(self) -> None:
+        for task in self._compactions:
+            task.cancel()
+        await asyncio.gather(*self._compactions, return_exceptions=True)
         await self._outbox.aclose(CLOSE_S)
         await self._readers.aclose()
         await self.redis.aclose()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any, cast
+from zlib import decompress
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -38,7 +39,7 @@ def events_of(entry: Entry, number: int, epoch: str, decoder: Decoder) -> list[L
     last, entry_number = entry_id(entry[0])
     if entry_number > number:
         return []
-    lines = entry[1][b"lines"]
+    lines = entry[1].get(b"lines") or decompress(entry[1][b"zlib"])
     entries: list[LogEntry] = [*decoder.entries(epoch, last - lines.count(b"\n"), lines)]
     if entry_number < number and entries[-1].kind is RunEnd:
         entries.pop()
@@ -93,6 +94,7 @@ class Tail:
         if (number := entry_id(entry[0])[1]) > self.number:  # another process has taken the run over
             self.number, self.epoch = number, entry[1][b"epoch"].decode()
         events = events_of(entry, self.number, self.epoch, self._decoder)
+        events = [event for event in events if event.id.seq > self.last]  # a compact entry has all of them
         if events and events[0].id.seq != self.last + 1:
             self.is_broken = True
         else:

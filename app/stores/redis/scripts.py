@@ -8,8 +8,21 @@ from typing import Any
 from redis.asyncio import Redis
 
 EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL = -1, -2, -3, -4, -5, -6
-NAMES = ("begin", "append", "find", "reopen", "rewrite", "take", "renew", "release", "cancel", "forget", "unfinished")
-WITHOUT_MEMORY = ("renew", "release", "forget")  # may run when the memory is full
+NAMES = (
+    "begin",
+    "append",
+    "find",
+    "reopen",
+    "rewrite",
+    "take",
+    "renew",
+    "release",
+    "cancel",
+    "forget",
+    "unfinished",
+    "compact",
+)
+WITHOUT_MEMORY = ("renew", "release", "forget", "compact")  # may run when the memory is full
 
 
 def _script(name: str) -> str:
