@@ -1,5 +1,6 @@
 """Runs over Redis: web processes and workers, some in this process and some in others, which are killed."""
 
+import asyncio
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import httpx
 import pytest
 from redis import Redis
 
+from app.stores.redis.connection import Address
+from app.stores.redis.queue import RunQueue
 from tests.client import NO_TLS, wait_until
 from tests.commands import FAST, SIZZLE, Command, sizzle
 from tests.conftest import Serve, ServeScripts
@@ -521,3 +524,25 @@ def test_a_full_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) ->
         gate.open()
         admin.config_set("maxmemory", "0")
         assert_exact(reader.to_the_end())
+
+
+def test_a_run_that_its_workers_die_of_is_given_up(redis_server: RedisServer, serve: Serve) -> None:
+    """Its reader gets a message."""
+    store = redis_server.url
+    web = serve(store=store, worker=False)
+    reader = Reader(start_run(web)[0])
+
+    async def claim_and_die() -> None:
+        address = Address.parse(store)
+        async with address.client() as redis, aclosing(RunQueue(address, redis, "dying", 0)) as queue:
+            await queue.open()
+            await queue.next_jobs(1)
+            for _ in range(10):
+                await queue.expired_jobs(1)
+
+    asyncio.run(claim_and_die())
+    serve(store=store, lease_s=LEASE_S)
+    events = reader.to_the_end()
+    assert [event.name for event in events] == ["run", "end"]
+    assert events[-1].data["status"] == "failed"
+    assert "try again" in events[-1].data["message"]

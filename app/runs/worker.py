@@ -26,10 +26,13 @@ from app.stores import EventLogError, RunEnd, UnavailableError, UnknownRunError
 from app.stores.redis.log import Claim, RedisEventLog
 from app.stores.redis.queue import Job, RunQueue
 from chains.errors import OUR_SIDE
+from chains.messages import Message
+from chains.translations import Language
 
 logger = logging.getLogger(__name__)
 
 JOBS_AT_ONCE = 8
+MAX_DELIVERIES = 10  # of a run whose workers die, perhaps because of it
 RENEWALS = 4  # per lease
 RETRY_S = 0.2
 
@@ -153,7 +156,7 @@ class Worker:
         except Exception:
             logger.exception("run %s failed", job.run_id)
             with suppress(EventLogError, ValueError):
-                await self._log.append(job.run_id, RunEnd("failed", 0, OUR_SIDE))
+                await self._fail(job.run_id, "en")
         finally:
             self._taking.discard(job.run_id)
 
@@ -164,6 +167,9 @@ class Worker:
         meta = await self._log.take(job.run_id, job.id, self.name)
         if self.is_closing:
             return await self._log.release(job.run_id)
+        if meta.deliveries > MAX_DELIVERIES:
+            logger.error("Run %s is given up: %d workers died with it.", job.run_id, meta.deliveries - 1)
+            return await self._fail(job.run_id, state.request.language)
         if meta.last != state.length:
             state = await self._runs.state(run_id)
         served, rewrites = self._served[state.composition], await self._log.rewrites(job.run_id)
@@ -179,6 +185,10 @@ class Worker:
         self._log.accept_rewrites(job.run_id, len(rewrites))
         run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
         return None
+
+    async def _fail(self, run_id: str, language: Language) -> None:
+        self._log.accept_rewrites(run_id, len(await self._log.rewrites(run_id)))
+        await self._log.append(run_id, RunEnd("failed", 0, Message(OUR_SIDE).in_language(language)))
 
     async def _try_rewrite(self, run_id: str, run: LiveRun) -> None:
         with suppress(EventLogError):  # tried again at the next renewal

@@ -10,7 +10,11 @@ if job ~= '' and run_job ~= job then -- nobody needs it
 end
 if not number then return missing(id) end
 if ended == '1' then return {ENDED} end
-if job ~= '' and #redis.call('XPENDING', queue, 'workers', job, job, 1, worker) == 0 then return {FENCED} end
+if job ~= '' then
+  local claim = redis.call('XPENDING', queue, 'workers', job, job, 1, worker)[1]
+  if not claim then return {FENCED} end
+  redis.call('HSET', run, 'deliveries', claim[4])
+end
 if fresh_on ~= server_id() then
   redis.call('HSET', run, 'kept:' .. number, last, 'epoch:' .. (number + 1), epoch)
   redis.call('HINCRBY', run, 'number', 1)
