@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.client import Reading, parse, read_recipes
+from benchmarks.client import Parser, Reading, RunParser, parse, read_recipes, read_runs
 from benchmarks.processes import SERVERS, Process
 from benchmarks.provider import Pace
 from benchmarks.schedule import end, our_plan
@@ -53,21 +53,24 @@ def at(rate: float, recipes: int) -> tuple[str, Pace, int]:
     return f"{f'{rate:g}' if rate else 'unlimited'}x{recipes}", Pace(tokens_per_s=rate), recipes
 
 
-async def measure(cell: Cell, server: Process, provider: Process, seed: int | None = None) -> Measured:
-    """Measures one round. Counts failed recipes and raises `LostTextError`."""
+async def measure(
+    cell: Cell, server: Process, provider: Process, seed: int | None = None, *, by_runs: bool = False
+) -> Measured:
+    """Measures one round of `POST /generate`, or of runs. Counts failed recipes and raises `LostTextError`."""
     set_pace(provider, cell.pace)
     gc.collect()
     gc.disable()
     cpu, provider_cpu, client_cpu = server.cpu_s(), provider.cpu_s(), time.process_time()
     started, peak = time.perf_counter(), asyncio.create_task(_peak_mb(server))
-    readers = await read_recipes(server.port, cell.recipes, cell.deadline_s, seed)
+    read, parser = (read_runs, RunParser) if by_runs else (read_recipes, Parser)
+    readers = await read(server.port, cell.recipes, cell.deadline_s, seed)
     wall = time.perf_counter() - started
     spent = {"client_us": time.process_time() - client_cpu, "provider_us": provider.cpu_s() - provider_cpu}
     peak.cancel()
     calls = await _calls_ended(provider)
     spent["cpu_us"] = server.cpu_s() - cpu
     gc.enable()
-    readings = [parse(reader, cell.pace.lengths) for reader in readers]
+    readings = [parse(reader, cell.pace.lengths, parser) for reader in readers]
     return _figures(cell, readings, wall, spent, peak_mb=await peak, calls=calls)
 
 

@@ -10,13 +10,14 @@ from typing import cast
 
 import httptools
 import orjson
+from typing_extensions import override
 
 from benchmarks.tokens import recipe, tokens
-from benchmarks.wire import ALTERNATES, CODES, alternate
+from benchmarks.wire import ALTERNATES, CODES, alternate, fragment
 
 REQUEST = {"ingredientsOnHand": "beef flank, onions, peppers", "prepTime": 45}
 HEAD = (
-    b"POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n"
 )
 PARTS_BY_CODE = {code: part for part, code in CODES.items()}
@@ -79,7 +80,7 @@ class Reader(asyncio.Protocol):
 
 
 class Parser:
-    """Parses the recorded chunks."""
+    """Parses the recorded chunks of `POST /generate`."""
 
     def __init__(self, reader: Reader) -> None:
         self.reading = Reading(reader.started, reader.number)
@@ -95,16 +96,53 @@ class Parser:
     def on_body(self, body: bytes) -> None:
         *events, self._rest = (self._rest + body).split(b"\n\n")
         for event in events:
-            if event.startswith(b"data: "):
-                code = event[6:9].decode()
-                self.reading.times.setdefault(code, []).append(self._now)
-                self.reading.texts.setdefault(code, []).append(event[10:])
-            elif event.startswith(b"event: error"):
-                self.reading.failure = event.decode()
+            self.take(event)
+
+    def take(self, event: bytes) -> None:
+        if event.startswith(b"data: "):
+            code = event[6:9].decode()
+            self.reading.times.setdefault(code, []).append(self._now)
+            self.reading.texts.setdefault(code, []).append(event[10:])
+        elif event.startswith(b"event: error"):
+            self.reading.failure = event.decode()
 
     def on_message_complete(self) -> None:
         self._complete = True
         self.reading.ended = self._now
+
+
+class RunParser(Parser):
+    """Parses the recorded chunks of `GET /runs/{id}/events`."""
+
+    @override
+    def take(self, event: bytes) -> None:
+        _, _, rest = event.partition(b"\nevent: ")
+        name, _, payload = rest.partition(b"\ndata: ")
+        match name:
+            case b"fragment":
+                fields = orjson.loads(payload)
+                super().take(fragment(fields["part"], fields["text"]).removesuffix(b"\n\n"))
+            case b"alternate":
+                super().take(alternate(orjson.loads(payload)["option"]).removesuffix(b"\n\n"))
+            case _:
+                pass
+
+
+async def read_runs(port: int, count: int, deadline_s: float, seed: int | None = None) -> list[Reader]:
+    """Starts `count` runs and reads their events. The seed repeats the pick."""
+    return list(await asyncio.gather(*(_read_run(port, number, deadline_s, seed) for number in range(count))))
+
+
+async def _read_run(port: int, number: int, deadline_s: float, seed: int | None) -> Reader:
+    started = perf_counter()
+    starting = Reader(number, _post(b"/runs", number, seed))
+    await _read(port, starting, deadline_s)
+    response = b"".join(block for _, block in starting.blocks)
+    run_id = orjson.loads(response.partition(b"\r\n\r\n")[2])["run_id"].encode()
+    reader = Reader(number, b"GET /runs/%b/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % run_id)
+    await _read(port, reader, deadline_s)
+    reader.started = started
+    return reader
 
 
 async def read_recipes(port: int, count: int, deadline_s: float, seed: int | None = None) -> list[Reader]:
@@ -113,22 +151,30 @@ async def read_recipes(port: int, count: int, deadline_s: float, seed: int | Non
 
 
 async def _read_recipe(port: int, number: int, deadline_s: float, seed: int | None) -> Reader:
-    on_hand = f"{REQUEST['ingredientsOnHand']}, {number} eggs"  # distinguishes the recipes for the provider
-    body = orjson.dumps({**REQUEST, "ingredientsOnHand": on_hand, **({} if seed is None else {"seed": seed})})
-    reader = Reader(number, HEAD % len(body) + body)
-    try:
-        transport, _ = await asyncio.get_running_loop().create_connection(lambda: reader, "127.0.0.1", port)
-    except OSError:
-        return reader
-    with suppress(TimeoutError):
-        await asyncio.wait_for(reader.closed, deadline_s)
-    transport.close()
+    reader = Reader(number, _post(b"/generate", number, seed))
+    await _read(port, reader, deadline_s)
     return reader
 
 
-def parse(reader: Reader, lengths: Mapping[str, int]) -> Reading:
+def _post(path: bytes, number: int, seed: int | None) -> bytes:
+    on_hand = f"{REQUEST['ingredientsOnHand']}, {number} eggs"  # by which the provider tells the recipe
+    body = orjson.dumps({**REQUEST, "ingredientsOnHand": on_hand, **({} if seed is None else {"seed": seed})})
+    return HEAD % (path, len(body)) + body
+
+
+async def _read(port: int, reader: Reader, deadline_s: float) -> None:
+    try:
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: reader, "127.0.0.1", port)
+    except OSError:
+        return
+    with suppress(TimeoutError):
+        await asyncio.wait_for(reader.closed, deadline_s)
+    transport.close()
+
+
+def parse(reader: Reader, lengths: Mapping[str, int], parser: type[Parser] = Parser) -> Reading:
     """Raises `LostTextError` if a finished recipe is incomplete; other failures are recorded."""
-    reading = Parser(reader).reading
+    reading = parser(reader).reading
     if not reading.failure:
         check(reading, lengths)
     return reading

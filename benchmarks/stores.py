@@ -30,10 +30,11 @@ CELLS = [
 ]
 TEXT = """# What the stores cost
 
-Written by `python -m benchmarks.stores`, as [RESULTS.md](RESULTS.md) is: one recipe is six calls of 200 tokens, a
-cell is named *tokens/s per call* x *concurrent recipes*, and every text was compared with what the provider sent.
-The CPU is that of all Sizzle's processes together, over the memory store's in the same round: median of the rounds,
-minimum and maximum in parentheses. Client, provider and Redis share the machine's two cores with them.
+Written by `python -m benchmarks.stores`, as [RESULTS.md](RESULTS.md) is: a run is six calls of 200 tokens, read by
+its events; a cell is named *tokens/s per call* x *concurrent recipes*, and every text was compared with what the
+provider sent. The CPU is that of all Sizzle's processes together, over the memory store's in the same round: median
+of the rounds, minimum and maximum in parentheses. Client, provider and Redis share the machine's two cores with
+them.
 
 ## CPU over the memory store
 
@@ -115,7 +116,7 @@ class Round:
 async def measure_round(cell: Cell, server: Process, provider: Process) -> Round:
     redis = server.redis if isinstance(server, Group) else None
     before = redis.cpu_s() if redis else 0
-    measured = await measure(cell, server, provider)
+    measured = await measure(cell, server, provider, by_runs=True)  # those of POST /generate are never stored
     if measured.failure:
         raise RuntimeError(f"{server.name}, {cell.name}: {measured.failure}\n{server.last_words()}")
     tokens = sum(cell.pace.lengths.values()) * cell.recipes
