@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parent.parent
-SERVERS = ("ours", "idiomatic", "handwritten", "floor", "limit")
+SERVERS = ("ours", "plain", "idiomatic", "handwritten", "floor", "limit")
 FOREIGN = re.compile(r"^(SIZZLE|OPENAI|LANGCHAIN|LANGSMITH)_|_API_KEY$|_PROXY$", re.IGNORECASE)
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
@@ -53,8 +53,9 @@ def all_processes(names: Sequence[str] = SERVERS) -> Iterator[tuple[Process, dic
 
 
 def serving(name: str, base_url: str) -> AbstractContextManager[Process]:
-    if name == "ours":
-        return running(name, ["-m", "app", "serve", "--port", "0"], our_settings(base_url))
+    if name in ("ours", "plain"):
+        settings = our_settings(base_url) | ({"SIZZLE_FAST": "false"} if name == "plain" else {})
+        return running(name, ["-m", "app", "serve", "--port", "0"], settings)
     return running(name, ["-m", f"benchmarks.{name}", base_url])
 
 

@@ -38,6 +38,7 @@ tokens, including the proposal, with a TTFT of 250 ms unless stated otherwise. A
 | server | what it is |
 |---|---|
 | ours | `sizzle serve` with this provider instead of Groq and Fireworks |
+| plain | ours with `SIZZLE_FAST=false`: without private API of LangChain and pydantic |
 | idiomatic | idiomatic LCEL: stock runnables, `assign`, `RunnableParallel`, `astream_events`, FastAPI |
 | handwritten | `AsyncOpenAI`, tasks, a queue, FastAPI; the C# project's schedule, proposal not streamed |
 | floor | aiohttp, orjson, raw ASGI, our schedule; chunks that arrive together are joined |
