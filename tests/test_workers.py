@@ -440,10 +440,8 @@ def test_all_processes_skip_a_provider_that_keeps_failing(
 @contextmanager
 def own_server(folder: Path, *options: str) -> Iterator[RedisServer]:
     """A server that the test may kill, which loses nothing that it has acknowledged."""
-    program = binary("valkey")
-    assert program
     durable = ("--appendonly", "yes", "--appendfsync", "always")
-    with RedisServer(program, folder, options or durable) as server:
+    with RedisServer(binary("valkey"), folder, options or durable) as server:
         yield server
 
 

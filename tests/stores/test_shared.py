@@ -381,3 +381,16 @@ def test_a_compact_log_takes_a_sixth(make_logs: MakeLogs) -> None:
 
     before, after = run(scenario())
     assert 0 < after < before / 3
+
+
+def test_the_writer_of_a_run_that_somebody_drops_is_fenced(make_logs: MakeLogs) -> None:
+    """It closes its calls as if another process wrote the run."""
+
+    async def scenario() -> None:
+        async with make_logs(2) as (writer, other):
+            await writer.begin("run", START)
+            await other.forget("run")
+            with pytest.raises(FencedError):
+                await writer.append("run", END)
+
+    run(scenario())

@@ -18,11 +18,10 @@ from app.stores import (
     RewritesWaitingError,
     RunEnd,
     RunEvent,
-    UnknownRunError,
 )
 from app.stores.encoding import encode
 from app.stores.redis.meta import RunMeta
-from app.stores.redis.scripts import CHANGED, UNKNOWN, Scripts
+from app.stores.redis.scripts import CHANGED, Scripts
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +170,7 @@ class Outbox:
         elif answer == CHANGED:  # only the end is refused
             self._without_end(batch)
         else:
-            writer.error = UnknownRunError() if answer == UNKNOWN else FencedError()
+            writer.error = FencedError()  # also if somebody has dropped the run
             self._on_lost()
 
     def _without_end(self, batch: Batch) -> None:
