@@ -130,6 +130,14 @@ def test_a_title_names_the_food(serve_scripts: ServeScripts) -> None:
             "The user asked for a recipe with chicken, rice.",
         ),
         (
+            [user("닭고기, 쌀; 45분"), user("Summarize the discussion briefly.")],
+            "사용자가 이 재료로 만드는 레시피를 요청했어요: 닭고기, 쌀.",
+        ),
+        (
+            [user("닭고기, 쌀; 45분"), user("Suggest three follow-up questions.")],
+            "닭고기, 쌀; 15분\n닭고기, 쌀; 채식으로\n닭고기, 쌀; 4인분",
+        ),
+        (
             [{"role": "system", "content": 'Available Tools: []\nReturn { "tool_calls": [] }'}, user("Query: beef")],
             '{"tool_calls": []}',
         ),

@@ -1,5 +1,6 @@
 """Conversations with OpenAI's client about a composition other than the recipe."""
 
+import json
 from typing import Any
 
 import openai
@@ -76,3 +77,52 @@ def test_an_invalid_message_is_refused_with_the_field(
     with pytest.raises(openai.BadRequestError, match=f"{field}: "):
         converse(url, *texts)
     assert provider.calls == []
+
+
+def open_webui(words: str, output: str, user: str) -> str:
+    """A task with its chat history, as Open WebUI sends it."""
+    history = f"<chat_history>\nUSER: {user}\n\nASSISTANT: # Answer\n</chat_history>"
+    return f"### Task:\n{words}\n### Output:\nJSON format: {output}\n### Chat History:\n{history}"
+
+
+KOREAN = "재래시장, 등산"
+MORE = ["more about “About this trip”", "more about “Route”"]
+TASKS: list[tuple[list[str], str | dict[str, object]]] = [
+    ([open_webui("Generate a title.", '{ "title": "" }', FIRST)], {"title": "💬 Food markets, hiking, 4 days"}),
+    ([open_webui("Generate a title.", '{ "title": "" }', "hello")], {"title": "💬 A trip"}),
+    ([open_webui("Generate tags.", '{ "tags": [""] }', FIRST)], {"tags": ["Trip"]}),
+    ([open_webui("Suggest questions.", '{ "follow_ups": [""] }', FIRST)], {"follow_ups": ["5 days", *MORE]}),
+    ([open_webui("Suggest questions.", '{ "follow_ups": [""] }', "hiking; 40 days")], {"follow_ups": []}),
+    ([open_webui("Suggest questions.", '{ "follow_ups": [""] }', "hiking; 14 days")],
+     {"follow_ups": ["13 days", *MORE]}),
+    ([open_webui("Describe an image.", '{ "prompt": "" }', "castles")],
+     {"prompt": "A photograph that illustrates “castles”, in daylight."}),
+    ([open_webui("Generate a title.", '{ "title": "" }', KOREAN)], {"title": "💬 재래시장, 등산"}),
+    ([open_webui("Generate tags.", '{ "tags": [""] }', KOREAN)], {"tags": ["여행"]}),
+    ([open_webui("Suggest questions.", '{ "follow_ups": [""] }', KOREAN)],
+     {"follow_ups": ["더 자세한 “여행지 소개”", "더 자세한 “경로”", "더 자세한 “하루하루”"]}),
+    ([FIRST, "Reply with a title for the chat."], "Food markets, hiking, 4 days"),
+    ([FIRST, "Suggest three follow-up questions."], "\n".join(["5 days", *MORE])),
+    ([FIRST, "Pick a fitting emoji for it."], "💬"),
+    (["castles", "Summarize the discussion."], "The user asked for “A trip”: castles."),
+    ([KOREAN, "대화를 요약: summarize the chat."], "사용자가 “여행”을(를) 요청했어요: 재래시장, 등산."),
+]  # fmt: skip
+
+
+def test_a_task_of_a_front_end_is_answered_from_the_fields_and_parts(serve_scripts: ServeScripts) -> None:
+    url, provider = serve_scripts(compositions="examples.trip:TRIP")
+    for texts, answer in TASKS:
+        text = converse(url, *texts)
+        assert (json.loads(text) if isinstance(answer, dict) else text) == answer
+    assert provider.calls == []
+
+
+def test_a_follow_up_changes_the_request_before(serve_scripts: ServeScripts) -> None:
+    url, provider = serve_scripts(compositions="examples.trip:TRIP")
+    for follow_up, interests, days in (
+        ("5 days", FIRST, "5"),
+        (MORE[0], f"{FIRST}, {MORE[0]}", "4"),
+        ("더 자세한 “경로”", f"{FIRST}, 더 자세한 “경로”", "4"),
+    ):
+        converse(url, FIRST, follow_up)
+        assert last_request(provider) == (interests, days)

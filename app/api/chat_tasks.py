@@ -1,21 +1,19 @@
 """Answers by rule what chat front ends request besides the chat: titles, tags, follow-up questions and the like.
 
 Open WebUI sends a prompt that begins with `### Task:` and names a JSON object; LibreChat, LobeChat, Continue and others
-send a sentence about the conversation's title. They are recognized by these patterns.
+send a sentence about the conversation's title. They are recognized by these patterns. What the answer says is up to the
+composition's reader.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from typing import Any
 
-from pydantic import ValidationError
-
-from app.api.conversation import is_small_talk
-from chains.recipe.free_text import request_in
+from app.api.conversation import Description, Reader, first_request_in
+from chains.translations import Language
 
 _START, _END = 1500, 600  # characters of a prompt that are searched for its instruction
-_HANGUL = re.compile(r"[가-힣]")
 _JSON_TASK = re.compile(r"\{\{?\s*\"(\w{1,30})\"\s*:\s*([\[\"{]?)")
 _CHAT = r"(?:conversation|chat|discussion|session|thread|dialog(?:ue)?)s?"
 _TITLE = re.compile(
@@ -55,18 +53,23 @@ _HISTORY = re.compile(r"<chat_history>(.{0,4000})", re.DOTALL)
 _QUERY = re.compile(r"<user_query>(.{1,4000}?)</user_query>", re.DOTALL)
 
 
-def task_answer(system: str, users: Sequence[str]) -> str | None:
+def task_answer(reader: Reader[Any], system: str, users: Sequence[str], language: Language) -> str | None:
     """Returns the answer to a front end's task, or None if there is no task.
 
     `users` are the texts of the user's messages, including the task unless it is in the system prompt.
     """
+
+    def description(conversation: Sequence[str]) -> Description:
+        request = first_request_in(reader, [*_messages_in(text), *conversation])
+        return reader.description(request, request.language if request else language)
+
     text = users[-1]
     if text.lstrip().startswith("### Task") and (keys := _JSON_TASK.findall(text)):
-        return _json_answer(keys[0][0], keys[0][1], _topic(text, users[:-1]))
+        return _json_answer(keys[0][0], keys[0][1], description(users[:-1]))
     if kind := _kind(_ends(text), _SHAPES):
-        return _PLAIN[kind](_topic(text, users[:-1]))
+        return _PLAIN[kind](description(users[:-1]))
     if kind := _kind(_ends(system), _SYSTEM_SHAPES):
-        return _PLAIN[kind](_topic(text, users))
+        return _PLAIN[kind](description(users))
     if system.lstrip().startswith("Available Tools:") and '"tool_calls"' in system:
         return '{"tool_calls": []}'
     return None
@@ -92,61 +95,29 @@ def _kind(text: str, shapes: Mapping[str, re.Pattern[str]]) -> str | None:
     return next((kind for kind, shape in shapes.items() if shape.search(text)), None)
 
 
-def _topic(text: str, users: Sequence[str]) -> str:
-    """Returns the ingredients of the conversation, or an empty text if there are none."""
+def _messages_in(text: str) -> list[str]:
+    """Returns the user's messages in the chat history that a task contains."""
     history = _HISTORY.search(text)
-    spoken = _SPEAKER.findall(history[1] if history else text)
-    for candidate in (*spoken, *users):
-        if is_small_talk(candidate):
-            continue
-        with suppress(ValidationError):
-            return request_in(candidate).ingredients_on_hand
-    return ""
+    return _SPEAKER.findall(history[1] if history else text)
 
 
-def _title(topic: str) -> str:
-    items = [item.strip() for item in re.split(r"[,;\n、]", topic) if item.strip()]
-    title = ", ".join(items[:3])[:40].strip(" ,")
-    return f"{title[:1].upper()}{title[1:]}" if title else "Recipe ideas"
-
-
-def _questions(topic: str) -> list[str]:
-    food = ", ".join(item.strip() for item in topic.split(",")[:3] if item.strip())
-    if _HANGUL.search(topic):
-        return [f"{food}; 15분", f"{food}; 채식으로", f"{food}; 4인분"]
-    food = food or "eggs, potatoes"
-    return [f"{food}; 15 minutes", f"{food}; make it vegetarian", f"{food}; for 4 people"]
-
-
-def _tags(topic: str) -> list[str]:
-    return ["요리", "레시피"] if _HANGUL.search(topic) else ["Cooking", "Recipes"]
-
-
-def _summary(topic: str) -> str:
-    return f"The user asked for a recipe with {topic}." if topic else "The user asked how to get a recipe."
-
-
-def _photo(topic: str) -> str:
-    return f"A photograph of a home-cooked dish with {topic or 'seasonal vegetables'} on a plain plate, in daylight."
-
-
-def _json_answer(key: str, opening: str, topic: str) -> str:
+def _json_answer(key: str, opening: str, description: Description) -> str:
     """Returns the object that the task names. An unknown key gets an empty value of the right type."""
     values: dict[str, object] = {
-        "title": f"🍳 {_title(topic)}", "tags": _tags(topic), "follow_ups": _questions(topic), "queries": [],
-        "prompt": _photo(topic), "text": "", "emoji": "🍳",
+        "title": f"{description.emoji} {description.title}", "tags": description.tags, "emoji": description.emoji,
+        "follow_ups": description.follow_ups, "queries": [], "prompt": description.image, "text": "",
     }  # fmt: skip
     empty: dict[str, object] = {"[": [], "{": {}}
     return json.dumps({key: values.get(key, empty.get(opening, ""))}, ensure_ascii=False)
 
 
-_PLAIN: dict[str, Callable[[str], str]] = {
-    "title": _title,
-    "title alone": _title,
-    "tags": lambda topic: ", ".join(_tags(topic)),
-    "questions": lambda topic: "\n".join(_questions(topic)),
-    "queries": lambda topic: "",
-    "emoji": lambda topic: "🍳",
-    "completion": lambda topic: "",
-    "summary": _summary,
+_PLAIN: dict[str, Callable[[Description], str]] = {
+    "title": lambda description: description.title,
+    "title alone": lambda description: description.title,
+    "tags": lambda description: ", ".join(description.tags),
+    "questions": lambda description: "\n".join(description.follow_ups),
+    "queries": lambda _: "",
+    "emoji": lambda description: description.emoji,
+    "completion": lambda _: "",
+    "summary": lambda description: description.summary,
 }

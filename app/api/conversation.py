@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from pydantic import ValidationError
 
 from chains.messages import Message
 from chains.parts.composition import Request
@@ -82,6 +85,18 @@ class Change:
     wish: str = ""
 
 
+@dataclass(frozen=True)
+class Description:
+    """What chat front ends request about a conversation, besides the answer itself."""
+
+    title: str
+    emoji: str
+    tags: Sequence[str]
+    follow_ups: Sequence[str]  # messages that the user could send next
+    summary: str
+    image: str  # a prompt for an image
+
+
 class Reader(Protocol[R]):
     """Reads the messages of a conversation about one composition."""
 
@@ -120,6 +135,10 @@ class Reader(Protocol[R]):
         """Returns the request with the change applied."""
         ...
 
+    def description(self, request: R | None, language: Language) -> Description:
+        """Returns the description of a conversation that began with this request, or has none yet."""
+        ...
+
 
 class PlainReply(Exception):
     """The message is not a request; `text` is the answer."""
@@ -152,6 +171,27 @@ def is_small_talk(text: str) -> bool:
     """Whether the text consists of words from greetings, thanks and questions about the assistant."""
     words = [word.lower().replace("’", "'") for word in _WORDS.findall(text)]
     return len(text) <= 200 and len("".join(words)) > 1 and all(word in _SMALL_TALK for word in words)
+
+
+def first_request_in(reader: Reader[R], texts: Sequence[str]) -> R | None:
+    """Returns the first request in the texts, if there is one."""
+    for text in texts:
+        if not is_small_talk(text):
+            with suppress(ValidationError):
+                return reader.request(text)
+    return None
+
+
+def first_items(text: str) -> str:
+    """Returns the first three items of a list."""
+    items = [item.strip() for item in re.split(r"[,;\n、]", text)]
+    return ", ".join([item for item in items if item][:3])
+
+
+def headline(text: str) -> str:
+    """Returns the first items of a list as a title of at most 40 characters."""
+    title = first_items(text)[:40].strip(" ,")
+    return f"{title[:1].upper()}{title[1:]}"
 
 
 def _change(reader: Reader[R], text: str) -> Change | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.api.conversation import Change
+from app.api.conversation import Change, Description, headline
 from app.server.errors import field_descriptions
 from chains.messages import Message
 from chains.parts.composition import Composition, Request, title_in
@@ -24,7 +24,23 @@ ONE_ANSWER: dict[Language, str] = {
     "ko": "메시지 하나에 하나를 써 드리고, 그에 대한 질문에는 답하지 못해요. 바꿀 것을 적거나(예: “더 짧게”) 새로 "
     "적어 주세요.{hint}",
 }
+EMOJI = "💬"
+FOLLOW_UPS = 3
+MORE: dict[Language, str] = {"en": "more about “{title}”", "ko": "더 자세한 “{title}”"}
+SUMMARY: dict[Language, str] = {
+    "en": "The user asked for “{title}”: {topic}.",
+    "ko": "사용자가 “{title}”을(를) 요청했어요: {topic}.",
+}
+NO_SUMMARY: dict[Language, str] = {
+    "en": "The user asked how to get “{title}”.",
+    "ko": "사용자가 “{title}”을(를) 받는 방법을 물었어요.",
+}
+IMAGE: dict[Language, str] = {
+    "en": "A photograph that illustrates “{topic}”, in daylight.",
+    "ko": "낮의 빛에서 찍은, “{topic}”을(를) 나타내는 사진.",
+}
 
+_ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 # Beginnings and endings of texts that change an earlier request.
 _ADDITION = re.compile(
     r"^(?:without|no|not|only|just|for|in|within|under|on|from|near|less|fewer|cheaper|shorter|longer)\b"
@@ -41,8 +57,7 @@ class FormReader:
         self._composition, self._field = composition, text_field(composition.request)
 
     def greeting(self, language: Language) -> str:
-        title = title_in(self._composition.title or self._composition.name, language)
-        return GREETING[language].format(title=title, hint=self._hint(language))
+        return GREETING[language].format(title=self._title(language), hint=self._hint(language))
 
     def no_answer(self, language: Language) -> str:
         return ONE_ANSWER[language].format(hint=self._hint(language))
@@ -78,6 +93,37 @@ class FormReader:
             fields["language"] = language_in(fields[self._field])
         return type(request).model_validate(fields)
 
+    def description(self, request: Request | None, language: Language) -> Description:
+        title, noun = self._title(language), _ARTICLE.sub("", self._title(language))
+        topic = str(getattr(request, self._field)) if request and self._field else ""
+        return Description(
+            title=headline(topic) or title,
+            emoji=EMOJI,
+            tags=[f"{noun[:1].upper()}{noun[1:]}"],
+            follow_ups=self._follow_ups(request, language) if request else (),
+            summary=(SUMMARY if topic else NO_SUMMARY)[language].format(title=title, topic=topic),
+            image=IMAGE[language].format(topic=topic or title),
+        )
+
+    def _follow_ups(self, request: Request, language: Language) -> list[str]:
+        """Returns another number for the first field that is one, then the parts that the user could want more of."""
+        numbers = self._other_numbers(request)[:1] if language == "en" else []  # read before names in English only
+        parts = [part for part in self._composition.parts if part is not self._composition.choice]
+        return [*numbers, *(MORE[language].format(title=part.title_in(language)) for part in parts)][:FOLLOW_UPS]
+
+    def _other_numbers(self, request: Request) -> list[str]:
+        fields = request.model_dump()
+        return [
+            f"{number} {name.replace('_', ' ')}"
+            for name, field in type(request).model_fields.items()
+            if field.annotation is int
+            for number in (fields[name] + 1, fields[name] - 1)
+            if _is_valid(type(request), fields | {name: number})
+        ]
+
+    def _title(self, language: Language) -> str:
+        return title_in(self._composition.title or self._composition.name, language)
+
     def _is_incomplete(self, text: str) -> bool:
         try:
             self.request(text)
@@ -98,3 +144,11 @@ class FormReader:
         description = field_descriptions(self._composition.request).get(self._field or "")
         text = description.in_language(language) if description else ""
         return f" {text}" if text else ""
+
+
+def _is_valid(request: type[Request], fields: dict[str, Any]) -> bool:
+    try:
+        request.model_validate(fields)
+    except ValidationError:
+        return False
+    return True

@@ -228,7 +228,8 @@ def _answer(served: Mapping[str, Served], body: ChatRequest, language: Language)
     reader = reader_of(each.composition)
     if not texts:
         raise ApiError(400, reader.no_user_message(), "messages", "invalid_value")
-    if (text := task_answer("\n".join(body.texts("system", "developer")), texts)) is not None:
+    system = "\n".join(body.texts("system", "developer"))
+    if (text := task_answer(reader, system, texts, language)) is not None:
         return Answer(body.model, PlainText(text))
     try:
         request = request_of(reader, [query_in(text) for text in texts])

@@ -5,7 +5,7 @@ from typing import LiteralString
 
 from pydantic import ValidationError
 
-from app.api.conversation import MAX_CHANGE, Change, PlainReply
+from app.api.conversation import MAX_CHANGE, Change, Description, PlainReply, first_items, headline
 from chains.messages import Message
 from chains.recipe.free_text import language_in, request_in
 from chains.recipe.request import RecipeRequest
@@ -35,6 +35,26 @@ NO_RECIPE: LiteralString = "{field}: {wrong}. " + USAGE_HINT
 FIELDS: dict[Language, dict[str, str]] = {
     "en": {"ingredientsOnHand": "ingredients", "prepTime": "time"},
     "ko": {"ingredientsOnHand": "재료", "prepTime": "시간", "servings": "인분", "diet": "식단", "avoid": "빼는 재료"},
+}
+NO_TITLE: dict[Language, str] = {"en": "Recipe ideas", "ko": "레시피"}
+TAGS: dict[Language, list[str]] = {"en": ["Cooking", "Recipes"], "ko": ["요리", "레시피"]}
+EXAMPLE: dict[Language, str] = {"en": "eggs, potatoes", "ko": "달걀, 감자"}
+CHANGES: dict[Language, tuple[str, ...]] = {
+    "en": ("15 minutes", "make it vegetarian", "for 4 people"),
+    "ko": ("15분", "채식으로", "4인분"),
+}
+SUMMARY: dict[Language, str] = {
+    "en": "The user asked for a recipe with {food}.",
+    "ko": "사용자가 이 재료로 만드는 레시피를 요청했어요: {food}.",
+}
+NO_SUMMARY: dict[Language, str] = {
+    "en": "The user asked how to get a recipe.",
+    "ko": "사용자가 레시피를 받는 방법을 물었어요.",
+}
+SEASONAL: dict[Language, str] = {"en": "seasonal vegetables", "ko": "제철 채소"}
+IMAGE: dict[Language, str] = {
+    "en": "A photograph of a home-cooked dish with {food} on a plain plate, in daylight.",
+    "ko": "낮의 빛에서 찍은, 수수한 접시에 담은 집밥 사진: {food}.",
 }
 
 _LIST = re.compile(r"[,;:\n]")
@@ -78,6 +98,17 @@ class RecipeReader:
         changed = request_in(f"{request.ingredients_on_hand}, {change.words}")
         prep_time = changed.prep_time if "prep_time" in changed.model_fields_set else request.prep_time
         return changed.model_copy(update={"diet": diet, "prep_time": prep_time})
+
+    def description(self, request: RecipeRequest | None, language: Language) -> Description:
+        food = request.ingredients_on_hand if request else ""
+        return Description(
+            title=headline(food) or NO_TITLE[language],
+            emoji="🍳",
+            tags=TAGS[language],
+            follow_ups=[f"{first_items(food) or EXAMPLE[language]}; {change}" for change in CHANGES[language]],
+            summary=(SUMMARY if food else NO_SUMMARY)[language].format(food=food),
+            image=IMAGE[language].format(food=food or SEASONAL[language]),
+        )
 
 
 def _names_food(text: str) -> bool:
