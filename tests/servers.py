@@ -166,12 +166,9 @@ def _in_pieces(options: list[dict[str, str]]) -> Script:
 
 def step_of(prompt: str, compositions: Collection[Composition] = (RECIPE,)) -> str:
     """The step whose task is in the prompt. Any other prompt is a plain completion's."""
-    tasks = {
-        "proposal" if part is RECIPE.choice else part.name: _task(part.prompt)
-        for composition in compositions
-        for part in composition.parts
-    }
-    return next((step for step, task in tasks.items() if task in prompt), "completion")
+    parts = (part for composition in compositions for part in composition.parts)
+    found = next((part for part in parts if _task(part.prompt) in prompt), None)
+    return "proposal" if found is RECIPE.choice else found.name if found else "completion"
 
 
 @cache

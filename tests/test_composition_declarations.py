@@ -59,6 +59,11 @@ PITCH = Choice("pitch", "{topic}", gives=("headline",))
             (Choice("pitch", "{topic}", gives=("headline",), noun="topic"), Part("a", "{headline}")),
             "talk: 'topic', the noun of 'pitch', is a field of the request",
         ),
+        (
+            (Choice("pitch", "{topic}", gives=("headline",), noun="variables"), Part("a", "{headline}")),
+            "talk: 'variables', the noun of 'pitch', is an attribute of every request",
+        ),
+        ((Part("copy", "{topic}"),), "talk: 'copy' is an attribute of every request"),
         *(
             (
                 (Part("a", prompt),),

@@ -105,9 +105,11 @@ def step(
 def standalone(composition: Composition, name: str, model: ChatModel) -> Runnable[Any, str]:
     """Returns the chain of one part alone, whose request contains the results that it needs. Failures are raised."""
     request_type = part_request(composition, name)
+    results = request_type.model_fields.keys() - composition.request.model_fields.keys()
 
     async def variables(request: Request | Mapping[str, Any]) -> dict[str, Any]:
-        return material(composition.variables(request_type.model_validate(request)))
+        valid = request_type.model_validate(request)
+        return material({**composition.variables(valid), **valid.model_dump(include=results)})
 
     chain = RunnableLambda(variables) | step(composition, name, model, WholeText())
     return chain.with_types(input_type=request_type, output_type=str)

@@ -132,6 +132,7 @@ class Composition:
             f"{name!r} is not an identifier in lower case" for name in (self.name, *names) if not _NAME.fullmatch(name)
         )
         yield from (f"{name!r} is used twice" for name in dict.fromkeys(names) if names.count(name) > 1)
+        yield from (f"{name!r} is an attribute of every request" for name in names if hasattr(Request, name))
         yield from (f"{name!r} is the name of an event" for name in self.codes.values() if name in _EVENTS)
         if self.name in self.names:
             yield f"the part {self.name!r} has the name of the composition"
@@ -161,8 +162,15 @@ class Composition:
             yield f"{choice.name!r} has to give a tuple of names, or a mapping of names to different JSON fields"
         if not _NAME.fullmatch(choice.noun):
             yield f"{choice.noun!r}, the noun of {choice.name!r}, is not an identifier in lower case"
-        if choice.noun in self.request.model_fields:
+        if choice.noun in self._request_names:
             yield f"{choice.noun!r}, the noun of {choice.name!r}, is a field of the request"
+        if hasattr(Request, choice.noun):
+            yield f"{choice.noun!r}, the noun of {choice.name!r}, is an attribute of every request"
+
+    @property
+    def _request_names(self) -> set[str]:
+        fields = self.request.model_fields
+        return {*fields, *(field.alias for field in fields.values() if field.alias)}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -233,7 +241,9 @@ class Composition:
 
     def variables(self, request: Request) -> dict[str, Any]:
         """Returns the prompts' variables that the request gives."""
-        return {**request.model_dump(), **request.variables(), LANGUAGE_NAME: LANGUAGE_NAMES[request.language]}
+        values = {**request.model_dump(), **request.variables()}
+        own = {name: values[name] for name in self.request.model_fields}  # without an option or the results of parts
+        return {**own, LANGUAGE_NAME: LANGUAGE_NAMES[request.language]}
 
     def titles(self, names: Iterable[str]) -> dict[Language, str]:
         """Returns the titles of these parts in each language, separated by commas."""

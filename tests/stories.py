@@ -1,0 +1,57 @@
+"""Compositions whose names are those of the recipe's parts, of an option's noun, and of each other's classes."""
+
+from pydantic import Field
+
+from chains import Choice, Composition, Part, Request
+
+STORY_WISHES = {"child": "Mina", "likes": "owls"}
+TALK_WISHES = {"topic": "tides"}
+
+
+class StoryRequest(Request):
+    """A request with two required texts, and fields without a description."""
+
+    child: str = Field(title="Child", min_length=1, max_length=60, json_schema_extra={"x-ko": {"title": "아이"}})
+    likes: str = Field(title="Likes", min_length=3, max_length=500)
+    age: int = Field(5, ge=1, le=12, title="Age")
+    is_scary: bool = False
+
+
+BEDTIME = Composition(
+    name="bedtime",
+    title={"en": "A bedtime story", "ko": "잠자리 이야기"},
+    request=StoryRequest,
+    system="You tell stories to children of {age}. Answer in {language_name}.",
+    parts=(
+        Choice(
+            "plots",
+            "{child} {likes} {is_scary}: propose four plots, each with title and plot.",
+            title={"en": "Other stories", "ko": "다른 이야기"},
+            gives={"story_title": "title", "plot": "plot"},
+            options=4,
+            role="fast",
+            noun="story",
+        ),
+        Part("hero", "<title>{story_title}</title> Describe the hero.", title={"en": "Hero", "ko": "주인공"}),
+        Part("story", "<hero>{hero}</hero> <plot>{plot}</plot> Tell the story.", title={"en": "Story", "ko": "이야기"}),
+        Part("lullaby", "<story>{story}</story> Write a lullaby.", title={"en": "Lullaby", "ko": "자장가"}),
+    ),
+)
+
+
+class TalkRequest(Request):
+    """A request with one field."""
+
+    topic: str
+
+
+TALK = Composition(
+    name="talk",
+    request=TalkRequest,
+    system="You write talks.",
+    parts=(
+        Choice("ideas", "{topic}: propose three talks.", gives=("choice", "why")),  # the name of the default noun
+        Part("intro", "<choice>{choice}</choice> Introduce the talk."),
+        Part("steps", "<intro>{intro}</intro> {why} List the steps of the talk."),
+    ),
+)

@@ -1,0 +1,44 @@
+"""Compositions beside the recipe whose names are used elsewhere, on the wires."""
+
+from itertools import pairwise
+
+import pytest
+
+from chains.parts.composition import Composition
+from tests.client import OwnRun, ask, follow, named, statuses
+from tests.conftest import ServeScripts
+from tests.servers import Provider
+from tests.stories import BEDTIME, STORY_WISHES, TALK, TALK_WISHES
+
+REFERENCES = "tests.stories:BEDTIME,tests.stories:TALK"
+OPTIONS = {"bedtime": {"title": "The owl", "plot": "It flies."}, "talk": {"choice": "Tides", "why": "They rise."}}
+
+
+def prompts_of(provider: Provider, step: str) -> list[str]:
+    return [call["body"]["messages"][-1]["content"] for call in provider.calls if call["step"] == step]
+
+
+@pytest.mark.parametrize(
+    ("composition", "wishes", "chain"),
+    [(BEDTIME, STORY_WISHES, ["hero", "story", "lullaby"]), (TALK, TALK_WISHES, ["intro", "steps"])],
+)
+def test_the_noun_of_an_option_may_be_the_name_of_a_part_or_of_what_the_choice_gives(
+    serve_scripts: ServeScripts, composition: Composition, wishes: dict[str, object], chain: list[str]
+) -> None:
+    """With and without a chosen option, the parts of the chain start after each other, with their texts."""
+    url, provider = serve_scripts(compositions=REFERENCES)
+    assert composition.choice
+    for more in ({}, {composition.choice.noun: OPTIONS[composition.name]}):
+        answer = ask("POST", f"{url}/{composition.name}/runs", json={**wishes, **more})
+        run = OwnRun(f"{url}{answer.headers['location']}")
+        events, state = follow(run), ask("GET", run).json()
+        assert statuses(events) == ["ok"]
+        assert [fields["part"] for fields in named(events, "part_start") if fields["part"] in chain] == chain
+        ends = [event.seq for event in events if event.name == "part_end" and event.fields["part"] in chain[:-1]]
+        starts = [event.seq for event in events if event.name == "part_start" and event.fields["part"] in chain[1:]]
+        assert all(end < start for end, start in zip(ends, starts, strict=True))
+        for before, after in pairwise(chain):
+            assert f"<{before}>{before} one, {before} two.</{before}>" in prompts_of(provider, after)[-1]
+        option = state["options"][state["picked"]]
+        assert f">{next(iter(option.values()))}</" in prompts_of(provider, chain[0])[-1]
+    assert option == OPTIONS[composition.name]
