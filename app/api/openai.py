@@ -220,27 +220,46 @@ def _require(model: str, owners: Mapping[str, str]) -> None:
 
 def _answer(served: Mapping[str, Served], body: ChatRequest, language: Language) -> Answer:
     """Returns a composition or a fixed text. Raises `ApiError` if the request is for neither."""
-    if refusal := body.refusal():
-        name, reason = refusal
-        wrong = reason.in_language(language)
-        raise ApiError(400, Message("{field}: {wrong}.", field=name, wrong=wrong), name, "unsupported_parameter")
-    texts, each = body.texts("user"), _served_as(body.model, served)
+    each = _served_as(body.model, served)
     reader = reader_of(each.composition)
-    if not texts:
-        raise ApiError(400, reader.no_user_message(), "messages", "invalid_value")
-    system = "\n".join(body.texts("system", "developer"))
-    if (text := task_answer(reader, system, texts, language)) is not None:
-        return Answer(body.model, PlainText(text))
+    _require_supported(body, language)
+    _require_user_message(body, reader)
     try:
-        request = request_of(reader, [query_in(text) for text in texts])
+        _answer_task(body, reader, language)
+        request = _seeded(_request(body, reader, language), body.seed)
     except PlainReply as reply:
         return Answer(body.model, PlainText(reply.text))
+    return Answer(body.model, CompositionText(each, body.model, request), body.stop or ())
+
+
+def _require_supported(body: ChatRequest, language: Language) -> None:
+    if refusal := body.refusal():
+        name, reason = refusal
+        message = Message("{field}: {wrong}.", field=name, wrong=reason.in_language(language))
+        raise ApiError(400, message, name, "unsupported_parameter")
+
+
+def _require_user_message(body: ChatRequest, reader: Reader[Any]) -> None:
+    if not body.texts("user"):
+        raise ApiError(400, reader.no_user_message(), "messages", "invalid_value")
+
+
+def _answer_task(body: ChatRequest, reader: Reader[Any], language: Language) -> None:
+    """Raises `PlainReply` if the last message is a front end's task."""
+    system = "\n".join(body.texts("system", "developer"))
+    if (text := task_answer(reader, system, body.texts("user"), language)) is not None:
+        raise PlainReply(text)
+
+
+def _request(body: ChatRequest, reader: Reader[CompositionRequest], language: Language) -> CompositionRequest:
+    try:
+        return request_of(reader, [query_in(text) for text in body.texts("user")])
     except ValidationError as error:
         raise _unreadable(error, reader, language) from None
-    if body.seed is not None:
-        request = request.model_copy(update={"seed": body.seed % 2**53})
-    text = CompositionText(each, body.model, request)
-    return Answer(body.model, text, body.stop or ())
+
+
+def _seeded(request: CompositionRequest, seed: int | None) -> CompositionRequest:
+    return request if seed is None else request.model_copy(update={"seed": seed % 2**53})
 
 
 def _served_as(model: str, served: Mapping[str, Served]) -> Served:
