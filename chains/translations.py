@@ -1,5 +1,6 @@
 """The Korean forms of every message that people can see, by its English template; the fields are the same."""
 
+import re
 from typing import Literal
 
 Language = Literal["en", "ko"]
@@ -353,3 +354,8 @@ KOREAN_VALIDATION: dict[str, str] = {
     "uuid_parsing": "올바른 UUID가 아니에요",
     "uuid_version": "버전 {expected_version}의 UUID여야 해요",
 }
+
+
+def language_in(text: str) -> Language:
+    """Returns Korean if there is any Hangul in the text, otherwise English."""
+    return "ko" if re.search(r"[가-힣]", text) else "en"

@@ -10,9 +10,8 @@ from pydantic import ValidationError
 
 from chains.messages import Message
 from chains.parts.composition import Request
-from chains.parts.requests import is_json
-from chains.recipe.free_text import language_in
-from chains.translations import Language
+from chains.parts.free_text import is_json
+from chains.translations import Language, language_in
 
 R = TypeVar("R", bound=Request)
 

@@ -10,9 +10,8 @@ from app.api.conversation import Change, Description, headline
 from app.server.errors import field_descriptions
 from chains.messages import Message
 from chains.parts.composition import Composition, Request, title_in
-from chains.parts.requests import is_json, numbers_in, request_from, text_field
-from chains.recipe.free_text import language_in
-from chains.translations import Language
+from chains.parts.free_text import is_json, numbers_in, request_from, text_field
+from chains.translations import Language, language_in
 
 GREETING: dict[Language, str] = {
     "en": "Hello! Write a message and I answer with “{title}”.{hint}",

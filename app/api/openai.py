@@ -41,8 +41,7 @@ from chains.parts.composition import Request as CompositionRequest
 from chains.parts.events import PartEnd
 from chains.parts.markdown import MarkdownWriter
 from chains.parts.stream import astream_parts
-from chains.recipe.free_text import language_in
-from chains.translations import Language
+from chains.translations import Language, language_in
 
 FinishReason = Literal["stop", "length", "content_filter"]
 

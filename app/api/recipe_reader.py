@@ -7,10 +7,10 @@ from pydantic import ValidationError
 
 from app.api.conversation import MAX_CHANGE, Change, Description, PlainReply, first_items, headline
 from chains.messages import Message
-from chains.recipe.free_text import language_in, request_in
+from chains.recipe.free_text import request_in
 from chains.recipe.request import RecipeRequest
 from chains.recipe.restrictions import restrictions_in
-from chains.translations import Language
+from chains.translations import Language, language_in
 
 MAX_WISH = 6  # words, for example: a bit more spicy
 GREETING: dict[Language, str] = {

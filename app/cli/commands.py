@@ -187,7 +187,7 @@ def _checked_request(
     from pydantic import ValidationError
 
     from chains.messages import validation_message
-    from chains.parts.requests import request_from
+    from chains.parts.free_text import request_from
 
     language = "ko" if lang == "ko" else "en"
     try:

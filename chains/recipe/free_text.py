@@ -3,7 +3,7 @@
 import re
 
 from chains.recipe.request import RecipeRequest
-from chains.translations import Language
+from chains.translations import language_in
 
 LONGEST = 2_100  # characters; in what is longer, and so refused, no time is looked for
 
@@ -46,11 +46,6 @@ def request_in(text: str) -> RecipeRequest:
         asked["prepTime"] = _minutes(time)
         text = f"{text[: time.start()].rstrip(_AROUND)}, {text[time.end() :].lstrip(_AROUND)}"
     return RecipeRequest.model_validate({**asked, "ingredientsOnHand": text.strip(_AROUND)})
-
-
-def language_in(text: str) -> Language:
-    """Korean if there is any Hangul in the text."""
-    return "ko" if re.search(r"[가-힣]", text) else "en"
 
 
 def _minutes(time: re.Match[str]) -> int:

@@ -1,0 +1,40 @@
+"""The request in a text that a person wrote: JSON, or the value of the first text field."""
+
+import re
+
+from chains.parts.composition import Composition, Request
+from chains.translations import Language
+
+
+def request_from(composition: Composition, text: str, language: Language) -> Request:
+    """Returns the request in a chat message: a JSON object with its fields, or the value of its first text field.
+
+    A number before a field's name sets that field: “old castles, 5 days” sets `days`. Raises pydantic's
+    `ValidationError`.
+    """
+    if is_json(text):
+        return composition.request.model_validate_json(text)
+    field, (numbers, _) = text_field(composition.request), numbers_in(composition.request, text)
+    return composition.request.model_validate({"language": language, **numbers, **({field: text} if field else {})})
+
+
+def is_json(text: str) -> bool:
+    """Whether a chat message is JSON rather than text."""
+    return text.lstrip().startswith("{")
+
+
+def text_field(request: type[Request]) -> str | None:
+    """Returns the name of the first text field, if there is one."""
+    return next((name for name, field in request.model_fields.items() if field.annotation is str), None)
+
+
+def numbers_in(request: type[Request], text: str) -> tuple[dict[str, int], str]:
+    """Returns the numbers before names of fields, such as “5 days” or “a 5-day trip”, and the rest of the text."""
+    numbers: dict[str, int] = {}
+    for name, field in request.model_fields.items():
+        words = {re.escape(word.lower().removesuffix("s")) for word in (name.replace("_", " "), field.title) if word}
+        pattern = re.compile(rf"\b(\d{{1,9}})[ -]?(?:{'|'.join(sorted(words))})s?\b", re.IGNORECASE)
+        if field.annotation is int and (found := pattern.search(text)):
+            numbers[name] = int(found[1])
+            text = text[: found.start()] + text[found.end() :]
+    return numbers, text
