@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import reduce
 from typing import Literal, NamedTuple
 
 import pytest
@@ -336,7 +337,9 @@ def test_every_recipe_holds_together(
     language, typed, foods = kitchen
     for recipe in cooked(typed, minutes, language, seed):
         for line in recipe.lines:
-            assert len(re.findall(rf"(?<!\w){re.escape(line)}(?![a-z])", recipe.steps)) == 1, line
+            longer = [other for other in recipe.lines if line in other and line != other]  # 계란 2개, 삶은 계란 2개
+            steps = reduce(lambda text, other: text.replace(other, ""), longer, recipe.steps)
+            assert len(re.findall(rf"(?<!\w){re.escape(line)}(?![a-z])", steps)) == 1, line
         for amount in re.findall(r"(?<![\d/])\d+ (?:g|tbsp|tsp)\b(?! water)|\d+(?:g|큰술|작은술)", recipe.steps):
             assert [line for line in recipe.lines if amount in line] or "물 3큰술" in recipe.steps
         for name, entry, weight in foods:

@@ -25,7 +25,7 @@ async def clients(address: Address, count: int) -> AsyncGenerator[list[Redis]]:
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
 def test_four_processes_together_make_no_more_requests_than_the_limit(start_redis: StartRedis, kind: Kind) -> None:
     """This holds in any window of a minute, which is short here, and no process waits forever."""
-    minute_s, limit = 0.3, 20
+    minute_s, limit = 1.0, 20
 
     async def scenario() -> list[float]:
         times: list[float] = []
@@ -38,12 +38,14 @@ def test_four_processes_together_make_no_more_requests_than_the_limit(start_redi
         async with clients(address, 4) as redis:
             paces = [SharedRequestsPerMinute(each, f"{address.prefix}:pace", limit, minute_s) for each in redis]
             await asyncio.gather(*(call(pace) for pace in paces for _ in range(15)))
-            assert not await paces[0].aacquire(blocking=False)
+            one, other = (SharedRequestsPerMinute(each, f"{address.prefix}:few", 2, 60) for each in redis[:2])
+            assert await one.aacquire(blocking=False)
+            assert not await other.aacquire(blocking=False)
         return times
 
     times = run(scenario())
     assert len(times) == 60
-    margin = 0.02  # until an admitted process runs again
+    margin = 0.15  # until an admitted process runs again
     assert all(later - earlier > minute_s - margin for earlier, later in zip(times, times[limit:], strict=False))
 
 
