@@ -194,6 +194,8 @@ def test_unknown_food_is_accepted(serve_scripts: ServeScripts, text: str) -> Non
         ("add mushrooms", "chicken, rice, mushrooms", 45, ""),
         ("use tofu instead of chicken", "chicken, rice, tofu, without chicken", 45, "chicken"),
         ("make it spicier", "chicken, rice", 45, "spicier"),
+        ("cook the dish in 20 minutes", "chicken, rice", 20, ""),
+        ("another recipe", "chicken, rice", 45, ""),
         ("something else please", "chicken, rice", 45, ""),
         ("beef, onions; 15 minutes", "beef, onions", 15, ""),
         ("make this: beef, onions", "make this: beef, onions", 30, ""),
@@ -219,7 +221,9 @@ def test_changes_add_up(serve_scripts: ServeScripts) -> None:
     assert "<prep_time_minutes>20</prep_time_minutes>" in prompt(provider)
 
 
-@pytest.mark.parametrize("texts", [["make it vegetarian"], [FIRST, "How long does it keep in the fridge?"]])
+@pytest.mark.parametrize(
+    "texts", [["make it vegetarian"], [FIRST, "How long does it keep in the fridge?"], [FIRST, "Can I freeze it?"]]
+)
 def test_a_question_that_no_recipe_answers_gets_a_hint(serve_scripts: ServeScripts, texts: list[str]) -> None:
     url, provider = serve_scripts()
     answer = content(chat(url, *map(user, texts)))

@@ -40,6 +40,10 @@ def last_request(provider: Provider) -> tuple[str, str]:
         ([FIRST, "make it cheaper", "6 days"], f"{FIRST}, cheaper", "6"),
         ([FIRST, "박물관 빼고"], f"{FIRST}, 박물관 빼고", "4"),
         ([FIRST, "something else please"], FIRST, "4"),
+        ([FIRST, "make the trip cheaper"], f"{FIRST}, cheaper", "4"),
+        ([FIRST, "이 여행을 더 짧게"], f"{FIRST}, 더 짧게", "4"),
+        ([FIRST, "another trip please"], FIRST, "4"),
+        ([FIRST, "make the dish hotter"], "make the dish hotter", "3"),  # a recipe's word
         ([FIRST, "old castles"], "old castles", "3"),
         ([FIRST, '{"interests": "old castles"}'], "old castles", "3"),
         (['{"interests": "old castles", "days": 2}', "a 5-day trip for two"], "a 5-day trip for two", "5"),

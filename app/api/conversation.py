@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
@@ -29,11 +30,6 @@ assistant name and well everyone again see later nothing lol haha wow sorry up w
 """
 _SMALL_TALK = frozenset(_SMALL_TALK_WORDS.split())
 _WORDS = re.compile(r"[\w’']+")
-_QUESTION = re.compile(
-    r"(?:why|when|is (?:it|this|that)|are (?:they|these|those)|does (?:it|this|that)|do i|did you|"
-    r"how (?:long|hot|many|much|do i|should i)|can i (?:freeze|store|reheat|keep|replace)|왜 |언제 )\b.{3,200}\?$",
-    re.IGNORECASE,
-)
 _OPENING = re.compile(
     r"^(?:(?:please|ok(?:ay)?|now|and|then|also|but|great|nice|perfect|thanks|thank you|hm+|actually"
     r"|(?:can|could|would|will) (?:you|we|i)|i(?:'d| would) like|let's|how about|what about"
@@ -51,19 +47,8 @@ _CLOSING = re.compile(
     r"|\s?(?:으로|로)?\s?(?:만들어|바꿔|바꾸어|해|써)\s?(?:줘|줘요|주세요|주실래요|줄래|주시겠어요)){1,4}$",
     re.IGNORECASE,
 )
-_POINTER = re.compile(
-    r"^(?:(?:make|do|redo|change|turn|cook|keep|write|rewrite|convert|adapt)"
-    r"\s(?:it|this|that|them|(?:the|a) (?:recipe|dish))(?:\s(?:into|to|be))?"
-    r"|이거|그거|그걸|이걸|[이그] 요리를?|[이그] 레시피를?)\b\s*(?:(?:a|an)\s)?",
-    re.IGNORECASE,
-)
+_VERBS = ("make", "do", "redo", "change", "turn", "keep", "write", "rewrite", "convert", "adapt")
 _WISH = re.compile(r"^(?:(?:much |a bit |a little )?(?:more|less|fewer|extra)|더|덜)\s", re.IGNORECASE)
-_AGAIN = re.compile(
-    r"^(?:(?:(?:try|do it|once|write)\s)?again|(?:(?:give|show) me |suggest )?"
-    r"(?:another|a different|something else|something different|a new)(?: (?:one|recipe|dish|idea))?"
-    r"|다시|다른 (?:거|것|요리|레시피)|또)$",
-    re.IGNORECASE,
-)
 _SWAP = re.compile(r"^(?:replace|swap|substitute|exchange)\s(.{1,80}?)\s(?:with|for|by)\s(.{1,80})$", re.IGNORECASE)
 _INSTEAD = re.compile(r"^(?:use|with|make it with)?\s?(.{1,80}?)\sinstead\sof\s(.{1,80})$", re.IGNORECASE)
 _ADDITION = re.compile(
@@ -85,6 +70,15 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """The words for one composition's result, in lower case and in any language."""
+
+    nouns: tuple[str, ...]
+    verbs: tuple[str, ...] = ()  # before “it”, besides those for any result
+    questions: tuple[str, ...] = ()  # beginnings, besides those for any result
+
+
+@dataclass(frozen=True)
 class Description:
     """What chat front ends request about a conversation, besides the answer itself."""
 
@@ -98,6 +92,9 @@ class Description:
 
 class Reader(Protocol[R]):
     """Reads the messages of a conversation about one composition."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
 
     def greeting(self, language: Language) -> str:
         """Returns the answer to small talk."""
@@ -157,7 +154,7 @@ def request_of(reader: Reader[R], texts: Sequence[str]) -> R:
     if is_small_talk(text):
         raise PlainReply(reader.greeting(language_in(text)))
     earlier = [each for each in texts[:-1] if not is_small_talk(each)]
-    if earlier and _QUESTION.match(text.strip()):
+    if earlier and _question(reader.vocabulary).match(text.strip()):
         raise PlainReply(reader.no_answer(language_in(text)))
     if (change := _change(reader, text)) is None:
         return reader.request(_HELLO.sub("", text))
@@ -200,8 +197,8 @@ def _change(reader: Reader[R], text: str) -> Change | None:
     if is_json(text):
         return reader.change_in(text, points_back=False)
     plain = _CLOSING.sub("", _OPENING.sub("", text.strip()))
-    change = _POINTER.sub("", plain, count=1)
-    if not change or _AGAIN.match(plain):
+    change = _pointer(reader.vocabulary).sub("", plain, count=1)
+    if not change or _again(reader.vocabulary).match(plain):
         return Change()
     if found := _SWAP.match(change) or _INSTEAD.match(change):
         old, new = found.groups() if found.re is _SWAP else reversed(found.groups())
@@ -210,3 +207,39 @@ def _change(reader: Reader[R], text: str) -> Change | None:
         return Change(found[1] or found[2])
     points_back = change != plain or _WISH.match(change) is not None
     return reader.change_in(change, points_back=points_back)
+
+
+@cache
+def _question(vocabulary: Vocabulary) -> re.Pattern[str]:
+    return re.compile(
+        r"(?:why|when|is (?:it|this|that)|are (?:they|these|those)|does (?:it|this|that)|do i|did you|"
+        rf"how (?:long|many|much|do i|should i)|can i (?:keep|replace)|{_any_of(*vocabulary.questions)}|왜 |언제 )\b"
+        r".{3,200}\?$",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _pointer(vocabulary: Vocabulary) -> re.Pattern[str]:
+    """Returns the pattern of beginnings such as “make it …” or “change the recipe to …”."""
+    verbs, nouns = _any_of(*_VERBS, *vocabulary.verbs), _any_of(*vocabulary.nouns)
+    return re.compile(
+        rf"^(?:{verbs}\s(?:it|this|that|them|(?:the|an?) {nouns})(?:\s(?:into|to|be))?"
+        rf"|이거|그거|그걸|이걸|[이그] {nouns}[을를]?)\b\s*(?:(?:a|an)\s)?",
+        re.IGNORECASE,
+    )
+
+
+@cache
+def _again(vocabulary: Vocabulary) -> re.Pattern[str]:
+    nouns = _any_of(*vocabulary.nouns)
+    return re.compile(
+        r"^(?:(?:(?:try|do it|once|write)\s)?again|(?:(?:give|show) me |suggest )?"
+        rf"(?:another|a different|something else|something different|a new)(?: (?:one|idea|{nouns}))?"
+        rf"|다시|다른 (?:거|것|{nouns})|또)$",
+        re.IGNORECASE,
+    )
+
+
+def _any_of(*words: str) -> str:
+    return f"(?:{'|'.join(map(re.escape, words))})" if words else "(?!)"

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.api.conversation import Change, Description, headline
+from app.api.conversation import Change, Description, Vocabulary, headline
 from app.server.errors import field_descriptions
 from chains.messages import Message
 from chains.parts.composition import Composition, Request, title_in
@@ -55,6 +55,11 @@ class FormReader:
     def __init__(self, composition: Composition) -> None:
         self._composition, self._field = composition, text_field(composition.request)
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        nouns = (self._composition.name.replace("_", " "), self._noun("en").lower(), self._noun("ko").lower())
+        return Vocabulary(tuple(dict.fromkeys(nouns)))
+
     def greeting(self, language: Language) -> str:
         return GREETING[language].format(title=self._title(language), hint=self._hint(language))
 
@@ -93,7 +98,7 @@ class FormReader:
         return type(request).model_validate(fields)
 
     def description(self, request: Request | None, language: Language) -> Description:
-        title, noun = self._title(language), _ARTICLE.sub("", self._title(language))
+        title, noun = self._title(language), self._noun(language)
         topic = str(getattr(request, self._field)) if request and self._field else ""
         return Description(
             title=headline(topic) or title,
@@ -122,6 +127,9 @@ class FormReader:
 
     def _title(self, language: Language) -> str:
         return title_in(self._composition.title or self._composition.name, language)
+
+    def _noun(self, language: Language) -> str:
+        return _ARTICLE.sub("", self._title(language))
 
     def _is_incomplete(self, text: str) -> bool:
         try:

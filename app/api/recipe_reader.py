@@ -5,7 +5,7 @@ from typing import LiteralString
 
 from pydantic import ValidationError
 
-from app.api.conversation import MAX_CHANGE, Change, Description, PlainReply, first_items, headline
+from app.api.conversation import MAX_CHANGE, Change, Description, PlainReply, Vocabulary, first_items, headline
 from chains.messages import Message
 from chains.recipe.free_text import request_in
 from chains.recipe.request import RecipeRequest
@@ -62,6 +62,12 @@ _LIST = re.compile(r"[,;:\n]")
 
 class RecipeReader:
     """A `Reader` of recipes."""
+
+    vocabulary = Vocabulary(
+        nouns=("recipe", "dish", "요리", "레시피"),
+        verbs=("cook",),
+        questions=("how hot", "can i freeze", "can i store", "can i reheat"),
+    )
 
     def greeting(self, language: Language) -> str:
         return GREETING[language]
