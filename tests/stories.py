@@ -5,7 +5,7 @@ from pydantic import Field
 from chains import Choice, Composition, Part, Request
 
 STORY_WISHES = {"child": "Mina", "likes": "owls"}
-TALK_WISHES = {"topic": "tides"}
+TOPIC = {"topic": "tides"}
 
 
 class StoryRequest(Request):
@@ -39,19 +39,19 @@ BEDTIME = Composition(
 )
 
 
-class TalkRequest(Request):
+class LectureRequest(Request):
     """A request with one field."""
 
     topic: str
 
 
-TALK = Composition(
-    name="talk",
-    request=TalkRequest,
-    system="You write talks.",
+LECTURE = Composition(
+    name="lecture",
+    request=LectureRequest,
+    system="You write lectures.",
     parts=(
-        Choice("ideas", "{topic}: propose three talks.", gives=("choice", "why")),  # the name of the default noun
-        Part("intro", "<choice>{choice}</choice> Introduce the talk."),
-        Part("steps", "<intro>{intro}</intro> {why} List the steps of the talk."),
+        Choice("ideas", "{topic}: propose three lectures.", gives=("choice", "why")),  # the name of the default noun
+        Part("intro", "<choice>{choice}</choice> Introduce the lecture."),
+        Part("steps", "<intro>{intro}</intro> {why} List the steps of the lecture."),
     ),
 )

@@ -1,6 +1,6 @@
 """Compositions beside the recipe whose names are used elsewhere, on the wires."""
 
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 
@@ -8,10 +8,10 @@ from chains.parts.composition import Composition
 from tests.client import OwnRun, ask, follow, named, statuses
 from tests.conftest import ServeScripts
 from tests.servers import Provider
-from tests.stories import BEDTIME, STORY_WISHES, TALK, TALK_WISHES
+from tests.stories import BEDTIME, LECTURE, STORY_WISHES, TOPIC
 
-REFERENCES = "tests.stories:BEDTIME,tests.stories:TALK"
-OPTIONS = {"bedtime": {"title": "The owl", "plot": "It flies."}, "talk": {"choice": "Tides", "why": "They rise."}}
+REFERENCES = "tests.stories:BEDTIME,tests.stories:LECTURE"
+OPTIONS = {"bedtime": {"title": "The owl", "plot": "It flies."}, "lecture": {"choice": "Tides", "why": "They rise."}}
 
 
 def prompts_of(provider: Provider, step: str) -> list[str]:
@@ -20,7 +20,7 @@ def prompts_of(provider: Provider, step: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("composition", "wishes", "chain"),
-    [(BEDTIME, STORY_WISHES, ["hero", "story", "lullaby"]), (TALK, TALK_WISHES, ["intro", "steps"])],
+    [(BEDTIME, STORY_WISHES, ["hero", "story", "lullaby"]), (LECTURE, TOPIC, ["intro", "steps"])],
 )
 def test_the_noun_of_an_option_may_be_the_name_of_a_part_or_of_what_the_choice_gives(
     serve_scripts: ServeScripts, composition: Composition, wishes: dict[str, object], chain: list[str]
@@ -42,3 +42,30 @@ def test_the_noun_of_an_option_may_be_the_name_of_a_part_or_of_what_the_choice_g
         option = state["options"][state["picked"]]
         assert f">{next(iter(option.values()))}</" in prompts_of(provider, chain[0])[-1]
     assert option == OPTIONS[composition.name]
+
+
+@pytest.mark.parametrize("order", list(permutations(("", "/bedtime", "/lecture"))))
+def test_chains_of_compositions_that_share_names_have_their_own_requests(
+    serve_scripts: ServeScripts, order: tuple[str, ...]
+) -> None:
+    """Whichever is called first, its fields keep their defaults, aliases and limits."""
+    url, _ = serve_scripts(compositions=REFERENCES)
+    recipe = {"ingredientsOnHand": "beef", "recipe_name": "Stew", "ingredients": "- beef"}
+    story = {**STORY_WISHES, "hero": "An owl."}
+    calls = {
+        "": {"recipe": {"ingredientsOnHand": "beef"}, "steps": recipe, "intro": recipe},
+        "/bedtime": {"bedtime": STORY_WISHES, "story": story},
+        "/lecture": {
+            "lecture": TOPIC,
+            "steps": {**TOPIC, "intro": "Good evening."},
+            "intro": {**TOPIC, "choice": "Ebb"},
+        },
+    }
+    for prefix in order:
+        for name, fields in calls[prefix].items():
+            allowed = ask("GET", f"{url}{prefix}/chains/{name}/input_schema").json()["properties"]
+            given = {field: value for field, value in fields.items() if field in allowed}
+            answer = ask("POST", f"{url}{prefix}/chains/{name}/invoke", json={"input": given})
+            assert answer.status_code == 200, (prefix, name, answer.text)
+            wrong = ask("POST", f"{url}{prefix}/chains/{name}/invoke", json={"input": {**given, "seed": -1}})
+            assert [wrong.status_code, wrong.json()["detail"][0]["field"]] == [422, "seed"]

@@ -32,7 +32,7 @@ from chains.errors import SizzleError
 from chains.parts.compose import standalone
 from chains.parts.composition import Composition
 from chains.parts.markdown import markdown_chain
-from chains.parts.requests import part_request
+from chains.parts.requests import part_request, whole_request
 
 MAX_BATCH = 20  # inputs of one call
 NO_NESTED_RUNS = {"include_names": list[str]()}  # they contain prompts and the provider's messages
@@ -63,7 +63,7 @@ def chains_app(served: Served, origins: Collection[str]) -> FastAPI:
     for name, chain in chains.items():
         # of a config only `configurable` is read, and of that only `model`
         handler = APIHandler(chain.with_config(run_name=name), path=f"/{name}", config_keys=("configurable",))
-        request = composition.request if name == composition.name else part_request(composition, name)
+        request = whole_request(composition) if name == composition.name else part_request(composition, name)
         app.include_router(_calls(handler, request), prefix=f"/{name}", tags=[name])
         app.include_router(_pages(handler), prefix=f"/{name}", tags=[name])
     return app

@@ -8,6 +8,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from chains.parts.composition import Composition, Request, title_in
 from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartEvent, PartStart, Proposal
+from chains.parts.requests import whole_request
 from chains.parts.stream import astream_parts
 from chains.translations import Language
 
@@ -30,7 +31,7 @@ def markdown_chain(composition: Composition, chain: RunnableLambda[Any, Any]) ->
                     yield text
 
     # a generator function in a RunnableLambda streams, and its configurable fields are those of `chain`
-    return RunnableLambda(write).with_types(input_type=composition.request, output_type=str)
+    return RunnableLambda(write).with_types(input_type=whole_request(composition), output_type=str)
 
 
 class MarkdownWriter:

@@ -31,18 +31,26 @@ def chosen_option(composition: Composition, request: Request) -> dict[str, str] 
     return option.model_dump() if isinstance(option, BaseModel) else None
 
 
+@cache
+def whole_request(composition: Composition) -> type[Request]:
+    """Returns the request for the whole composition, with a name that no other class has."""
+    return _chain_request(composition, composition.name, {})
+
+
+@cache
 def part_request(composition: Composition, name: str) -> type[Request]:
     """Returns the request for one part alone, with fields for the results that the part needs."""
     choice_fields = list(composition.choice.fields) if composition.choice else []
     results = sorted(variable for variable in composition[name].variables if composition.giver(variable))
     given = [variable for variable in choice_fields if variable in results]  # first, in their order
     given += [variable for variable in results if variable not in choice_fields]
-    fields = {variable: _result_field(composition, variable) for variable in given}
-    return (
-        create_model(f"{_camel(name)}Request", __base__=composition.request, **fields)
-        if fields
-        else (composition.request)
-    )
+    return _chain_request(composition, name, {variable: _result_field(composition, variable) for variable in given})
+
+
+def _chain_request(composition: Composition, name: str, fields: dict[str, Any]) -> type[Request]:
+    # LangServe replaces a model whose name it has seen with another schema by one without defaults, aliases and limits;
+    # the dot makes sure that no class of an author has this name
+    return create_model(f"{composition.name}.{name}", __base__=composition.request, **fields)
 
 
 def _option(choice: Choice) -> type[BaseModel]:
