@@ -2,9 +2,11 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from app.stores import EVENT_NAMES
 from chains import (
     Choice,
     Composition,
@@ -33,7 +35,10 @@ PITCH = Choice("pitch", "{topic}", gives=("headline",))
         ((Part("a", "{topic}"), Part("a", "{topic}")), "talk: 'a' is used twice"),
         ((Part("topic", "{language_name}"),), "talk: 'topic' is used twice"),
         ((Part("Big-Talk", "{topic}"),), "talk: 'Big-Talk' is not an identifier in lower case"),
-        ((Part("end", "{topic}"),), "talk: 'end' is the name of an event"),
+        *(
+            ((Part(name, "{topic}"),), f"talk: {name!r} is the name of an event")
+            for name in (*EVENT_NAMES.values(), "error")
+        ),
         ((), "talk: it has no parts"),
         ((Part("talk", "{topic}"),), "talk: the part 'talk' has the name of the composition"),
         ((Part("a", "{topic}", code="b"), Part("b", "{topic}")), "talk: two parts have the code 'b'"),
@@ -67,9 +72,28 @@ PITCH = Choice("pitch", "{topic}", gives=("headline",))
         *(
             (
                 (Part("a", prompt),),
-                "the prompt of the part 'a' has a stray brace: write {{ and }} for braces in the text",
+                "talk: the prompt of the part 'a' has a stray brace: write {{ and }} for braces in the text",
             )
             for prompt in ("{topic", "topic}", "{}", '{"a": 1}', "{topic.x}")
+        ),
+        *(
+            ((Part("a", prompt),), "talk: the prompt of the part 'a' formats the variable 'topic': write {topic} alone")
+            for prompt in ("{topic:d}", "{topic!r}", "{topic:{topic}}")
+        ),
+        *(
+            (
+                (Part("a", "{topic}", code=code),),
+                f"talk: {code!r}, the code of 'a', has to consist of letters, digits and _ . -",
+            )
+            for code in ("a|b", "a b", "a\n", "가")
+        ),
+        *(
+            ((Part("a", "{topic}", temperature=temperature),), "talk: 'a' has a temperature outside 0 to 2")
+            for temperature in (-3, 2.1, float("nan"))
+        ),
+        *(
+            (parts, "talk: parts has to be a tuple of Part, and one alone needs a comma: (Part(…),)")
+            for parts in (cast(Any, Part("a", "{topic}")), cast(Any, [Part("a", "{topic}")]), cast(Any, ("a",)))
         ),
     ],
 )
@@ -84,7 +108,7 @@ def test_a_wrong_declaration_is_refused_in_one_line(parts: tuple[Part, ...], mes
     [
         ("A talk", "Be brief.", "A talk: 'A talk' is not an identifier in lower case"),
         ("talk", "{a}", "talk: the system prompt names 'a', which the request does not give"),
-        ("talk", "{", "the system prompt has a stray brace: write {{ and }} for braces in the text"),
+        ("talk", "{", "talk: the system prompt has a stray brace: write {{ and }} for braces in the text"),
     ],
 )
 def test_a_wrong_name_or_system_prompt_is_refused_in_one_line(name: str, system: str, message: str) -> None:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from string import Formatter
+from typing import Annotated, Any, cast
 
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -21,9 +22,11 @@ Title = str | Mapping[Language, str]
 LANGUAGE_NAMES: dict[Language, str] = {"en": "English", "ko": "Korean (한국어)"}
 LANGUAGE_NAME = "language_name"  # a variable of every prompt
 MIN_OPTIONS = 2
+MAX_TEMPERATURE = 2
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
-_EVENTS = {"run", "proposal", "alternate", "part_start", "part_end", "error", "end"}  # codes on the wire
+_CODE = re.compile(r"[A-Za-z0-9_.-]+")
+_EVENTS = {"run", "proposal", "alternate", "part_start", "fragment", "part_end", "error", "end"}  # names on the wires
 
 
 def _own_fields_first(schema: dict[str, Any]) -> None:
@@ -79,8 +82,8 @@ class Part:
 
     @cached_property
     def variables(self) -> frozenset[str]:
-        """The variables of the prompt. Raises `CompositionError` for a stray brace."""
-        return _variables(f"the prompt of the part {self.name!r}", self.prompt)
+        """The variables of the prompt."""
+        return _variables(self.prompt)
 
     def title_in(self, language: Language) -> str:
         return title_in(self.title or self.name.replace("_", " ").capitalize(), language)
@@ -112,7 +115,7 @@ class Composition:
 
     `system` begins every part's prompt; its variables are fields of the request and `language_name`. Raises
     `CompositionError`, in one line, for a name that is unknown, used twice or not an identifier in lower case, for a
-    cycle, for a stray brace, and for a `Choice` that no part uses.
+    cycle, for a stray brace, for a `Choice` that no part uses, and for what no model or wire can take.
     """
 
     name: str
@@ -127,6 +130,22 @@ class Composition:
             raise CompositionError(f"{self.name}: {problem}")
 
     def _problems(self) -> Iterable[str]:
+        parts = cast(object, self.parts)
+        if not isinstance(parts, tuple) or not all(isinstance(part, Part) for part in cast(tuple[object, ...], parts)):
+            yield "parts has to be a tuple of Part, and one alone needs a comma: (Part(…),)"
+        if sum(isinstance(part, Choice) for part in self.parts) > 1:
+            yield "it has more than one Choice"
+        prompts = {f"the prompt of the part {part.name!r}": part.prompt for part in self.parts}
+        for where, template in {"the system prompt": self.system, **prompts}.items():
+            yield from (f"{where} {problem}" for problem in _problems_in(template))
+        yield from self._problems_of_names()
+        for part in self.parts:
+            yield from self._problems_of_part(part)
+        if self.choice:
+            yield from self._problems_of(self.choice)
+        yield from self._problems_of_graph()
+
+    def _problems_of_names(self) -> Iterable[str]:
         names = [*self.request.model_fields, LANGUAGE_NAME, *self.names, *(self.choice.fields if self.choice else ())]
         yield from (
             f"{name!r} is not an identifier in lower case" for name in (self.name, *names) if not _NAME.fullmatch(name)
@@ -138,16 +157,21 @@ class Composition:
             yield f"the part {self.name!r} has the name of the composition"
         codes = [*self.codes.values()]
         yield from (f"two parts have the code {code!r}" for code in dict.fromkeys(codes) if codes.count(code) > 1)
-        yield from (f"{part.name!r} has max_tokens below 1" for part in self.parts if part.max_tokens < 1)
-        if sum(isinstance(part, Choice) for part in self.parts) > 1:
-            yield "it has more than one Choice"
-        if self.choice:
-            yield from self._problems_of(self.choice)
-        unknown = _variables("the system prompt", self.system) - self.request.model_fields.keys() - {LANGUAGE_NAME}
+        unknown = _variables(self.system) - self.request.model_fields.keys() - {LANGUAGE_NAME}
         yield from (f"the system prompt names {name!r}, which the request does not give" for name in sorted(unknown))
         for part in self.parts:
             unknown = part.variables - set(names)
             yield from (f"{part.name!r} names {name!r}, which nothing gives" for name in sorted(unknown))
+
+    def _problems_of_part(self, part: Part) -> Iterable[str]:
+        if part.max_tokens < 1:
+            yield f"{part.name!r} has max_tokens below 1"
+        if not 0 <= part.temperature <= MAX_TEMPERATURE:
+            yield f"{part.name!r} has a temperature outside 0 to {MAX_TEMPERATURE}"
+        if not _CODE.fullmatch(self.codes[part.name]):
+            yield f"{part.code!r}, the code of {part.name!r}, has to consist of letters, digits and _ . -"
+
+    def _problems_of_graph(self) -> Iterable[str]:
         if self.choice and not self._users(self.choice):
             yield f"no part uses what {self.choice.name!r} gives"
         if not self.parts:
@@ -233,7 +257,7 @@ class Composition:
 
     def prompt_variables(self, name: str) -> frozenset[str]:
         """Returns the variables of the part's messages."""
-        return self[name].variables | _variables("the system prompt", self.system)
+        return self[name].variables | _variables(self.system)
 
     def prompt(self, name: str) -> ChatPromptTemplate:
         """Returns the template of the part's messages."""
@@ -258,11 +282,19 @@ def title_in(title: Title, language: Language) -> str:
     return title.get(language) or title.get("en") or next(iter(title.values()), "")
 
 
-def _variables(where: str, template: str) -> frozenset[str]:
+def _variables(template: str) -> frozenset[str]:
+    return frozenset(ChatPromptTemplate([("human", template)]).input_variables)
+
+
+def _problems_in(template: str) -> Iterable[str]:
+    stray = "has a stray brace: write {{ and }} for braces in the text"
     try:
-        variables = frozenset(ChatPromptTemplate([("human", template)]).input_variables)
+        fields = [field for field in Formatter().parse(template) if field[1] is not None]
     except ValueError:
-        variables = frozenset({""})
-    if not all(name.isidentifier() for name in variables):
-        raise CompositionError(f"{where} has a stray brace: write {{{{ and }}}} for braces in the text")
-    return variables
+        yield stray
+        return
+    for _, name, specification, conversion in fields:
+        if not (name or "").isidentifier():
+            yield stray
+        elif specification or conversion:
+            yield f"formats the variable {name!r}: write {{{name}}} alone"
