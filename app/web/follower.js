@@ -16,6 +16,7 @@ const MAX_RETRY_DELAY_MS = 15_000;
 const HIDDEN_FRAME_MS = 250;
 
 const seq = (id) => Number(id?.slice(id.lastIndexOf("-") + 1)) || 0;
+const epoch = (id) => id.slice(0, id.lastIndexOf("-"));
 
 export class Follower {
   #id;
@@ -52,7 +53,7 @@ export class Follower {
     this.#source.onerror = () => this.#onError();
     for (const kind of KINDS) {
       this.#source.addEventListener(kind, ({ data, lastEventId }) =>
-        this.#onEvent({ kind, seq: seq(lastEventId), ...JSON.parse(data) }),
+        this.#onEvent({ kind, seq: seq(lastEventId), epoch: epoch(lastEventId), ...JSON.parse(data) }),
       );
     }
   }

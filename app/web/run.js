@@ -5,6 +5,7 @@ import { saveEvents, savedEvents } from "./saved-runs.js";
 import { cancel, rewrite } from "./api.js";
 
 const SETTLED = { cancelled: "stopped", failed: "failed" };
+const TAKEOVER_SHOWN_MS = 4_000;
 const GONE = { 404: "unknown", 410: "expired" };
 
 export class Run {
@@ -20,6 +21,8 @@ export class Run {
   #lostCode = null;
   #pendingRewrite = null;
   #isLeft = false;
+  #epoch = null; // of the last event
+  #isTakenOver = false; // a moment ago
 
   /** `key` is null if somebody else started the run. */
   constructor(id, key, sheet, onChange) {
@@ -59,6 +62,7 @@ export class Run {
     if (!this.#isConnected) return [navigator.onLine ? "reconnecting" : "offline"];
     if (this.#isStopping) return ["stopping"];
     if (!this.request) return ["opening"];
+    if (this.#isTakenOver) return ["taken_over"];
     if (sheet.retried.length) return ["retrying", { parts: sheet.retried }];
     return [sheet.isChoosing ? "choosing" : "running"];
   }
@@ -131,6 +135,7 @@ export class Run {
   }
 
   #show(event) {
+    this.#noteEpoch(event);
     if (event.kind === "run") this.#events = [];
     this.#events.push(event);
     if (event.kind === "run") this.#start(event);
@@ -138,6 +143,18 @@ export class Run {
     else this.#sheet.show(event);
     const { part, attempt } = this.#pendingRewrite ?? {};
     if (event.kind === "part_start" && event.part === part && event.attempt >= attempt) this.#pendingRewrite = null;
+  }
+
+  // Another process goes on with a run in a new epoch. After a replay or an end a new epoch means something else.
+  #noteEpoch({ kind, epoch }) {
+    const isTakeover = this.#epoch !== null && epoch !== this.#epoch && kind !== "run" && !this.#endEvent;
+    this.#epoch = epoch;
+    if (!isTakeover) return;
+    this.#isTakenOver = true;
+    setTimeout(() => {
+      this.#isTakenOver = false;
+      if (!this.#isLeft) this.#onChange();
+    }, TAKEOVER_SHOWN_MS);
   }
 
   #start({ request, parts, at_ms }) {

@@ -16,6 +16,7 @@ from tests.page.wire import (
     Cut,
     Event,
     FakeServer,
+    TakeOver,
     ask,
     body,
     end,
@@ -76,6 +77,19 @@ def test_a_broken_connection_is_resumed(page: Page, serve_runs: ServeRuns) -> No
     gone.open()
     expect_the_whole(page)
     assert last_ids(fake) == [None, f"e1-{len(HALF)}"]
+
+
+def test_a_takeover_is_shown_for_a_moment(page: Page, serve_runs: ServeRuns) -> None:
+    taken, gone = Gate(), Gate()
+    again = [start("intro", attempt=2), fragment("intro", "From ")]
+    serve_runs([*HALF, taken, TakeOver(), *again, gone, *REST])
+    ask(page)
+    expect(body(page, "intro")).to_have_text("From")
+    taken.open()
+    expect(status(page)).to_have_text("Another server process took over. Unfinished parts begin again.")
+    expect(status(page)).to_have_text("Trying again: About this dish…", timeout=10_000)
+    gone.open()
+    expect_the_whole(page)
 
 
 def test_a_lost_network_loses_no_text(page: Page, serve_runs: ServeRuns, context: BrowserContext) -> None:

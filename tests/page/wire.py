@@ -42,7 +42,11 @@ class Cut:
     """Breaks the connections of all readers of the run."""
 
 
-Move = Event | Gate | Cut
+class TakeOver:
+    """Another process goes on with the run."""
+
+
+Move = Event | Gate | Cut | TakeOver
 
 
 def event(name: str, **fields: Any) -> Event:
@@ -139,6 +143,8 @@ class FakeRun:
                     await move.passed()
                 case Cut():
                     self.cuts += 1
+                case TakeOver():
+                    self.epoch += 1
                 case event:
                     self.events.append(event)
 
