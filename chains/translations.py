@@ -55,9 +55,7 @@ KOREAN: dict[str, str] = {
     ("Run not found. It may have been lost when the server restarted."): (
         "실행을 찾을 수 없어요. 서버가 다시 시작되면서 없어졌을 수 있어요."
     ),
-    ("This run has expired. Please request the recipe again."): (
-        "보관 기간이 지난 실행이에요. 레시피를 다시 요청해 주세요."
-    ),
+    ("This run has expired. Please send its request again."): ("보관 기간이 지난 실행이에요. 다시 요청해 주세요."),
     ("The server is at capacity. Please try again in a few seconds."): (
         "지금은 서버가 더 받을 수 없어요. 몇 초 뒤에 다시 시도해 주세요."
     ),
@@ -151,7 +149,7 @@ KOREAN: dict[str, str] = {
     ("How long cooking may take: a whole number of minutes, 5 to 240."): ("조리에 쓸 수 있는 시간: 5~240의 정수(분)."),
     ("The language of the answer: en for English or ko for Korean."): ("답의 언어: 영어는 en, 한국어는 ko."),
     ("A whole number from 0 to 2^53 that repeats the pick, or nothing for chance."): (
-        "같은 요리를 다시 고르게 하는 0~2^53의 정수. 없으면 무작위."
+        "같은 것을 다시 고르게 하는 0~2^53의 정수. 없으면 무작위."
     ),
     (
         "The recipe to be written, with name of 1 to 200 characters and intro of at most 1,000, or nothing for a proposal."

@@ -1,16 +1,19 @@
 """Compositions beside the recipe whose names are used elsewhere, on the wires."""
 
+import re
 from itertools import pairwise, permutations
 
 import pytest
 
 from chains.parts.composition import Composition
-from tests.client import OwnRun, ask, follow, named, statuses
+from tests.client import OwnRun, ask, follow, named, statuses, wait_until
+from tests.commands import sizzle
 from tests.conftest import ServeScripts
 from tests.servers import Provider
 from tests.stories import BEDTIME, LECTURE, STORY_WISHES, TOPIC
 
 REFERENCES = "tests.stories:BEDTIME,tests.stories:LECTURE"
+FOOD = re.compile("recipe|dish|cook|요리|레시피|재료")
 OPTIONS = {"bedtime": {"title": "The owl", "plot": "It flies."}, "lecture": {"choice": "Tides", "why": "They rise."}}
 
 
@@ -69,3 +72,22 @@ def test_chains_of_compositions_that_share_names_have_their_own_requests(
             assert answer.status_code == 200, (prefix, name, answer.text)
             wrong = ask("POST", f"{url}{prefix}/chains/{name}/invoke", json={"input": {**given, "seed": -1}})
             assert [wrong.status_code, wrong.json()["detail"][0]["field"]] == [422, "seed"]
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_messages_of_every_composition_hold_no_word_about_food(serve_scripts: ServeScripts, language: str) -> None:
+    """These are messages about an expired run and about a field that every request has."""
+    url, _ = serve_scripts(compositions=REFERENCES, keep_runs_s=0.05)
+    wrong = ask("POST", f"{url}/lecture/runs", json={**TOPIC, "seed": -1, "language": language})
+    answer = ask("POST", f"{url}/lecture/runs", json={**TOPIC, "language": language})
+    run = f"{url}{answer.headers['location']}"
+    accepted = {"Accept-Language": language}
+    assert wait_until(lambda: ask("GET", run, headers=accepted).status_code == 410, seconds=5)
+    for text in (wrong.json()["detail"][0]["expected"], ask("GET", run, headers=accepted).json()["detail"]):
+        assert text.isascii() == (language == "en")
+        assert not FOOD.search(text)
+
+
+def test_the_help_of_the_terminal_says_what_the_argument_is_for_another_composition() -> None:
+    text = " ".join(sizzle("generate", "--help", COLUMNS="300", TERM="dumb").stdout.split())
+    assert "With --composition, the text of its request, or a JSON object with the request's fields." in text

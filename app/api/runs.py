@@ -30,7 +30,7 @@ from chains.parts.requests import run_request
 
 NOT_FOUND = Message("Run not found. It may have been lost when the server restarted.")
 UNAVAILABLE = Message(STORE_UNAVAILABLE)
-EXPIRED = Message("This run has expired. Please request the recipe again.")
+EXPIRED = Message("This run has expired. Please send its request again.")
 KEY = "Idempotency-Key"
 KEY_RULE = Message("1 to 200 visible ASCII characters, and the same key for the same request only.")
 ID_RULE = Message("The id of an event of this run, as it was sent.")

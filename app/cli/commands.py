@@ -72,22 +72,25 @@ cli.add_typer(runs, name="runs", no_args_is_help=True)
 @cli.command()
 def generate(
     ingredients: Annotated[
-        str, typer.Argument(metavar="INGREDIENTS", help="What is on hand, for example: beef, onions, peppers.")
+        str,
+        typer.Argument(
+            metavar="INGREDIENTS",
+            help="What is on hand, for example: beef, onions, peppers. With --composition, the text of its request, "
+            "or a JSON object with the request's fields.",
+        ),
     ],
     minutes: Annotated[int, typer.Option(help="How long cooking may take, 5 to 240 minutes.")] = 30,
-    lang: Annotated[str, typer.Option(help="The recipe's language: en or ko.")] = "en",
+    lang: Annotated[str, typer.Option(help="The language of the answer: en or ko.")] = "en",
     diet: Annotated[str, typer.Option(help="Diets to follow, for example: vegan, halal.")] = "",
     avoid: Annotated[str, typer.Option(help="What to leave out, for example: peanuts, shellfish.")] = "",
     servings: Annotated[int | None, typer.Option(help="For how many people, 1 to 20.")] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=2**53, help="A whole number that repeats the pick of the dish.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**53, help="A whole number that repeats the pick.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print each event as a line of JSON.")] = False,
     composition: Annotated[
         str | None,
         typer.Option(
             metavar="MODULE:NAME",
-            help="Another composition. INGREDIENTS is then its text, or a JSON object with the fields of its request.",
+            help="Another composition. Options of the recipe are then ignored: --minutes, --diet, --avoid, --servings.",
         ),
     ] = None,
 ) -> None:
