@@ -12,11 +12,12 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from typing_extensions import override
 
-from app.api import completion, compositions, examples, langserve, openai_errors, pages, race, runs
+from app.api import completion, compositions, examples, health, langserve, openai_errors, pages, race, runs
 from app.api.error_handlers import add_error_handlers
 from app.api.langserve import SuppressReportedErrors, chains_app
 from app.api.openai import openai_app
 from app.api.openapi import DocumentedApp
+from app.api.race_lock import RaceLock
 from app.compositions import place_of
 from app.models import Models, Served, about
 from app.runs.broadcasts import Broadcasts
@@ -47,9 +48,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Sizzle", version=version("sizzle"), lifespan=_lifespan(settings), docs_url=None, redoc_url=None
     )
     app.state.about = about(settings)
-    app.state.keep_alive_s, app.state.send_timeout_s = settings.keep_alive_s, settings.send_timeout_s
+    app.state.keep_alive_s = settings.keep_alive_s
+    app.state.send_timeout_s = settings.send_timeout_s
     app.state.shutdown = ShutdownNotifier()
     app.state.origins = settings.origins()
+    app.include_router(health.router)
     app.include_router(pages.router)
     served = settings.load_compositions().values()
     for composition in served:
@@ -60,7 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(completion.router)
     app.include_router(examples.router)
     app.include_router(openai_errors.hints)
-    app.state.race_lock = race.RaceLock(is_open=settings.race or not settings.provider_keys())
+    app.state.race_lock = RaceLock(is_open=settings.race or not settings.provider_keys())
     app.include_router(race.router)
     app.mount("/static", Assets(directory=WEB), name="static")
     add_error_handlers(app)

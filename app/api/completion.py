@@ -13,11 +13,11 @@ from typing_extensions import override
 
 from app.api.deps import KeepAliveS, ModelsDep
 from app.api.openapi import errors, events_of
+from app.api.origins import refuse_foreign_pages
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import InvalidFieldError, describe_query
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
-from app.server.origins import refuse_foreign_pages
 from chains.completion import CompletionRequest, astream_completion, check_window
 from chains.errors import PromptTooLongError, SizzleError
 from chains.messages import Message

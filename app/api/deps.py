@@ -3,18 +3,29 @@
 Coroutine functions, because FastAPI calls any other in a thread.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from app.api.race_lock import RaceLock
 from app.models import Models
 from app.runs.broadcasts import Broadcasts
+from app.runs.opening import OpenRuns
 from app.runs.runs import Runs
 
 
 async def _models(connection: HTTPConnection) -> Models:
     return cast(Models, connection.app.state.models)
+
+
+async def _about(connection: HTTPConnection) -> Mapping[str, object]:
+    return cast(Mapping[str, object], connection.app.state.about)
+
+
+async def _open_runs(connection: HTTPConnection) -> OpenRuns:
+    return cast(OpenRuns, connection.app.state.opened)
 
 
 async def _runs(connection: HTTPConnection) -> Runs:
@@ -23,6 +34,14 @@ async def _runs(connection: HTTPConnection) -> Runs:
 
 async def _broadcasts(connection: HTTPConnection) -> Broadcasts:
     return cast(Broadcasts, connection.app.state.broadcasts)
+
+
+async def _race_lock(connection: HTTPConnection) -> RaceLock:
+    return cast(RaceLock, connection.app.state.race_lock)
+
+
+async def _origins(connection: HTTPConnection) -> Collection[str]:
+    return cast(Collection[str], connection.app.state.origins)
 
 
 async def _keep_alive_s(connection: HTTPConnection) -> float:
@@ -34,7 +53,11 @@ async def _send_timeout_s(connection: HTTPConnection) -> float:
 
 
 ModelsDep = Annotated[Models, Depends(_models)]
+AboutDep = Annotated[Mapping[str, object], Depends(_about)]
+OpenRunsDep = Annotated[OpenRuns, Depends(_open_runs)]
 RunsDep = Annotated[Runs, Depends(_runs)]
 BroadcastsDep = Annotated[Broadcasts, Depends(_broadcasts)]
+RaceLockDep = Annotated[RaceLock, Depends(_race_lock)]
+Origins = Annotated[Collection[str], Depends(_origins)]  # of other sites whose pages may start work
 KeepAliveS = Annotated[float, Depends(_keep_alive_s)]  # seconds between comments on a silent stream
 SendTimeoutS = Annotated[float, Depends(_send_timeout_s)]  # seconds that a reader may block a stream

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, W
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.api.deps import BroadcastsDep, KeepAliveS, SendTimeoutS
+from app.api.deps import BroadcastsDep, KeepAliveS, Origins, SendTimeoutS
+from app.api.origins import is_foreign, refuse_foreign_pages, require_json
 from app.runs.broadcasts import Broadcast, End, Piece, TooManyBroadcastsError, now_ms
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, InvalidFieldError
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
-from app.server.origins import is_foreign, refuse_foreign_pages, require_json
 from app.server.page import WEB
 from app.server.traffic import TrafficTotal, Transport
 from chains.errors import PromptTooLongError
@@ -128,10 +128,15 @@ async def _events(broadcast: Broadcast, after: int) -> AsyncGenerator[bytes]:
 
 @router.websocket("/broadcasts/{name}/socket")
 async def socket(
-    name: str, websocket: WebSocket, broadcasts: BroadcastsDep, send_timeout_s: SendTimeoutS, after: After = 0
+    name: str,
+    websocket: WebSocket,
+    broadcasts: BroadcastsDep,
+    origins: Origins,
+    send_timeout_s: SendTimeoutS,
+    after: After = 0,
 ) -> None:
     """Sends each piece as a message, then `{"end": …}`, and closes. Pages of other sites are rejected."""
-    if is_foreign(websocket.headers, websocket.app.state.origins):  # CORS does not cover WebSockets
+    if is_foreign(websocket.headers, origins):  # CORS does not cover WebSockets
         return await websocket.close(WS_POLICY_VIOLATION)
     await websocket.accept()
     if name not in broadcasts:  # after the handshake, because a page cannot see why one failed

@@ -22,11 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.error_handlers import add_error_handlers
 from app.api.openapi import DocumentedApp, errors
+from app.api.origins import refuse_foreign_pages, require_json
 from app.api.web import playgrounds_page
 from app.models import Served
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, describe_fields
-from app.server.origins import refuse_foreign_pages, require_json
 from app.server.security_headers import PAGE_POLICY
 from chains.errors import SizzleError
 from chains.parts.compose import standalone

@@ -26,13 +26,13 @@ from app.api.conversation import PlainReply, Reader, request_of
 from app.api.openai_errors import ApiError, api_errors, openai_error_response
 from app.api.openai_requests import ChatRequest
 from app.api.openapi import AppWithout422
+from app.api.origins import refuse_foreign_pages
 from app.api.readers import reader_of
 from app.compositions import ROOT, place_of
 from app.models import Served
 from app.server.disconnect import client_closed_request, run_until_disconnect
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
-from app.server.origins import refuse_foreign_pages
 from chains.completion import DEADLINE_S, until
 from chains.errors import ProviderError, SizzleError
 from chains.messages import Message, validation_message

@@ -1,9 +1,9 @@
-"""The pages for developers, and the health check."""
+"""The pages for developers, and the state of the models."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from app.api.deps import ModelsDep
+from app.api.deps import AboutDep, ModelsDep
 from app.api.openapi import events_schema
 from app.server.page import WEB
 
@@ -21,26 +21,11 @@ async def events() -> dict[str, object]:
     return events_schema()
 
 
-@router.get("/livez")
-async def alive() -> dict[str, str]:
-    """Says that the process answers."""
-    return {"status": "ok"}
-
-
-@router.get("/readyz")
-async def ready(request: Request, response: Response) -> dict[str, str]:
-    """Says that models can be asked. While the server starts, or cannot reach its store, the status is 503."""
-    if await request.app.state.opened.is_ready():
-        return {"status": "ready"}
-    response.status_code = 503
-    return {"status": "not ready"}
-
-
 @router.get("/healthz")
-async def health(models: ModelsDep, request: Request) -> dict[str, object]:
+async def health(models: ModelsDep, about: AboutDep) -> dict[str, object]:
     """Returns the model of each part, and whether the rule-based stand-in is among them.
 
     `resting` has the providers that are skipped after repeated failures, with the remaining seconds.
     """
     resting = {name: round(health.open_for_s, 1) for name, health in models.health.items() if health.open_for_s}
-    return {"status": "ok", **request.app.state.about, "resting": resting}
+    return {"status": "ok", **about, "resting": resting}

@@ -1,6 +1,5 @@
 """The page `/race`, its entrants, and `POST /race`, which streams the progress of a race."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, LiteralString
@@ -10,12 +9,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.api.deps import KeepAliveS, ModelsDep
+from app.api.deps import KeepAliveS, ModelsDep, RaceLockDep
 from app.api.openapi import errors, events_of
+from app.api.origins import refuse_foreign_changes, require_json
 from app.server.errors import HTTPError, InvalidFieldError, field_descriptions
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
-from app.server.origins import refuse_foreign_changes, require_json
 from app.server.page import WEB
 from app.settings import STANDIN
 from chains.messages import Message, validation_message
@@ -52,25 +51,13 @@ class RaceRequest(BaseModel):
     )
 
 
-class RaceLock:
-    """Allows one race at a time in a process, or none if races would cost money without consent."""
-
-    def __init__(self, is_open: bool) -> None:
-        self.is_open = is_open
-        self.lock = asyncio.Lock()
-
-
 EVENTS = {
     "description": f"Server-sent events, the data of each one line of JSON: {', '.join(EVENT_NAMES.values())}.",
     "content": events_of("RaceEvent"),
 }
 
 
-def _race_lock(request: Request) -> RaceLock:
-    return request.app.state.race_lock
-
-
-def _require_open(race_lock: Annotated[RaceLock, Depends(_race_lock)]) -> None:
+def _require_open(race_lock: RaceLockDep) -> None:
     if not race_lock.is_open:
         raise HTTPError(403, OFF)
 
@@ -94,7 +81,7 @@ async def _race_request(request: Request, models: ModelsDep) -> RaceRequest:
     return body
 
 
-async def _hold_lock(race_lock: Annotated[RaceLock, Depends(_race_lock)]) -> AsyncGenerator[None]:
+async def _hold_lock(race_lock: RaceLockDep) -> AsyncGenerator[None]:
     """Holds the lock until the response has ended."""
     if race_lock.lock.locked():
         raise HTTPError(409, BUSY)
@@ -110,7 +97,7 @@ async def page() -> FileResponse:
 @router.get("/race/entrants")
 async def list_entrants(
     request: Request,
-    race_lock: Annotated[RaceLock, Depends(_race_lock)],
+    race_lock: RaceLockDep,
     models: ModelsDep,
 ) -> dict[str, object]:
     """Returns the models that would be measured, whether the stand-in is among them, and why a race is not allowed."""

@@ -13,13 +13,13 @@ from fastapi.responses import JSONResponse, Response
 
 from app.api.deps import KeepAliveS, RunsDep
 from app.api.openapi import LOCATION, Responses, content, errors, events_of, object_of
+from app.api.origins import refuse_foreign_changes, require_json
 from app.compositions import place_of
 from app.runs.errors import CapacityError, IdempotencyKeyReusedError, RunError, WrongKeyError
 from app.runs.live import STORE_UNAVAILABLE
 from app.runs.runs import Runs
 from app.server.errors import InvalidFieldError, describe_body, describe_path, error_response
 from app.server.event_source import EventSourceResponse
-from app.server.origins import refuse_foreign_changes, require_json
 from app.stores import EventId, EventLogError, ExpiredRunError, UnavailableError, UnknownRunError, json_default
 from app.wires.frames import join_frames
 from app.wires.run_stream import RETRY, SHUTDOWN_MESSAGE, encode_entry

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
+from app.api.deps import Origins
 from app.server.errors import HTTPError
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -33,16 +34,16 @@ def _host(origin: str) -> str | None:
         return None
 
 
-async def refuse_foreign_pages(request: Request) -> None:
+async def refuse_foreign_pages(request: Request, origins: Origins) -> None:
     """A dependency of routes that start work: 403 for pages of other sites."""
-    if is_foreign(request.headers, request.app.state.origins):
+    if is_foreign(request.headers, origins):
         raise HTTPError(403, FOREIGN)
 
 
-async def refuse_foreign_changes(request: Request) -> None:
+async def refuse_foreign_changes(request: Request, origins: Origins) -> None:
     """The same, except for methods that only read."""
     if request.method not in SAFE_METHODS:
-        await refuse_foreign_pages(request)
+        await refuse_foreign_pages(request, origins)
 
 
 async def require_json(request: Request) -> None:
