@@ -123,8 +123,8 @@ def _standin_warning(registry: Registry, chosen: Mapping[str, str], *, has_key: 
     parts = _standin_parts(registry, chosen)
     if not parts:
         return None
-    written = NO_MODEL if len(parts) == len(chosen) else SOME_BY_STANDIN.format(parts=", ".join(parts))
-    return written + ("." if has_key else SET_A_KEY)
+    warning = NO_MODEL if len(parts) == len(chosen) else SOME_BY_STANDIN.format(parts=", ".join(parts))
+    return warning + ("." if has_key else SET_A_KEY)
 
 
 def _standin(settings: Settings) -> AbstractContextManager[str]:

@@ -72,7 +72,10 @@ class LiveRun:
         self, log: EventLog, composition: Composition, state: RunState, on_finished: Callable[[], object],
         *, is_ephemeral: bool = False, on_rewrites: Callable[[], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
-        self._run_id, self._log, self._parts, self._on_finished = state.run_id, log, [*state.parts], on_finished
+        self._run_id = state.run_id
+        self._log = log
+        self._parts = [*state.parts]
+        self._on_finished = on_finished
         self._choice = composition.choice.name if composition.choice else None
         self._ends = state.ends()
         self._language: Language = state.request.language
@@ -80,7 +83,8 @@ class LiveRun:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._is_forgotten = False
-        self._is_ephemeral, self._on_rewrites = is_ephemeral, on_rewrites
+        self._is_ephemeral = is_ephemeral
+        self._on_rewrites = on_rewrites
         self.phase: Phase = Writing()
         self.active_parts: set[str] = set()
         self.ended = asyncio.Event()

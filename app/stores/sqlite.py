@@ -168,8 +168,8 @@ class SqliteEventLog:
         await self._flush()
 
     async def unfinished(self) -> list[str]:
-        written = {run_id for run_id, run in self._active.items() if not run.log.is_released}
-        return [run_id for run_id in await self._in_thread(self._database.unfinished) if run_id not in written]
+        own = {run_id for run_id, run in self._active.items() if not run.log.is_released}
+        return [run_id for run_id in await self._in_thread(self._database.unfinished) if run_id not in own]
 
     async def secret(self) -> bytes:
         self._secret = self._secret or await self._in_thread(self._database.secret)

@@ -193,9 +193,9 @@ def _tool_calls(calls: object) -> list[ToolCallChunk]:
     for call in map(_mapping, cast(list[object], calls) if isinstance(calls, list) else []):
         function, index = _mapping(call.get("function")), call.get("index")
         texts = {"name": function.get("name"), "args": function.get("arguments"), "id": call.get("id")}
-        known = {field: text for field, text in texts.items() if isinstance(text, str)}
-        if known:
-            chunks.append(tool_call_chunk(**known, index=index if isinstance(index, int) else None))
+        fields = {field: text for field, text in texts.items() if isinstance(text, str)}
+        if fields:
+            chunks.append(tool_call_chunk(**fields, index=index if isinstance(index, int) else None))
     return chunks
 
 

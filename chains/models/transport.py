@@ -67,9 +67,9 @@ async def http_clients() -> AsyncGenerator[HttpClients]:
     """Opens the clients for the running loop."""
     trusted, reuse = trusted_authorities(), aiohttp.TraceConfig()
     reuse.on_connection_reuseconn.append(_note_reuse)
-    kept = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_S, ssl=trusted)
-    closed = aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True, ssl=trusted)
-    async with _client(kept, [reuse]) as keeping, _client(closed, []) as single:
+    keep_alive = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_S, ssl=trusted)
+    close_after_use = aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True, ssl=trusted)
+    async with _client(keep_alive, [reuse]) as keeping, _client(close_after_use, []) as single:
         yield HttpClients(keeping, single)
 
 

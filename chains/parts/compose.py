@@ -1,9 +1,9 @@
 """The chain of a composition. Each step is `prompt | model | parser`; one `RunnableParallel` runs all parts.
 
 request ── RunnableParallel ─┬─ a lambda for each part: waits for its prompt's variables, then runs its step
-                             └─ pick: sets what the `Choice` gives, as soon as the picked option is complete
+                             └─ a lambda for the pick: sets the `Choice`'s variables when the picked option is complete
 
-A part that fails results in a `Failed`; only the parts that need it fail with it.
+The result of a part that fails is a `Failed`; only the parts that need it fail too.
 """
 
 import asyncio

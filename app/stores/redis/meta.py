@@ -8,12 +8,12 @@ from app.stores import EventId
 
 @dataclass(frozen=True, slots=True)
 class RunMeta:
-    """A run's hash: the writer's `term`, the epochs, and how many events of each earlier one were kept."""
+    """A run's hash: the writer's `term`, the epochs, and the length of each earlier one in events."""
 
     term: int
     number: int  # of the current epoch
     epochs: tuple[str, ...]
-    kept: Mapping[str, int]
+    lengths: Mapping[str, int]
     last: int
     size: int  # in bytes
     has_ended: bool
@@ -32,7 +32,7 @@ class RunMeta:
             term=int(fields["term"]),
             number=number,
             epochs=epochs,
-            kept={epochs[each]: int(fields[f"kept:{each}"]) for each in range(number)},
+            lengths={epochs[each]: int(fields[f"kept:{each}"]) for each in range(number)},
             last=int(fields["last"]),
             size=int(fields["bytes"]),
             has_ended=has_ended,
@@ -51,5 +51,5 @@ class RunMeta:
         if not last:
             return 0
         if last.epoch != self.epoch:
-            return min(last.seq, self.kept.get(last.epoch, 0))
+            return min(last.seq, self.lengths.get(last.epoch, 0))
         return last.seq if last.seq <= self.last else 0
