@@ -55,7 +55,8 @@ def router(composition: Composition, served: Iterable[Composition]) -> APIRouter
     """Returns the routes of a composition's page, which links to those of the other compositions that are served."""
     routes = APIRouter()
     description = describe(composition, served)
-    content = composition_page(place_of(composition).page, description.model_dump_json())
+    title = title_in(_title(composition), "en")  # the page's script translates it
+    content = composition_page(place_of(composition).page, description.model_dump_json(), title)
 
     @routes.get("/", include_in_schema=False)
     @routes.get("/r/{run_id}", include_in_schema=False)  # the page loads the run

@@ -1,5 +1,6 @@
 """The pages of compositions and their assets, without what takes long to import."""
 
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,10 +23,11 @@ class Assets(StaticFiles):
         return await super().get_response(path, scope)
 
 
-def composition_page(template: str, description: str = "") -> str:
+def composition_page(template: str, description: str = "", title: str = "") -> str:
     """Returns a composition's page with its description as JSON. Without one, the page asks the server for it."""
     page, sheet = ((WEB / file).read_text("utf-8") for file in (template, "sheet.html"))
     element = f'  <script type="application/json" id="composition">{_escaped(description)}</script>'
+    page = page.replace("<!-- title -->", escape(title))
     return page.replace("<!-- sheet -->", sheet + (element if description else ""))
 
 

@@ -53,7 +53,8 @@ export function withOption(request, option) {
 
 function titles(language) {
   const parts = composition.parts.map(({ name, title }) => [`title_${name}`, title[language]]);
-  const own = { title: composition.title[language], idle_title: composition.title[language], notice: composition.notice[language] };
+  const document_title = BASE === "" ? "Sizzle" : `${composition.title[language]} · Sizzle`;
+  const own = { document_title, title: composition.title[language], idle_title: composition.title[language], notice: composition.notice[language] };
   return { ...own, [`the_${chooser}`]: LANGUAGES[language].the_choice, ...Object.fromEntries(parts) };
 }
 

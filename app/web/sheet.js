@@ -1,11 +1,12 @@
 /** The parts of a composition on the page; applies the events of a run to them. */
 
-import { BASE, chooser, composition, dependents, nearest, needs, needsChoice, optionOf, optionTexts, partNames } from "./composition.js";
+import { chooser, dependents, nearest, needs, needsChoice, optionOf, optionTexts, partNames } from "./composition.js";
 import { unmarked } from "./markdown.js";
 import { Panel } from "./panels.js";
 import { Timeline } from "./timeline.js";
 import { clearText, setText } from "./i18n.js";
 
+const documentTitle = document.querySelector("title");
 const REGENERABLE = ["failed", "cut_off", "stopped", "unfinished"];
 
 export class Sheet {
@@ -181,6 +182,7 @@ export class Sheet {
     const { name, about } = optionTexts(option);
     clearText(this.#title);
     clearText(this.#tagline);
+    clearText(documentTitle);
     this.#option = option;
     this.#title.lang = this.#tagline.lang = this.#language;
     this.#title.textContent = unmarked(name);
@@ -191,7 +193,7 @@ export class Sheet {
   #setTitle(key) {
     this.#option = null;
     setText(this.#title, key);
-    document.title = BASE === "" ? "Sizzle" : `${composition.title[this.#language]} · Sizzle`;
+    setText(documentTitle, "document_title");
   }
 
   #start({ part, attempt, model, at_ms }) {

@@ -279,3 +279,13 @@ def test_the_form_follows_from_the_schema(page: Page, serve_scripts: ServeScript
     expect(page.get_by_label("Audience")).to_have_value("children")
     expect(page.get_by_label("Public")).to_be_checked()
     expect(page.get_by_label("Tags")).to_have_value("insects\nhoney")
+
+
+def test_the_page_has_the_title_of_its_composition_in_its_language(page: Page, trips: Trips) -> None:
+    trips()
+    served = ask("GET", page.url).text
+    assert "<title>A trip · Sizzle</title>" in served
+    for language, text in (("en", "A trip"), ("ko", "여행")):
+        page.locator("#language").select_option(language)
+        expect(page.locator("h1")).to_have_text(text)
+        expect(page).to_have_title(f"{text} · Sizzle")
