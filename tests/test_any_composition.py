@@ -91,3 +91,23 @@ def test_messages_of_every_composition_hold_no_word_about_food(serve_scripts: Se
 def test_the_help_of_the_terminal_says_what_the_argument_is_for_another_composition() -> None:
     text = " ".join(sizzle("generate", "--help", COLUMNS="300", TERM="dumb").stdout.split())
     assert "With --composition, the text of its request, or a JSON object with the request's fields." in text
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        (
+            "en",
+            ["Text, 1 to 60 characters.", "Text, 3 to 500 characters.", "A whole number, 1 to 12.", "true or false."],
+        ),
+        ("ko", ["글, 1~60자.", "글, 3~500자.", "정수, 1~12.", "true 또는 false."]),
+    ],
+)
+def test_a_field_without_a_description_has_its_type_and_limits_in_a_422(
+    serve_scripts: ServeScripts, language: str, expected: list[str]
+) -> None:
+    url, _ = serve_scripts(compositions=REFERENCES)
+    wrong: dict[str, object] = {"child": "", "likes": "", "age": 0, "is_scary": "perhaps"}
+    for path, body in (("runs", wrong), ("generate", wrong), ("chains/bedtime/invoke", {"input": wrong})):
+        answer = ask("POST", f"{url}/bedtime/{path}", json=body, headers={"Accept-Language": language})
+        assert [answer.status_code, *(problem["expected"] for problem in answer.json()["detail"])] == [422, *expected]

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from starlette.exceptions import HTTPException
 
+from app.server.expected import expected_of
 from app.server.languages import language_of
 from chains.completion import CompletionRequest
 from chains.errors import SizzleError
@@ -110,8 +111,13 @@ def _names(model: type[BaseModel]) -> str:
 
 
 def field_descriptions(model: type[BaseModel]) -> dict[str, Message]:
-    """Returns the description of each field, by its alias."""
-    return {field.alias or name: _description(field) for name, field in model.model_fields.items()}
+    """Returns the description of each field, or its type and limits, by its alias."""
+    is_described = all(field.description for field in model.model_fields.values())
+    schema = {} if is_described else model.model_json_schema()
+    return {
+        field.alias or name: _description(field) if field.description else expected_of(schema, field.alias or name)
+        for name, field in model.model_fields.items()
+    }
 
 
 def _description(field: FieldInfo) -> Message:
