@@ -2,18 +2,20 @@
 
 import re
 from itertools import pairwise, permutations
+from pathlib import Path
 
 import pytest
 
 from chains.parts.composition import Composition
 from tests.client import OwnRun, ask, follow, named, statuses, wait_until
-from tests.commands import sizzle
+from tests.commands import sizzle, sizzle_in
 from tests.conftest import ServeScripts
 from tests.servers import Provider
 from tests.stories import BEDTIME, LECTURE, STORY_WISHES, TOPIC
 
 REFERENCES = "tests.stories:BEDTIME,tests.stories:LECTURE"
 FOOD = re.compile("recipe|dish|cook|요리|레시피|재료")
+ROOT = Path(__file__).parent.parent
 OPTIONS = {"bedtime": {"title": "The owl", "plot": "It flies."}, "lecture": {"choice": "Tides", "why": "They rise."}}
 
 
@@ -111,3 +113,9 @@ def test_a_field_without_a_description_has_its_type_and_limits_in_a_422(
     for path, body in (("runs", wrong), ("generate", wrong), ("chains/bedtime/invoke", {"input": wrong})):
         answer = ask("POST", f"{url}/bedtime/{path}", json=body, headers={"Accept-Language": language})
         assert [answer.status_code, *(problem["expected"] for problem in answer.json()["detail"])] == [422, *expected]
+
+
+def test_the_terminal_says_that_json_works_when_a_text_leaves_a_field_empty() -> None:
+    done = sizzle_in(ROOT, "generate", "owls", "--composition", "tests.stories:BEDTIME", COLUMNS="300", TERM="dumb")
+    assert done.returncode == 2
+    assert "A JSON object with child, likes works" in done.stderr

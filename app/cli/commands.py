@@ -202,7 +202,11 @@ def _checked_request(
         field = str(problem["loc"][0]) if problem["loc"] else "INGREDIENTS"
         options = {"prepTime": "--minutes", "ingredientsOnHand": "INGREDIENTS", "language": "--lang"}
         hint = field if isinstance(fields, str) else options.get(field, f"--{field}")
-        raise typer.BadParameter(validation_message(problem, language), param_hint=hint) from None
+        wrong = validation_message(problem, language)
+        if isinstance(fields, str) and problem["type"] == "missing":
+            needed = ", ".join(name for name, each in composition.request.model_fields.items() if each.is_required())
+            wrong += f". A JSON object with {needed} works"
+        raise typer.BadParameter(wrong, param_hint=hint) from None
 
 
 def _entrants(settings: "Settings", names: Sequence[str]) -> list[str]:
