@@ -12,7 +12,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from typing_extensions import override
 
-from app.api import completion, compositions, examples, health, langserve, openai_errors, pages, race, runs
+from app.api import completion, compositions, examples, generate, health, langserve, openai_errors, pages, race, runs
 from app.api.error_handlers import add_error_handlers
 from app.api.langserve import SuppressReportedErrors, chains_app
 from app.api.openai import openai_app
@@ -58,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for composition in served:
         prefix = place_of(composition).prefix
         app.include_router(compositions.router(composition, served), prefix=prefix)
+        app.include_router(generate.router(composition), prefix=prefix)
         app.include_router(runs.router(composition), prefix=prefix)
         app.include_router(langserve.router(composition), prefix=prefix)
     app.include_router(completion.router)

@@ -1,17 +1,16 @@
-"""`POST /generate`, the C# project's wire, and the run stream under `/runs`."""
+"""The run stream under `/runs`."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
-# (the types of bodies are those of a composition)
 import orjson
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from app.api.deps import KeepAliveS, RunsDep
+from app.api.inputs import body_of, part_of
 from app.api.openapi import LOCATION, Responses, content, errors, events_of, object_of
 from app.api.origins import refuse_foreign_changes, require_json
 from app.compositions import place_of
@@ -23,9 +22,9 @@ from app.server.event_source import EventSourceResponse
 from app.stores import EventId, EventLogError, ExpiredRunError, UnavailableError, UnknownRunError, json_default
 from app.wires.frames import join_frames
 from app.wires.run_stream import RETRY, SHUTDOWN_MESSAGE, encode_entry
-from app.wires.seed import SeedEncoder
 from chains.messages import Message
 from chains.parts.composition import Composition
+from chains.parts.composition import Request as CompositionRequest
 from chains.parts.requests import run_request
 
 NOT_FOUND = Message("Run not found. It may have been lost when the server restarted.")
@@ -36,10 +35,6 @@ KEY_RULE = Message("1 to 200 visible ASCII characters, and the same key for the 
 ID_RULE = Message("The id of an event of this run, as it was sent.")
 LAST_ID = "Last-Event-ID"
 RUN_KEY = "Sizzle-Run-Key"
-SEED_WIRE = {
-    "description": "Server-sent events: `data: <code>|<text>`, and named events with JSON after the code.",
-    "content": events_of(),
-}
 RUN_STREAM: Responses = {
     200: {
         "description": "Server-sent events. The data is one line of JSON; its schema depends on the event's name.",
@@ -81,6 +76,7 @@ async def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) 
 
 
 RunId = Annotated[UUID, Depends(_run_id)]
+IdempotencyKey = Annotated[str | None, Depends(_key)]
 
 
 async def _own_run_id(run_id: RunId, runs: RunsDep, sizzle_run_key: Annotated[str, Header()] = "") -> UUID:
@@ -123,35 +119,22 @@ async def events(
 
 def router(composition: Composition) -> APIRouter:
     """Returns the routes of a composition's runs."""
+    is_of_composition = Depends(_check_composition(composition))
     routes = APIRouter(dependencies=[Depends(refuse_foreign_changes)])
     routes.include_router(_new_runs(composition))
-    routes.include_router(_existing_runs, dependencies=[Depends(_check_composition(composition))])
-    routes.include_router(_rewrites(composition), dependencies=[Depends(_check_composition(composition))])
+    routes.include_router(_existing_runs, dependencies=[is_of_composition])
+    routes.include_router(_rewrites(composition), dependencies=[is_of_composition])
     return routes
 
 
 def _new_runs(composition: Composition) -> APIRouter:
     routes = APIRouter(dependencies=[Depends(require_json)], responses=errors(400, 403, 413, 415, 503))
-    SeedRequest, RunRequest = composition.request, run_request(composition)
-
-    async def own_run(body: SeedRequest, runs: RunsDep) -> AsyncGenerator[UUID]:  # pyright: ignore
-        """A run that ends with its connection, because the client has no id to resume with."""
-        run_id = await runs.start(composition.name, body, ephemeral=True)
-        try:
-            yield run_id
-        finally:
-            await runs.forget(run_id)
-
-    @routes.post("/generate", response_class=EventSourceResponse, responses={200: SEED_WIRE})
-    async def generate(
-        run_id: Annotated[UUID, Depends(own_run)], runs: RunsDep, keep_alive_s: KeepAliveS
-    ) -> EventSourceResponse:
-        """Streams the parts as `data: <code>|<text>` events; named events report the progress."""
-        frames = _seed_frames(runs, run_id, composition)
-        return EventSourceResponse(frames, keep_alive_s=keep_alive_s)
+    model = run_request(composition)
 
     @routes.post("/runs", status_code=201, responses={201: STARTED})
-    async def start(body: RunRequest, runs: RunsDep, key: Annotated[str | None, Depends(_key)]) -> JSONResponse:  # pyright: ignore
+    async def start(
+        body: Annotated[CompositionRequest, body_of(model)], runs: RunsDep, key: IdempotencyKey
+    ) -> JSONResponse:
         """Starts a run. A repeated `Idempotency-Key` starts no second one.
 
         The `key` in the response is needed to cancel the run and to regenerate its parts.
@@ -160,27 +143,30 @@ def _new_runs(composition: Composition) -> APIRouter:
             run_id = await runs.start(composition.name, body, key)
         except IdempotencyKeyReusedError as error:
             raise InvalidFieldError(KEY, error.message, KEY_RULE) from None
-        run_key, path = await runs.key_of(run_id), f"{place_of(composition).prefix}/runs/{run_id}"
-        return JSONResponse({"run_id": str(run_id), "key": run_key}, 201, {"Location": path, RUN_KEY: run_key})
+        run_key = await runs.key_of(run_id)
+        headers = {"Location": _path(composition, run_id), RUN_KEY: run_key}
+        return JSONResponse({"run_id": str(run_id), "key": run_key}, 201, headers)
 
-    describe_body(generate, SeedRequest)
-    describe_body(start, RunRequest)
+    describe_body(start, model)
     return routes
 
 
 def _rewrites(composition: Composition) -> APIRouter:
     routes = APIRouter(responses=errors(403, 404, 409, 410, 503))
-    PartName = Literal[composition.names]  # pyright: ignore
 
     @routes.post("/runs/{run_id}/parts/{part}", status_code=202, responses={202: REWRITTEN})
-    async def rewrite(run_id: OwnRunId, part: PartName, runs: RunsDep) -> JSONResponse:  # pyright: ignore
+    async def rewrite(run_id: OwnRunId, part: Annotated[str, part_of(composition)], runs: RunsDep) -> JSONResponse:
         """Regenerates a part and the parts made from it. Needs the run's key."""
         attempt = await runs.rewrite(run_id, part)
         content = {"run_id": str(run_id), "part": part, "attempt": attempt}
-        return JSONResponse(content, 202, {"Location": f"{place_of(composition).prefix}/runs/{run_id}"})
+        return JSONResponse(content, 202, {"Location": _path(composition, run_id)})
 
     describe_path(rewrite, part=composition.names)
     return routes
+
+
+def _path(composition: Composition, run_id: UUID) -> str:
+    return f"{place_of(composition).prefix}/runs/{run_id}"
 
 
 def _check_composition(composition: Composition) -> Callable[..., Awaitable[None]]:
@@ -207,14 +193,6 @@ async def run_error(request: Request, error: Exception) -> Response:
             return error_response(request, 409, message)
         case _:
             raise error
-
-
-async def _seed_frames(runs: Runs, run_id: UUID, composition: Composition) -> AsyncGenerator[bytes]:
-    encoder = SeedEncoder(composition)
-    async with aclosing(runs.follow(run_id)) as batches:
-        async for entries in batches:
-            for chunk in join_frames(encoder.encode, entries):
-                yield chunk
 
 
 async def _run_frames(runs: Runs, run_id: UUID, last: EventId | None) -> AsyncGenerator[bytes]:
