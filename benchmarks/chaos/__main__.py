@@ -6,6 +6,7 @@ mixed up. Without options it takes about ten minutes and writes CHAOS.md; `--qui
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -29,6 +30,8 @@ Written by `make chaos`: a run begins every {every_s} s, and its parts of {lengt
 per call. The lease is {lease_s} s. Half of the readers are cut again and again and come back to any node; 8 % of the
 runs are cancelled. Each reader's events have to come once and without a hole, and its texts have to be those of the
 provider and of the log.
+
+{cores} cores; the load average over the last quarter of an hour was {load:.1f}, and times grow with it.
 
 | fault | times | runs | exact | cancelled | wrong | events | reconnects |
 |---|---|---|---|---|---|---|---|
@@ -85,6 +88,8 @@ def report(done: Sequence[Phase]) -> str:
         length=phases.LENGTH,
         rate=PACE.tokens_per_s,
         lease_s=phases.LEASE_S,
+        cores=os.cpu_count(),
+        load=os.getloadavg()[2],
         rows="\n".join(row(phase) for phase in done),
         figures="\n".join(line for phase in done for line in lines(phase)),
     )
