@@ -19,13 +19,16 @@ import httpx
 import pytest
 from redis import Redis
 
+from app.runs.worker import MAX_TAKES
 from app.stores.redis.connection import Address
-from app.stores.redis.queue import RunQueue
+from app.stores.redis.log import RedisEventLog
+from app.stores.redis.queue import GROUP, RunQueue
 from tests.client import NO_TLS, wait_until
 from tests.commands import FAST, SIZZLE, Command, sizzle
 from tests.conftest import Serve, ServeScripts
 from tests.redis_servers import RedisServer, binary, free_port
 from tests.servers import Gate, Provider, Refuse
+from tests.stores.conftest import REQUESTS
 
 REQUEST = {"ingredientsOnHand": "beef, onions"}
 LEASE_S = 0.4
@@ -530,17 +533,43 @@ def test_a_run_that_its_workers_die_of_is_given_up(redis_server: RedisServer, se
     web = serve(store=store, worker=False)
     reader = Reader(start_run(web)[0])
 
-    async def claim_and_die() -> None:
-        address = Address.parse(store)
-        async with address.client() as redis, aclosing(RunQueue(address, redis, "dying", 0)) as queue:
+    async def take_and_die() -> None:
+        async with (
+            aclosing(RedisEventLog(store, REQUESTS)) as log,
+            aclosing(RunQueue(log.address, log.redis, "dying", 0)) as queue,
+        ):
             await queue.open()
-            await queue.next_jobs(1)
+            jobs = await queue.next_jobs(1)
             for _ in range(10):
-                await queue.expired_jobs(1)
+                await log.take(jobs[0].run_id, jobs[0].id, "dying")
+                jobs = await queue.expired_jobs(1)
 
-    asyncio.run(claim_and_die())
+    asyncio.run(take_and_die())
     serve(store=store, lease_s=LEASE_S)
     events = reader.to_the_end()
     assert [event.name for event in events] == ["run", "end"]
     assert events[-1].data["status"] == "failed"
     assert "try again" in events[-1].data["message"]
+
+
+def test_a_run_that_a_worker_does_not_serve_waits_for_another_one(
+    redis_server: RedisServer, serve: Serve, serve_scripts: ServeScripts
+) -> None:
+    """However often a worker without its composition claims it, it is not failed."""
+    store, trips = redis_server.url, ("examples.trip:TRIP",)
+    web, _ = serve_scripts(store=store, worker=False, compositions=trips)
+    serve(store=store, lease_s=LEASE_S)
+    wishes = {"interests": "food markets, hiking", "days": 2}
+    run = web + httpx.post(f"{web}/trip/runs", json=wishes).headers["location"]
+    address = Address.parse(store)
+    with Redis.from_url(address.url) as admin:
+
+        def claims() -> int:
+            pending: Any = admin.xpending_range(f"{address.prefix}:queue", GROUP, "-", "+", 1)
+            return pending[0]["times_delivered"] if pending else 0
+
+        assert wait_until(lambda: claims() > 2 * MAX_TAKES, 30)
+    serve_scripts(store=store, lease_s=LEASE_S, compositions=trips)
+    events = Reader(run).to_the_end()
+    assert [event.data["status"] for event in events if event.name == "end"] == ["ok"]
+    assert set(attempts(events).values()) == {1}

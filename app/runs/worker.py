@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -32,7 +33,8 @@ from chains.translations import Language
 logger = logging.getLogger(__name__)
 
 JOBS_AT_ONCE = 8
-MAX_DELIVERIES = 10  # of a run whose workers die, perhaps because of it
+MAX_TAKES = 10  # of a run whose workers die, perhaps because of it, before a part ends
+LEFT_RUNS = 1000  # so many are not logged again
 RENEWALS = 4  # per lease
 RETRY_S = 0.2
 
@@ -50,6 +52,7 @@ class Worker:
         self._queue = RunQueue(log.address, log.redis, self.name, lease_s)
         self._live: dict[str, LiveRun] = {}
         self._taking = set[str]()
+        self._left = deque[str](maxlen=LEFT_RUNS)  # to other workers
         self._tasks = set[asyncio.Task[None]]()  # short ones, such as taking a run
         self._changed = asyncio.Event()  # a run or a short task has ended
         self.is_closing = False
@@ -150,7 +153,7 @@ class Worker:
                 await earlier.ended.wait()
             await self._write(job)
         except UnknownRunError:
-            logger.warning("Run %s is left to other workers: its composition is not served here.", job.run_id)
+            await self._leave(job)
         except (EventLogError, ValueError):  # it has ended, or somebody else has taken it, or will
             pass
         except Exception:
@@ -167,8 +170,8 @@ class Worker:
         meta = await self._log.take(job.run_id, job.id, self.name)
         if self.is_closing:
             return await self._log.release(job.run_id)
-        if meta.deliveries > MAX_DELIVERIES:
-            logger.error("Run %s is given up: %d workers died with it.", job.run_id, meta.deliveries - 1)
+        if meta.takes > MAX_TAKES:
+            logger.error("Run %s is given up: %d workers died with it.", job.run_id, meta.takes - 1)
             return await self._fail(job.run_id, state.request.language)
         if meta.last != state.length:
             state = await self._runs.state(run_id)
@@ -185,6 +188,13 @@ class Worker:
         self._log.accept_rewrites(job.run_id, len(rewrites))
         run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
         return None
+
+    async def _leave(self, job: Job) -> None:
+        if job.run_id not in self._left:
+            self._left.append(job.run_id)
+            logger.warning("Run %s is left to other workers: its composition is not served here.", job.run_id)
+        with suppress(RedisError):  # otherwise its lease expires
+            await self._queue.hand_back([job.id])
 
     async def _fail(self, run_id: str, language: Language) -> None:
         self._log.accept_rewrites(run_id, len(await self._log.rewrites(run_id)))

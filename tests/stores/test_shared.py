@@ -269,6 +269,23 @@ def test_a_released_run_goes_to_another_worker_at_once(make_logs: MakeLogs) -> N
     assert events_in(run(scenario())) == [START, *fragments(1), END]
 
 
+def test_a_job_that_is_handed_back_goes_to_another_worker_at_once(make_logs: MakeLogs) -> None:
+    """Its first worker cannot take it from the second one again by handing it back once more."""
+
+    async def scenario() -> tuple[list[Job], list[Job]]:
+        async with make_logs(2) as (a, b), queue_of(a, "a") as queue_a, queue_of(b, "b") as queue_b:
+            await a.submit("run", START, 9)
+            jobs = await queue_a.next_jobs(1)
+            await queue_a.hand_back([jobs[0].id])
+            claimed = await queue_b.expired_jobs(1)
+            await queue_a.hand_back([jobs[0].id])
+            await b.take("run", claimed[0].id, "b")
+            return jobs, claimed
+
+    jobs, claimed = run(scenario())
+    assert jobs == claimed
+
+
 def test_an_unneeded_job_is_removed(make_logs: MakeLogs) -> None:
     """Its run was cancelled or forgotten before a worker took it. A job of a newer version stays for a newer worker."""
 

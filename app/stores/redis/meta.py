@@ -19,7 +19,7 @@ class RunMeta:
     has_ended: bool
     is_reopened: bool  # it has ended before, and only its rewrites are written
     age_ms: int
-    deliveries: int  # of its job; more than one if workers died
+    takes: int  # by workers since a part has ended; more than one if workers died
     active_ms: int  # without the time between an end and a reopening
 
     @classmethod
@@ -38,7 +38,7 @@ class RunMeta:
             has_ended=has_ended,
             is_reopened="reopened" in fields,
             age_ms=now_ms - int(fields["began_ms"]),
-            deliveries=int(fields.get("deliveries", b"1")),
+            takes=int(fields.get("takes", b"0")),
             active_ms=int(fields["active_ms"]) + (0 if has_ended else now_ms - int(fields["since_ms"])),
         )
 

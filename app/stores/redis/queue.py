@@ -4,7 +4,7 @@
 # (redis-py leaves some keyword arguments untyped)
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, cast
 
@@ -16,6 +16,14 @@ from app.stores.redis.connection import Address
 GROUP = "workers"
 VERSION = 1  # of jobs; a newer one is left to a newer worker
 BLOCK_MS = 1000
+
+# A claim that another worker has by now is left alone. KEYS: the queue. ARGV: worker, ms, jobs
+HAND_BACK = f"""#!lua
+for at = 3, #ARGV do
+  if #redis.call('XPENDING', KEYS[1], '{GROUP}', ARGV[at], ARGV[at], 1, ARGV[1]) == 1 then
+    redis.call('XCLAIM', KEYS[1], '{GROUP}', ARGV[1], 0, ARGV[at], 'IDLE', ARGV[2], 'JUSTID')
+  end
+end"""
 
 Entries = Iterable[tuple[bytes, Mapping[bytes, bytes] | None]]
 
@@ -41,6 +49,8 @@ class RunQueue:
         self._redis, self._blocking = redis, address.blocking_client()
         self._queue, self._hints = f"{address.prefix}:queue", f"{address.prefix}:hints"
         self._worker, self._lease_ms = worker, round(lease_s * 1000)
+        self._hand_back = redis.register_script(HAND_BACK)
+        self._cursor: bytes | str = "0-0"  # of the expired jobs
         self._connection_id: int | None = None
         self._unblocking: asyncio.Task[None] | None = None
 
@@ -56,17 +66,24 @@ class RunQueue:
         streams: Any = await self._blocking.xreadgroup(
             GROUP, self._worker, {self._queue: ">"}, count=count, block=BLOCK_MS
         )
-        return [job for pages in streams.values() for page in pages for job in _jobs(page)]
+        return [job for pages in streams.values() for page in pages for job in await self._jobs(page)]
 
     async def pending_jobs(self) -> list[Job]:
         """Returns the jobs that this worker has claimed, also those whose delivery it has missed."""
         streams: Any = await self._redis.xreadgroup(GROUP, self._worker, {self._queue: "0"})
-        return [job for pages in streams.values() for page in pages for job in _jobs(page)]
+        return [job for pages in streams.values() for page in pages for job in await self._jobs(page)]
 
     async def expired_jobs(self, count: int) -> list[Job]:
         """Claims jobs whose lease has not been renewed."""
-        answer: Any = await self._redis.xautoclaim(self._queue, GROUP, self._worker, self._lease_ms, "0-0", count)
-        return _jobs(answer[1])
+        answer: Any = await self._redis.xautoclaim(
+            self._queue, GROUP, self._worker, self._lease_ms, self._cursor, count
+        )
+        self._cursor = answer[0]  # jobs that are handed back do not block those that follow
+        return await self._jobs(answer[1])
+
+    async def hand_back(self, job_ids: Sequence[str | bytes]) -> None:
+        """Lets the leases expire at once, because other workers have to write these runs."""
+        await self._hand_back(keys=[self._queue], args=[self._worker, self._lease_ms, *job_ids])
 
     async def hints(self) -> AsyncGenerator[Hint]:
         """Yields what others do with runs, from now on."""
@@ -90,15 +107,14 @@ class RunQueue:
                 await self._redis.xgroup_delconsumer(self._queue, GROUP, self._worker)
         await self._blocking.aclose()
 
+    async def _jobs(self, entries: Entries) -> list[Job]:
+        """Leaves out entries that were deleted in the meantime, and hands back jobs of a newer version."""
+        found = [(job_id, fields) for job_id, fields in entries if fields]
+        newer = [job_id for job_id, fields in found if int(fields.get(b"v", b"1")) > VERSION]
+        if newer:
+            await self.hand_back(newer)
+        return [Job(job_id.decode(), fields[b"run"].decode()) for job_id, fields in found if job_id not in newer]
+
     async def _unblock(self, connection_id: int) -> None:
         with suppress(RedisError):
             await self._redis.client_unblock(connection_id)
-
-
-def _jobs(entries: Entries) -> list[Job]:
-    """Leaves out jobs of a newer version, and entries that were deleted in the meantime."""
-    return [
-        Job(entry_id.decode(), fields[b"run"].decode())
-        for entry_id, fields in entries
-        if fields and int(fields.get(b"v", b"1")) <= VERSION
-    ]

@@ -17,6 +17,7 @@ for at = 5, #ARGV, 9 do
     redis.call('XADD', log_key(id), last .. '-' .. number, 'epoch', epoch, 'lines', lines)
     grow(id, bytes)
     if is_end == '1' then finish(id, last) else redis.call('HSET', run_key(id), 'last', last) end
+    if ('\n' .. lines):find('\ne', 1, true) then redis.call('HDEL', run_key(id), 'takes') end -- a part has ended
   end
   answers[#answers + 1] = answer
 end

@@ -11,9 +11,8 @@ end
 if not number then return missing(id) end
 if ended == '1' then return {ENDED} end
 if job ~= '' then
-  local claim = redis.call('XPENDING', queue, 'workers', job, job, 1, worker)[1]
-  if not claim then return {FENCED} end
-  redis.call('HSET', run, 'deliveries', claim[4])
+  if #redis.call('XPENDING', queue, 'workers', job, job, 1, worker) == 0 then return {FENCED} end
+  redis.call('HINCRBY', run, 'takes', 1)
 end
 if fresh_on ~= server_id() then
   redis.call('HSET', run, 'kept:' .. number, last, 'epoch:' .. (number + 1), epoch)
