@@ -1,12 +1,14 @@
 """A run whose process was killed is finished by the next process: what has ended stays, the rest begins again."""
 
 import asyncio
+import resource
 import sqlite3
 import zlib
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, closing, suppress
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
+from secrets import token_urlsafe
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +22,9 @@ from app.runs.state import RunState, state_of
 from app.stores import LogEntry, RunEnd, RunStart
 from app.stores.encoding import LETTERS
 from app.stores.sqlite import SqliteEventLog
+from chains.errors import OUR_SIDE
 from chains.parts.composition import Composition
-from chains.parts.events import PartEnd, PartStart
+from chains.parts.events import Fragment, PartEnd, PartStart
 from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
 from examples.trip import TRIP
@@ -279,6 +282,68 @@ def test_readers_of_a_server_that_is_killed_come_back_to_the_next(tmp_path: Path
         assert len(scripted.calls) == len(PARTS) + 1
         assert rewrite(address, "nutrition").json()["attempt"] == 3
     gate.open()
+
+
+def test_a_run_whose_processes_die_is_given_up(tmp_path: Path) -> None:
+    """After five of them the next start ends it with a message and makes no call. A stopped process does not count."""
+    gate = Gate()
+    stuck: list[Script] = [[gate]] * 9
+
+    async def scenario(scripted: Provider) -> None:
+        async with process(tmp_path / "0.db", scripted) as runs:
+            run_id = await runs.start("recipe", run_request(RECIPE).model_validate(REQUESTS["recipe"]))
+            await read(runs, run_id, 2)
+        for number in range(5):  # the process before was stopped
+            async with process(tmp_path / f"{number}.db", scripted) as runs:
+                assert (await runs.state(run_id)).status == "running"
+                copy(tmp_path / f"{number}.db", tmp_path / f"{number + 1}.db")
+        calls = len(scripted.calls)
+        async with process(tmp_path / "5.db", scripted) as runs:
+            end = (await read(runs, run_id))[-1].event
+        assert isinstance(end, RunEnd)
+        assert [end.status, end.message, len(scripted.calls)] == ["failed", OUR_SIDE, calls]
+
+    with provider({"alternates": stuck}) as scripted:
+        run(scenario(scripted))
+        gate.open()
+
+
+def test_a_run_goes_on_when_a_disk_that_was_full_at_the_start_has_room(tmp_path: Path) -> None:
+    """Until then it waits, as it was."""
+    gate = Gate()
+
+    async def scenario(scripted: Provider) -> None:
+        async with process(tmp_path / "runs.db", scripted) as runs:
+            run_id = await runs.start("recipe", run_request(RECIPE).model_validate(REQUESTS["recipe"]))
+            async with aclosing(runs.follow(run_id)) as batches:
+                async for seen in batches:
+                    if any(isinstance(entry.event, Fragment) and entry.event.part == "steps" for entry in seen):
+                        break
+        gate.open()
+        calls = len(scripted.calls)
+        with small_files():
+            starting = process(tmp_path / "runs.db", scripted)
+            runs = await starting.__aenter__()
+            assert (await runs.state(run_id)).status == "running"
+            assert len(scripted.calls) == calls
+        whole = await read(runs, run_id)
+        await starting.__aexit__(None, None, None)
+        assert isinstance(whole[-1].event, RunEnd)
+        assert whole[-1].event.status == "ok"
+
+    with provider({"steps": [[token_urlsafe(100_000), gate], ["Beef is good."]]}) as scripted:
+        run(scenario(scripted))
+
+
+@contextmanager
+def small_files() -> Generator[None]:
+    """No file of this process can have more than 40 KB within the block."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_server_that_finds_its_file_in_use_says_so_in_one_line(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ A run outlives the connection that started it, and, if its log does, its process
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import LiteralString
@@ -27,12 +27,17 @@ from app.stores import (
     Rewrite,
     RunEnd,
     RunStart,
+    UnavailableError,
     UnknownRunError,
 )
+from chains.errors import OUR_SIDE
+from chains.messages import Message
 from chains.parts.composition import Request
 
 logger = logging.getLogger(__name__)
 
+MAX_TAKEOVERS = 5  # of a run whose processes die, perhaps because of it
+RESUME_AGAIN_S = 1.0  # after the store could not be written
 NOT_OWNER: LiteralString = "Only the browser or program that started this run can stop it or regenerate its parts."
 
 
@@ -46,6 +51,7 @@ class Runs:
         self._served, self._log, self._limit = served, log, limit
         self._live: dict[UUID, LiveRun] = {}
         self._lock = asyncio.Lock()  # for methods that check a run before they change it
+        self._resuming: asyncio.Task[None] | None = None
         self._is_closing = False
 
     async def start(
@@ -78,23 +84,55 @@ class Runs:
         return run_id
 
     async def resume(self) -> None:
-        """Writes what is left of the runs that no process writes. Compositions that are not served have to wait."""
-        for run_id in await self._log.unfinished():
+        """Writes what is left of the runs that no process writes. Compositions that are not served have to wait.
+
+        While the store has no room, the runs wait, too.
+        """
+        readable = [UUID(run_id) for run_id in await self._log.unfinished() if await self._is_readable(UUID(run_id))]
+        if waiting := await self._resume_all(readable):
+            logger.warning("%d runs wait until the store can be written.", len(waiting))
+            self._resuming = asyncio.create_task(self._resume_later(waiting), name="resume")
+
+    async def _is_readable(self, run_id: UUID) -> bool:
+        try:
+            await self.state(run_id)
+        except UnknownRunError:
+            logger.warning("Run %s cannot be resumed: its composition is not served, or has changed.", run_id)
+        except EventLogError as error:
+            logger.warning("Run %s cannot be resumed: %s.", run_id, type(error).__name__)
+        else:
+            return True
+        return False
+
+    async def _resume_all(self, run_ids: Iterable[UUID]) -> list[UUID]:
+        """Returns those that the store could not continue."""
+        waiting = list[UUID]()
+        for run_id in run_ids:
             try:
-                await self._resume(UUID(run_id))
-            except UnknownRunError:
-                logger.warning("Run %s cannot be resumed: its composition is not served, or has changed.", run_id)
-            except EventLogError as error:
+                await self._resume(run_id)
+            except UnavailableError:
+                waiting.append(run_id)
+            except (EventLogError, ValueError) as error:
                 logger.warning("Run %s cannot be resumed: %s.", run_id, type(error).__name__)
+        return waiting
+
+    async def _resume_later(self, waiting: Sequence[UUID]) -> None:
+        while waiting:
+            await asyncio.sleep(RESUME_AGAIN_S)
+            waiting = await self._resume_all(waiting)
 
     async def _resume(self, run_id: UUID) -> None:
-        await self.state(run_id)  # a run that cannot be read is not taken over
-        await self._log.take_over(str(run_id))
+        takeovers = await self._log.take_over(str(run_id))
         state = await self.state(run_id)
+        if takeovers > MAX_TAKEOVERS:
+            logger.error("Run %s is given up: %d processes died with it.", run_id, takeovers - 1)
+            message = Message(OUR_SIDE).in_language(state.request.language)
+            return await self._log.append(str(run_id), RunEnd("failed", state.active_ms, message))
         served = self._served[state.composition]
         remainder = unfinished(served.composition, state, await self._log.rewrites(str(run_id)), attempts_lost=1)
         with self._registered(run_id, state) as run:
             run.write(remainder.events(served.chain), remainder.parts)
+        return None
 
     async def rewrite(self, run_id: UUID, part: str) -> int:
         """Regenerates a part and the parts made from it, in an active or a finished run.
@@ -200,6 +238,9 @@ class Runs:
     async def aclose(self) -> None:
         """Closes all calls. Runs whose log outlives this process are left to the next one, the others cancelled."""
         self.close()
+        if self._resuming:
+            self._resuming.cancel()
+            await asyncio.wait([self._resuming])
         runs = list(self._live.values())
         for run in runs:
             if self._log.outlives_process:

@@ -123,11 +123,12 @@ class EventLog(Protocol):
         """Returns the rewrites since the last end, in order."""
         ...
 
-    async def take_over(self, run_id: str) -> None:
+    async def take_over(self, run_id: str) -> int:
         """Makes this process the run's writer; from then on any other one gets a `FencedError`.
 
         The log continues in a new epoch, which keeps all its events, unless nobody can have read more than its start.
-        Raises `ValueError` if the log has ended.
+        Returns how many times in a row this was done without a release: each may have killed its process. Raises
+        `ValueError` if the log has ended.
         """
         ...
 

@@ -8,7 +8,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_bytes
@@ -22,6 +22,7 @@ from chains.errors import ConfigError
 
 ROW_BYTES = 150  # of a run beyond its events
 APPLICATION_ID = 0x53697A7A
+BUSY_S = 2  # until a file that another program has locked is given up
 SWEEP = 100  # expired runs per transaction
 
 # each script migrates a file from the version before; the first one creates the tables
@@ -46,6 +47,7 @@ MIGRATIONS = (
     CREATE TABLE expired_runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE) STRICT;
     CREATE TABLE secrets (secret BLOB NOT NULL) STRICT;
     """,
+    "ALTER TABLE runs ADD COLUMN takeovers INTEGER NOT NULL DEFAULT 0;",
 )
 
 SELECT_RUNS = "SELECT run, id, epoch, epoch_lengths, rewrites, bytes, began_at, ended_at FROM runs"
@@ -143,14 +145,21 @@ class Database:
         """Replaces the events of a run by all of them, and keeps it for its time."""
         with self._transaction() as execute:
             self._replace(run, lines)
-            execute("UPDATE runs SET ended_at = ?, rewrites = '[]' WHERE run = ?", (ended_at, run))
+            execute("UPDATE runs SET ended_at = ?, rewrites = '[]', takeovers = 0 WHERE run = ?", (ended_at, run))
 
-    def begin_epoch(self, run: int, epoch: str, epoch_lengths: Mapping[str, int], lines: bytes) -> None:
-        """Continues a run in another epoch that begins with these events."""
+    def begin_epoch(self, run: int, epoch: str, epoch_lengths: Mapping[str, int], lines: bytes) -> int:
+        """Continues a run in another epoch that begins with these events. Returns how many there were in a row."""
         with self._transaction() as execute:
             self._replace(run, lines)
             values = (epoch, orjson.dumps(epoch_lengths).decode(), run)
             execute("UPDATE runs SET epoch = ?, epoch_lengths = ?, ended_at = NULL WHERE run = ?", values)
+            execute("UPDATE runs SET takeovers = takeovers + 1 WHERE run = ?", (run,))
+            return execute("SELECT takeovers FROM runs WHERE run = ?", (run,)).fetchone()[0]
+
+    def reset_takeovers(self, run: int) -> None:
+        """Says that the run has left its process alive."""
+        with self._transaction() as execute:
+            execute("UPDATE runs SET takeovers = 0 WHERE run = ? AND takeovers > 0", (run,))
 
     def set_rewrites(self, run: int, rewrites: Sequence[Rewrite]) -> None:
         values = (orjson.dumps(rewrites).decode(), run)
@@ -288,24 +297,37 @@ def _stored_run(row: Sequence[Any], blocks: Sequence[tuple[int, bytes]] = ()) ->
 def open_database(
     path: Path, bounds: Bounds, synchronous: Synchronous = "normal", *, is_locked: bool = True
 ) -> Database:
-    """Opens the file, and creates or migrates it. With `is_locked` no other process can open it so.
+    """Opens the file, and creates or migrates it. With `is_locked` no other process can open it so, and what nobody
+    could finish expires.
 
     Raises `ConfigError`, in one line, if the file cannot be used.
     """
     try:
-        _create(path)
-        lock = _lock(path) if is_locked else None
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        _migrate(connection, path)
-        return Database(connection, lock, bounds)
+        return _open(path, bounds, synchronous, is_locked=is_locked)
     except OSError as error:
         raise _unusable(path, f"{error.strerror}. Name another file, or make this one writable") from None
     except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise _unusable(path, "another program writes this file. Stop that one, or name another file") from None
         raise _unusable(path, f"{error}. Name another file, or make room for this one and make it writable") from None
     except sqlite3.DatabaseError as error:
         raise _unusable(path, f"{error}. Restore a backup, or move the file away") from None
+
+
+def _open(path: Path, bounds: Bounds, synchronous: Synchronous, *, is_locked: bool) -> Database:
+    with ExitStack() as opened:
+        _create(path)
+        lock = opened.enter_context(closing(_lock(path))) if is_locked else None
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+        opened.enter_context(closing(connection))
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        _migrate(connection, path)
+        database = Database(connection, lock, bounds)
+        if is_locked:
+            database.expire_unfinished()
+        opened.pop_all()
+        return database
 
 
 def _create(path: Path) -> None:

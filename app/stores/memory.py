@@ -86,13 +86,14 @@ class MemoryEventLog:
         log = self._log(run_id)
         return [] if log.ended else [*log.rewrites]
 
-    async def take_over(self, run_id: str) -> None:
+    async def take_over(self, run_id: str) -> int:
         log = self._log(run_id)
         if log.ended:
             raise ValueError("the run has ended: it can't be taken over")
         log.is_released = False
         if len(log.entries) > 1:
             log.begin_epoch()
+        return 1  # no other process has had it
 
     async def release(self, run_id: str) -> None:
         self._log(run_id).is_released = True

@@ -96,7 +96,6 @@ class SqliteEventLog:
         self._path, self._decoder = path, Decoder(requests)
         self._keep_s, self._max_bytes = keep_s, max_bytes
         self._database = open_database(path, Bounds(keep_s, all_bytes, limit, expired_limit), synchronous)
-        self._database.expire_unfinished()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._active: dict[str, Run] = {}
         self._finished = OrderedDict[str, Run]()  # those that were read last
@@ -155,17 +154,21 @@ class SqliteEventLog:
         log = (await self._find(run_id)).log
         return [] if log.ended else [*log.rewrites]
 
-    async def take_over(self, run_id: str) -> None:
+    async def take_over(self, run_id: str) -> int:
         run = await self._find(run_id)
         if run.log.ended:
             raise ValueError("the run has ended: it can't be taken over")
         run.log.begin_epoch()
-        await self._begin_epoch(run_id, run, run.log)
+        takeovers = await self._begin_epoch(run_id, run, run.log)
         run.log.is_released = False
+        return takeovers
 
     async def release(self, run_id: str) -> None:
-        (await self._find(run_id)).log.is_released = True
+        run = await self._find(run_id)
+        run.log.is_released = True
         await self._flush()
+        if run.row is not None:
+            await self._in_thread(self._database.reset_takeovers, run.row)
 
     async def unfinished(self) -> list[str]:
         own = {run_id for run_id, run in self._active.items() if not run.log.is_released}
@@ -233,15 +236,18 @@ class SqliteEventLog:
             self._active.pop(run_id, None)
             self._remember(run_id, run)
 
-    async def _begin_epoch(self, run_id: str, run: Run, log: Log) -> None:
-        """Stores the log's new epoch."""
+    async def _begin_epoch(self, run_id: str, run: Run, log: Log) -> int:
+        """Stores the log's new epoch. Returns how many there were in a row."""
+        takeovers = 1
         async with self._flush_lock:
             if run.row is not None:
                 lines = encode(log.entries)
-                await self._in_thread(self._database.begin_epoch, run.row, log.epoch, log.epoch_lengths, lines)
+                values = run.row, log.epoch, log.epoch_lengths, lines
+                takeovers = await self._in_thread(self._database.begin_epoch, *values)
             self._unstored.pop(run_id, None)
             self._finished.pop(run_id, None)
             self._active[run_id] = Run(log, run.row, len(log.entries))
+        return takeovers
 
     async def _find(self, run_id: str) -> Run:
         if run := self._active.get(run_id):

@@ -266,6 +266,45 @@ def test_files_of_other_programs_are_refused(tmp_path: Path) -> None:
     assert text.read_text() == "no database " * 100
 
 
+def test_a_damaged_page_is_one_line_at_the_start(path: Path) -> None:
+    """Whichever page it is, the server starts or names the setting."""
+
+    async def write() -> None:
+        async with log_of(SqliteEventLog(path, REQUESTS), Fragment("intro", token_urlsafe(20_000)), END) as log:
+            await log.begin("other", START)
+
+    async def start() -> None:
+        async with opened(path) as log:
+            assert await log.unfinished() == ["other"]
+
+    run(write())
+    content, refusals = path.read_bytes(), list[str]()
+    for page in range(4096, len(content), 4096):
+        path.write_bytes(content[:page] + bytes(4096) + content[page + 4096 :])
+        try:
+            run(start())
+        except ConfigError as error:
+            refusals.append(str(error))
+    line = f"SIZZLE_STORE: {path}: database disk image is malformed. Restore a backup, or move the file away."
+    assert refusals
+    assert set(refusals) == {line}
+
+
+def test_a_file_that_another_program_writes_is_refused(path: Path) -> None:
+    """With one line, as soon as the start would write, too."""
+
+    async def create() -> None:
+        async with opened(path):
+            pass
+
+    run(create())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        line = refusal(path)
+    assert line == (f"SIZZLE_STORE: {path}: another program writes this file. Stop that one, or name another file.")
+    run(create())
+
+
 def test_a_damaged_file_does_not_stop_the_server(path: Path) -> None:
     """Unreadable runs are unavailable; everything else works."""
 

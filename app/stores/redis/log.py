@@ -133,9 +133,9 @@ class RedisEventLog:
             raise ValueError("the run has not ended: it can't be reopened")
         self._writers[run_id] = Writer.of(run_id, _meta(answer))
 
-    async def take_over(self, run_id: str) -> None:
+    async def take_over(self, run_id: str) -> int:
         await self._flushed(run_id)
-        await self.take(run_id, "", "")
+        return (await self.take(run_id, "", "")).takes
 
     async def take(self, run_id: str, job: str, worker: str) -> RunMeta:
         """Takes over the run of a job. Raises `FencedError` if the worker has lost its claim."""
