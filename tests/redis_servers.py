@@ -106,6 +106,11 @@ class Proxy:
     def __init__(self, server: RedisServer, cut_every: int) -> None:
         self._server, self._cut_every = server, cut_every
         self._requests = 0
+        self._connections = self._lost = 0
+
+    def lose_connections(self) -> None:
+        """From now on the present connections are silent, but stay open, as if a router had forgotten them."""
+        self._lost = self._connections
 
     async def __aenter__(self) -> str:
         """Returns the address, with a new prefix."""
@@ -117,10 +122,14 @@ class Proxy:
         self._listener.close()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
+        number = self._connections
         replies, requests = await asyncio.open_connection("127.0.0.1", self._server.port)
         while request := await reader.read(65536):
             requests.write(request)
             reply = await replies.read(65536)
+            if number <= self._lost:
+                continue
             self._requests += b"EVALSHA" in request
             if self._requests >= self._cut_every:
                 self._requests = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
 from app.stores import LogEntry, UnavailableError
 from app.stores.redis.connection import Address, check_server
@@ -15,7 +16,7 @@ from app.stores.redis.queue import RunQueue
 from chains.errors import ConfigError
 from chains.parts.events import Fragment
 from tests.conftest import StartRedis
-from tests.redis_servers import Kind, RedisServer, binary, free_port
+from tests.redis_servers import Kind, Proxy, RedisServer, binary, free_port
 from tests.servers import run
 from tests.stores.conftest import REQUESTS
 from tests.stores.test_contract import END, START, events_in, fragments, rest
@@ -131,6 +132,58 @@ def test_a_store_whose_server_is_gone_says_so(tmp_path: Path) -> None:
 
     with server(tmp_path, "valkey") as killed:
         run(scenario(killed))
+
+
+def test_a_server_that_hangs_is_out_of_reach_until_it_goes_on(tmp_path: Path) -> None:
+    """A new start waits for it."""
+
+    async def scenario(hung: RedisServer) -> list[LogEntry]:
+        async with aclosing(RedisEventLog(hung.url, REQUESTS)) as log:
+            await log.begin("run", START)
+            following = log.follow("run")
+            seen = await anext(following)
+            hung.pause()
+            async with asyncio.timeout(20):
+                with pytest.raises(UnavailableError):
+                    await log.begin("another", START)
+                with pytest.raises(ConfigError):
+                    await check_server(log.address, timeout_s=0.1)
+            await log.append("run", Fragment("intro", "0 "))
+            hung.resume()
+            await log.append("run", END)
+            await log.check()
+            return seen + [entry async for batch in following for entry in batch]
+
+    with server(tmp_path, "valkey") as hung:
+        assert events_in(run(scenario(hung))) == [START, *fragments(1), END]
+
+
+def test_connections_that_were_lost_without_a_word_are_replaced(start_redis: StartRedis) -> None:
+    """Those of a writer, of readers and of the queue."""
+
+    async def scenario() -> list[LogEntry]:
+        proxy = Proxy(start_redis("valkey"), cut_every=10**6)
+        async with proxy as url, aclosing(RedisEventLog(url, REQUESTS)) as log:
+            other = RedisEventLog(url, REQUESTS)
+            async with aclosing(other), aclosing(RunQueue(log.address, log.redis, "a", 60)) as queue:
+                await queue.open()
+                await log.begin("run", START)
+                following = other.follow("run")
+                seen = await anext(following)
+                waiting = asyncio.create_task(queue.next_jobs(1))
+                await log.read("run")
+                proxy.lose_connections()
+                async with asyncio.timeout(20):
+                    await log.append("run", Fragment("intro", "0 "))
+                    await log.append("run", END)
+                    seen += [entry async for batch in following for entry in batch]
+                    with pytest.raises(RedisError):
+                        await waiting
+                    await log.submit("queued", START, 9)
+                    assert [job.run_id for job in await queue.next_jobs(1)] == ["queued"]
+            return seen
+
+    assert events_in(run(scenario())) == [START, *fragments(1), END]
 
 
 def test_the_rights_in_the_documentation_are_enough(start_redis: StartRedis) -> None:

@@ -5,24 +5,60 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import TimeoutError as NoAnswerError
+from typing_extensions import override
 
 from chains.errors import ConfigError
 
 DEFAULT_PREFIX = "sizzle"
 MAX_CONNECTIONS = 16
+ANSWER_S = 1.5
+BLOCKING_ANSWER_S = 3.0  # longer than a call blocks
 START_TIMEOUT_S = 15.0  # a server that is started together with this process may need a while
 MIN_VERSION = 7
 
 _PREFIX = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+
+
+class TimedRedis(Redis):
+    """Waits a limited time for an answer, twice: a connection that was lost without a word is replaced meanwhile.
+
+    redis-py's `socket_timeout` would do, but sends within `asyncio.wait_for`, which may lose a cancellation in
+    Python 3.11: https://github.com/python/cpython/issues/86296. The keepalive is redis-py's default.
+    """
+
+    answer_s, attempts = ANSWER_S, 2
+
+    @override
+    async def initialize(self) -> Self:
+        try:
+            async with asyncio.timeout(self.answer_s):
+                await super().initialize()
+        except TimeoutError:
+            raise NoAnswerError from None
+        return self
+
+    @override
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        for _ in range(self.attempts):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.answer_s):
+                    return cast(Any, await super().execute_command(*args, **options))
+        raise NoAnswerError
+
+
+class BlockingRedis(TimedRedis):
+    answer_s, attempts = BLOCKING_ANSWER_S, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +91,11 @@ class Address:
         pool = BlockingConnectionPool.from_url(
             self.url, max_connections=MAX_CONNECTIONS, timeout=None, protocol=3, socket_timeout=None, retry=patient
         )
-        return Redis.from_pool(pool)
+        return TimedRedis.from_pool(pool)
 
     def blocking_client(self) -> Redis:
         """A client with one connection, for calls that block. It does not retry, so its user learns of an outage."""
-        return Redis.from_url(
+        return BlockingRedis.from_url(
             self.url, protocol=3, single_connection_client=True, socket_timeout=None, retry=Retry(NoBackoff(), 0)
         )
 
@@ -83,7 +119,7 @@ async def _info(redis: Redis, deadline: float) -> Mapping[str, Any]:
     while True:
         try:
             return cast(Mapping[str, Any], await redis.info())
-        except ConnectionError as error:  # also while it loads its file
+        except (ConnectionError, NoAnswerError) as error:  # also while it loads its file
             if type(error).__name__ == "AuthenticationError" or monotonic() > deadline:
                 raise
         await asyncio.sleep(0.1)
