@@ -463,14 +463,27 @@ def test_a_restart_of_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScrip
         assert set(attempts(events).values()) == {1}
 
 
-def test_a_store_that_is_gone_is_named(tmp_path: Path, serve: Serve) -> None:
+def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+    """Requests for a run that this process is writing do not wait for the store's return either."""
+    gate = Gate()
     with own_server(tmp_path) as server:
-        node = serve(store=server.url)
+        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
+        run, key = start_run(node)
+        reader = Reader(run)
+        reader.wait_for(is_in_the_middle)
         server.kill()
-        answer = httpx.post(f"{node}/runs", json=REQUEST, timeout=20)
-        assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+        gate.open()
+        answers = [
+            httpx.post(f"{node}/runs", json=REQUEST, timeout=20),
+            httpx.get(run, timeout=20),
+            httpx.delete(run, headers={"Sizzle-Run-Key": key}, timeout=20),
+        ]
+        for answer in answers:
+            assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+            assert "storage is full or out of reach" in answer.text
         assert httpx.get(f"{node}/readyz").status_code == 503
         server.start()
+        assert_exact(reader.to_the_end())
 
 
 @pytest.mark.parametrize(
@@ -514,14 +527,23 @@ def test_several_processes_serve_one_address(redis_server: RedisServer) -> None:
 
 
 def test_a_full_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
-    """New runs are refused while its memory is full; active ones go on when there is room again."""
+    """New runs are refused, others read and cancelled; active ones go on when there is room again."""
     gate = Gate()
     with own_server(tmp_path) as server, Redis(port=server.port) as admin:
         node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
-        reader = Reader(start_run(node)[0])
+        run, _ = start_run(node)
+        other, key = start_run(node)
+        reader, other_reader = Reader(run), Reader(other)
         reader.wait_for(is_in_the_middle)
+        other_reader.wait_for(is_in_the_middle)
         admin.config_set("maxmemory", "1mb")
-        assert httpx.post(f"{node}/runs", json=REQUEST).status_code == 503
+        refusal = httpx.post(f"{node}/runs", json=REQUEST)
+        assert refusal.status_code == 503
+        assert "storage is full or out of reach" in refusal.text
+        assert httpx.get(run).json()["status"] == "running"
+        assert httpx.delete(other, headers={"Sizzle-Run-Key": key}, timeout=20).status_code == 204
+        assert httpx.get(other).json()["status"] == "cancelled"
+        assert other_reader.to_the_end()[-1].data["status"] == "cancelled"
         gate.open()
         admin.config_set("maxmemory", "0")
         assert_exact(reader.to_the_end())

@@ -14,7 +14,7 @@ from zlib import compress
 
 import msgspec
 import orjson
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from app.stores import (
     MAX_BATCH,
@@ -44,6 +44,7 @@ from chains.parts.composition import Request
 
 logger = logging.getLogger(__name__)
 
+FLUSH_S = 1.0  # for what this process has appended; a log is read or changed without it during an outage
 CLOSE_S = 2.0  # for the last events, if the server does not answer
 COMPACT_AFTER_S = 1.0
 NODE_BYTES = 4096 + 512  # of a stream with one entry, and of the run's hash
@@ -248,7 +249,8 @@ class RedisEventLog:
         if self._secret is None:
             key = f"{self.address.prefix}:secret"
             with _unavailable():
-                await self.redis.set(key, token_bytes(32), nx=True)
+                if not await self.redis.exists(key):  # a full server refuses SET
+                    await self.redis.set(key, token_bytes(32), nx=True)
                 self._secret = cast(bytes, await self.redis.get(key))
         return self._secret
 
@@ -317,10 +319,11 @@ class RedisEventLog:
         return await self._find(run_id)
 
     async def _flushed(self, run_id: str) -> None:
-        """Waits until everything that this process has appended is in the log, or can't be."""
+        """Waits until everything that this process has appended is in the log, or can't be, but not for long."""
         if writer := self._writers.get(run_id):
-            with suppress(EventLogError):
-                await self._outbox.logged(writer)
+            with suppress(EventLogError, TimeoutError):
+                async with asyncio.timeout(FLUSH_S):
+                    await self._outbox.logged(writer)
 
     async def _read(self, run_id: str, meta: RunMeta, after: int) -> list[LogEntry]:
         """Returns a page of events after number `after`; none if there are no more."""
@@ -353,9 +356,7 @@ class RedisEventLog:
 def _unavailable() -> Generator[None]:
     try:
         yield
-    except OutOfMemoryError:
-        raise LogFullError from None
-    except RedisError as error:
+    except RedisError as error:  # also while its memory is full
         logger.warning("The store does not answer: %s.", type(error).__name__)
         raise UnavailableError from None
 

@@ -22,7 +22,7 @@ NAMES = (
     "unfinished",
     "compact",
 )
-WITHOUT_MEMORY = ("renew", "release", "forget", "compact")  # may run when the memory is full
+WITHOUT_MEMORY = ("find", "renew", "release", "cancel", "forget", "compact")  # may run when the memory is full
 
 
 def _script(name: str) -> str:
