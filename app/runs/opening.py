@@ -32,8 +32,8 @@ class OpenRuns:
     worker: "Worker | None" = None
 
     async def is_ready(self) -> bool:
-        """Whether the store answers. A worker that is being stopped is not ready."""
-        return (self.log is None or await self.log.is_reachable()) and not (self.worker and self.worker.is_closing)
+        """Whether the store answers, and the worker works. One that is being stopped is not ready."""
+        return (self.log is None or await self.log.is_reachable()) and (self.worker is None or self.worker.is_ready)
 
     def close(self) -> None:
         """Begins no more runs; active ones continue."""

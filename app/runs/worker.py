@@ -55,6 +55,7 @@ class Worker:
         self._left = deque[str](maxlen=LEFT_RUNS)  # to other workers
         self._tasks = set[asyncio.Task[None]]()  # short ones, such as taking a run
         self._changed = asyncio.Event()  # a run or a short task has ended
+        self._loops = list[asyncio.Task[None]]()
         self.is_closing = False
         self._claims_from = 0.0
 
@@ -62,13 +63,14 @@ class Worker:
     async def working(self) -> AsyncGenerator[None]:
         """Takes runs within the block. Afterwards it finishes those that end in time, and releases the others."""
         await self._queue.open()
-        claiming = asyncio.create_task(self._claim(), name="worker")
-        loops = [asyncio.create_task(loop, name="worker") for loop in (self._renew(), self._follow_hints())]
+        claiming, *loops = self._loops = [
+            asyncio.create_task(loop, name="worker") for loop in (self._claim(), self._renew(), self._follow_hints())
+        ]
         try:
             yield
         finally:
             self.close()
-            await claiming
+            await asyncio.gather(claiming, return_exceptions=True)
             await self._drain()
             for task in loops:
                 task.cancel()
@@ -80,6 +82,11 @@ class Worker:
         self.is_closing = True
         self._queue.close()
         self._changed.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes runs and renews its leases."""
+        return not self.is_closing and not any(loop.done() for loop in self._loops)
 
     @property
     def _room(self) -> int:

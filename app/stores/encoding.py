@@ -56,9 +56,16 @@ class Decoder:
         self._requests = requests
 
     def entries(self, epoch: str, first: int, block: bytes) -> list[EncodedEntry]:
-        """Returns the entries of a block of lines, numbered from `first`."""
-        lines = enumerate(block.split(b"\n"), first)
-        return [EncodedEntry(EventId(epoch, seq), KINDS[line[:1]], line[1:], self) for seq, line in lines]
+        """Returns the entries of a block of lines, numbered from `first`.
+
+        Raises `UnknownRunError` for an event whose kind only a newer version knows.
+        """
+        lines = block.split(b"\n")
+        if any(line[:1] not in KINDS for line in lines):
+            raise UnknownRunError
+        return [
+            EncodedEntry(EventId(epoch, seq), KINDS[line[:1]], line[1:], self) for seq, line in enumerate(lines, first)
+        ]
 
     def event(self, kind: type[RunEvent], json: bytes) -> RunEvent:
         """Raises `UnknownRunError` for the start of a composition that is not served."""

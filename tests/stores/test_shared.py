@@ -69,6 +69,11 @@ async def status(log: EventLog) -> str:
     return last.event.status
 
 
+async def followed(log: EventLog, run_id: str) -> list[RunEvent]:
+    """What a reader of the run receives until its stream ends."""
+    return [entry.event async for batch in log.follow(run_id) for entry in batch]
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["append", "take over"]), st.integers(0, 2)), max_size=16)
 
 
@@ -284,6 +289,29 @@ def test_a_job_that_is_handed_back_goes_to_another_worker_at_once(make_logs: Mak
 
     jobs, claimed = run(scenario())
     assert jobs == claimed
+
+
+def test_what_cannot_be_read_is_left_alone(make_logs: MakeLogs) -> None:
+    """An event of a newer version ends only the streams of its own run; an entry of the queue that is no job goes."""
+
+    async def scenario() -> tuple[list[list[RunEvent]], list[Job], int]:
+        async with make_logs(2) as (writer, other), queue_of(other, "a") as queue:
+            await writer.begin("newer", START)
+            await writer.submit("run", START, 9)
+            following = asyncio.create_task(followed(other, "newer")), asyncio.create_task(followed(other, "run"))
+            await other.redis.xadd(f"{other.address.prefix}:log:newer", {"epoch": "0", "lines": "?{}"}, "2-0")
+            newer = await following[0]
+            await other.redis.xadd(f"{other.address.prefix}:queue", {"v": 1})
+            await other.redis.xadd(f"{other.address.prefix}:queue", {"v": "?", "run": "run"})
+            jobs = await queue.next_jobs(9)
+            await other.take("run", jobs[0].id, "a")
+            await other.append("run", END)
+            left = await other.redis.xlen(f"{other.address.prefix}:queue")
+            return [newer, await following[1]], jobs, left
+
+    readings, jobs, left = run(scenario())
+    assert readings == [[START], [START, END]]
+    assert ([job.run_id for job in jobs], left) == (["run"], 0)
 
 
 def test_an_unneeded_job_is_removed(make_logs: MakeLogs) -> None:

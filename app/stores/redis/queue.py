@@ -4,6 +4,7 @@
 # (redis-py leaves some keyword arguments untyped)
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, cast
@@ -12,6 +13,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from app.stores.redis.connection import Address
+
+logger = logging.getLogger(__name__)
 
 GROUP = "workers"
 VERSION = 1  # of jobs; a newer one is left to a newer worker
@@ -108,12 +111,22 @@ class RunQueue:
         await self._blocking.aclose()
 
     async def _jobs(self, entries: Entries) -> list[Job]:
-        """Leaves out entries that were deleted in the meantime, and hands back jobs of a newer version."""
-        found = [(job_id, fields) for job_id, fields in entries if fields]
-        newer = [job_id for job_id, fields in found if int(fields.get(b"v", b"1")) > VERSION]
-        if newer:
-            await self.hand_back(newer)
-        return [Job(job_id.decode(), fields[b"run"].decode()) for job_id, fields in found if job_id not in newer]
+        """Hands back jobs of a newer version, and drops entries that are no jobs. Deleted entries have no fields."""
+        jobs = list[Job]()
+        for job_id, fields in entries:
+            version, run_id = (fields or {}).get(b"v", b"1"), (fields or {}).get(b"run")
+            if version.isdigit() and int(version) > VERSION:
+                await self.hand_back([job_id])
+            elif run_id and version.isdigit():
+                jobs.append(Job(job_id.decode(), run_id.decode()))
+            elif fields:
+                await self._drop(job_id)
+        return jobs
+
+    async def _drop(self, job_id: bytes) -> None:
+        logger.warning("Entry %s of the queue is dropped: it is no job.", job_id.decode())
+        await self._redis.xack(self._queue, GROUP, job_id)
+        await self._redis.xdel(self._queue, job_id)
 
     async def _unblock(self, connection_id: int) -> None:
         with suppress(RedisError):

@@ -3,12 +3,13 @@
 # pyright: reportUnknownMemberType=false
 # (redis-py leaves some keyword arguments untyped)
 import asyncio
+import logging
+import zlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any, cast
-from zlib import decompress
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -18,6 +19,8 @@ from app.stores.encoding import Decoder
 from app.stores.redis.connection import Address
 from app.stores.redis.meta import RunMeta
 from app.stores.redis.writers import Batch
+
+logger = logging.getLogger(__name__)
 
 GATHER_S = 0.005
 BLOCK_MS = 500
@@ -39,7 +42,7 @@ def events_of(entry: Entry, number: int, epoch: str, decoder: Decoder) -> list[L
     last, entry_number = entry_id(entry[0])
     if entry_number > number:
         return []
-    lines = entry[1].get(b"lines") or decompress(entry[1][b"zlib"])
+    lines = entry[1].get(b"lines") or zlib.decompress(entry[1][b"zlib"])
     entries: list[LogEntry] = [*decoder.entries(epoch, last - lines.count(b"\n"), lines)]
     if entry_number < number and entries[-1].kind is RunEnd:
         entries.pop()
@@ -150,7 +153,7 @@ class Readers:
     def wake(self) -> None:
         """There is more to read than before."""
         self._more.set()
-        if not self._task:
+        if not self._task or self._task.done():
             self._task = asyncio.create_task(self._read(), name="readers")
         elif self._connection_id is not None:
             task = asyncio.create_task(self._unblock(self._connection_id))
@@ -194,7 +197,7 @@ class Readers:
             self._connection_id = None
             for key, (entries, *_) in streams.items():
                 for tail in tails[key.decode()]:
-                    tail.add(entries)
+                    _add(tail, entries)
             await self._check(self._open_tails(SILENCE_S))
             if streams and (delay := started_at + GATHER_S - perf_counter()) > 0:
                 await asyncio.sleep(delay)
@@ -229,3 +232,12 @@ class Readers:
             for tail in tails.values()
             if not tail.is_over and tail.checked_at <= since
         ]
+
+
+def _add(tail: Tail, entries: list[Entry]) -> None:
+    """Entries that this version cannot read break off their own tail only."""
+    try:
+        tail.add(entries)
+    except (EventLogError, LookupError, ValueError, zlib.error) as error:
+        logger.warning("%s has entries that cannot be read: %s.", tail.key, type(error).__name__)
+        tail.break_off()
