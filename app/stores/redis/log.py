@@ -224,7 +224,7 @@ class RedisEventLog:
         """
         if not (writer := self._writers.get(run_id)):
             return count
-        accepted, writer.rewrites = writer.rewrites, count
+        accepted, writer.rewrites = writer.rewrites, max(writer.rewrites, count)  # an earlier list may come late
         return accepted
 
     async def request_rewrite(self, run_id: str, seen: RunMeta, rewrites: int, rewrite: Rewrite, limit: int) -> bool:
