@@ -526,6 +526,19 @@ def test_several_processes_serve_one_address(redis_server: RedisServer) -> None:
         server.wait(30)
 
 
+def test_starts_with_idempotency_keys_do_not_wait_for_each_other(tmp_path: Path, serve: Serve) -> None:
+    """Equal keys start one run, and during an outage each request is answered on its own."""
+    with own_server(tmp_path) as server, ThreadPoolExecutor(8) as threads:
+        node = serve(store=server.url, worker=False)
+
+        def post(key: object) -> httpx.Response:
+            return httpx.post(f"{node}/runs", json=REQUEST, headers={"Idempotency-Key": str(key)}, timeout=20)
+
+        assert len({answer.json()["run_id"] for answer in threads.map(post, ["same"] * 8)}) == 1
+        server.pause()  # one after the other, eight would take longer than the timeout
+        assert [answer.status_code for answer in threads.map(post, range(8))] == [503] * 8
+
+
 def test_a_full_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
     """New runs are refused, others read and cancelled; active ones go on when there is room again."""
     gate = Gate()

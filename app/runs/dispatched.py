@@ -1,6 +1,7 @@
 """Runs that workers write, in this process or in others. Every process reads, cancels and rewrites all of them."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import LiteralString
 from uuid import UUID
 
@@ -24,6 +25,7 @@ class DispatchedRuns(Runs):
     def __init__(self, served: Mapping[str, Served], log: RedisEventLog, limit: int = 500) -> None:
         super().__init__(served, log, limit)
         self._shared_log = log
+        self._start_lock = nullcontext()  # the store lets only one run begin with a key
 
     @override
     async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:

@@ -7,7 +7,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from typing import LiteralString
 from uuid import UUID, uuid4
@@ -51,6 +51,7 @@ class Runs:
         self._served, self._log, self._limit = served, log, limit
         self._live: dict[UUID, LiveRun] = {}
         self._lock = asyncio.Lock()  # for methods that check a run before they change it
+        self._start_lock: AbstractAsyncContextManager[object] = self._lock
         self._resuming: asyncio.Task[None] | None = None
         self._is_closing = False
 
@@ -64,7 +65,7 @@ class Runs:
         """
         if not key:
             return await self._start(uuid4(), self._served[composition], request, ephemeral=ephemeral)
-        async with self._lock:
+        async with self._start_lock:
             run_id = await self._id_for_key(key)
             if await self._exists(run_id, composition, request):
                 return run_id
