@@ -1,4 +1,4 @@
-"""A worker process: it writes runs, and answers only whether it is alive and ready."""
+"""A worker process: it writes runs, and answers only how it is."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app.api import health
+from app.models import about
 from app.runs.opening import NEEDS_REDIS, is_shared, open_runs
 from app.server.head import HeadAsGet
 from app.server.shutdown import ShutdownNotifier
@@ -27,6 +28,7 @@ def worker_app(settings: Settings) -> FastAPI:
                 yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app.state.about = about(settings)
     app.include_router(health.router)
     app.add_middleware(HeadAsGet)
     return app

@@ -372,6 +372,8 @@ def test_a_server_with_a_full_disk_goes_on_when_there_is_room(tmp_path: Path) ->
             assert wait_until(lambda: "full" in server.said, 10)
             refused = ask("POST", f"{server.url}/runs", json=REQUEST)
             assert [refused.status_code, refused.headers["Retry-After"]] == [503, "5"]
+            health = ask("GET", f"{server.url}/healthz").json()
+            assert [health["store"], health["store_answers"]] == ["sqlite", False]
             gates[1].open()
             before = follow(address)
             assert before[-1].fields | {"status": "failed", "message": refused.json()["detail"]} == before[-1].fields

@@ -219,6 +219,8 @@ def test_a_web_process_and_a_worker_write_a_run_together(
     assert_exact(events[0])
     assert [event.id for event in events[0]] == [event.id for event in events[1]]
     assert [httpx.get(f"{worker.url}/{name}").json()["status"] for name in ("livez", "readyz")] == ["ok", "ready"]
+    health = httpx.get(f"{worker.url}/healthz").json()
+    assert [health["store"], health["store_answers"], store in str(health)] == ["redis", True, False]
     worker.send(signal.SIGTERM)
     assert worker.wait() == -signal.SIGTERM
 
@@ -482,6 +484,8 @@ def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScrip
             assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
             assert "storage is full or out of reach" in answer.text
         assert httpx.get(f"{node}/readyz").status_code == 503
+        health = httpx.get(f"{node}/healthz").json()
+        assert [health["store"], health["store_answers"]] == ["redis", False]
         server.start()
         assert_exact(reader.to_the_end())
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from app.api.deps import OpenRunsDep
+from app.api.deps import AboutDep, OpenRunsDep
 
 router = APIRouter()
 
@@ -20,3 +20,15 @@ async def ready(opened: OpenRunsDep, response: Response) -> dict[str, str]:
         return {"status": "ready"}
     response.status_code = 503
     return {"status": "not ready"}
+
+
+@router.get("/healthz")
+async def health(opened: OpenRunsDep, about: AboutDep) -> dict[str, object]:
+    """Returns the model of each part, whether the rule-based stand-in is among them, and whether the store answers.
+
+    `resting` has the providers that are skipped after repeated failures, with the remaining seconds.
+    """
+    providers = opened.models.health.items()
+    resting = {name: round(provider.open_for_s, 1) for name, provider in providers if provider.open_for_s}
+    store = {"store": opened.store, "store_answers": await opened.log.is_reachable()}
+    return {"status": "ok", **about, "resting": resting, **store}

@@ -28,12 +28,14 @@ class OpenRuns:
 
     models: Models
     runs: Runs
-    log: "RedisEventLog | None" = None
+    log: EventLog
+    store: str  # its kind
     worker: "Worker | None" = None
 
     async def is_ready(self) -> bool:
         """Whether the store answers, and the worker works. One that is being stopped is not ready."""
-        return (self.log is None or await self.log.is_reachable()) and (self.worker is None or self.worker.is_ready)
+        is_reachable = self.store != "redis" or await self.log.is_reachable()
+        return is_reachable and (self.worker is None or self.worker.is_ready)
 
     def close(self) -> None:
         """Begins no more runs; active ones continue."""
@@ -58,10 +60,10 @@ async def open_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         raise ConfigError(f"SIZZLE_WORKER=false (--no-worker) {NEEDS_REDIS}")
     async with (
         open_models(settings) as models,
-        aclosing(Runs(models.served, _own_log(settings), settings.max_runs)) as runs,
+        aclosing(Runs(models.served, log := _own_log(settings), settings.max_runs)) as runs,
     ):
         await runs.resume()
-        yield OpenRuns(models, runs)
+        yield OpenRuns(models, runs, log, settings.store_kind)
 
 
 async def check_store(settings: Settings) -> None:
@@ -105,7 +107,7 @@ async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         ) if settings.worker else None  # fmt: skip
         if worker:
             await stack.enter_async_context(worker.working())
-        yield OpenRuns(models, runs, log, worker)
+        yield OpenRuns(models, runs, log, settings.store_kind, worker)
 
 
 def _own_log(settings: Settings) -> EventLog:

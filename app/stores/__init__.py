@@ -164,6 +164,10 @@ class EventLog(Protocol):
         """Drops a log, if there is one. Current readers still read it to its end."""
         ...
 
+    async def is_reachable(self) -> bool:
+        """Whether the store answers, or did so when it was used last."""
+        ...
+
     async def aclose(self) -> None:
         """Releases the resources of the store."""
         ...

@@ -119,6 +119,9 @@ class MemoryEventLog:
         if timer := self._ended.pop(run_id, None):
             timer.cancel()
 
+    async def is_reachable(self) -> bool:
+        return True
+
     async def aclose(self) -> None:
         for timer in self._ended.values():
             timer.cancel()

@@ -196,6 +196,9 @@ class SqliteEventLog:
             if not run or run.row is not None:
                 await self._in_thread(self._database.forget, run_id)
 
+    async def is_reachable(self) -> bool:
+        return not self._is_failing
+
     async def aclose(self) -> None:
         if self._is_closed:
             return
