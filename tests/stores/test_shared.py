@@ -314,6 +314,21 @@ def test_what_cannot_be_read_is_left_alone(make_logs: MakeLogs) -> None:
     assert ([job.run_id for job in jobs], left) == (["run"], 0)
 
 
+def test_a_log_that_cannot_be_written_does_not_hold_up_others(make_logs: MakeLogs) -> None:
+    """Its writer is fenced; the other runs of the same batch are written."""
+
+    async def scenario() -> list[LogEntry]:
+        async with make_logs(1) as (log,):
+            await log.begin("broken", START)
+            await log.begin("run", START)
+            await log.redis.xadd(f"{log.address.prefix}:log:broken", {"epoch": "0", "lines": "f{}"}, "9999-0")
+            broken, _ = await asyncio.gather(log.append("broken", END), log.append("run", END), return_exceptions=True)
+            assert isinstance(broken, FencedError)
+            return await rest(log)
+
+    assert events_in(run(scenario())) == [START, END]
+
+
 def test_an_unneeded_job_is_removed(make_logs: MakeLogs) -> None:
     """Its run was cancelled or forgotten before a worker took it. A job of a newer version stays for a newer worker."""
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from app.stores import (
     EventEntry,
@@ -21,7 +21,7 @@ from app.stores import (
 )
 from app.stores.encoding import encode
 from app.stores.redis.meta import RunMeta
-from app.stores.redis.scripts import CHANGED, Scripts
+from app.stores.redis.scripts import CHANGED, FENCED, Scripts
 
 logger = logging.getLogger(__name__)
 
@@ -144,12 +144,20 @@ class Outbox:
     async def _write(self, batches: list[Batch]) -> None:
         if not batches:
             return
-        arguments = [argument for batch in batches for argument in batch.arguments]
-        answers = await self._patiently(arguments)
-        for batch, answer in zip(batches, answers, strict=True):
+        for batch, answer in zip(batches, await self._answers(batches), strict=True):
             self._settle(batch, answer)
         self._flushed.set()
         self._flushed.clear()
+
+    async def _answers(self, batches: list[Batch]) -> list[int]:
+        """Writes the runs one by one if one of them makes the script fail, and gives that one up."""
+        try:
+            return await self._patiently([argument for batch in batches for argument in batch.arguments])
+        except ResponseError:
+            if len(batches) > 1:
+                return [answer for batch in batches for answer in await self._answers([batch])]
+            logger.error("The log of run %s cannot be written.", batches[0].writer.run_id)
+            return [FENCED]
 
     async def _patiently(self, arguments: list[str | bytes | int]) -> list[int]:
         delay = RETRY_S
@@ -157,6 +165,8 @@ class Outbox:
             try:
                 return await self._scripts.call("append", *arguments)
             except RedisError as error:  # also while its memory is full
+                if isinstance(error, ResponseError) and "user_script" in str(error):  # it fails again
+                    raise
                 if delay == RETRY_S:
                     logger.warning("The store does not accept events: %s. Retrying.", type(error).__name__)
             await asyncio.sleep(delay)
