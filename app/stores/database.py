@@ -248,7 +248,7 @@ class Database:
         execute = self._connection.execute
         compacted = execute("SELECT lines FROM compacted WHERE run = ?", (run,)).fetchall()
         blocks = execute("SELECT first, lines FROM blocks WHERE run = ? ORDER BY first", (run,)).fetchall()
-        return [*((1, zlib.decompress(lines)) for (lines,) in compacted), *blocks]
+        return [*((1, _decompressed(lines)) for (lines,) in compacted), *blocks]
 
     def _is_expired(self, ended_at: float | None) -> bool:
         return ended_at is not None and ended_at < time.time() - self._bounds.keep_s
@@ -369,3 +369,10 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def _unusable(path: Path, reason: str) -> ConfigError:
     return ConfigError(f"SIZZLE_STORE: {path}: {reason}.")
+
+
+def _decompressed(lines: bytes) -> bytes:
+    try:
+        return zlib.decompress(lines)
+    except zlib.error as error:
+        raise sqlite3.DatabaseError(f"a run is damaged: {error}") from None

@@ -326,6 +326,23 @@ def test_a_damaged_file_does_not_stop_the_server(path: Path) -> None:
     run(read())
 
 
+def test_a_damaged_run_is_unavailable(path: Path) -> None:
+    async def write() -> None:
+        async with log_of(SqliteEventLog(path, REQUESTS), END) as log:
+            await log.begin("other", START)
+            await log.append("other", END)
+
+    async def read() -> None:
+        async with opened(path) as log:
+            with pytest.raises(UnavailableError):
+                await log.read("run")
+            assert events_in(await log.read("other")) == [START, END]
+
+    run(write())
+    change(path, "UPDATE compacted SET lines = x'00' WHERE run = (SELECT run FROM runs WHERE id = 'run')")
+    run(read())
+
+
 def test_a_full_disk_loses_nothing_that_was_read(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Runs can end, but not start or continue. With free space everything is stored, and the next run starts."""
 
