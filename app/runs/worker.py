@@ -20,7 +20,7 @@ from uuid import UUID
 from redis.exceptions import RedisError
 
 from app.models import Served
-from app.runs.live import LiveRun, Stopping
+from app.runs.live import LiveRun, Stopping, Writing
 from app.runs.remaining import requested, unfinished, whole
 from app.runs.runs import Runs
 from app.stores import EventLogError, RunEnd, UnavailableError, UnknownRunError
@@ -147,9 +147,12 @@ class Worker:
         task.add_done_callback(lambda _: self._changed.set())
 
     def _take_all(self, jobs: Iterable[Job], *, is_expired: bool = False) -> None:
-        """Takes runs that are not taken here already. One whose lease has expired is taken again."""
+        """Takes runs that are not taken here already. One that was lost to another process may be taken again."""
         for job in jobs:
-            if job.run_id not in self._taking and (is_expired or job.run_id not in self._live):
+            run = self._live.get(job.run_id)
+            # a run of ours whose claim expired before its first renewal is still ours
+            is_ours = run is not None and (not is_expired or isinstance(run.phase, Writing))
+            if job.run_id not in self._taking and not is_ours:
                 self._taking.add(job.run_id)
                 self._start(self._take(job))
 
