@@ -141,12 +141,20 @@ class Cluster:
 
 async def worker_kills(cluster: Cluster, kills: int) -> Phase:
     """Kills workers, and starts another in the place of each."""
-    phase = Phase("worker killed")
+    return await _replaced_workers(cluster, kills, Phase("worker killed"), Node.kill)
+
+
+async def hand_overs(cluster: Cluster, stops: int) -> Phase:
+    """Ends workers with SIGTERM, which hand their runs over."""
+    return await _replaced_workers(cluster, stops, Phase("worker ended by SIGTERM"), Node.terminate)
+
+
+async def _replaced_workers(cluster: Cluster, count: int, phase: Phase, end: Callable[[Node], None]) -> Phase:
     async with cluster.stage.load(phase, cluster.ports):
-        for _ in range(kills):
+        for _ in range(count):
             await asyncio.sleep(cluster.stage.chance.uniform(0.6, 1.4))
             worker = cluster.take_worker()
-            worker.kill()
+            end(worker)
             await worker.gone()
             await cluster.add_worker()
             phase.faults += 1
@@ -170,21 +178,6 @@ async def stopped_writers(cluster: Cluster, stops: int) -> Phase:
             cluster.workers.append(stopped)
             await cluster.add_worker()
             phase.faults += 1
-    return phase
-
-
-async def hand_overs(cluster: Cluster, stops: int) -> Phase:
-    """Ends workers with SIGTERM, which hand their runs over."""
-    phase = Phase("worker ended by SIGTERM")
-    async with cluster.stage.load(phase, cluster.ports):
-        for _ in range(stops):
-            await asyncio.sleep(cluster.stage.chance.uniform(0.8, 1.6))
-            worker = cluster.take_worker()
-            worker.terminate()
-            await worker.gone()
-            await cluster.add_worker()
-            phase.faults += 1
-    phase.figures |= _takeover(phase)
     return phase
 
 

@@ -62,9 +62,8 @@ class MarkdownWriter:
             case Proposal(options, picked) if not self._title:
                 name, *others = options[picked].values()
                 self._title = "\n\n".join([f"# {name}", *others]) + "\n"
-            case PartStart(part, attempt) if attempt > 1 and not self._is_choice(
-                part
-            ):  # options of earlier attempts count
+            case PartStart(part, attempt) if attempt > 1 and not self._is_choice(part):
+                # of a `Choice` the options of earlier attempts count, too
                 self._pending[part] = f"\n\n> {self._once_more}\n\n" if part in self._begun else ""
             case Fragment(part, text):
                 self._pending[part] += text

@@ -14,10 +14,7 @@ from chains.parts.context import RunContext
 from chains.parts.hedging import Hedge
 
 MAX_ATTEMPTS = 3
-RETRY_DELAY_S = (
-    0.2,
-    0.6,
-)  # before the same model is called again; random, to spread the retries of many calls
+RETRY_DELAY_S = (0.2, 0.6)  # before the same model is called again; random, which spreads the retries of many calls
 
 
 class RetryingStep(Runnable[RunContext, str]):

@@ -188,10 +188,15 @@ def test_a_prompt_that_asks_for_no_step_gets_an_honest_answer() -> None:
 def test_every_dish_is_well_formed(key: str, language: str) -> None:
     """The templates name only foods, groups and kinds that exist, and balance their brackets."""
     dish = dishes()[key]
-    told = dish.en if language == "en" else dish.ko
+    templates = dish.en if language == "en" else dish.ko
     known = set(pantry()) | {entry.kind for entry in pantry().values()}
     known |= {"lead", "leads", "one", "other", "some", "others", "all", "minutes", "long"} | GROUPS
-    for template in (*told.names, *told.hooks, *(line for lines in told.story for line in lines), *told.steps):
+    for template in (
+        *templates.names,
+        *templates.hooks,
+        *(line for lines in templates.story for line in lines),
+        *templates.steps,
+    ):
         slots = re.findall(r"\{([^{}:]+)(?::(\w+))?\}", template)
         terms = {name.lstrip("=") for slot, _ in slots for term in slot.split("+") for name in term.split("-")}
         assert terms <= known
@@ -201,7 +206,7 @@ def test_every_dish_is_well_formed(key: str, language: str) -> None:
         assert not re.search(r"\[[^\]]*\[|\][^\[]*\]|  ", bare)
         assert bare.count("[") == bare.count("]")
     assert set(dish.cupboard) <= set(pantry())
-    assert len(told.names) >= 2
+    assert len(templates.names) >= 2
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

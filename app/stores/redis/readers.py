@@ -85,7 +85,7 @@ class Tail:
         self._notify()
 
     def break_off(self) -> None:
-        """Ends the stream without an end. A client that comes back is told what is left."""
+        """Ends the stream without an end. A client that reconnects gets the rest."""
         self.is_broken = True
         self._notify()
 
