@@ -1,6 +1,5 @@
 """Runs over Redis: web processes and workers, some in this process and some in others, which are killed."""
 
-import asyncio
 import json
 import os
 import re
@@ -27,7 +26,7 @@ from tests.client import NO_TLS, wait_until
 from tests.commands import FAST, SIZZLE, Command, sizzle
 from tests.conftest import Serve, ServeScripts
 from tests.redis_servers import RedisServer, binary, free_port
-from tests.servers import Gate, Provider, Refuse
+from tests.servers import Gate, Provider, Refuse, run
 from tests.stores.conftest import REQUESTS
 
 REQUEST = {"ingredientsOnHand": "beef, onions"}
@@ -583,7 +582,7 @@ def test_a_run_that_its_workers_die_of_is_given_up(redis_server: RedisServer, se
                 await log.take(jobs[0].run_id, jobs[0].id, "dying")
                 jobs = await queue.expired_jobs(1)
 
-    asyncio.run(take_and_die())
+    run(take_and_die())
     serve(store=store, lease_s=LEASE_S)
     events = reader.to_the_end()
     assert [event.name for event in events] == ["run", "end"]
