@@ -24,6 +24,7 @@ from app.runs.broadcasts import Broadcasts
 from app.runs.errors import RunError
 from app.runs.opening import open_runs
 from app.server.body_limit import BodyLimit
+from app.server.clients import Clients
 from app.server.cors import ANY, ANY_WARNING, cors
 from app.server.head import HeadAsGet
 from app.server.page import WEB, Assets
@@ -84,7 +85,7 @@ class SizzleApp(DocumentedApp):
         limited = BodyLimit(super().build_middleware_stack(), MAX_BODY)
         secured = SecurityHeaders(cors(limited, self.state.origins))
         # outermost, because FastAPI's body limit replaces `receive`
-        metered = TrafficMeter(secured, "/examples/broadcasts/")
+        metered = TrafficMeter(Clients(secured), "/examples/broadcasts/")
         return ShutdownMiddleware(metered, self.state.shutdown, self.state.send_timeout_s)
 
 

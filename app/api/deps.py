@@ -10,10 +10,12 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from app.api.race_lock import RaceLock
+from app.clients import Client
 from app.models import Models
 from app.runs.broadcasts import Broadcasts
 from app.runs.opening import OpenRuns
 from app.runs.runs import Runs
+from app.server.clients import client_of
 
 
 async def _models(connection: HTTPConnection) -> Models:
@@ -44,6 +46,10 @@ async def _origins(connection: HTTPConnection) -> Collection[str]:
     return cast(Collection[str], connection.app.state.origins)
 
 
+async def _client(connection: HTTPConnection) -> Client:
+    return client_of(connection.scope)
+
+
 async def _keep_alive_s(connection: HTTPConnection) -> float:
     return cast(float, connection.app.state.keep_alive_s)
 
@@ -59,5 +65,6 @@ RunsDep = Annotated[Runs, Depends(_runs)]
 BroadcastsDep = Annotated[Broadcasts, Depends(_broadcasts)]
 RaceLockDep = Annotated[RaceLock, Depends(_race_lock)]
 Origins = Annotated[Collection[str], Depends(_origins)]  # of other sites whose pages may start work
+ClientDep = Annotated[Client, Depends(_client)]  # who sent the request
 KeepAliveS = Annotated[float, Depends(_keep_alive_s)]  # seconds between comments on a silent stream
 SendTimeoutS = Annotated[float, Depends(_send_timeout_s)]  # seconds that a reader may block a stream

@@ -109,6 +109,9 @@ def _definitions(template: str) -> dict[str, Any]:
     for kind in EVENT_NAMES:
         definitions[kind.__name__]["properties"]["at_ms"] = AT_MS
         definitions[kind.__name__]["required"].append("at_ms")
+    del definitions["RunStart"]["properties"]["client"], definitions["Client"]  # for stores only
+    fields = definitions["RunState"]["properties"]
+    definitions["RunState"]["properties"] = {name: each for name, each in fields.items() if name[0] != "_"}
     for name in ("RunStart", "RunState"):  # the request is that of the run's composition
         definitions[name]["properties"]["request"] = {"type": "object"}
     return _with_nullable_seed(definitions)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from typing_extensions import override
 
+from app.clients import current_client
 from app.models import Served
 from app.runs.errors import CapacityError, PartBusyError
 from app.runs.remaining import rewritten, whole
@@ -31,7 +32,8 @@ class DispatchedRuns(Runs):
     async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:
         self._check_open()
         composition = served.composition
-        start = RunStart(str(run_id), composition.name, request, whole(composition, request).parts)
+        parts = whole(composition, request).parts
+        start = RunStart(str(run_id), composition.name, request, parts, current_client())
         try:
             await self._shared_log.submit(str(run_id), start, self._limit)
         except LogFullError:

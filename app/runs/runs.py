@@ -12,6 +12,7 @@ from functools import partial
 from typing import LiteralString
 from uuid import UUID, uuid4
 
+from app.clients import current_client, working_for
 from app.models import Served
 from app.runs.errors import CapacityError, IdempotencyKeyReusedError, PartBusyError, WrongKeyError
 from app.runs.live import Ending, LiveRun, Stopping
@@ -74,7 +75,7 @@ class Runs:
     async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:
         composition = served.composition
         remainder = whole(composition, request)
-        start = RunStart(str(run_id), composition.name, request, remainder.parts)
+        start = RunStart(str(run_id), composition.name, request, remainder.parts, current_client())
         self._check_capacity()
         with self._registered(run_id, state_of(start, composition), is_ephemeral=ephemeral) as run:
             try:
@@ -131,7 +132,7 @@ class Runs:
             return await self._log.append(str(run_id), RunEnd("failed", state.active_ms, message))
         served = self._served[state.composition]
         remainder = unfinished(served.composition, state, await self._log.rewrites(str(run_id)), attempts_lost=1)
-        with self._registered(run_id, state) as run:
+        with self._registered(run_id, state) as run, working_for(state.client):
             run.write(remainder.events(served.chain), remainder.parts)
         return None
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.clients import LOCAL, Client
 from app.stores import EventId, LogEntry, RunEnd, RunStart, RunStatus
 from chains.messages import Message
 from chains.parts.composition import Composition, Request
@@ -51,6 +52,7 @@ class RunState:
     _last_ends: dict[str, int] = field(default_factory=dict[str, int])
     _last_proposal: int = 0
     _last_at_ms: int = 0
+    _client: Client = LOCAL
 
     def add(self, events: Iterable[LogEntry]) -> None:
         """Adds the next events. Fragments are joined by part before they are added."""
@@ -82,6 +84,11 @@ class RunState:
     def active_ms(self) -> int:
         """How long the run was active, as far as its log says."""
         return self._last_at_ms if self.total_ms is None else self.total_ms
+
+    @property
+    def client(self) -> Client:
+        """The client that started the run."""
+        return self._client
 
     def last_end(self, part: str) -> int:
         """Returns the number of the part's last end, or 0."""
@@ -149,7 +156,7 @@ class RunState:
 def state_of(start: RunStart, composition: Composition) -> RunState:
     """The state of a run that has just begun."""
     parts = {part: PartState() for part in start.parts}
-    state = RunState(start.run_id, start.composition, start.request, parts=parts)
+    state = RunState(start.run_id, start.composition, start.request, parts=parts, _client=start.client)
     if option := chosen_option(composition, start.request):
         state.options, state.picked = (option,), 0
     return state

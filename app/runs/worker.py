@@ -19,6 +19,7 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
+from app.clients import working_for
 from app.models import Served
 from app.runs.live import LiveRun, Stopping, Writing
 from app.runs.remaining import requested, unfinished, whole
@@ -196,7 +197,8 @@ class Worker:
             on_rewrites=lambda: self._rewrite(job.run_id, run),
         )  # fmt: skip
         self._log.accept_rewrites(job.run_id, len(rewrites))
-        run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
+        with working_for(state.client):
+            run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
         return None
 
     async def _leave(self, job: Job) -> None:
@@ -224,9 +226,10 @@ class Worker:
         if isinstance(run.phase, Stopping):
             return
         served = self._served[state.composition]
-        for rewrite in new:
-            remainder = requested(served.composition, state, rewrite)
-            run.write(remainder.events(served.chain, {"run_id": UUID(run_id)}), remainder.parts)
+        with working_for(state.client):
+            for rewrite in new:
+                remainder = requested(served.composition, state, rewrite)
+                run.write(remainder.events(served.chain, {"run_id": UUID(run_id)}), remainder.parts)
 
     def _finish(self, run_id: str) -> None:
         self._log.leave(run_id)

@@ -53,6 +53,9 @@ from app.stores.entries import (
     json_default as json_default,
 )
 from app.stores.entries import (
+    public as public,
+)
+from app.stores.entries import (
     to_json as to_json,
 )
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from app.clients import LOCAL, Client
 from app.stores import EventId, LogEntry, RunEnd, RunEvent, RunStart, UnknownRunError
 from chains.parts.composition import Request
 from chains.parts.events import Alternate, Fragment, PartEnd, PartStart, Proposal
@@ -80,7 +81,9 @@ class Decoder:
             request = request_type.model_validate(fields["request"])
         except ValidationError:  # the composition has changed since
             raise UnknownRunError from None
-        return RunStart(fields["run_id"], fields["composition"], request, tuple(fields["parts"]))
+        client = fields.get("client")  # an older version has not stored it
+        who = Client(client["name"], client["is_named"]) if client else LOCAL
+        return RunStart(fields["run_id"], fields["composition"], request, tuple(fields["parts"]), who)
 
 
 def encode(entries: Iterable[LogEntry]) -> bytes:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 import orjson
 from typing_extensions import override
 
+from app.clients import LOCAL, Client
 from chains.parts.composition import Request
 from chains.parts.events import Alternate, Fragment, PartEnd, PartEvent, PartStart, Proposal
 
@@ -22,6 +23,7 @@ class RunStart:
     composition: str
     request: Request
     parts: tuple[str, ...]
+    client: Client = LOCAL  # who started it; for stores only, not for readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class LogEntry(Protocol):
 
     @property
     def json(self) -> bytes:
-        """The event's fields and `at_ms` as one line of JSON."""
+        """The event's fields, also those for stores only, and `at_ms` as one line of JSON."""
         ...
 
     def with_epoch(self, epoch: str) -> "LogEntry":
@@ -142,7 +144,7 @@ class EventEntry:
     @property
     def json(self) -> bytes:
         if self._json is None:
-            self._json = b'%b,"at_ms":%d}' % (to_json(self.event)[:-1], self.at_ms)
+            self._json = b'%b,"at_ms":%d}' % (_stored(self.event)[:-1], self.at_ms)
             if self._usage:
                 self._usage.grow(getsizeof(self._json))
         return self._json
@@ -152,7 +154,18 @@ class EventEntry:
 
 
 def to_json(event: RunEvent) -> bytes:
-    """Returns the event's fields as one line of JSON."""
+    """Returns the event's fields as one line of JSON, for readers."""
+    return public(_stored(event)) if isinstance(event, RunStart) else _stored(event)
+
+
+def public(json: bytes) -> bytes:
+    """Returns the JSON of a `RunStart` without its client."""
+    fields = orjson.loads(json)
+    fields.pop("client", None)  # an older version has not stored it
+    return orjson.dumps(fields)
+
+
+def _stored(event: RunEvent) -> bytes:
     return orjson.dumps(event, default=json_default)
 
 

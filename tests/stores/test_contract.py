@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.clients import Client
 from app.stores import (
     MAX_BATCH,
     EventEntry,
@@ -35,7 +36,8 @@ from chains.recipe.composition import RECIPE
 from tests.servers import run
 from tests.stores.conftest import MakeLog
 
-START = RunStart("run", "recipe", run_request(RECIPE).model_validate({"ingredientsOnHand": "beef"}), ("intro",))
+REQUEST = run_request(RECIPE).model_validate({"ingredientsOnHand": "beef"})
+START = RunStart("run", "recipe", REQUEST, ("intro",), Client("alice", is_named=True))
 END = RunEnd("ok", 1)
 
 
@@ -462,7 +464,8 @@ EVENTS: list[tuple[RunEvent, Mapping[str, object]]] = [
     (
         START,
         {"run_id": "run", "composition": "recipe", "parts": ["intro"]}
-        | {"request": START.request.model_dump(by_alias=True)},
+        | {"request": START.request.model_dump(by_alias=True)}
+        | {"client": {"name": "alice", "is_named": True}},
     ),
     (Proposal(({"name": "a", "intro": "b"},), 0), {"options": [{"name": "a", "intro": "b"}], "picked": 0}),
     (PartStart("intro", 2, "p", "m"), {"part": "intro", "attempt": 2, "provider": "p", "model": "m"}),
