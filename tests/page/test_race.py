@@ -104,13 +104,8 @@ def test_the_stand_in_is_measured_and_named(race_page: Page) -> None:
 def test_the_smallest_figure_has_a_bar(race_page: Page, answer: Callable[..., None]) -> None:
     """Beside one that is a thousand times as long, its bar is as wide as it is high; a missing figure has none."""
     quick, slow = (figures(9, None),) * 2, (figures(9000, 80),) * 2
-    answer(
-        started(ONE, OTHER)
-        + measured(ONE, *quick)
-        + measured(OTHER, *slow)
-        + result(ONE)
-        + event("end", ranking=[ONE, OTHER])
-    )
+    calls = measured(ONE, *quick) + measured(OTHER, *slow)
+    answer(started(ONE, OTHER) + calls + result(ONE) + result(OTHER) + event("end", ranking=[ONE, OTHER]))
     start(race_page).click()
     expect(status(race_page)).to_contain_text("Done.")
     bar = row(race_page, ONE).locator(".ttft .bar")
