@@ -1,9 +1,12 @@
 """Fixtures: Sizzle on a real port, over the stand-in or over a scripted provider, and a real browser."""
 
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +15,12 @@ from hypothesis import settings
 from app.main import create_app
 from app.settings import Settings
 from tests.amounts import IN_CI, cases
+from tests.commands import Command
 from tests.fault_recipes import ServeFaults, sizzle_over
 from tests.faults import Answer, FaultServer, faults
 from tests.redis_servers import Kind, RedisServer, binary
 from tests.servers import Provider, Script, provider, serving
+from tests.shared_runs import LEASE_S, StartWorker, Worker
 
 # the first one has no window; drawing one takes three times as much CPU as a page
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -53,7 +58,7 @@ SLOW = {
     *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_provider_streams"),
     *("test_proxies", "test_race", "test_race_command", "test_schemathesis", "test_sdk_comparison"),
     *("test_shutdown", "test_slow_readers"),
-    *("test_terminal", "test_what_is_sent", "test_workers"),
+    *("test_terminal", "test_what_is_sent", "test_workers", "test_nodes", "test_outages"),
 }
 
 
@@ -143,6 +148,32 @@ def start_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRedis
 def redis_server(start_redis: StartRedis) -> RedisServer:
     """A running Valkey."""
     return start_redis("valkey")
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
+    """Starts workers with these settings."""
+    workers: list[Worker] = []
+
+    def start(store: str, provider: Provider, **settings: str) -> Worker:
+        environment = {
+            "SIZZLE_STORE": store,
+            "GROQ_API_KEY": "sk-groq-1",
+            "SIZZLE_GROQ_BASE_URL": provider.url,
+            "SIZZLE_LEASE_S": str(LEASE_S),
+            **settings,
+        }
+        output = tmp_path / f"worker{len(workers)}"
+        with output.open("wb") as file:
+            worker = Worker(Command(("worker",), os.environ | environment, file.fileno(), file.fileno()), output)
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        if worker.is_running:
+            worker.send(signal.SIGCONT)
+            worker.kill()
 
 
 @pytest.fixture(scope="session")

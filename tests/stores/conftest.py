@@ -11,13 +11,12 @@ from app.stores import EventId, EventLog, LogEntry, RunEvent, RunStart
 from app.stores.memory import MemoryEventLog
 from app.stores.redis.log import RedisEventLog
 from app.stores.sqlite import SqliteEventLog
-from chains.parts.requests import run_request
-from chains.recipe.composition import RECIPE
 from tests.conftest import StartRedis
 from tests.redis_servers import Kind
+from tests.stores.logs import REQUESTS
+from tests.stores.shared_logs import MakeLogs, shared_logs
 
 MakeLog = Callable[..., EventLog]
-REQUESTS = {"recipe": run_request(RECIPE)}
 
 
 class Awaiting(MemoryEventLog):
@@ -69,3 +68,10 @@ def make_log(
 
     makers: dict[str, MakeLog] = {"memory": MemoryEventLog, "awaiting": Awaiting, "sqlite": sqlite}
     return makers.get(request.param) or shared(request.param)
+
+
+@pytest.fixture(scope="session", params=["redis", "valkey"])
+def make_logs(request: pytest.FixtureRequest, start_redis: StartRedis) -> MakeLogs:
+    """Makes stores that share an empty database."""
+    server = start_redis(request.param)
+    return lambda count: shared_logs(server.url, count)

@@ -1,71 +1,29 @@
 """The contract of all stores of event logs: every reader reads everything once, wherever it is cut."""
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
-from secrets import token_urlsafe
+from contextlib import aclosing, suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.clients import Client
 from app.stores import (
     MAX_BATCH,
-    EventEntry,
     EventId,
     EventLog,
-    ExpiredRunError,
     FencedError,
     LogEntry,
-    LogFullError,
     Rewrite,
-    RunEnd,
-    RunEvent,
     RunExistsError,
-    RunStart,
     UnknownRunError,
-    to_json,
 )
-from app.stores.encoding import Decoder, encode
-from chains.parts.composition import Request
-from chains.parts.events import Alternate, Fragment, PartEnd, PartStart, Proposal
-from chains.parts.requests import run_request
-from chains.recipe.composition import RECIPE
 from tests.servers import run
 from tests.stores.conftest import MakeLog
-
-REQUEST = run_request(RECIPE).model_validate({"ingredientsOnHand": "beef"})
-START = RunStart("run", "recipe", REQUEST, ("intro",), Client("alice", is_named=True))
-END = RunEnd("ok", 1)
-
-
-@asynccontextmanager
-async def log_of(log: EventLog, *events: RunEvent) -> AsyncGenerator[EventLog]:
-    """The store with a log of these events."""
-    await log.begin("run", START)
-    for event in events:
-        await log.append("run", event)
-    yield log
-    await log.aclose()
-
-
-def fragments(count: int, first: int = 0) -> list[RunEvent]:
-    return [Fragment("intro", f"{number} ") for number in range(first, first + count)]
-
-
-async def rest(log: EventLog, last: EventId | None = None) -> list[LogEntry]:
-    """All events after `last`."""
-    return [logged async for news in log.follow("run", last) for logged in news]
-
-
-def events_in(events: Sequence[LogEntry]) -> list[RunEvent]:
-    return [logged.event for logged in events]
-
+from tests.stores.logs import END, START, events_in, fragments, log_of, rest
 
 # How many events are written at a time, where each reader is cut, and how long it then waits.
 BURSTS = st.lists(st.integers(0, 4), min_size=1, max_size=12)
+
 READERS = st.lists(st.lists(st.integers(1, 6), max_size=6), min_size=1, max_size=4)
 
 
@@ -236,93 +194,6 @@ def test_a_run_has_one_log(make_log: MakeLog) -> None:
     assert events_in(run(scenario())) == [START, END]
 
 
-def test_a_full_log_still_takes_its_end(make_log: MakeLog) -> None:
-    """The bytes of a log are limited, but its readers still get the end."""
-
-    async def scenario() -> tuple[int, list[LogEntry]]:
-        async with log_of(make_log(max_bytes=100_000)) as log:
-            written = 0
-            with suppress(LogFullError):
-                while written < 1_000_000:
-                    await log.append("run", Fragment("intro", "x" * 1000))
-                    written += 1000
-            with pytest.raises(LogFullError):
-                await log.append("run", Fragment("intro", "x"))
-            await log.append("run", END)
-            return written, await rest(log)
-
-    written, seen = run(scenario())
-    assert 50_000 < written < 102_000
-    assert seen[-1].event == END
-
-
-def test_all_logs_together_are_bounded(make_log: MakeLog) -> None:
-    """At the limit the oldest finished logs expire, but no live one; without finished ones no log is started."""
-
-    async def expiry(log: EventLog, name: str) -> None:
-        with suppress(ExpiredRunError):
-            while True:
-                await log.read(name)
-                await asyncio.sleep(0.01)
-
-    async def scenario() -> list[int]:
-        log = make_log(all_bytes=100_000)
-        async with aclosing(log), asyncio.timeout(10):
-            for name in "abcd":
-                await log.begin(name, START)
-                await log.append(name, Fragment("intro", token_urlsafe(22_500)))
-                if name in "bc":
-                    await log.append(name, END)
-            await expiry(log, "b")
-            lengths = [len(await log.read(name)) for name in "acd"]
-            await log.append("d", Fragment("intro", token_urlsafe(52_500)))
-            await expiry(log, "c")
-            with pytest.raises(LogFullError):
-                await log.begin("e", START)
-            for name in "ad":
-                await log.append(name, END)
-            await log.begin("e", START)
-            return lengths
-
-    assert run(scenario()) == [2, 3, 2]
-
-
-def test_a_log_expires_a_while_after_its_end(make_log: MakeLog) -> None:
-    """Afterwards the store still knows that it existed; a reader in the middle continues."""
-
-    async def scenario() -> list[LogEntry]:
-        async with log_of(make_log(keep_s=0.05)) as log:
-            following = log.follow("run")
-            seen = await anext(following)
-            await asyncio.sleep(0.1)  # no log expires before its end
-            await log.append("run", END)
-            assert len(await log.read("run")) == 2
-            while True:
-                try:
-                    await log.read("run")
-                except ExpiredRunError:
-                    break
-                await asyncio.sleep(0.01)
-            for refused in (log.reopen("run"), rest(log), log.is_complete("run", seen[0].id), log.append("run", END)):
-                with pytest.raises(ExpiredRunError):
-                    await refused
-            return seen + [logged async for news in following for logged in news]
-
-    assert events_in(run(scenario())) == [START, END]
-
-
-def test_a_reopened_log_does_not_expire_before_its_new_end(make_log: MakeLog) -> None:
-    """After the new end it is kept for the whole time again."""
-
-    async def scenario() -> list[LogEntry]:
-        async with log_of(make_log(keep_s=0.05), END) as log:
-            await log.reopen("run")
-            await asyncio.sleep(0.1)
-            return await log.read("run")
-
-    assert events_in(run(scenario())) == [START]
-
-
 def test_an_unknown_run_has_no_log(make_log: MakeLog) -> None:
     """This covers runs that were never started or were forgotten. Forgetting one is no error."""
 
@@ -337,29 +208,6 @@ def test_an_unknown_run_has_no_log(make_log: MakeLog) -> None:
             await log.begin("run", START)
 
     run(scenario())
-
-
-def test_the_oldest_ended_logs_make_room(make_log: MakeLog) -> None:
-    """The log that ended first expires first, and live ones never; the number of tombstones is limited, too."""
-
-    async def scenario() -> list[str]:
-        log, states = make_log(limit=3, expired_limit=2), dict[str, str]()
-        for number in range(7):
-            await log.begin(str(number), START)
-            if number != 1:
-                await log.append(str(number), END)
-        for number in range(7):
-            try:
-                await log.read(str(number))
-                states[str(number)] = "kept"
-            except ExpiredRunError:
-                states[str(number)] = "expired"
-            except UnknownRunError:
-                states[str(number)] = "unknown"
-        await log.aclose()
-        return list(states.values())
-
-    assert run(scenario()) == ["unknown", "kept", "unknown", "expired", "expired", "kept", "kept"]
 
 
 def test_a_log_taken_over_continues_for_its_readers(make_log: MakeLog) -> None:
@@ -458,67 +306,3 @@ def test_a_store_has_one_secret(make_log: MakeLog) -> None:
 
     first, again, other = run(scenario())
     assert [len(first), first == again, first == other] == [32, True, False]
-
-
-EVENTS: list[tuple[RunEvent, Mapping[str, object]]] = [
-    (
-        START,
-        {"run_id": "run", "composition": "recipe", "parts": ["intro"]}
-        | {"request": START.request.model_dump(by_alias=True)}
-        | {"client": {"name": "alice", "is_named": True}},
-    ),
-    (Proposal(({"name": "a", "intro": "b"},), 0), {"options": [{"name": "a", "intro": "b"}], "picked": 0}),
-    (PartStart("intro", 2, "p", "m"), {"part": "intro", "attempt": 2, "provider": "p", "model": "m"}),
-    (Fragment("intro", "é\n"), {"part": "intro", "text": "é\n"}),
-    (Alternate("alternates", {"name": "a"}), {"part": "alternates", "option": {"name": "a"}}),
-    (
-        PartEnd("intro", "cut_off", "length", 1, 2, 3.5, "m"),
-        {"part": "intro", "status": "cut_off", "finish_reason": "length", "ttft_ms": 1, "tokens": 2}
-        | {"tokens_per_s": 3.5, "message": "m"},
-    ),
-    (END, {"status": "ok", "total_ms": 1, "message": None}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("event", "fields"), EVENTS)
-def test_an_event_is_one_line_of_json(event: RunEvent, fields: dict[str, object]) -> None:
-    """It has the fields and the time; it is encoded once for all readers, and kept when the log is reopened."""
-    logged = EventEntry(EventId("0", 1), event, 12)
-    assert json.loads(logged.json) == {**fields, "at_ms": 12}
-    assert b"\n" not in logged.json
-    assert logged.json is logged.json
-    assert logged.with_epoch("1").json is logged.json
-
-
-@pytest.mark.parametrize("event", [event for event, _ in EVENTS])
-def test_an_encoded_event_is_decoded_as_it_was(event: RunEvent) -> None:
-    """The line contains everything, and its JSON is that of the event."""
-    entry = EventEntry(EventId("0", 3), event, 12)
-    (_, decoded) = Decoder({"recipe": run_request(RECIPE)}).entries("0", 2, encode([entry, entry]))
-    assert [decoded.id, decoded.kind, decoded.at_ms, decoded.json] == [entry.id, type(event), 12, entry.json]
-    assert to_json(decoded.event) == to_json(event)
-
-
-@pytest.mark.parametrize("request_type", [None, Request])
-def test_a_run_of_a_composition_that_is_not_served_is_unknown(request_type: type[Request] | None) -> None:
-    """The same applies if the composition's request has changed and does not accept an old one."""
-    block = encode([EventEntry(EventId("0", 1), START, 0)])
-    (entry,) = Decoder({"recipe": request_type} if request_type else {}).entries("0", 1, block)
-    with pytest.raises(UnknownRunError):
-        _ = entry.event
-
-
-@given(epoch=st.integers(0, 2**64 - 1), seq=st.integers(0, 10**15 - 1))
-def test_an_id_is_read_as_it_is_written(epoch: int, seq: int) -> None:
-    """The text of an id is unique."""
-    place = EventId(f"{epoch:x}", seq)
-    assert EventId.parse(str(place)) == place
-
-
-@pytest.mark.parametrize(
-    "text", ["", "-", "1", "a-", "-1", "a--1", "a-01", "a-1 ", "a-1\n", "g-1", "a-٣", "a-" + "9" * 16]
-)
-def test_an_invalid_id_is_refused(text: str) -> None:
-    """Only an epoch and a number are an id."""
-    with pytest.raises(ValueError, match="invalid event id"):
-        EventId.parse(text)

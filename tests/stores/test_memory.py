@@ -8,7 +8,7 @@ from app.stores import LogEntry, LogFullError, RunEvent
 from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment
 from tests.servers import run
-from tests.stores.test_contract import END, START, events_in, fragments, log_of, rest
+from tests.stores.logs import END, START, events_in, fragments, log_of, rest
 
 
 def test_a_batch_is_read_together() -> None:

@@ -18,8 +18,7 @@ from chains.parts.events import Fragment
 from tests.conftest import StartRedis
 from tests.redis_servers import Kind, Proxy, RedisServer, binary, free_port
 from tests.servers import run
-from tests.stores.conftest import REQUESTS
-from tests.stores.test_contract import END, START, events_in, fragments, rest
+from tests.stores.logs import END, REQUESTS, START, events_in, fragments, rest
 
 
 def server(folder: Path, kind: Kind, *options: str) -> RedisServer:

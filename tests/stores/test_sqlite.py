@@ -24,8 +24,7 @@ from app.stores.sqlite import SqliteEventLog
 from chains.errors import ConfigError
 from chains.parts.events import Fragment
 from tests.servers import run
-from tests.stores.conftest import REQUESTS
-from tests.stores.test_contract import END, START, events_in, fragments, log_of, rest
+from tests.stores.logs import END, REQUESTS, START, events_in, fragments, log_of, rest
 
 DAY_S = 86_400
 WORDS = """

@@ -1,0 +1,136 @@
+"""Several processes, one Redis: each of them serves, cancels and rewrites every run."""
+
+import os
+import socket
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from tests.client import wait_until
+from tests.commands import FAST, SIZZLE
+from tests.conftest import Serve, ServeScripts
+from tests.redis_servers import RedisServer, free_port
+from tests.servers import Gate, Refuse
+from tests.shared_runs import (
+    PARTS,
+    REQUEST,
+    Reader,
+    assert_exact,
+    attempts,
+    elsewhere,
+    has,
+    is_in_the_middle,
+    open_gate,
+    rewrite,
+    start_run,
+    waiting_script,
+)
+
+
+def test_any_process_cancels_a_run(redis_server: RedisServer, serve_scripts: ServeScripts) -> None:
+    """The reader gets the end, and the worker closes its calls."""
+    store = redis_server.url
+    scripts = {"steps": waiting_script(Gate(), "steps"), "sides": waiting_script(Gate(), "sides")}
+    node, provider = serve_scripts(scripts, store=store)  # type: ignore[arg-type]
+    web, _ = serve_scripts(store=store, worker=False)
+    run, key = start_run(node)
+    reader = Reader(elsewhere(run, web))
+    reader.wait_for(is_in_the_middle)
+    reader.wait_for(has("fragment", part="sides"))
+    assert httpx.delete(elsewhere(run, web), headers={"Sizzle-Run-Key": key}).status_code == 204
+    assert reader.to_the_end()[-1].data["status"] == "cancelled"
+    while len(provider.closed) < 2:
+        threading.Event().wait(0.01)
+    assert sorted(provider.closed) == ["sides", "steps"]
+    assert httpx.get(run).json()["status"] == "cancelled"
+
+
+def test_a_part_is_rewritten_from_another_process(redis_server: RedisServer, serve_scripts: ServeScripts) -> None:
+    """This works during the run and after its end; a part that is being written is refused."""
+    store, gate, second = redis_server.url, Gate(), Gate()
+    scripts = {
+        "steps": waiting_script(gate, "steps"),
+        "nutrition": [waiting_script(open_gate(), "nutrition"), waiting_script(second, "nutrition")],
+    }
+    node, _ = serve_scripts(scripts, store=store)  # type: ignore[arg-type]
+    web, _ = serve_scripts(store=store, worker=False)
+    started, key = start_run(node)
+    run = elsewhere(started, web)
+    reader = Reader(run)
+    reader.wait_for(is_in_the_middle)
+    assert rewrite(run, key, "steps").status_code == 409
+    assert rewrite(run, key, "nutrition").json()["attempt"] == 2
+    assert rewrite(run, key, "nutrition").status_code == 409
+    for each in (gate, second):
+        each.open()
+    events = reader.to_the_end()
+    assert_exact(events)
+    assert attempts(events) == {**dict.fromkeys(PARTS, 1), "nutrition": 2}
+    assert rewrite(run, key, "ingredients").json()["attempt"] == 2
+    last = Reader(run).to_the_end()
+    assert_exact(last)
+    assert attempts(last) == {**dict.fromkeys(PARTS, 1), "nutrition": 2, "ingredients": 2, "steps": 2}
+
+
+def test_a_rewrite_is_never_lost_to_the_end_of_its_run(redis_server: RedisServer, serve_scripts: ServeScripts) -> None:
+    """However close they are, the part is rewritten, in the same epoch or in the next one."""
+    store = redis_server.url
+    node, _ = serve_scripts(store=store)
+    web, _ = serve_scripts(store=store, worker=False)
+    for _ in range(8):
+        started, key = start_run(node)
+        run = elsewhere(started, web)
+        Reader(run).wait_for(has("part_end", part="intro"))
+        assert rewrite(run, key, "intro").status_code == 202
+        while attempts(events := Reader(run).to_the_end()).get("intro") != 2:
+            pass
+        assert_exact(events)
+
+
+def test_all_processes_share_keys_and_capacity(redis_server: RedisServer, serve: Serve) -> None:
+    """Waiting runs count, too."""
+    store = redis_server.url
+    one, other = (serve(store=store, worker=False, max_runs=1) for _ in range(2))
+    runs = [start_run(url, **{"Idempotency-Key": "key"}) for url in (one, other)]
+    assert elsewhere(runs[0][0], other) == runs[1][0]
+    assert runs[0][1] == runs[1][1]
+    refused = httpx.post(f"{other}/runs", json=REQUEST)
+    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+    another = httpx.post(f"{other}/runs", json={"ingredientsOnHand": "tofu"}, headers={"Idempotency-Key": "key"})
+    assert another.status_code == 422
+
+
+def test_all_processes_skip_a_provider_that_keeps_failing(
+    redis_server: RedisServer, serve_scripts: ServeScripts
+) -> None:
+    store = redis_server.url
+    node, _ = serve_scripts({part: [Refuse(503)] for part in PARTS[1:]}, store=store)
+    web, _ = serve_scripts(store=store, worker=False)
+    Reader(start_run(node)[0]).to_the_end()
+    while not (resting := httpx.get(f"{web}/healthz").json()["resting"]):
+        threading.Event().wait(0.02)
+    assert set(resting) == {"groq"}
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_several_processes_serve_one_address(redis_server: RedisServer) -> None:
+    """`--workers 2`: whichever process a request reaches, it knows the run."""
+    port = free_port()
+    arguments = [SIZZLE, "serve", "--workers", "2", "--port", str(port), "--store", redis_server.url]
+    # not forked: uvicorn starts its processes from this one's standard input on
+    server = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, env=os.environ | FAST)  # noqa: S603
+    try:
+        assert wait_until(lambda: is_open(port), 90)
+        run, _ = start_run(f"http://127.0.0.1:{port}")
+        with ThreadPoolExecutor(8) as threads:
+            streams = list(threads.map(lambda _: Reader(run).to_the_end(), range(8)))
+        assert all(events == streams[0] for events in streams)
+    finally:
+        server.terminate()
+        server.wait(30)

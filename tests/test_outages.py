@@ -1,0 +1,117 @@
+"""Runs while Redis does not answer, is full, or is restarted."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from tests.commands import sizzle
+from tests.conftest import Serve, ServeScripts
+from tests.servers import Gate
+from tests.shared_runs import (
+    REQUEST,
+    Reader,
+    assert_exact,
+    attempts,
+    is_in_the_middle,
+    own_server,
+    start_run,
+    waiting_script,
+)
+
+
+def test_a_restart_of_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+    """No part is started again, and the reader does not even reconnect."""
+    gate = Gate()
+    with own_server(tmp_path) as server:
+        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
+        reader = Reader(start_run(node)[0])
+        reader.wait_for(is_in_the_middle)
+        server.kill()
+        gate.open()
+        server.start()
+        events = reader.to_the_end()
+        assert_exact(events)
+        assert set(attempts(events).values()) == {1}
+
+
+def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+    """Requests for a run that this process is writing do not wait for the store's return either."""
+    gate = Gate()
+    with own_server(tmp_path) as server:
+        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
+        run, key = start_run(node)
+        reader = Reader(run)
+        reader.wait_for(is_in_the_middle)
+        server.kill()
+        gate.open()
+        answers = [
+            httpx.post(f"{node}/runs", json=REQUEST, timeout=20),
+            httpx.get(run, timeout=20),
+            httpx.delete(run, headers={"Sizzle-Run-Key": key}, timeout=20),
+        ]
+        for answer in answers:
+            assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+            assert "storage is full or out of reach" in answer.text
+        assert httpx.get(f"{node}/readyz").status_code == 503
+        health = httpx.get(f"{node}/healthz").json()
+        assert [health["store"], health["store_answers"]] == ["redis", False]
+        server.start()
+        assert_exact(reader.to_the_end())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("worker", "--store", "memory://"), "needs a store that several processes share"),
+        (("worker", "--store", "redis://{server}"), "set appendonly yes"),
+        (("serve", "--workers", "2", "--store", "redis://{server}", "--port", "0"), "set appendonly yes"),
+        (("serve", "--store", "redis://{server}", "--port", "0"), "set appendonly yes"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], problem: str
+) -> None:
+    with own_server(tmp_path, "--appendonly", "no") as server:
+        done = sizzle(*(argument.format(server=f"127.0.0.1:{server.port}") for argument in arguments))
+    assert done.returncode == 1
+    assert re.fullmatch(f"sizzle: .*{problem}.*\n", done.stderr), done.stderr
+
+
+def test_starts_with_idempotency_keys_do_not_wait_for_each_other(tmp_path: Path, serve: Serve) -> None:
+    """Equal keys start one run, and during an outage each request is answered on its own."""
+    with own_server(tmp_path) as server, ThreadPoolExecutor(8) as threads:
+        node = serve(store=server.url, worker=False)
+
+        def post(key: object) -> httpx.Response:
+            return httpx.post(f"{node}/runs", json=REQUEST, headers={"Idempotency-Key": str(key)}, timeout=20)
+
+        assert len({answer.json()["run_id"] for answer in threads.map(post, ["same"] * 8)}) == 1
+        server.pause()  # one after the other, eight would take longer than the timeout
+        assert [answer.status_code for answer in threads.map(post, range(8))] == [503] * 8
+
+
+def test_a_full_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+    """New runs are refused, others read and cancelled; active ones go on when there is room again."""
+    gate = Gate()
+    with own_server(tmp_path) as server, Redis(port=server.port) as admin:
+        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
+        run, _ = start_run(node)
+        other, key = start_run(node)
+        reader, other_reader = Reader(run), Reader(other)
+        reader.wait_for(is_in_the_middle)
+        other_reader.wait_for(is_in_the_middle)
+        admin.config_set("maxmemory", "1mb")
+        refusal = httpx.post(f"{node}/runs", json=REQUEST)
+        assert refusal.status_code == 503
+        assert "storage is full or out of reach" in refusal.text
+        assert httpx.get(run).json()["status"] == "running"
+        assert httpx.delete(other, headers={"Sizzle-Run-Key": key}, timeout=20).status_code == 204
+        assert httpx.get(other).json()["status"] == "cancelled"
+        assert other_reader.to_the_end()[-1].data["status"] == "cancelled"
+        gate.open()
+        admin.config_set("maxmemory", "0")
+        assert_exact(reader.to_the_end())
