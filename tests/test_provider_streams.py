@@ -5,15 +5,16 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import httpx
 import pytest
+from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from chains.models.coalescing import ReadCoalescing
 from chains.models.timeouts import LARGEST_BLOCK, ReadTimeout
 from tests.client import Event, events_named, follow, read, start, texts, wait_until, written
 from tests.conftest import Serve, ServeScripts
@@ -243,12 +244,55 @@ def test_a_hostile_provider_costs_its_own_part_only(serve_scripts: ServeScripts,
     assert len(httpx.get(f"{url}/healthz").content) < 10_000
 
 
+def empty_body() -> StreamReader:
+    loop = asyncio.get_running_loop()
+    return StreamReader(BaseProtocol(loop), 2**20, loop=loop)
+
+
+@pytest.mark.parametrize(("interval_s", "blocks"), [(0.3, [b"a", b"b", b"cd"]), (0, [b"a", b"b", b"c"])])
+def test_what_a_stream_sends_within_an_interval_is_read_together(interval_s: float, blocks: list[bytes]) -> None:
+    """A stream is fast, so that its reads wait, after it had data again within an interval."""
+
+    async def read_three() -> list[bytes]:
+        body, read = empty_body(), list[bytes]()
+        with ReadCoalescing(per_stream_s=interval_s).stream(body) as coalesced:
+            for data in (b"a", b"b", b"c"):
+                body.feed_data(data)
+                reading = asyncio.create_task(coalesced.readany())
+                await asyncio.sleep(0)
+                if data == b"c":
+                    body.feed_data(b"d")
+                read.append(await reading)
+        return read
+
+    assert run_async(read_three()) == blocks
+
+
+def test_all_fast_streams_are_read_in_the_same_turn() -> None:
+    async def read_two() -> tuple[bool, bool]:
+        coalescing, bodies = ReadCoalescing(per_stream_s=0.15), (empty_body(), empty_body())
+        with coalescing.stream(bodies[0]) as first, coalescing.stream(bodies[1]) as second:
+            for _ in range(2):
+                for body, coalesced in zip(bodies, (first, second), strict=True):
+                    body.feed_data(b"x")
+                    await coalesced.readany()
+            for body in bodies:
+                body.feed_data(b"x")
+            readings = [asyncio.create_task(each.readany()) for each in (first, second)]
+            await asyncio.sleep(0)
+            were_done = any(reading.done() for reading in readings)
+            await readings[0]
+            return were_done, readings[1].done()
+
+    assert run_async(read_two()) == (False, True)
+
+
 @pytest.mark.parametrize("event", [b"data: {}\n\n", b": x\n\n", b'data: {"choices": []}\n\n'])
 def test_other_tasks_run_while_a_flood_is_read(event: bytes) -> None:
     """However much one read returns, it is decoded block by block."""
 
     async def longest_wait() -> tuple[int, int]:
-        body = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**20, loop=asyncio.get_running_loop())
+        body = empty_body()
         body.feed_data(event * (2**20 // len(event)))
         body.feed_eof()
         turns, largest = 0, 0

@@ -198,7 +198,8 @@ class ProviderChat(ChatOpenAI):
             async with asyncio.timeout_at(first):
                 response = await self.endpoint.ask(request)
             async with response:
-                with ReadTimeout(response.content, first) as patience:
+                coalesced = self.endpoint.http.coalescing.stream(response.content)
+                with coalesced as body, ReadTimeout(body, first) as patience:
                     yield patience
                 await drain_body(response)
 

@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Self, TypeVar
-
-import aiohttp
+from typing import Protocol, Self, TypeVar
 
 from chains.errors import ProviderError
 
@@ -30,6 +28,14 @@ async def timeout_stream(seconds: float, items: AsyncGenerator[T]) -> AsyncGener
             yield item
 
 
+class Body(Protocol):
+    """Implemented by aiohttp's `StreamReader`."""
+
+    async def readany(self) -> bytes: ...
+
+    def set_exception(self, error: Exception, /) -> None: ...
+
+
 class ReadTimeout:
     """Within its block a read of the body that waits too long raises `TimeoutError`.
 
@@ -41,7 +47,7 @@ class ReadTimeout:
 
     GRACE_S = 0.05  # lets a late loop deliver what arrived in time
 
-    def __init__(self, body: aiohttp.StreamReader, ends: float) -> None:
+    def __init__(self, body: Body, ends: float) -> None:
         self.body, self.is_reading = body, True
         self._rest = b""
         self._ends, self._loop = ends, asyncio.get_running_loop()

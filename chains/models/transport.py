@@ -19,6 +19,7 @@ import aiohttp
 import httpx2
 import orjson
 
+from chains.models.coalescing import ReadCoalescing
 from chains.models.registry import Provider
 from chains.models.sse import NotAStreamError
 
@@ -60,6 +61,7 @@ class HttpClients:
 
     keeping: aiohttp.ClientSession
     single: aiohttp.ClientSession
+    coalescing: ReadCoalescing
 
 
 @asynccontextmanager
@@ -70,7 +72,7 @@ async def http_clients() -> AsyncGenerator[HttpClients]:
     keep_alive = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_S, ssl=trusted)
     close_after_use = aiohttp.TCPConnector(limit=CONNECTIONS, force_close=True, ssl=trusted)
     async with _client(keep_alive, [reuse]) as keeping, _client(close_after_use, []) as single:
-        yield HttpClients(keeping, single)
+        yield HttpClients(keeping, single, ReadCoalescing())
 
 
 def _client(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) -> aiohttp.ClientSession:
