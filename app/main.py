@@ -27,7 +27,9 @@ from app.server.body_limit import BodyLimit
 from app.server.clients import Clients
 from app.server.cors import ANY, ANY_WARNING, cors
 from app.server.head import HeadAsGet
+from app.server.logs import configure_logging
 from app.server.page import WEB, Assets
+from app.server.requests import RequestLog
 from app.server.security_headers import SecurityHeaders
 from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
 from app.server.stream_headers import StreamHeaders
@@ -85,7 +87,7 @@ class SizzleApp(DocumentedApp):
         limited = BodyLimit(super().build_middleware_stack(), MAX_BODY)
         secured = SecurityHeaders(cors(limited, self.state.origins))
         # outermost, because FastAPI's body limit replaces `receive`
-        metered = TrafficMeter(Clients(secured), "/examples/broadcasts/")
+        metered = TrafficMeter(Clients(RequestLog(secured)), "/examples/broadcasts/")
         return ShutdownMiddleware(metered, self.state.shutdown, self.state.send_timeout_s)
 
 
@@ -95,7 +97,9 @@ def served_app() -> FastAPI:
     Freezes the objects created at import so that the collector skips them, and collects less often, because finished
     runs leave few reference cycles.
     """
-    app = create_app(read_settings().with_own_store())
+    settings = read_settings().with_own_store()
+    configure_logging(settings.log_format, settings.log_level)
+    app = create_app(settings)
     RecipeRequest(ingredientsOnHand="rice")  # compiles patterns, so that no request waits for that
     gc.collect()
     gc.freeze()

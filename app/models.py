@@ -13,6 +13,7 @@ from app.compositions import qualified_name
 from app.settings import STANDIN, Settings
 from app.standin.server import serving
 from chains._fast import acceleration
+from chains.models.calls import CallObserver, Unobserved
 from chains.models.chat import ProviderChat
 from chains.models.chat_models import ChatModels, PartCall
 from chains.models.health import Health
@@ -57,11 +58,13 @@ class Models:
 
 @asynccontextmanager
 async def open_models(
-    settings: Settings, shared_pace: Callable[[str, int], BaseRateLimiter] | None = None
+    settings: Settings,
+    shared_pace: Callable[[str, int], BaseRateLimiter] | None = None,
+    observer: CallObserver | None = None,
 ) -> AsyncGenerator[Models]:
     """Opens connections to the providers and, if a part needs it, the stand-in.
 
-    `shared_pace` returns what limits all processes' requests per minute to a provider.
+    `shared_pace` returns what limits all processes' requests per minute to a provider. `observer` observes all calls.
     """
     settings.check()
     registry, usable = settings.load_registry(), settings.usable_providers()
@@ -73,7 +76,9 @@ async def open_models(
         keys, proxies = settings.provider_keys(), settings.provider_proxies(registry)
         async with http_clients() as http:
             accelerated = acceleration(settings.fast)
-            yield _models(ChatModels(registry, usable, keys, http, proxies, accelerated, shared_pace), settings)
+            observed = observer or Unobserved()
+            chat_models = ChatModels(registry, usable, keys, http, proxies, accelerated, shared_pace, observed)
+            yield _models(chat_models, settings)
 
 
 def about(settings: Settings) -> dict[str, object]:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from app.compositions import load_compositions, part_roles
 from app.server.cors import SEED_PAGE, origin
+from app.server.log_settings import LogFormat, LogLevel
 from app.server.network import check_certificates, is_loopback, proxy_for
 from chains.errors import ConfigError
 from chains.models.registry import Registry, load_registry
@@ -116,6 +117,8 @@ class Settings(BaseSettings):
     standin_ttft_ms: float = Field(default=250, ge=0, le=60_000, description="milliseconds")
     standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens per second, 0 for no limit")
     standin_seed: int = 0
+    log_format: LogFormat = Field(default="auto", description="text, json, or auto: text on a terminal")
+    log_level: LogLevel = Field(default="info", description="debug, info, warning or error")
     fast: bool = Field(default=True, description="use private API of LangChain and pydantic where it saves time")
     race: bool = Field(default=False, description="allow the page /race to make paid calls")
 

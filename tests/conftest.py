@@ -57,7 +57,7 @@ SLOW = {
     ),
     *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_provider_streams"),
     *("test_proxies", "test_race", "test_race_command", "test_schemathesis", "test_sdk_comparison"),
-    *("test_shutdown", "test_slow_readers"),
+    *("test_logs", "test_shutdown", "test_slow_readers"),
     *("test_terminal", "test_what_is_sent", "test_workers", "test_nodes", "test_outages"),
 }
 

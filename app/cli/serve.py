@@ -75,7 +75,7 @@ def _serve_at_once(listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     typer.echo(f"Sizzle: http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops it)")
     app = StartingApp(_load, on_ready=_announce, on_failure=lambda: setattr(server, "should_exit", True))
-    config = uvicorn.Config(app, timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # a failure is one line
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
@@ -89,17 +89,19 @@ def _load() -> "FastAPI":
 
 
 def _announce() -> None:
-    logging.getLogger("uvicorn.error").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.error").info("Sizzle is ready.")
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
+    logging.getLogger("app").info("Sizzle is ready.")
 
 
 def _serve_in_workers(host: str, port: int, workers: int) -> None:
     import asyncio
 
     from app.runs.opening import check_store, is_shared
+    from app.server.logs import configure_logging
     from app.settings import read_settings
 
     settings = read_settings()
+    configure_logging(settings.log_format, settings.log_level)
     if not is_shared(settings):
         raise ConfigError(NOT_SHARED.format(workers=workers))
     settings.check()
@@ -110,5 +112,7 @@ def _serve_in_workers(host: str, port: int, workers: int) -> None:
         host=host,
         port=port,
         workers=workers,
+        log_config=None,  # `served_app` configures it
+        access_log=False,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
     )

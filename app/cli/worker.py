@@ -24,13 +24,15 @@ def worker(
     import uvicorn
 
     from app.runs.opening import check_store
+    from app.server.logs import configure_logging
     from app.settings import read_settings
     from app.worker import worker_app
 
     settings = read_settings().model_copy(update={"worker": True})
+    configure_logging(settings.log_format, settings.log_level)
     app = worker_app(settings)
     asyncio.run(check_store(settings))
     with listen(host, port) as health:
         port = health.getsockname()[1]
         typer.echo(f"Sizzle worker, ready when http://{f'[{host}]' if ':' in host else host}:{port}/readyz says so")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[health])
+        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[health])

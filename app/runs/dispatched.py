@@ -11,7 +11,7 @@ from app.clients import current_client
 from app.models import Served
 from app.runs.errors import CapacityError, PartBusyError
 from app.runs.remaining import rewritten, whole
-from app.runs.runs import Runs
+from app.runs.runs import Runs, log_start
 from app.runs.state import RunState
 from app.stores import LogFullError, Rewrite, RunExistsError, RunStart
 from app.stores.redis.log import RedisEventLog
@@ -40,6 +40,8 @@ class DispatchedRuns(Runs):
             raise CapacityError(AT_CAPACITY, retry_after=5) from None
         except RunExistsError:  # another process had the same idempotency key at the same time
             await self._exists(run_id, composition.name, request)
+        else:
+            log_start(start)
         return run_id
 
     @override

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, LiteralString
 
+from structlog.contextvars import bound_contextvars
+
 from app.runs.state import RunState
+from app.runs.tally import Tally, tallied
 from app.stores import (
     EventLog,
     EventLogError,
@@ -26,7 +29,7 @@ from app.stores import (
 from chains.errors import OUR_SIDE
 from chains.messages import Message
 from chains.parts.composition import Composition
-from chains.parts.events import PartEnd, PartEvent
+from chains.parts.events import Alternate, Fragment, PartEnd, PartEvent
 from chains.translations import Language
 
 logger = logging.getLogger(__name__)
@@ -80,6 +83,9 @@ class LiveRun:
         self._ends = state.ends()
         self._language: Language = state.request.language
         self._started_at = perf_counter() - state.active_ms / 1000
+        self._first_text_at: float | None = None
+        self._composition = composition.name
+        self._tally = Tally.of(state.usage)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._is_forgotten = False
@@ -101,8 +107,9 @@ class LiveRun:
         self.active_parts.update(parts)
         for part in parts:
             self._ends.pop(part, None)
-        task = asyncio.create_task(self._write(updates), name=f"run {self._run_id}")
-        task.add_done_callback(self._task_done)
+        with bound_contextvars(run=self._run_id), tallied(self._tally):
+            task = asyncio.create_task(self._write(updates), name=f"run {self._run_id}")
+            task.add_done_callback(self._task_done)
         self._tasks.add(task)
         if isinstance(self.phase, Stopping):  # the run was cancelled before its first part
             task.cancel()
@@ -134,6 +141,8 @@ class LiveRun:
             async with aclosing(updates):
                 async for update in updates:
                     await self._log.append(self._run_id, update)
+                    if self._first_text_at is None and isinstance(update, Fragment | Alternate):
+                        self._first_text_at = perf_counter()
                     if isinstance(update, PartEnd):
                         self._ends[update.part] = update.status
                         self.active_parts.discard(update.part)
@@ -203,7 +212,20 @@ class LiveRun:
             case _:
                 total_ms = round((perf_counter() - self._started_at) * 1000)
                 message = stopping.message if stopping else None
-                await self._log.append(self._run_id, RunEnd(self._status(stopping), total_ms, message))
+                end = RunEnd(self._status(stopping), total_ms, message, self._tally.usage())
+                await self._log.append(self._run_id, end)
+                self._report(end)
+
+    def _report(self, end: RunEnd) -> None:
+        """Writes one line for the operator."""
+        ttft_s = None if self._first_text_at is None else round(self._first_text_at - self._started_at, 3)
+        usage = self._tally.usage()
+        fields = {
+            "status": end.status, "seconds": end.total_ms / 1000, "ttft_s": ttft_s, "attempts": usage.calls,
+            "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cost_usd": usage.cost_usd,
+            "composition": self._composition,
+        }  # fmt: skip
+        logger.info("Run ended: %s.", end.status, extra=fields)
 
     def _status(self, stopping: Stopping | None) -> RunStatus:
         """A run whose proposal failed has failed, even if a part succeeded."""

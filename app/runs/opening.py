@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.models import Models, open_models
+from app.runs.observer import Observer
 from app.runs.runs import Runs
 from app.settings import Settings
 from app.stores import EventLog
@@ -59,7 +60,7 @@ async def open_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
     if not settings.worker:
         raise ConfigError(f"SIZZLE_WORKER=false (--no-worker) {NEEDS_REDIS}")
     async with (
-        open_models(settings) as models,
+        open_models(settings, observer=Observer()) as models,
         aclosing(Runs(models.served, log := _own_log(settings), settings.max_runs)) as runs,
     ):
         await runs.resume()
@@ -98,7 +99,7 @@ async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         def pace(provider: str, limit: int) -> SharedRequestsPerMinute:
             return SharedRequestsPerMinute(log.redis, f"{prefix}:pace:{provider}", limit)
 
-        models = await stack.enter_async_context(open_models(settings, pace))
+        models = await stack.enter_async_context(open_models(settings, pace, Observer()))
         await stack.enter_async_context(SharedHealth(log.redis, prefix, models.health).sharing())
         runs = DispatchedRuns(models.served, log, settings.max_runs)
         worker = Worker(

@@ -82,6 +82,7 @@ class Runs:
                 await self._log.begin(str(run_id), start, ephemeral=ephemeral)
             except LogFullError:
                 raise _full() from None
+        log_start(start)
         run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
         return run_id
 
@@ -298,6 +299,11 @@ class Runs:
         if (first.event.composition, first.event.request) != (composition, request):
             raise IdempotencyKeyReusedError("This Idempotency-Key was used with another request.")
         return True
+
+
+def log_start(start: RunStart) -> None:
+    """Logs who has started which run."""
+    logger.info("Run started.", extra={"run": start.run_id, "composition": start.composition})
 
 
 def _full() -> CapacityError:

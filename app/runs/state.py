@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.clients import LOCAL, Client
-from app.stores import EventId, LogEntry, RunEnd, RunStart, RunStatus
+from app.stores import EventId, LogEntry, RunEnd, RunStart, RunStatus, Usage
 from chains.messages import Message
 from chains.parts.composition import Composition, Request
 from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartStart, Proposal, Status
@@ -46,6 +46,7 @@ class RunState:
     parts: dict[str, PartState] = field(default_factory=dict[str, PartState])
     total_ms: int | None = None
     message: str | None = None
+    usage: Usage | None = None
     last_event_id: str = ""
     # orjson skips names with an underscore
     _previous_texts: dict[str, str] = field(default_factory=dict[str, str])
@@ -136,8 +137,8 @@ class RunState:
                     status, attempt.attempt, attempt.text, attempt.provider, attempt.model,
                     finish_reason, ttft_ms, tokens, tokens_per_s, message,
                 )  # fmt: skip
-            case RunEnd(status, total_ms, message):
-                self.status, self.total_ms, self.message = status, total_ms, message
+            case RunEnd(status, total_ms, message, usage):
+                self.status, self.total_ms, self.message, self.usage = status, total_ms, message, usage
                 self._stop()
             case _:
                 pass

@@ -50,6 +50,9 @@ from app.stores.entries import (
     RunStatus as RunStatus,
 )
 from app.stores.entries import (
+    Usage as Usage,
+)
+from app.stores.entries import (
     json_default as json_default,
 )
 from app.stores.entries import (

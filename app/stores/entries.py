@@ -27,15 +27,30 @@ class RunStart:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """The calls to models of a run, their tokens, and what they cost in US dollars, or None if a price is unknown.
+
+    It is estimated if a provider has not counted the tokens of a call, such as one that was cancelled.
+    """
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    is_estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnd:
     """The last event of a run, logged exactly once. Has a user-facing message if the run failed as a whole.
 
-    `total_ms` is the time that the run was active.
+    `total_ms` is the time that the run was active. The usage is unknown if another process ended the run.
     """
 
     status: RunStatus
     total_ms: int
     message: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

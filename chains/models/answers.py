@@ -13,6 +13,7 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from chains.finish_reasons import FinishReason, finish_reason_of
+from chains.models.calls import Tokens
 from chains.models.sse import NotAStreamError, Piece, PieceDecoder
 from chains.models.stream_failures import StreamFailure
 from chains.models.thinking import ThinkingFilter
@@ -25,7 +26,9 @@ AFTER_END_S = 3.0  # the usage and `[DONE]` follow the reason; if text follows, 
 MAX_CHARACTERS = 8 * 1024 * 1024
 MIN_CHARACTERS = 64 * 1024  # for answers with a low token limit
 CHARACTERS_PER_TOKEN = 64  # at most; few tokens have more than 16
+CHARACTERS_PER_ESTIMATED_TOKEN = 2  # as in Korean; English has four, but an estimate must not be too low
 MOST_TOKENS = 2**53
+REASONING = ("reasoning", "reasoning_content")  # fields of a delta
 RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  # all text before it was thinking
 
 
@@ -44,7 +47,8 @@ class AnswerReader:
         self._next_token_s = next_token_s
         self._decoder = PieceDecoder()
         self._thinking = ThinkingFilter(starts_inside=starts_with_thinking)
-        self._characters_left = character_limit(max_tokens)
+        self._characters_left = self._character_limit = character_limit(max_tokens)
+        self._reasoning_characters = 0
         self._has_progress = self._ends_with_text = self._is_at_limit = self._is_whole = self._has_failed = False
         self._usage: UsageMetadata | None = None
 
@@ -63,6 +67,13 @@ class AnswerReader:
     def thinks_untagged(self) -> bool:
         """Whether the text began with thinking without an opening tag."""
         return self._thinking.is_untagged
+
+    def tokens(self, prompt_tokens: int) -> Tokens:
+        """Returns what the provider has counted. Otherwise estimates it from this prompt and the text so far."""
+        if usage := self._usage:
+            return Tokens(usage["input_tokens"] or prompt_tokens, usage["output_tokens"])
+        characters = self._character_limit - self._characters_left + self._reasoning_characters
+        return Tokens(prompt_tokens, characters // CHARACTERS_PER_ESTIMATED_TOKEN, is_estimated=True)
 
     def feed(self, block: bytes) -> tuple[list[AnswerPiece], Exception | None]:
         """Returns the pieces that this block completes, and the failure after them, if there is one."""
@@ -132,6 +143,7 @@ class AnswerReader:
         delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
         text = _text(delta.get("content"))
         self._add_text(text, shown)
+        self._reasoning_characters += sum(len(each) for field in REASONING if isinstance(each := delta.get(field), str))
         if calls := _tool_calls(delta.get("tool_calls")):
             shown.append(AIMessageChunk(content="", tool_call_chunks=calls))
             self.has_output = True

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, ClassVar, LiteralString
 
@@ -18,6 +19,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from chains._fast import Acceleration
+from chains.attempt import current_attempt
 from chains.errors import (
     EmptyResponseError,
     PromptTooLongError,
@@ -26,6 +28,7 @@ from chains.errors import (
     TruncatedResponseError,
 )
 from chains.models.answers import RETRACTED, AnswerPiece, AnswerReader
+from chains.models.calls import Call, CallEnd, CallObserver, Outcome, Price, Tokens
 from chains.models.failures import log_label, to_provider_error
 from chains.models.health import CallSlots, Health
 from chains.models.registry import LimitField
@@ -36,7 +39,22 @@ from chains.sending import report_sent
 
 logger = logging.getLogger(__name__)
 
+BYTES_PER_TOKEN = 4  # of UTF-8; about as many in English and in Korean, with tokenizers of current models
+MESSAGE_BYTES = 100  # of a message beyond its text, at most one token each
 BROKEN_OFF: LiteralString = "The provider broke off before the end."
+
+
+@dataclass(slots=True)
+class _Progress:
+    """A call that goes on. It is accepted when the provider has begun to answer."""
+
+    started_at: float
+    first_at: float = 0.0
+    is_accepted: bool = False
+
+    @property
+    def ttft_s(self) -> float | None:
+        return self.first_at - self.started_at if self.first_at else None
 
 
 class ProviderChat(ChatOpenAI):
@@ -48,6 +66,9 @@ class ProviderChat(ChatOpenAI):
 
     label: str
     name_in_registry: str
+    part: str  # empty for plain completions
+    price: Price | None
+    observer: CallObserver = Field(exclude=True)
     context_window: int  # tokens, like the next two; `limit` is that of an answer
     max_output: int
     limit: int
@@ -62,6 +83,10 @@ class ProviderChat(ChatOpenAI):
     rank: int  # waiting calls with a lower rank go first
     acceleration: Acceleration = Field(exclude=True)
     dispatches_tokens: ClassVar[bool] = True  # `_agenerate` streams to the run's handlers
+
+    @property
+    def _part_field(self) -> dict[str, str]:
+        return {"part": self.part} if self.part else {}
 
     @property
     def is_open(self) -> bool:
@@ -139,28 +164,63 @@ class ProviderChat(ChatOpenAI):
         limit = kwargs.get("max_tokens") or self.limit
         self.check_window(messages, limit)
         request = self._request(messages, stop, **kwargs)
-        answer, failure, sent_at = self._reader(limit), None, monotonic()
+        answer, failure = self._reader(limit), None
+        async with self._observed(self._call(messages, limit), answer) as progress:
+            try:
+                async with self._response(request) as patience:
+                    progress.is_accepted = True
+                    while not answer.is_over and (block := await patience.read()):
+                        pieces, broken = answer.feed(block)
+                        progress.first_at = progress.first_at or (monotonic() if pieces else 0)
+                        for piece in pieces:
+                            yield piece
+                        if broken:
+                            raise broken
+                        patience.reset(answer.timeout_s())
+            except Exception as error:  # anything can go wrong with a provider's answer  # noqa: BLE001
+                failure = self._provider_error(error, answer.has_output)
+            pieces, broken = answer.close()
+            for piece in pieces:
+                yield piece
+            # not within the `except`, where its context would contain the provider's words
+            if failure := self._failure(answer, failure or broken):
+                raise self._recorded(failure)
+            if answer.thinks_untagged:
+                self.untagged_thinkers.add(self.model_name)
+            self.health.answered(progress.started_at)
+            yield answer.ending(self.model_name)
+
+    def _call(self, messages: Sequence[BaseMessage], limit: int) -> Call:
+        size = sum(len(message.text.encode(errors="replace")) + MESSAGE_BYTES for message in messages)
+        provider = (self.metadata or {}).get("provider", "")
+        return Call(
+            provider, self.name_in_registry, self.model_name, self.part, current_attempt.get(), limit,
+            most=Tokens(size, limit), price=self.price,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def _observed(self, call: Call, answer: AnswerReader) -> AsyncGenerator["_Progress"]:
+        """Reports the call to the observer, which may refuse it, and its end."""
+        end = await self.observer.begin(call)
+        progress, failure, outcome = _Progress(monotonic()), None, "cancelled"
         try:
-            async with self._response(request) as patience:
-                while not answer.is_over and (block := await patience.read()):
-                    pieces, broken = answer.feed(block)
-                    for piece in pieces:
-                        yield piece
-                    if broken:
-                        raise broken
-                    patience.reset(answer.timeout_s())
-        except Exception as error:  # anything can go wrong with a provider's answer  # noqa: BLE001
-            failure = self._provider_error(error, answer.has_output)
-        pieces, broken = answer.close()
-        for piece in pieces:
-            yield piece
-        # not within the `except`, where its context would contain the provider's words
-        if failure := self._failure(answer, failure or broken):
-            raise self._recorded(failure)
-        if answer.thinks_untagged:
-            self.untagged_thinkers.add(self.model_name)
-        self.health.answered(sent_at)
-        yield answer.ending(self.model_name)
+            yield progress
+            outcome = "ok"
+        except ProviderError as error:
+            failure, outcome = error, "failed"
+            raise
+        finally:
+            end(self._end(call, answer, progress, outcome, failure))
+
+    def _end(
+        self, call: Call, answer: AnswerReader, progress: "_Progress", outcome: Outcome, failure: ProviderError | None
+    ) -> CallEnd:
+        tokens = answer.tokens(call.most.input // BYTES_PER_TOKEN) if progress.is_accepted else Tokens(0, 0)
+        kind = type(failure).__name__ if failure else ""
+        return CallEnd(
+            outcome, monotonic() - progress.started_at, progress.ttft_s, tokens,
+            answer.reason, kind, failure.log_label or kind if failure else "",
+        )  # fmt: skip
 
     def _request(
         self,
@@ -230,7 +290,9 @@ class ProviderChat(ChatOpenAI):
 
     def _recorded(self, failure: ProviderError) -> ProviderError:
         """Logs the failure, records it in the provider's health, and returns it."""
-        logger.warning("%s (%s): %s", self.label, self.model_name, failure.log_label or type(failure).__name__)
+        label = failure.log_label or type(failure).__name__
+        fields = {"provider": self.label, "model": self.model_name, "attempt": current_attempt.get(), "failure": label}
+        logger.warning("%s (%s): %s", self.label, self.model_name, label, extra=fields | self._part_field)
         if failure.retryable:
             self.health.failed(failure.retry_after)
         return failure
@@ -240,8 +302,7 @@ class ProviderChat(ChatOpenAI):
 
     def check_window(self, messages: Sequence[BaseMessage], max_tokens: int | None = None) -> None:
         """Raises `PromptTooLongError` if the messages and an answer of `max_tokens` (default: the part's) don't fit."""
-        # Tokenizers of current models use about four bytes of UTF-8 per token, in English and in Korean.
-        prompt = sum(len(message.text.encode(errors="replace")) for message in messages) // 4
+        prompt = sum(len(message.text.encode(errors="replace")) for message in messages) // BYTES_PER_TOKEN
         answer = max_tokens or self.limit
         if prompt + answer > self.context_window:
             raise PromptTooLongError(

@@ -1,7 +1,7 @@
 """Makes the models of the registry, each with the settings of the part that it writes."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from ssl import SSLContext
 from typing import Any
@@ -15,6 +15,7 @@ from langchain_core.runnables import ConfigurableField, Runnable
 from pydantic import SecretStr
 
 from chains._fast import Acceleration
+from chains.models.calls import CallObserver, Unobserved
 from chains.models.chat import ProviderChat
 from chains.models.health import CallSlots, Health, RequestsPerMinute
 from chains.models.registry import PartSettings, Registry
@@ -54,6 +55,7 @@ class ChatModels:
     proxies: Mapping[str, str]
     acceleration: Acceleration
     shared_pace: Callable[[str, int], BaseRateLimiter] | None = None  # by provider and requests per minute
+    observer: CallObserver = field(default_factory=Unobserved)
 
     @cached_property
     def health(self) -> dict[str, Health]:
@@ -149,6 +151,9 @@ class ChatModels:
             label=provider.label,
             metadata={"provider": model.provider, "model": name, "ls_max_tokens": limit},
             name_in_registry=name,
+            part=part,
+            price=model.price,
+            observer=self.observer,
             context_window=model.context_window,
             max_output=model.max_output,
             first_token_s=provider.first_token_s,

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -10,7 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from chains.errors import ConfigError
+from chains.models.calls import Price
 
+MAX_PRICE = 100_000
 LimitField = Literal["max_completion_tokens", "max_tokens"]
 HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"  # a token of RFC 9110 §5.6.2
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
@@ -65,7 +68,11 @@ class Provider(_Entry):
 
 
 class Model(_Entry):
-    """A provider's model. `context_window` and `max_output` in tokens. `extra_body` adds to the provider's."""
+    """A provider's model. `context_window` and `max_output` in tokens. `extra_body` adds to the provider's.
+
+    `price_in` and `price_out` are in US dollars per million tokens, as they were on the day `priced_on`. Without them
+    the price is unknown.
+    """
 
     provider: str
     id: str
@@ -73,6 +80,21 @@ class Model(_Entry):
     max_output: int = Field(gt=0)
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "default"] | None = None
     extra_body: dict[str, Any] = {}
+    price_in: float | None = Field(default=None, ge=0, le=MAX_PRICE)
+    price_out: float | None = Field(default=None, ge=0, le=MAX_PRICE)
+    priced_on: date | None = None
+
+    @model_validator(mode="after")
+    def _has_a_whole_price(self) -> Self:
+        if (self.price_in is None) != (self.price_out is None):
+            raise ValueError("needs both price_in and price_out, or neither")
+        return self
+
+    @property
+    def price(self) -> Price | None:
+        if self.price_in is None or self.price_out is None:
+            return None
+        return Price(self.price_in, self.price_out)
 
 
 class Role(_Entry):

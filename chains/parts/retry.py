@@ -9,6 +9,7 @@ from langchain_core.runnables import ConfigurableFieldSpec, Runnable, RunnableCo
 from langchain_core.runnables.graph import Graph
 from typing_extensions import override
 
+from chains.attempt import current_attempt
 from chains.errors import ProviderError, SizzleError
 from chains.parts.context import RunContext
 from chains.parts.hedging import Hedge
@@ -57,6 +58,7 @@ class RetryingStep(Runnable[RunContext, str]):
         indexes = self._indexes(config)
         index, has_waited = self._first_healthy(indexes) or 0, False
         for attempt in range(1, MAX_ATTEMPTS + 1):
+            current_attempt.set(attempt)
             try:
                 return await self._attempt(index, input, variables, config)
             except Exception as error:

@@ -37,7 +37,7 @@ EVENTS: list[tuple[RunEvent, Mapping[str, object]]] = [
         {"part": "intro", "status": "cut_off", "finish_reason": "length", "ttft_ms": 1, "tokens": 2}
         | {"tokens_per_s": 3.5, "message": "m"},
     ),
-    (END, {"status": "ok", "total_ms": 1, "message": None}),
+    (END, {"status": "ok", "total_ms": 1, "message": None, "usage": None}),
 ]  # fmt: skip
 
 

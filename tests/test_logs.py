@@ -1,0 +1,91 @@
+"""The log that an operator reads."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.main import create_app
+from tests.client import NO_TLS
+from tests.server_process import server_process
+from tests.servers import Refuse, provider, serving, settings_from
+
+SECRETS = ("canary", "provider words", "my secret", "key=")
+GIVEN_ID = "order-7:retry/1"
+
+
+def _lines(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines() if not line.startswith("Sizzle: http")]
+
+
+def _only(lines: list[dict[str, Any]], **fields: Any) -> Mapping[str, Any]:
+    (found,) = [line for line in lines if fields.items() <= line.items()]
+    return found
+
+
+def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_path: Path) -> None:
+    """A run of which one attempt fails, and a plain completion: none of their texts and no key is in the log."""
+    usage = {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 10}}
+    steps = [[Refuse(500)], ["Cook.", f"data: {json.dumps(usage)}\n\n".encode()]]
+    with (
+        provider({"steps": steps}) as scripted,  # type: ignore[dict-item]
+        server_process(tmp_path, GROQ_API_KEY="sk-canary", SIZZLE_GROQ_BASE_URL=scripted.url) as server,
+        httpx.Client(base_url=server.url, verify=NO_TLS, timeout=30) as client,
+    ):
+        body = {"ingredientsOnHand": "my secret beef"}
+        started = client.post("/runs", json=body, headers={"X-Request-ID": GIVEN_ID})
+        run = started.json()["run_id"]
+        client.get(f"/runs/{run}/events")
+        state = client.get(f"/runs/{run}").json()
+        insane = client.get("/completion", params={"query": "my secret"}, headers={"X-Request-ID": "a b" * 9})
+        lines = _lines(server.said)
+
+    assert started.headers["X-Request-ID"] == GIVEN_ID
+    assert re.fullmatch("[0-9a-f]{16}", insane.headers["X-Request-ID"])
+    for line in lines:
+        assert {"time", "level", "logger", "event"} <= line.keys()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line["time"])
+    assert not [secret for secret in SECRETS if secret in server.said]
+
+    who = {"request_id": GIVEN_ID, "run": run, "client": "127.0.0.1"}
+    failed = _only(lines, level="warning", logger="chains.models.chat", **who)
+    told = {"provider": "Groq", "model": "openai/gpt-oss-120b", "part": "steps", "attempt": 1}
+    assert told.items() <= failed.items()
+    assert failed["failure"] == "HttpStatusError 500"
+    _only(lines, event="Run started.", **who)
+    ended = _only(lines, event="Run ended: ok.", **who)
+    assert ended["attempts"] == 7
+    assert 0 < ended["ttft_s"] <= ended["seconds"]
+    assert [state["usage"][name] for name in ("input_tokens", "output_tokens", "cost_usd")] == [
+        ended[name] for name in ("input_tokens", "output_tokens", "cost_usd")
+    ]
+    assert ended["input_tokens"] > 1000
+    assert ended["cost_usd"] > 1000 * 0.15 / 1_000_000
+    assert state["usage"]["is_estimated"]  # the other parts have no usage
+    assert _only(lines, event="POST /runs")["status"] == 201
+    assert _only(lines, event="GET /completion")["request_id"] == insane.headers["X-Request-ID"]
+
+
+def test_text_has_the_same_and_a_level_leaves_lines_out(tmp_path: Path) -> None:
+    with server_process(tmp_path, SIZZLE_LOG_FORMAT="text", SIZZLE_LOG_LEVEL="warning") as server:
+        httpx.get(f"{server.url}/completion?query=hello", verify=NO_TLS, timeout=30)
+        said = server.said
+
+    assert re.search(r"Z \[warning *\] The rule-based stand-in answers", said)
+    assert "/completion" not in said
+
+
+def test_a_program_that_embeds_sizzle_keeps_its_own_log() -> None:
+    def configuration() -> list[Any]:
+        loggers = [logging.getLogger(name) for name in ("", "app", "chains", "uvicorn", "uvicorn.access")]
+        return [(logger.level, logger.propagate, [*logger.handlers]) for logger in loggers]
+
+    before = configuration()
+    with serving(create_app(settings_from())) as url:
+        httpx.get(f"{url}/healthz", verify=NO_TLS, timeout=30)
+        assert configuration() == before
+    assert configuration() == before
