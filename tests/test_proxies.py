@@ -1,6 +1,7 @@
 """Streams through a real nginx that compresses and buffers arrive piece by piece, complete, and can be resumed."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -8,13 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 
+from app.main import create_app
+from app.settings import Settings
 from tests.client import REQUEST, ReceivedEvent, ask, decoded, start, wait_until
 from tests.conftest import ServeScripts
-from tests.servers import Gate
+from tests.servers import Gate, serving
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 CONFIG = """
@@ -36,8 +40,9 @@ http {{
     gzip_proxied any;
     server {{
         listen unix:{folder}/socket;
-        location / {{
-            proxy_pass {url};
+        location {prefix}/ {{
+            proxy_pass {url}/;
+            proxy_set_header Host $http_host;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
         }}
@@ -56,11 +61,11 @@ def _nginx_is_there() -> None:
 
 
 @contextmanager
-def behind_nginx(url: str) -> Iterator[httpx.Client]:
-    """A client of an nginx in front of the server, over a Unix socket."""
+def behind_nginx(url: str, prefix: str = "") -> Iterator[httpx.Client]:
+    """A client of an nginx that shows the server below the prefix, over a Unix socket."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "nginx.conf")
-        config.write_text(CONFIG.format(folder=folder, url=url), encoding="utf-8")
+        config.write_text(CONFIG.format(folder=folder, url=url, prefix=prefix), encoding="utf-8")
         nginx = subprocess.Popen([NGINX or "", "-p", folder, "-c", config])  # noqa: S603
         try:
             assert wait_until(Path(folder, "pid").exists, seconds=10)
@@ -121,3 +126,37 @@ def test_a_run_is_resumed_exactly(serve_scripts: ServeScripts) -> None:
     whole: list[ReceivedEvent] = decoded(ask("GET", f"{url}{path}/events").content)
     assert first + decoded(rest) == whole
     assert whole[-1].name == "end"
+
+
+PAGES = [
+    "/",
+    "/trip/",
+    "/r/x",
+    "/race",
+    "/examples/",
+    "/examples/fetch",
+    "/chains",
+    "/trip/chains",
+    "/docs",
+    "/nothing/here",
+]
+
+
+def test_everything_works_below_a_prefix() -> None:
+    """Every address that a page or an answer gives leads to something below the prefix of `--root-path`."""
+    app = create_app(Settings(compositions=("examples.trip:TRIP",), drain_s=0, standin_ttft_ms=0))
+    with serving(app, root_path="/sizzle") as url, behind_nginx(url, "/sizzle") as client:
+        links = {urljoin(f"/sizzle{page}", link) for page in PAGES for link in links_of(client.get(f"/sizzle{page}"))}
+        links |= {client.post("/sizzle/runs", json=REQUEST).headers["location"]}
+        links |= {client.get("/sizzle/trip").headers["location"], client.get("/sizzle/examples").headers["location"]}
+        assert len(links) > 30
+        assert {link: client.get(link, follow_redirects=True).status_code for link in links} == dict.fromkeys(
+            links, 200
+        )
+        assert client.get("/sizzle/openapi.json").json()["servers"] == [{"url": "/sizzle"}]
+
+
+def links_of(answer: httpx.Response) -> list[str]:
+    """Returns the addresses of a page's links, scripts and styles, as a browser resolves them."""
+    (base,) = re.findall('<base href="(.*?)">', answer.text)
+    return [urljoin(base, link) for link in re.findall('<(?:a|link|script|img).*? (?:href|src)="(.*?)"', answer.text)]

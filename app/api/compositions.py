@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from app.api.deps import ModelsDep
 from app.compositions import place_of
-from app.server.page import composition_page
+from app.server.page import composition_page, page_response
 from chains.parts.composition import LANGUAGE_NAMES, Choice, Composition, Title, title_in
 from chains.translations import Language
 
@@ -36,7 +36,7 @@ class ChoiceDescription(_Description):
 
 class Link(_Description):
     title: Texts
-    path: str
+    path: str = Field(description="Relative to the root of the server.")
 
 
 class CompositionDescription(_Description):
@@ -60,9 +60,9 @@ def router(composition: Composition, served: Iterable[Composition]) -> APIRouter
 
     @routes.get("/", include_in_schema=False)
     @routes.get("/r/{run_id}", include_in_schema=False)  # the page loads the run
-    async def page(models: ModelsDep) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+    async def page(request: Request, models: ModelsDep) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         warm_up = BackgroundTask(models.connection_warmer.warm)  # connects while the user types
-        return HTMLResponse(content, background=warm_up)
+        return page_response(content, request.scope, background=warm_up)
 
     @routes.get("/composition.json")
     async def composition_json() -> CompositionDescription:  # pyright: ignore[reportUnusedFunction]
@@ -95,7 +95,7 @@ def describe(composition: Composition, served: Iterable[Composition] = ()) -> Co
 
 
 def _link(composition: Composition) -> Link:
-    return Link(title=_texts(_title(composition)), path=f"{place_of(composition).prefix}/")
+    return Link(title=_texts(_title(composition)), path=f".{place_of(composition).prefix}/")
 
 
 def _choice(choice: Choice | None) -> ChoiceDescription | None:

@@ -16,6 +16,7 @@ from app.runs.broadcasts import Broadcasts
 from app.runs.opening import OpenRuns
 from app.runs.runs import Runs
 from app.server.clients import client_of
+from app.server.root_path import root_path
 
 
 async def _models(connection: HTTPConnection) -> Models:
@@ -50,6 +51,10 @@ async def _client(connection: HTTPConnection) -> Client:
     return client_of(connection.scope)
 
 
+async def _root_path(connection: HTTPConnection) -> str:
+    return root_path(connection.scope)
+
+
 async def _keep_alive_s(connection: HTTPConnection) -> float:
     return cast(float, connection.app.state.keep_alive_s)
 
@@ -66,5 +71,6 @@ BroadcastsDep = Annotated[Broadcasts, Depends(_broadcasts)]
 RaceLockDep = Annotated[RaceLock, Depends(_race_lock)]
 Origins = Annotated[Collection[str], Depends(_origins)]  # of other sites whose pages may start work
 ClientDep = Annotated[Client, Depends(_client)]  # who sent the request
+RootPath = Annotated[str, Depends(_root_path)]
 KeepAliveS = Annotated[float, Depends(_keep_alive_s)]  # seconds between comments on a silent stream
 SendTimeoutS = Annotated[float, Depends(_send_timeout_s)]  # seconds that a reader may block a stream

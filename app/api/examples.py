@@ -7,17 +7,17 @@ from typing import Annotated, LiteralString
 
 import orjson
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, WebSocket, WebSocketDisconnect
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.api.deps import BroadcastsDep, KeepAliveS, Origins, SendTimeoutS
+from app.api.deps import BroadcastsDep, KeepAliveS, Origins, RootPath, SendTimeoutS
 from app.api.origins import is_foreign, refuse_foreign_pages, require_json
 from app.runs.broadcasts import Broadcast, End, Piece, TooManyBroadcastsError, now_ms
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, InvalidFieldError
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
-from app.server.page import WEB
+from app.server.page import WEB, page_response
 from app.server.traffic import TrafficTotal, Transport
 from chains.errors import PromptTooLongError
 from chains.messages import Message
@@ -44,8 +44,8 @@ class BroadcastRequest(BaseModel):
 
 
 @router.get("/")
-async def index() -> FileResponse:
-    return _page("index")
+async def index(request: Request) -> HTMLResponse:
+    return _page("index", request)
 
 
 @router.get("/clock")
@@ -55,18 +55,18 @@ async def clock() -> JSONResponse:
 
 
 @router.get("/{name}")
-async def example(name: str) -> FileResponse:
+async def example(name: str, request: Request) -> HTMLResponse:
     if name not in PAGES:
         raise HTTPException(404)
-    return _page(name)
+    return _page(name, request)
 
 
-def _page(name: str) -> FileResponse:
-    return FileResponse(WEB / "examples" / f"{name}.html")
+def _page(name: str, request: Request) -> HTMLResponse:
+    return page_response(WEB / "examples" / f"{name}.html", request.scope)
 
 
 @router.post("/broadcasts", dependencies=guards)
-async def start(body: BroadcastRequest, broadcasts: BroadcastsDep, request: Request) -> JSONResponse:
+async def start(body: BroadcastRequest, broadcasts: BroadcastsDep, request: Request, root: RootPath) -> JSONResponse:
     """Starts one completion for all followers; it stops after ten seconds without any."""
     try:
         name = broadcasts.start(body.query, language_of(request))
@@ -74,7 +74,7 @@ async def start(body: BroadcastRequest, broadcasts: BroadcastsDep, request: Requ
         raise InvalidFieldError("query", error.message, Message("A shorter question.")) from None
     except TooManyBroadcastsError:
         raise HTTPError(503, FULL, {"Retry-After": f"{broadcasts.retention_s:.0f}"}) from None
-    return JSONResponse({"id": name}, 201, {"Location": f"/examples/broadcasts/{name}"})
+    return JSONResponse({"id": name}, 201, {"Location": f"{root}/examples/broadcasts/{name}"})
 
 
 async def _broadcast(name: str, broadcasts: BroadcastsDep) -> Broadcast:

@@ -27,6 +27,7 @@ from app.api.web import playgrounds_page
 from app.models import Served
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, describe_fields
+from app.server.page import page_response
 from app.server.security_headers import PAGE_POLICY
 from chains.errors import SizzleError
 from chains.parts.compose import standalone
@@ -44,8 +45,8 @@ def router(composition: Composition) -> APIRouter:
     routes, page = APIRouter(), playgrounds_page(composition)
 
     @routes.get("/chains", include_in_schema=False)
-    async def index() -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
-        return HTMLResponse(page)
+    async def index(request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+        return page_response(page, request.scope)
 
     return routes
 

@@ -1,17 +1,17 @@
 """The pages for developers."""
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
 
 from app.api.openapi import events_schema
-from app.server.page import WEB
+from app.server.page import WEB, page_response
 
 router = APIRouter()
 
 
 @router.get("/docs", include_in_schema=False)
-async def docs() -> FileResponse:
-    return FileResponse(WEB / "docs" / "docs.html")
+async def docs(request: Request) -> HTMLResponse:
+    return page_response(WEB / "docs" / "docs.html", request.scope)
 
 
 @router.get("/schema/events.json")

@@ -6,7 +6,7 @@ from typing import Annotated, LiteralString
 
 import orjson
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.api.deps import KeepAliveS, ModelsDep, RaceLockDep
@@ -15,7 +15,7 @@ from app.api.origins import refuse_foreign_changes, require_json
 from app.server.errors import HTTPError, InvalidFieldError, field_descriptions
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
-from app.server.page import WEB
+from app.server.page import WEB, page_response
 from app.settings import STANDIN
 from chains.messages import Message, validation_message
 from chains.models.chat import ProviderChat
@@ -90,8 +90,8 @@ async def _hold_lock(race_lock: RaceLockDep) -> AsyncGenerator[None]:
 
 
 @router.get("/race", include_in_schema=False)
-async def page() -> FileResponse:
-    return FileResponse(WEB / "race" / "race.html")
+async def page(request: Request) -> HTMLResponse:
+    return page_response(WEB / "race" / "race.html", request.scope)
 
 
 @router.get("/race/entrants")

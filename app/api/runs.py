@@ -9,7 +9,7 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from app.api.deps import KeepAliveS, RunsDep
+from app.api.deps import KeepAliveS, RootPath, RunsDep
 from app.api.inputs import body_of, part_of
 from app.api.openapi import LOCATION, Responses, content, errors, events_of, object_of
 from app.api.origins import refuse_foreign_changes, require_json
@@ -133,7 +133,7 @@ def _new_runs(composition: Composition) -> APIRouter:
 
     @routes.post("/runs", status_code=201, responses={201: STARTED})
     async def start(
-        body: Annotated[CompositionRequest, body_of(model)], runs: RunsDep, key: IdempotencyKey
+        body: Annotated[CompositionRequest, body_of(model)], runs: RunsDep, key: IdempotencyKey, root: RootPath
     ) -> JSONResponse:
         """Starts a run. A repeated `Idempotency-Key` starts no second one.
 
@@ -144,7 +144,7 @@ def _new_runs(composition: Composition) -> APIRouter:
         except IdempotencyKeyReusedError as error:
             raise InvalidFieldError(KEY, error.message, KEY_RULE) from None
         run_key = await runs.key_of(run_id)
-        headers = {"Location": _path(composition, run_id), RUN_KEY: run_key}
+        headers = {"Location": root + _path(composition, run_id), RUN_KEY: run_key}
         return JSONResponse({"run_id": str(run_id), "key": run_key}, 201, headers)
 
     describe_body(start, model)
@@ -155,11 +155,13 @@ def _rewrites(composition: Composition) -> APIRouter:
     routes = APIRouter(responses=errors(403, 404, 409, 410, 503))
 
     @routes.post("/runs/{run_id}/parts/{part}", status_code=202, responses={202: REWRITTEN})
-    async def rewrite(run_id: OwnRunId, part: Annotated[str, part_of(composition)], runs: RunsDep) -> JSONResponse:
+    async def rewrite(
+        run_id: OwnRunId, part: Annotated[str, part_of(composition)], runs: RunsDep, root: RootPath
+    ) -> JSONResponse:
         """Regenerates a part and the parts made from it. Needs the run's key."""
         attempt = await runs.rewrite(run_id, part)
         content = {"run_id": str(run_id), "part": part, "attempt": attempt}
-        return JSONResponse(content, 202, {"Location": _path(composition, run_id)})
+        return JSONResponse(content, 202, {"Location": root + _path(composition, run_id)})
 
     describe_path(rewrite, part=composition.names)
     return routes

@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from app.compositions import place_of
 from app.server.languages import language_of
-from app.server.page import WEB
+from app.server.page import WEB, page_response
 from chains.parts.composition import Composition, title_in
 from chains.translations import Language
 
@@ -27,11 +27,12 @@ WORDS: dict[Language, dict[str, str]] = {
 
 def playgrounds_page(composition: Composition) -> str:
     """Returns the page that links to the playground of a composition and of each of its parts."""
-    path, title = place_of(composition).prefix, composition.title or composition.name.capitalize()
+    place, title = place_of(composition), composition.title or composition.name.capitalize()
+    path = f"{place.prefix}/".removeprefix("/")  # relative to the root of the server
     titles = {composition.name: f"{title_in(title, 'en')}: the whole as Markdown, in reading order."}
     titles |= {part.name: f"{part.title_in('en')}." for part in composition.reading_order}
     links = (
-        f'<li><h3><a href="{path}/chains/{name}/playground/">{name}</a></h3><p>{escape(text)}</p></li>'
+        f'<li><h3><a href="{path}chains/{name}/playground/">{name}</a></h3><p>{escape(text)}</p></li>'
         for name, text in titles.items()
     )
     page = (WEB / "chains.html").read_text("utf-8").replace("<!-- prefix -->", path)
@@ -46,6 +47,5 @@ def wants_page(request: Request) -> bool:
 def missing_page(request: Request) -> HTMLResponse:
     """Returns the 404 page in the browser's language."""
     language = language_of(request)
-    template = (WEB / "missing.html").read_text("utf-8")
-    content = template.format(language=language, **WORDS[language])
-    return HTMLResponse(content, 404, {"Vary": "Accept, Accept-Language"})
+    page = (WEB / "missing.html").read_text("utf-8").format(language=language, **WORDS[language])
+    return page_response(page, request.scope, 404, headers={"Vary": "Accept, Accept-Language"})

@@ -17,8 +17,16 @@ from chains.errors import ConfigError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 accepts other machines.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")]
+Host = Annotated[str, typer.Option(envvar="HOST", help="The address to listen on; 0.0.0.0 accepts other machines.")]
+Port = Annotated[
+    int, typer.Option(envvar="PORT", min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")
+]
+RootPath = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH", help="Where a proxy shows the server, such as /sizzle. The proxy removes it from paths."
+    ),
+]
 
 Store = Annotated[
     str | None,
@@ -44,14 +52,15 @@ def serve(
     worker: Annotated[
         bool, typer.Option("--worker/--no-worker", help="Whether this process writes runs, or only worker processes.")
     ] = True,
+    root_path: RootPath = "",
 ) -> None:
     """Serves the page, POST /generate and runs."""
     set_environment(store, composition, SIZZLE_WORKER=None if worker else "false")
     with listen(host, port) as listener:
         if workers == 1:
-            _serve_at_once(listener)
+            _serve_at_once(listener, root_path)
     if workers > 1:
-        _serve_in_workers(host, port, workers)
+        _serve_in_workers(host, port, workers, root_path)
 
 
 def set_environment(store: str | None, compositions: list[str] | None, **settings: str | None) -> None:
@@ -70,12 +79,14 @@ def listen(host: str, port: int) -> socket.socket:
         sys.exit(f"sizzle: {host}, port {port}: {error.strerror}. Choose another one with --host and --port.")
 
 
-def _serve_at_once(listener: socket.socket) -> None:
+def _serve_at_once(listener: socket.socket, root_path: str) -> None:
     """Serves in this process. Raises what kept the application from starting, such as a `ConfigError`."""
     host, port = listener.getsockname()[:2]
     typer.echo(f"Sizzle: http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops it)")
     app = StartingApp(_load, on_ready=_announce, on_failure=lambda: setattr(server, "should_exit", True))
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S)
+    config = uvicorn.Config(
+        app, root_path=root_path, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S
+    )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # a failure is one line
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
@@ -93,7 +104,7 @@ def _announce() -> None:
     logging.getLogger("app").info("Sizzle is ready.")
 
 
-def _serve_in_workers(host: str, port: int, workers: int) -> None:
+def _serve_in_workers(host: str, port: int, workers: int, root_path: str) -> None:
     import asyncio
 
     from app.runs.opening import check_store, is_shared
@@ -114,5 +125,6 @@ def _serve_in_workers(host: str, port: int, workers: int) -> None:
         workers=workers,
         log_config=None,  # `served_app` configures it
         access_log=False,
+        root_path=root_path,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
     )

@@ -4,13 +4,17 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 from typing_extensions import override
 
+from app.server.root_path import root_path
+
 WEB = Path(str(files("app") / "web"))
+BASE = '<base href="/">'
 
 
 class Assets(StaticFiles):
@@ -21,6 +25,16 @@ class Assets(StaticFiles):
         if path.lower().endswith(".html"):
             raise HTTPException(404)
         return await super().get_response(path, scope)
+
+
+def page_response(
+    page: str | Path, scope: Scope, status: int = 200, *, headers: dict[str, str] | None = None,
+    background: BackgroundTask | None = None,
+) -> HTMLResponse:  # fmt: skip
+    """Returns a page or the page in a file. Its links are relative to where the server is, which `--root-path` says."""
+    text = page if isinstance(page, str) else page.read_text("utf-8")
+    text = text.replace(BASE, f'<base href="{escape(root_path(scope))}/">', 1)
+    return HTMLResponse(text, status, headers, background=background)
 
 
 def composition_page(template: str, description: str = "", title: str = "") -> str:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from app.server.page import WEB, Assets, composition_page
+from app.server.page import WEB, Assets, composition_page, page_response
+from app.server.root_path import route_path
 from app.server.security_headers import SecurityHeaders
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class StartingApp:
         self._early = SecurityHeaders(_early_app(self._lifespan))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or (not self._app and EARLY.fullmatch(scope["path"])):
+        if scope["type"] == "lifespan" or (not self._app and EARLY.fullmatch(route_path(scope))):
             return await self._early(scope, receive, send)
         if not self._app:
             await self._settled.wait()
@@ -89,8 +90,8 @@ def _early_app(lifespan: Lifespan[Starlette]) -> Starlette:
     )
 
 
-async def _page(_: Request) -> Response:
-    return HTMLResponse(composition_page("index.html"))
+async def _page(request: Request) -> Response:
+    return page_response(composition_page("index.html"), request.scope)
 
 
 async def _alive(_: Request) -> Response:

@@ -11,6 +11,8 @@ from typing import Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.server.root_path import route_path
+
 Transport = Literal["polling", "long_polling", "websocket", "sse"]
 
 # Added by the server itself.
@@ -49,7 +51,7 @@ class TrafficMeter:
         self._app, self._prefix = app, prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope.get("path", "").startswith(self._prefix):
+        if scope["type"] == "lifespan" or not route_path(scope).startswith(self._prefix):
             return await self._app(scope, receive, send)
         traffic = Traffic(up=_request_head(scope))
         chunked = False

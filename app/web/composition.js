@@ -2,7 +2,8 @@
 
 import { addTexts, LANGUAGES } from "./i18n.js";
 
-/** The prefix of the composition's routes: empty for the recipe, `/trip` for a trip. */
+/** The prefix of the server's routes, and that of the composition's: the recipe's is the same, a trip's ends in `/trip`. */
+const ROOT = new URL(".", document.baseURI).pathname.slice(0, -1);
 export const BASE = /^(.*)\/(?:r\/[^/]+)?$/.exec(location.pathname)?.[1] ?? "";
 
 // The page has it unless the server was still starting.
@@ -53,7 +54,7 @@ export function withOption(request, option) {
 
 function titles(language) {
   const parts = composition.parts.map(({ name, title }) => [`title_${name}`, title[language]]);
-  const document_title = BASE === "" ? "Sizzle" : `${composition.title[language]} · Sizzle`;
+  const document_title = BASE === ROOT ? "Sizzle" : `${composition.title[language]} · Sizzle`;
   const own = { document_title, title: composition.title[language], idle_title: composition.title[language], notice: composition.notice[language] };
   return { ...own, [`the_${chooser}`]: LANGUAGES[language].the_choice, ...Object.fromEntries(parts) };
 }

@@ -209,7 +209,7 @@ function chooseLanguage(language) {
 }
 
 async function showStandinNotice() {
-  const health = await fetch("/healthz").then((response) => response.json()).catch(() => ({}));
+  const health = await fetch("healthz").then((response) => response.json()).catch(() => ({}));
   const notice = document.getElementById("standin");
   notice.hidden = health.standin !== true;
   if (notice.hidden || health.standin_parts.length === Object.keys(health.models).length) return;

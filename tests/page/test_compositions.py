@@ -66,9 +66,9 @@ def test_the_description_of_a_composition_has_what_its_page_needs(serve: Serve) 
     assert trip["parts"][1]["title"] == {"en": "Route", "ko": "경로"}
     assert trip["choice"] == {"part": "ideas", "noun": "choice", "fields": ["place", "place_about"]}
     assert [*trip["request"]["properties"]] == ["interests", "days", "language", "seed"]
-    assert trip["others"] == [{"title": {"en": "A recipe", "ko": "레시피"}, "path": "/"}]
+    assert trip["others"] == [{"title": {"en": "A recipe", "ko": "레시피"}, "path": "./"}]
     recipe = ask("GET", f"{url}/composition.json").json()
-    assert recipe["others"] == [{"title": {"en": "A trip", "ko": "여행"}, "path": "/trip/"}]
+    assert recipe["others"] == [{"title": {"en": "A trip", "ko": "여행"}, "path": "./trip/"}]
     assert recipe["choice"]["fields"] == ["name", "intro"]
 
 

@@ -98,9 +98,9 @@ def test_the_index_leads_to_every_example(page: Page, sizzle_url: str) -> None:
     page.goto(f"{sizzle_url}/examples/")
     links = page.get_by_role("main").get_by_role("link")
     hrefs = [link.get_attribute("href") for link in links.all()]
-    assert hrefs == [f"/examples/{name}" for name in EXAMPLES]
+    assert hrefs == [f"examples/{name}" for name in EXAMPLES]
     for href in hrefs:
-        page.goto(f"{sizzle_url}{href}")
+        page.goto(f"{sizzle_url}/{href}")
         expect(page.get_by_label("Your question")).to_have_value(
             "What can I cook with beef, onions and peppers in 30 minutes?"
         )

@@ -14,7 +14,7 @@ function element(name, children = [], attributes = {}) {
 function kind(schema = {}) {
   if (schema.$ref) {
     const name = schema.$ref.split("/").pop();
-    return element("a", [name], { href: `#${name}` });
+    return element("a", [name], { href: `docs#${name}` });
   }
   if (schema.anyOf) return element("span", schema.anyOf.flatMap((one, i) => (i ? [" or ", kind(one)] : [kind(one)])));
   if (schema.items) return element("span", ["list of ", kind(schema.items)]);
@@ -61,7 +61,7 @@ function component([name, schema]) {
 }
 
 async function show() {
-  const answer = await fetch("/openapi.json");
+  const answer = await fetch("openapi.json");
   const { paths, components } = await answer.json();
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, one]) => operation(path, method, one)));

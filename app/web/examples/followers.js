@@ -50,7 +50,7 @@ export async function clock(signal) {
   let best = { error: Infinity };
   for (let round = 0; round < 9; round++) {
     const sent = performance.now();
-    const { now } = await get("/examples/clock", signal);
+    const { now } = await get("examples/clock", signal);
     const came = performance.now();
     const error = (came - sent) / 2;
     if (error < best.error) best = { offset: now - (sent + came) / 2, error };

@@ -78,7 +78,7 @@ function refresh() {
 }
 
 async function showStandinNotice() {
-  const health = await fetch("/healthz").then((response) => response.json()).catch(() => ({}));
+  const health = await fetch("healthz").then((response) => response.json()).catch(() => ({}));
   document.getElementById("standin").hidden = health.standin !== true;
 }
 

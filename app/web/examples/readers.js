@@ -9,7 +9,7 @@ export class RefusedError extends Error {
 }
 
 export async function ask(question, signal) {
-  const response = await fetch(`/completion?${new URLSearchParams({ query: question })}`, { signal });
+  const response = await fetch(`completion?${new URLSearchParams({ query: question })}`, { signal });
   if (response.ok) return response;
   const { detail } = await response.json().catch(() => ({})); // a proxy may answer with HTML
   throw new RefusedError(response.status, detail);
@@ -30,7 +30,7 @@ const UNKNOWN_REASON = "Rejected or disconnected: an EventSource cannot tell whi
 /** Closes at the end and on errors; otherwise the EventSource would send the request again. */
 export function listen(question, signal, { opened, show }) {
   return new Promise((resolve, reject) => {
-    const source = new EventSource(`/completion?${new URLSearchParams({ query: question })}`);
+    const source = new EventSource(`completion?${new URLSearchParams({ query: question })}`);
     const close = (settle, result) => { source.close(); settle(result); };
     source.onopen = opened;
     source.onmessage = ({ data }) => {

@@ -30,10 +30,10 @@ onAsk(async (question, signal) => {
 async function start(query, signal) {
   const body = JSON.stringify({ query });
   const headers = { "Content-Type": "application/json" };
-  const response = await fetch("/examples/broadcasts", { method: "POST", headers, body, signal });
+  const response = await fetch("examples/broadcasts", { method: "POST", headers, body, signal });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new RefusedError(response.status, answer.detail);
-  return new URL(`/examples/broadcasts/${answer.id}`, location.href).href;
+  return new URL(`examples/broadcasts/${answer.id}`, document.baseURI).href;
 }
 
 /** Returns the end of the broadcast, or nothing if this transport failed; the others continue. */

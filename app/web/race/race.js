@@ -54,7 +54,7 @@ async function race() {
 async function read(signal) {
   let hasStarted = false;
   try {
-    const response = await fetch("/race", {
+    const response = await fetch("race", {
       method: "POST",
       headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
       body: JSON.stringify({ rounds: Number(form.elements.rounds.value) }),
@@ -123,7 +123,7 @@ class RaceProgress {
 
 async function loadEntrants() {
   try {
-    const response = await fetch("/race/entrants");
+    const response = await fetch("race/entrants");
     if (!response.ok) throw new Error(String(response.status));
     info = await response.json();
     document.getElementById("standin").hidden = !info.standin;
