@@ -128,6 +128,7 @@ def test_a_run_is_resumed_exactly(serve_scripts: ServeScripts) -> None:
     assert whole[-1].name == "end"
 
 
+PAGE = {"Accept": "text/html"}
 PAGES = [
     "/",
     "/trip/",
@@ -146,7 +147,11 @@ def test_everything_works_below_a_prefix() -> None:
     """Every address that a page or an answer gives leads to something below the prefix of `--root-path`."""
     app = create_app(Settings(compositions=("examples.trip:TRIP",), drain_s=0, standin_ttft_ms=0))
     with serving(app, root_path="/sizzle") as url, behind_nginx(url, "/sizzle") as client:
-        links = {urljoin(f"/sizzle{page}", link) for page in PAGES for link in links_of(client.get(f"/sizzle{page}"))}
+        links = {
+            urljoin(f"/sizzle{page}", link)
+            for page in PAGES
+            for link in links_of(client.get(f"/sizzle{page}", headers=PAGE))
+        }
         links |= {client.post("/sizzle/runs", json=REQUEST).headers["location"]}
         links |= {client.get("/sizzle/trip").headers["location"], client.get("/sizzle/examples").headers["location"]}
         assert len(links) > 30
