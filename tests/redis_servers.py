@@ -6,9 +6,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Literal, Self
 from uuid import uuid4
 
@@ -97,16 +101,22 @@ class RedisServer:
             return False
 
 
+@dataclass
 class Proxy:
-    """A connection to a server that is cut after every `cut_every`th request, before the reply.
+    """A connection to a server that is cut after every `cut_every`th script, before the reply.
 
-    The server has processed the request, but the client cannot know that.
+    The server has processed the script, but the client cannot know that. Each reply is late by `delays` seconds, from
+    one to the other.
     """
 
-    def __init__(self, server: RedisServer, cut_every: int) -> None:
-        self._server, self._cut_every = server, cut_every
-        self._requests = 0
-        self._connections = self._lost = 0
+    server: RedisServer
+    cut_every: int = 0
+    delays: tuple[float, float] = (0, 0)
+    _chance: Random = field(default_factory=lambda: Random(5))
+    _scripts: int = 0
+    _connections: int = 0
+    _lost: int = 0
+    _cut: set[int] = field(default_factory=set[int])
 
     def lose_connections(self) -> None:
         """From now on the present connections are silent, but stay open, as if a router had forgotten them."""
@@ -116,7 +126,7 @@ class Proxy:
         """Returns the address, with a new prefix."""
         self._listener = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         port = self._listener.sockets[0].getsockname()[1]
-        return self._server.url.replace(f":{self._server.port}/", f":{port}/")
+        return self.server.url.replace(f":{self.server.port}/", f":{port}/")
 
     async def __aexit__(self, *_: object) -> None:
         self._listener.close()
@@ -124,16 +134,35 @@ class Proxy:
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
         number = self._connections
-        replies, requests = await asyncio.open_connection("127.0.0.1", self._server.port)
+        replies, requests = await asyncio.open_connection("127.0.0.1", self.server.port)
+        replying = asyncio.create_task(self._pass_on(replies, writer, number))
         while request := await reader.read(65536):
+            self._scripts += b"EVALSHA" in request
+            if self.cut_every and self._scripts >= self.cut_every:
+                self._scripts = 0
+                self._cut.add(number)
             requests.write(request)
-            reply = await replies.read(65536)
-            if number <= self._lost:
-                continue
-            self._requests += b"EVALSHA" in request
-            if self._requests >= self._cut_every:
-                self._requests = 0
-                break
-            writer.write(reply)
-        writer.close()
         requests.close()
+        await replying
+
+    async def _pass_on(self, replies: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        while (reply := await replies.read(65536)) and number not in self._cut:
+            await asyncio.sleep(self._chance.uniform(*self.delays))
+            if number > self._lost:
+                writer.write(reply)
+        writer.close()
+
+
+@contextmanager
+def slow(server: RedisServer, delays: tuple[float, float]) -> Iterator[str]:
+    """The address of a server whose replies are late by so many seconds, from one to the other."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    proxy = Proxy(server, delays=delays)
+    try:
+        yield asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(proxy.__aexit__(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()

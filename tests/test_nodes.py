@@ -5,15 +5,22 @@ import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
 
 import httpx
+import pytest
+from redis import Redis
 
+from app.stores.redis.connection import Address
 from tests.client import wait_until
 from tests.commands import FAST, SIZZLE
 from tests.conftest import Serve, ServeScripts
 from tests.redis_servers import RedisServer, free_port
-from tests.servers import Gate, Refuse
+from tests.server_process import server_process
+from tests.servers import Gate, Refuse, provider
 from tests.shared_runs import (
+    LEASE_S,
     PARTS,
     REQUEST,
     Reader,
@@ -112,6 +119,40 @@ def test_all_processes_skip_a_provider_that_keeps_failing(
     while not (resting := httpx.get(f"{web}/healthz").json()["resting"]):
         threading.Event().wait(0.02)
     assert set(resting) == {"groq"}
+
+
+@pytest.mark.parametrize("has_worker", [False, True])
+def test_a_run_of_one_connection_ends_with_its_web_process(
+    redis_server: RedisServer, serve: Serve, tmp_path: Path, *, has_worker: bool
+) -> None:
+    """`POST /generate`: after kill -9 its calls are closed, no worker takes it, and its log is dropped."""
+    store = redis_server.url
+    address = Address.parse(store)
+    with (
+        provider({"steps": waiting_script(Gate(), "steps")}) as scripted,  # type: ignore[arg-type]
+        Redis.from_url(address.url) as admin,
+    ):
+        keys = {"groq_api_key": "sk-groq-1", "groq_base_url": scripted.url}
+        names = {"GROQ_API_KEY": "sk-groq-1", "SIZZLE_GROQ_BASE_URL": scripted.url, "SIZZLE_STORE": store}
+        with server_process(
+            tmp_path, **names, SIZZLE_LEASE_S=str(LEASE_S), SIZZLE_WORKER=str(has_worker).lower()
+        ) as web:
+            if not has_worker:
+                serve(store=store, lease_s=LEASE_S, **keys)
+            with httpx.stream("POST", f"{web.url}/generate", json=REQUEST, timeout=20) as response:
+                lines = response.iter_lines()
+                assert any("steps one" in line for line in lines)
+                (owner,) = admin.keys(f"{address.prefix}:owner:*")
+                remaining = [admin.pttl(owner)]
+                while sum(later > earlier for earlier, later in pairwise(remaining)) < 6:  # longer than a lease
+                    remaining.append(admin.pttl(owner))
+                assert not scripted.closed
+        calls = len(scripted.calls)
+        serve(store=store, lease_s=LEASE_S, **keys)
+        assert wait_until(lambda: not admin.keys(f"{address.prefix}:run:*"), 20)
+        assert wait_until(lambda: scripted.closed == ["steps"], 20)
+        assert (admin.xlen(f"{address.prefix}:queue"), admin.keys(f"{address.prefix}:log:*")) == (0, [])
+        assert len(scripted.calls) == calls
 
 
 def is_open(port: int) -> bool:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from tests.client import wait_until
 from tests.commands import sizzle
 from tests.conftest import Serve, ServeScripts
 from tests.servers import Gate
@@ -39,20 +40,20 @@ def test_a_restart_of_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScrip
 
 
 def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScripts) -> None:
-    """Requests for a run that this process is writing do not wait for the store's return either."""
-    gate = Gate()
+    """Requests for a run that this process is writing do not wait for the store's return either.
+
+    A cancel closes the calls, and the end follows as soon as the store is back.
+    """
     with own_server(tmp_path) as server:
-        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
+        node, provider = serve_scripts({"steps": waiting_script(Gate(), "steps")}, store=server.url)
         run, key = start_run(node)
         reader = Reader(run)
         reader.wait_for(is_in_the_middle)
         server.kill()
-        gate.open()
-        answers = [
-            httpx.post(f"{node}/runs", json=REQUEST, timeout=20),
-            httpx.get(run, timeout=20),
-            httpx.delete(run, headers={"Sizzle-Run-Key": key}, timeout=20),
-        ]
+        answers = [httpx.post(f"{node}/runs", json=REQUEST, timeout=20), httpx.get(run, timeout=20)]
+        assert not provider.closed
+        answers.append(httpx.delete(run, headers={"Sizzle-Run-Key": key}, timeout=20))
+        assert provider.closed == ["steps"]
         for answer in answers:
             assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
             assert "storage is full or out of reach" in answer.text
@@ -60,7 +61,9 @@ def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScrip
         health = httpx.get(f"{node}/healthz").json()
         assert [health["store"], health["store_answers"]] == ["redis", False]
         server.start()
-        assert_exact(reader.to_the_end())
+        events = reader.to_the_end()
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+        assert events[-1].data["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,10 @@ def test_starts_with_idempotency_keys_do_not_wait_for_each_other(tmp_path: Path,
 
 
 def test_a_full_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
-    """New runs are refused, others read and cancelled; active ones go on when there is room again."""
+    """New runs are refused, others read and cancelled; active ones go on when there is room again.
+
+    Finished runs make room, the oldest first.
+    """
     gate = Gate()
     with own_server(tmp_path) as server, Redis(port=server.port) as admin:
         node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
@@ -110,8 +116,8 @@ def test_a_full_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) ->
         assert "storage is full or out of reach" in refusal.text
         assert httpx.get(run).json()["status"] == "running"
         assert httpx.delete(other, headers={"Sizzle-Run-Key": key}, timeout=20).status_code == 204
-        assert httpx.get(other).json()["status"] == "cancelled"
         assert other_reader.to_the_end()[-1].data["status"] == "cancelled"
+        assert wait_until(lambda: httpx.get(other).status_code == 410, 20)
         gate.open()
         admin.config_set("maxmemory", "0")
         assert_exact(reader.to_the_end())

@@ -2,10 +2,12 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
 import httpx
+import pytest
 from redis import Redis
 
 from app.runs.worker import MAX_TAKES
@@ -200,6 +202,66 @@ def test_a_run_that_its_workers_die_of_is_given_up(redis_server: RedisServer, se
     assert [event.name for event in events] == ["run", "end"]
     assert events[-1].data["status"] == "failed"
     assert "try again" in events[-1].data["message"]
+
+
+def damage_start(admin: Redis, log: str) -> None:
+    admin.delete(log)
+    admin.xadd(log, {"epoch": "0", "lines": "r{"}, "1-0")
+
+
+def damage_end(admin: Redis, log: str) -> None:
+    """Nothing can be appended any more."""
+    admin.xadd(log, {"epoch": "0", "lines": "f{}"}, "9999-0")
+
+
+@pytest.mark.parametrize(("damage", "status"), [(damage_start, 200), (damage_end, 410)])
+def test_a_damaged_run_is_given_up(
+    redis_server: RedisServer, serve: Serve, damage: Callable[[Redis, str], None], status: int
+) -> None:
+    """Its reader gets the end if the log takes one. The worker goes on with others."""
+    store = redis_server.url
+    address = Address.parse(store)
+    node = serve(store=store, worker=False)
+    run, _ = start_run(node)
+    reader = Reader(run) if status == 200 else None
+    if reader:
+        reader.wait_for(has("run"))
+    with Redis.from_url(address.url) as admin:
+        damage(admin, f"{address.prefix}:log:{run.rpartition('/')[2]}")
+        serve(store=store, lease_s=0.1, standin_ttft_ms=5, standin_tokens_per_s=0)
+        assert wait_until(lambda: not admin.xlen(f"{address.prefix}:queue"), 20)
+    if reader:
+        assert [event.data.get("status") for event in reader.to_the_end()] == [None, "failed"]
+    else:
+        assert httpx.get(run).status_code == status
+    assert Reader(start_run(node)[0]).to_the_end()[-1].data["status"] == "ok"
+
+
+def test_a_task_of_a_worker_that_fails_starts_again(
+    redis_server: RedisServer, serve: Serve, serve_scripts: ServeScripts
+) -> None:
+    """Here it is the one that learns at once what others do with runs; the next renewal would come too late."""
+    store = redis_server.url
+    address = Address.parse(store)
+    web = serve(store=store, worker=False)
+    node, provider = serve_scripts({"steps": waiting_script(Gate(), "steps")}, store=store, lease_s=60)
+    hints = f"{address.prefix}:hints"
+    with Redis.from_url(address.url) as admin:
+
+        def listeners() -> int:
+            counts: Any = admin.pubsub_numsub(hints)
+            return counts[0][1]
+
+        assert wait_until(lambda: listeners() == 1, 20)
+        admin.publish(hints, b"\xff")
+        assert wait_until(lambda: listeners() == 0, 20)
+        assert httpx.get(f"{node}/readyz").status_code == 503
+        assert wait_until(lambda: listeners() == 1, 20)
+    run, key = start_run(web)
+    Reader(run).wait_for(is_in_the_middle)
+    assert httpx.delete(run, headers={"Sizzle-Run-Key": key}).status_code == 204
+    assert wait_until(lambda: provider.closed == ["steps"], 20)
+    assert wait_until(lambda: httpx.get(f"{node}/readyz").status_code == 200, 20)
 
 
 def test_a_run_that_a_worker_does_not_serve_waits_for_another_one(

@@ -1,7 +1,8 @@
 """Runs that workers write, in this process or in others. Every process reads, cancels and rewrites all of them."""
 
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import LiteralString
 from uuid import UUID
 
@@ -10,23 +11,28 @@ from typing_extensions import override
 from app.clients import current_client
 from app.models import Served
 from app.runs.errors import CapacityError, PartBusyError
+from app.runs.live import LiveRun
 from app.runs.remaining import rewritten, whole
 from app.runs.runs import Runs, log_start
 from app.runs.state import RunState
-from app.stores import LogFullError, Rewrite, RunExistsError, RunStart
-from app.stores.redis.log import RedisEventLog
+from app.stores import LogFullError, Rewrite, RunExistsError, RunStart, UnavailableError, UnknownRunError
+from app.stores.redis.log import RENEWALS, RedisEventLog
 from chains.parts.composition import Request
 
 AT_CAPACITY: LiteralString = "The server is at capacity. Please try again in a few seconds."
 
 
 class DispatchedRuns(Runs):
-    """At most `limit` runs at a time in all processes, including those that wait for a worker."""
+    """At most `limit` runs at a time in all processes, including those that wait for a worker.
+
+    `own` are those that a worker in this process writes.
+    """
 
     def __init__(self, served: Mapping[str, Served], log: RedisEventLog, limit: int = 500) -> None:
         super().__init__(served, log, limit)
         self._shared_log = log
         self._start_lock = nullcontext()  # the store lets only one run begin with a key
+        self.own: Mapping[str, LiveRun] = {}
 
     @override
     async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:
@@ -35,7 +41,7 @@ class DispatchedRuns(Runs):
         parts = whole(composition, request).parts
         start = RunStart(str(run_id), composition.name, request, parts, current_client())
         try:
-            await self._shared_log.submit(str(run_id), start, self._limit)
+            await self._shared_log.submit(str(run_id), start, self._limit, ephemeral=ephemeral)
         except LogFullError:
             raise CapacityError(AT_CAPACITY, retry_after=5) from None
         except RunExistsError:  # another process had the same idempotency key at the same time
@@ -64,12 +70,37 @@ class DispatchedRuns(Runs):
                 raise CapacityError(AT_CAPACITY, retry_after=5) from None
 
     @override
+    async def check_composition(self, run_id: UUID, composition: str) -> None:
+        if not (run := self.own.get(str(run_id))):
+            await super().check_composition(run_id, composition)
+        elif run.composition != composition:
+            raise UnknownRunError
+
+    @override
     async def cancel(self, run_id: UUID) -> None:
-        await self._shared_log.cancel(str(run_id))
+        if run := self.own.get(str(run_id)):
+            run.cancel()  # closes its calls even if the store does not answer
+        await self._shared_log.end(str(run_id), "cancelled")
 
     @override
     async def forget(self, run_id: UUID) -> None:
         await self._shared_log.forget(str(run_id))
+
+    @asynccontextmanager
+    async def owning(self, lease_s: float) -> AsyncGenerator[None]:
+        """Keeps the ephemeral runs of this process within the block, if it has no worker that does so."""
+        renewing = asyncio.create_task(self._renew(lease_s / RENEWALS), name="ephemeral runs")
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
+
+    async def _renew(self, interval_s: float) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            with suppress(UnavailableError):
+                await self._shared_log.renew("", [])
 
 
 def _active_parts(state: RunState, rewrites: Iterable[Rewrite]) -> set[str]:

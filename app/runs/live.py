@@ -77,6 +77,7 @@ class LiveRun:
     ) -> None:  # fmt: skip
         self._run_id = state.run_id
         self._log = log
+        self.composition = state.composition
         self._parts = [*state.parts]
         self._on_finished = on_finished
         self._choice = composition.choice.name if composition.choice else None

@@ -81,7 +81,11 @@ def shared_log(settings: Settings) -> "RedisEventLog":
     except ImportError:
         raise ConfigError("SIZZLE_STORE=redis://… needs more packages: pip install 'sizzle[redis]'") from None
     return RedisEventLog(
-        settings.store, _requests(settings), keep_s=settings.keep_s, all_bytes=settings.keep_bytes or STORED_BYTES
+        settings.store,
+        _requests(settings),
+        keep_s=settings.keep_s,
+        all_bytes=settings.keep_bytes or STORED_BYTES,
+        lease_s=settings.lease_s,
     )
 
 
@@ -107,7 +111,10 @@ async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
             limit=settings.worker_runs, lease_s=settings.lease_s, drain_s=settings.drain_s,
         ) if settings.worker else None  # fmt: skip
         if worker:
+            runs.own = worker.live
             await stack.enter_async_context(worker.working())
+        else:
+            await stack.enter_async_context(runs.owning(settings.lease_s))
         yield OpenRuns(models, runs, log, settings.store_kind, worker)
 
 

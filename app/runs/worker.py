@@ -10,9 +10,10 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from math import inf
 from secrets import token_hex
 from time import perf_counter
 from uuid import UUID
@@ -24,8 +25,9 @@ from app.models import Served
 from app.runs.live import LiveRun, Stopping, Writing
 from app.runs.remaining import requested, unfinished, whole
 from app.runs.runs import Runs
-from app.stores import EventLogError, RunEnd, UnavailableError, UnknownRunError
-from app.stores.redis.log import Claim, RedisEventLog
+from app.stores import EventLogError, UnavailableError, UnknownRunError
+from app.stores.redis.log import RENEWALS, Claim, RedisEventLog
+from app.stores.redis.meta import RunMeta
 from app.stores.redis.queue import Job, RunQueue
 from chains.errors import OUR_SIDE
 from chains.messages import Message
@@ -35,9 +37,9 @@ logger = logging.getLogger(__name__)
 
 JOBS_AT_ONCE = 8
 MAX_TAKES = 10  # of a run whose workers die, perhaps because of it, before a part ends
-LEFT_RUNS = 1000  # so many are not logged again
-RENEWALS = 4  # per lease
+REPORTED_RUNS = 1000  # so many are not logged again
 RETRY_S = 0.2
+RESTART_S = 0.5  # until a task that has failed starts again
 
 
 class Worker:
@@ -51,21 +53,21 @@ class Worker:
         self._limit, self._lease_s, self._drain_s = limit, lease_s, drain_s
         self.name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(3)}"
         self._queue = RunQueue(log.address, log.redis, self.name, lease_s)
-        self._live: dict[str, LiveRun] = {}
+        self.live: dict[str, LiveRun] = {}
         self._taking = set[str]()
-        self._left = deque[str](maxlen=LEFT_RUNS)  # to other workers
+        self._reported = deque[str](maxlen=REPORTED_RUNS)
         self._tasks = set[asyncio.Task[None]]()  # short ones, such as taking a run
         self._changed = asyncio.Event()  # a run or a short task has ended
-        self._loops = list[asyncio.Task[None]]()
         self.is_closing = False
-        self._claims_from = 0.0
+        self._claims_from = self._failed_at = -inf
 
     @asynccontextmanager
     async def working(self) -> AsyncGenerator[None]:
         """Takes runs within the block. Afterwards it finishes those that end in time, and releases the others."""
         await self._queue.open()
-        claiming, *loops = self._loops = [
-            asyncio.create_task(loop, name="worker") for loop in (self._claim(), self._renew(), self._follow_hints())
+        claiming, *loops = [
+            asyncio.create_task(self._restarted(loop), name="worker")
+            for loop in (self._claim, self._renew, self._follow_hints)
         ]
         try:
             yield
@@ -87,11 +89,27 @@ class Worker:
     @property
     def is_ready(self) -> bool:
         """Whether it takes runs and renews its leases."""
-        return not self.is_closing and not any(loop.done() for loop in self._loops)
+        return not self.is_closing and perf_counter() > self._failed_at + 2 * RESTART_S
 
     @property
     def _room(self) -> int:
-        return 0 if self.is_closing else max(0, self._limit - len(self._live) - len(self._tasks))
+        return 0 if self.is_closing else max(0, self._limit - len(self.live) - len(self._tasks))
+
+    async def _restarted(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """Runs a loop until it ends, and starts it again if it fails. The leases of all runs depend on it."""
+        while True:
+            try:
+                return await loop()
+            except Exception as error:  # noqa: BLE001  of any kind, also a mistake of ours
+                self._failed_at = perf_counter()
+                self._report(loop.__name__, "A task of the worker failed and starts again: %s.", type(error).__name__)
+                await asyncio.sleep(RESTART_S)
+
+    def _report(self, subject: str, text: str, *details: object) -> None:
+        """Logs something once, although it may be tried again and again."""
+        if (reported := f"{subject} {text}") not in self._reported:
+            self._reported.append(reported)
+            logger.error(text, *details)
 
     async def _claim(self) -> None:
         """Takes runs as they are queued."""
@@ -108,6 +126,7 @@ class Worker:
                 self._take_all(await self._queue.next_jobs(min(self._room, JOBS_AT_ONCE)))
             except RedisError:
                 has_missed = True
+                self._wait_for_renewals()
                 await asyncio.sleep(RETRY_S)
 
     async def _renew(self) -> None:
@@ -116,14 +135,22 @@ class Worker:
             await asyncio.sleep(self._lease_s / RENEWALS)
             started_at = perf_counter()
             try:
-                self._heed(await self._log.renew(self.name, [*self._live]))
-                now = perf_counter()
-                if now - started_at > self._lease_s / RENEWALS:  # others could not renew theirs either
-                    self._claims_from = now + self._lease_s / 2
-                if self._room and now > self._claims_from:
+                claims = await self._log.renew(self.name, [*self.live])
+                if perf_counter() - started_at > self._lease_s / RENEWALS:
+                    self._wait_for_renewals()
+                self._heed(claims)
+                if self._room and self._trusts_claims:
                     self._take_all(await self._queue.expired_jobs(self._room), is_expired=True)
             except (UnavailableError, RedisError):
-                self._claims_from = perf_counter() + self._lease_s / 2
+                self._wait_for_renewals()
+
+    def _wait_for_renewals(self) -> None:
+        """Lets the other processes renew their claims first, which they could not do during an outage either."""
+        self._claims_from = perf_counter() + self._lease_s / 2
+
+    @property
+    def _trusts_claims(self) -> bool:
+        return perf_counter() > self._claims_from
 
     async def _follow_hints(self) -> None:
         while True:
@@ -135,9 +162,11 @@ class Worker:
 
     def _heed(self, claims: Mapping[str, Claim]) -> None:
         for run_id, claim in claims.items():
-            run = self._live.get(run_id)
+            run = self.live.get(run_id)
             if run and claim is Claim.LOST:
                 run.fence()
+            if run and claim is Claim.ORPHANED and self._trusts_claims:
+                run.forget()
             if run and claim is Claim.CHANGED:
                 self._start(self._try_rewrite(run_id, run))
 
@@ -150,7 +179,7 @@ class Worker:
     def _take_all(self, jobs: Iterable[Job], *, is_expired: bool = False) -> None:
         """Takes runs that are not taken here already. One that was lost to another process may be taken again."""
         for job in jobs:
-            run = self._live.get(job.run_id)
+            run = self.live.get(job.run_id)
             # a run of ours whose claim expired before its first renewal is still ours
             is_ours = run is not None and (not is_expired or isinstance(run.phase, Writing))
             if job.run_id not in self._taking and not is_ours:
@@ -159,18 +188,17 @@ class Worker:
 
     async def _take(self, job: Job) -> None:
         try:
-            if earlier := self._live.get(job.run_id):  # this process was stopped for longer than a lease
+            if earlier := self.live.get(job.run_id):  # this process was stopped for longer than a lease
                 earlier.fence()
                 await earlier.ended.wait()
             await self._write(job)
         except UnknownRunError:
             await self._leave(job)
-        except (EventLogError, ValueError):  # it has ended, or somebody else has taken it, or will
+        except EventLogError:  # somebody else has taken it, or will
             pass
-        except Exception:
-            logger.exception("run %s failed", job.run_id)
-            with suppress(EventLogError, ValueError):
-                await self._fail(job.run_id, "en")
+        except Exception as error:  # noqa: BLE001  of any kind, because its log is damaged, or a mistake of ours
+            self._report(job.run_id, "Run %s cannot be continued: %s.", job.run_id, type(error).__name__)
+            await self._count(job)
         finally:
             self._taking.discard(job.run_id)
 
@@ -178,12 +206,12 @@ class Worker:
         """Writes what is left of the run."""
         run_id = UUID(job.run_id)
         state = await self._runs.state(run_id)  # a run that cannot be read is not taken
-        meta = await self._log.take(job.run_id, job.id, self.name)
+        if not (meta := await self._taken(job)):
+            return None
         if self.is_closing:
             return await self._log.release(job.run_id)
         if meta.takes > MAX_TAKES:
-            logger.error("Run %s is given up: %d workers died with it.", job.run_id, meta.takes - 1)
-            return await self._fail(job.run_id, state.request.language)
+            return await self._give_up(job.run_id, state.request.language)
         if meta.last != state.length:
             state = await self._runs.state(run_id)
         served, rewrites = self._served[state.composition], await self._log.rewrites(job.run_id)
@@ -191,7 +219,7 @@ class Worker:
         if meta.is_reopened:
             state.stop_others({part for rewrite in rewrites for part in rewrite.parts})
         remainder = whole(composition, state.request) if is_new else unfinished(composition, state, rewrites)
-        run = self._live[job.run_id] = LiveRun(
+        run = self.live[job.run_id] = LiveRun(
             self._log, composition, state,
             on_finished=partial(self._finish, job.run_id),
             on_rewrites=lambda: self._rewrite(job.run_id, run),
@@ -201,16 +229,31 @@ class Worker:
             run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
         return None
 
+    async def _taken(self, job: Job) -> RunMeta | None:
+        """Takes the run, unless it has ended."""
+        with suppress(ValueError):
+            return await self._log.take(job.run_id, job.id, self.name, drops_orphan=self._trusts_claims)
+        return None
+
+    async def _count(self, job: Job) -> None:
+        """Gives up a run that cannot be continued, after as many attempts as if workers had died of it."""
+        with suppress(EventLogError):
+            meta = await self._taken(job)
+            self._log.leave(job.run_id)
+            if meta and meta.takes > MAX_TAKES:
+                await self._give_up(job.run_id, "en")
+
     async def _leave(self, job: Job) -> None:
-        if job.run_id not in self._left:
-            self._left.append(job.run_id)
-            logger.warning("Run %s is left to other workers: its composition is not served here.", job.run_id)
+        text = "Run %s is left to other workers: its composition is not served here."
+        self._report(job.run_id, text, job.run_id)
         with suppress(RedisError):  # otherwise its lease expires
             await self._queue.hand_back([job.id])
 
-    async def _fail(self, run_id: str, language: Language) -> None:
-        self._log.accept_rewrites(run_id, len(await self._log.rewrites(run_id)))
-        await self._log.append(run_id, RunEnd("failed", 0, Message(OUR_SIDE).in_language(language)))
+    async def _give_up(self, run_id: str, language: Language) -> None:
+        """Ends a run, so that its readers do not wait for it any longer."""
+        logger.error("Run %s is given up: %d workers died with it, or could not continue it.", run_id, MAX_TAKES)
+        await self._log.end(run_id, "failed", Message(OUR_SIDE).in_language(language))
+        self._log.leave(run_id)
 
     async def _try_rewrite(self, run_id: str, run: LiveRun) -> None:
         with suppress(EventLogError):  # tried again at the next renewal
@@ -233,17 +276,17 @@ class Worker:
 
     def _finish(self, run_id: str) -> None:
         self._log.leave(run_id)
-        self._live.pop(run_id, None)
+        self.live.pop(run_id, None)
         self._changed.set()
 
     async def _drain(self) -> None:
         """Waits for runs that end in time, and releases the others."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_s):
-                while self._live or self._tasks:
+                while self.live or self._tasks:
                     self._changed.clear()
                     await self._changed.wait()
-        runs = [*self._live.values()]
+        runs = [*self.live.values()]
         for run in runs:
             run.release()
         for run in runs:

@@ -117,7 +117,7 @@ def test_an_unneeded_job_is_removed(make_logs: MakeLogs) -> None:
             for run_id in ("cancelled", "forgotten"):
                 await web.submit(run_id, START, 9)
             jobs = await queue.next_jobs(9)
-            await web.cancel("cancelled")
+            await web.end("cancelled", "cancelled")
             await web.forget("forgotten")
             for job in jobs:
                 with pytest.raises((ValueError, UnknownRunError)):

@@ -55,8 +55,16 @@ def test_a_server_that_does_not_answer_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
-def test_a_usable_server_is_accepted(start_redis: StartRedis, kind: Kind) -> None:
-    run(check_server(Address.parse(start_redis(kind).url)))
+def test_a_usable_server_is_accepted(start_redis: StartRedis, kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
+    """A warning says so if its memory is less than one and a half times what is to be kept."""
+    server = start_redis(kind)
+    with Redis(port=server.port) as admin:
+        for memory in ("0", "150mb", "149mb"):
+            assert not caplog.messages
+            admin.config_set("maxmemory", memory)
+            run(check_server(Address.parse(server.url), keep_bytes=100 * 2**20))
+        admin.config_set("maxmemory", "0")
+    assert "1.5 times SIZZLE_KEEP_BYTES" in caplog.text
 
 
 def test_the_prefix_is_part_of_the_url() -> None:
@@ -158,10 +166,10 @@ def test_a_server_that_hangs_is_out_of_reach_until_it_goes_on(tmp_path: Path) ->
 
 
 def test_connections_that_were_lost_without_a_word_are_replaced(start_redis: StartRedis) -> None:
-    """Those of a writer, of readers and of the queue."""
+    """Those of a writer, of readers, of the queue and of the hints."""
 
     async def scenario() -> list[LogEntry]:
-        proxy = Proxy(start_redis("valkey"), cut_every=10**6)
+        proxy = Proxy(start_redis("valkey"))
         async with proxy as url, aclosing(RedisEventLog(url, REQUESTS)) as log:
             other = RedisEventLog(url, REQUESTS)
             async with aclosing(other), aclosing(RunQueue(log.address, log.redis, "a", 60)) as queue:
@@ -170,14 +178,16 @@ def test_connections_that_were_lost_without_a_word_are_replaced(start_redis: Sta
                 following = other.follow("run")
                 seen = await anext(following)
                 waiting = asyncio.create_task(queue.next_jobs(1))
+                hinting = asyncio.create_task(anext(queue.hints()))
                 await log.read("run")
                 proxy.lose_connections()
                 async with asyncio.timeout(20):
                     await log.append("run", Fragment("intro", "0 "))
                     await log.append("run", END)
                     seen += [entry async for batch in following for entry in batch]
-                    with pytest.raises(RedisError):
-                        await waiting
+                    for lost in (waiting, hinting):
+                        with pytest.raises(RedisError):
+                            await lost
                     await log.submit("queued", START, 9)
                     assert [job.run_id for job in await queue.next_jobs(1)] == ["queued"]
             return seen

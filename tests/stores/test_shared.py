@@ -1,7 +1,7 @@
 """A store that several processes share: each instance here stands for a process."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import pytest
 from hypothesis import given, settings
@@ -19,13 +19,13 @@ from app.stores import (
     RunExistsError,
     UnknownRunError,
 )
-from app.stores.redis.log import Claim
+from app.stores.redis.log import Claim, RedisEventLog
 from app.stores.redis.queue import Job
 from chains.parts.events import Fragment
 from tests.conftest import StartRedis
 from tests.redis_servers import Proxy
 from tests.servers import run
-from tests.stores.logs import END, START, events_in, fragments, rest
+from tests.stores.logs import END, REQUESTS, START, events_in, fragments, rest
 from tests.stores.shared_logs import INTRO, MakeLogs, followed, queue_of, shared_logs, status
 
 STEPS = st.lists(st.tuples(st.sampled_from(["append", "take over"]), st.integers(0, 2)), max_size=16)
@@ -132,12 +132,12 @@ def test_any_process_cancels_a_run(make_logs: MakeLogs) -> None:
             await writer.begin("run", START)
             following = [asyncio.create_task(status(log)) for log in (writer, other)]
             await writer.append("run", Fragment("intro", "0 "))
-            await other.cancel("run")
-            await other.cancel("run")  # a finished run is unchanged
+            await other.end("run", "cancelled")
+            await other.end("run", "cancelled")  # a finished run is unchanged
             with pytest.raises((FencedError, ValueError)):
                 await writer.append("run", END)
             with pytest.raises(UnknownRunError):
-                await other.cancel("unknown")
+                await other.end("unknown", "cancelled")
             return [await task for task in following]
 
     assert run(scenario()) == ["cancelled", "cancelled"]
@@ -173,6 +173,27 @@ def test_what_cannot_be_read_is_left_alone(make_logs: MakeLogs) -> None:
     readings, jobs, left = run(scenario())
     assert readings == [[START], [START, END]]
     assert ([job.run_id for job in jobs], left) == (["run"], 0)
+
+
+def test_a_call_expires_a_hundred_runs_at_most(start_redis: StartRedis) -> None:
+    """Those beyond the limit on the size go with the next calls, which are not refused."""
+
+    async def scenario() -> list[int]:
+        url, lengths = start_redis("valkey").url, list[int]()
+        async with (
+            aclosing(RedisEventLog(url, REQUESTS)) as log,
+            aclosing(RedisEventLog(url, REQUESTS, all_bytes=1)) as smaller,
+        ):
+            for number in range(130):
+                await log.begin(str(number), START)
+                await log.append(str(number), END)
+            for run_id in ("a", "b"):
+                with suppress(LogFullError):
+                    await smaller.begin(run_id, START)
+                lengths.append(await log.redis.zcard(f"{log.address.prefix}:ended"))
+        return lengths
+
+    assert run(scenario()) == [30, 0]
 
 
 def test_a_log_that_cannot_be_written_does_not_hold_up_others(make_logs: MakeLogs) -> None:

@@ -5,6 +5,7 @@
 | `{prefix}:run:<id>`, a hash | the writer's term, the epochs and what each kept, the last event, times, the job |
 | `{prefix}:log:<id>`, a stream | blocks of events, after the end a single one; the id is `<last event>-<epoch>` |
 | `{prefix}:rewrites:<id>`, a list | parts to regenerate before the run may end |
+| `{prefix}:owner:<process>`, a string that expires | a web process that has ephemeral runs, which end without it |
 | `{prefix}:queue`, a stream with the group `workers` | runs that have not ended; what is pending there is leased |
 | `{prefix}:ended`, `{prefix}:expired`, sorted sets; `{prefix}:totals`, a hash | what expires next, expired ids, sizes |
 | `{prefix}:hints`, a channel | tells workers at once what they would otherwise learn from the terms |

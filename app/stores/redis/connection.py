@@ -3,15 +3,17 @@
 # pyright: reportUnknownMemberType=false
 # (redis-py leaves some keyword arguments untyped)
 import asyncio
+import logging
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError, RedisError
@@ -20,12 +22,16 @@ from typing_extensions import override
 
 from chains.errors import ConfigError
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_PREFIX = "sizzle"
 MAX_CONNECTIONS = 16
 ANSWER_S = 1.5
 BLOCKING_ANSWER_S = 3.0  # longer than a call blocks
+PING_S = 2.0  # a subscription is silent
 START_TIMEOUT_S = 15.0  # a server that is started together with this process may need a while
 MIN_VERSION = 7
+MEMORY_FACTOR = 1.5  # of what is kept; the rest is for active runs and Redis itself
 
 _PREFIX = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
@@ -100,8 +106,38 @@ class Address:
         )
 
 
-async def check_server(address: Address, timeout_s: float = START_TIMEOUT_S) -> None:
-    """Waits for the server. Raises `ConfigError` if it does not answer, or may lose or evict events."""
+@asynccontextmanager
+async def subscription(redis: Redis, channel: str) -> AsyncGenerator[AsyncGenerator[bytes]]:
+    """Yields what is published on the channel from now on. If the connection is lost, even without a word, that raises
+    `RedisError`.
+    """
+    async with redis.pubsub() as pubsub:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await pubsub.subscribe(channel)
+        except TimeoutError:
+            raise NoAnswerError from None
+        yield _messages(pubsub)
+
+
+async def _messages(pubsub: PubSub) -> AsyncGenerator[bytes]:
+    has_pinged = False
+    while True:
+        message = cast(Mapping[str, Any] | None, await pubsub.get_message(timeout=PING_S))
+        if message and message["type"] == "message":
+            yield message["data"]
+        elif not message and has_pinged:
+            raise NoAnswerError
+        elif not message:
+            await pubsub.ping()
+        has_pinged = not message
+
+
+async def check_server(address: Address, keep_bytes: int = 0, timeout_s: float = START_TIMEOUT_S) -> None:
+    """Waits for the server. Raises `ConfigError` if it does not answer, or may lose or evict events.
+
+    Warns if its memory is too small for `keep_bytes`.
+    """
     try:
         async with address.blocking_client() as redis:
             info = await _info(redis, monotonic() + timeout_s)
@@ -113,6 +149,9 @@ async def check_server(address: Address, timeout_s: float = START_TIMEOUT_S) -> 
         raise ConfigError(f"SIZZLE_STORE: {address.label} would lose runs when it stops: set appendonly yes.")
     if info["maxmemory_policy"] != "noeviction":
         raise ConfigError(f"SIZZLE_STORE: {address.label} may evict runs: set maxmemory-policy noeviction.")
+    if 0 < info["maxmemory"] < keep_bytes * MEMORY_FACTOR:
+        text = "%s has maxmemory %d: the oldest runs expire early. Set it to %g times SIZZLE_KEEP_BYTES (%d) or more."
+        logger.warning(text, address.label, info["maxmemory"], MEMORY_FACTOR, keep_bytes)
 
 
 async def _info(redis: Redis, deadline: float) -> Mapping[str, Any]:

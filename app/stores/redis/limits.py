@@ -5,9 +5,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
 
 import orjson
 from langchain_core.rate_limiters import BaseRateLimiter
@@ -16,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from typing_extensions import override
 
+from app.stores.redis.connection import subscription
 from chains.models.health import BURST, Health
 
 logger = logging.getLogger(__name__)
@@ -102,12 +102,10 @@ class SharedHealth:
     async def _listen(self) -> None:
         while True:
             with suppress(RedisError):
-                async with self._redis.pubsub() as messages:
-                    await messages.subscribe(f"{self._prefix}:health")
+                async with subscription(self._redis, f"{self._prefix}:health") as messages:
                     await self._read_all()
-                    async for message in cast(AsyncIterator[Mapping[str, Any]], messages.listen()):
-                        if message["type"] == "message":
-                            self._apply(**orjson.loads(message["data"]))
+                    async for message in messages:
+                        self._apply(**orjson.loads(message))
             await asyncio.sleep(RETRY_S)
 
     async def _read_all(self) -> None:

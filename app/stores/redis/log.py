@@ -30,6 +30,7 @@ from app.stores import (
     RunEvent,
     RunExistsError,
     RunStart,
+    RunStatus,
     UnavailableError,
     UnknownRunError,
 )
@@ -38,7 +39,7 @@ from app.stores.redis.connection import Address, check_server
 from app.stores.redis.meta import RunMeta
 from app.stores.redis.queue import GROUP
 from app.stores.redis.readers import Entry, Readers, Tail, entry_id, events_of
-from app.stores.redis.scripts import CHANGED, ENDED, EXPIRED, FENCED, FULL, UNKNOWN, Scripts
+from app.stores.redis.scripts import CHANGED, ENDED, EXPIRED, FENCED, FULL, ORPHANED, UNKNOWN, Scripts
 from app.stores.redis.writers import ENTRY_BYTES, PENDING_BYTES, Outbox, Writer
 from chains.parts.composition import Request
 
@@ -49,6 +50,7 @@ CLOSE_S = 2.0  # for the last events, if the server does not answer
 COMPACT_AFTER_S = 1.0
 NODE_BYTES = 4096 + 512  # of a stream with one entry, and of the run's hash
 PAGE = 64  # entries of a stream
+RENEWALS = 4  # per lease
 _MAX_NUMBER = 2**60  # of an epoch
 _DECODE_REWRITE = msgspec.json.Decoder(Rewrite).decode  # ignores other fields
 
@@ -58,6 +60,7 @@ class Claim(Enum):
 
     RENEWED = 1
     CHANGED = CHANGED  # renewed, and parts have to be regenerated
+    ORPHANED = ORPHANED  # renewed, but the only reader's process has died
     LOST = FENCED
 
 
@@ -65,7 +68,8 @@ class RedisEventLog:
     """At most `limit` logs of at most `max_bytes` each, and of about `all_bytes` in total.
 
     `requests` has the class of each composition's requests. The oldest finished logs make room for new ones. A log
-    expires `keep_s` seconds after its end; the ids of the last `expired_limit` expired logs are remembered.
+    expires `keep_s` seconds after its end; the ids of the last `expired_limit` expired logs are remembered. Ephemeral
+    runs are lost if this process does not renew its claim on them for `lease_s`.
     """
 
     outlives_process = True
@@ -80,12 +84,14 @@ class RedisEventLog:
         all_bytes: int = 1024 * 1024 * 1024,
         limit: int = 1_000_000,
         expired_limit: int = 100_000,
+        lease_s: float = 2,
     ) -> None:
         self.address = Address.parse(url)
         self.redis = self.address.client()
         self.scripts = Scripts(self.redis, self.address.prefix, round(keep_s * 1000), expired_limit, all_bytes)
         self._decoder = Decoder(requests)
-        self._max_bytes, self._limit = max_bytes, limit
+        self._max_bytes, self._all_bytes, self._limit = max_bytes, all_bytes, limit
+        self._name, self._lease_ms, self._owns_runs = token_hex(8), round(lease_s * 1000), False
         self._writers: dict[str, Writer] = {}
         self._readers = Readers(self.address, self.redis, self._decoder, self._find, self._is_own)
         self._outbox = Outbox(self.scripts, self._readers.add_batch, self._readers.wake)
@@ -94,7 +100,7 @@ class RedisEventLog:
 
     async def check(self) -> None:
         """Waits for the server. Raises `ConfigError` if it can't be used."""
-        await check_server(self.address)
+        await check_server(self.address, self._all_bytes)
 
     async def is_reachable(self) -> bool:
         """Whether the server answers within a second."""
@@ -110,9 +116,10 @@ class RedisEventLog:
         epoch, size = await self._begin(run_id, start, "")
         self._writers[run_id] = Writer(run_id, 1, 0, epoch, 1, size, perf_counter(), 1)
 
-    async def submit(self, run_id: str, start: RunStart, limit: int) -> None:
+    async def submit(self, run_id: str, start: RunStart, limit: int, *, ephemeral: bool = False) -> None:
         """Begins a log for the worker that takes the run. Raises `LogFullError` if `limit` runs have not ended."""
-        await self._begin(run_id, start, limit)
+        self._owns_runs |= ephemeral
+        await self._begin(run_id, start, limit, self._name if ephemeral else "")
 
     async def append(self, run_id: str, event: RunEvent) -> None:
         writer = self._writers.get(run_id) or await self._no_writer(run_id)
@@ -138,9 +145,12 @@ class RedisEventLog:
         await self._flushed(run_id)
         return (await self.take(run_id, "", "")).takes
 
-    async def take(self, run_id: str, job: str, worker: str) -> RunMeta:
-        """Takes over the run of a job. Raises `FencedError` if the worker has lost its claim."""
-        answer = await self._call("take", run_id, token_hex(4), job, worker)
+    async def take(self, run_id: str, job: str, worker: str, *, drops_orphan: bool = False) -> RunMeta:
+        """Takes over the run of a job. Raises `FencedError` if the worker has lost its claim.
+
+        With `drops_orphan` an ephemeral run whose process has died is dropped instead, as if it had ended.
+        """
+        answer = await self._call("take", run_id, token_hex(4), job, worker, int(drops_orphan))
         if answer[0] == ENDED:
             raise ValueError("the run has ended: it can't be taken over")
         if answer[0] == FENCED:
@@ -150,12 +160,16 @@ class RedisEventLog:
         return meta
 
     async def renew(self, worker: str, run_ids: Iterable[str]) -> dict[str, Claim]:
-        """Renews the worker's claims on runs that this process writes, and returns what became of each."""
+        """Renews the worker's claims on runs that this process writes, and returns what became of each.
+
+        Also renews this process's claim on its ephemeral runs.
+        """
         writers = [writer for run_id in run_ids if (writer := self._writers.get(run_id)) and not writer.error]
         claims = dict.fromkeys(run_ids, Claim.LOST)
-        if writers:
+        owner = self._name if self._owns_runs else ""
+        if writers or owner:
             arguments = [each for writer in writers for each in (writer.run_id, writer.term, writer.rewrites)]
-            answers = await self._call("renew", worker, *arguments)
+            answers = await self._call("renew", worker, owner, self._lease_ms, *arguments)
             claims |= {writer.run_id: Claim(answer) for writer, answer in zip(writers, answers, strict=True)}
         return claims
 
@@ -166,12 +180,15 @@ class RedisEventLog:
             self._readers.wake()
             await self._call("release", run_id, writer.term)
 
-    async def cancel(self, run_id: str) -> None:
-        """Writes the end in the place of the run's writer. A finished run is unchanged."""
-        line = LETTERS[RunEnd] + EventEntry(EventId("0", 0), RunEnd("cancelled", 0), 0).json
+    async def end(self, run_id: str, status: RunStatus, message: str | None = None) -> None:
+        """Writes the end in the place of the run's writer. A finished run is unchanged.
+
+        Raises `ExpiredRunError` if the log is too damaged, which then is dropped.
+        """
+        line = LETTERS[RunEnd] + EventEntry(EventId("0", 0), RunEnd(status, 0, message), 0).json
         line = line.replace(b'"total_ms":0', b'"total_ms":@total_ms').replace(b'"at_ms":0', b'"at_ms":@at_ms')
         await self._flushed(run_id)
-        answer = await self._call("cancel", run_id, line)
+        answer = await self._call("end", run_id, line)
         if answer[0] != ENDED:
             _meta(answer)
             if writer := self._writers.get(run_id):
@@ -299,11 +316,12 @@ class RedisEventLog:
         with _unavailable():
             return await self.scripts.call(name, *arguments)
 
-    async def _begin(self, run_id: str, start: RunStart, limit: int | str) -> tuple[str, int]:
+    async def _begin(self, run_id: str, start: RunStart, limit: int | str, owner: str = "") -> tuple[str, int]:
         """Returns the epoch and the log's size."""
         epoch, lines = token_hex(4), encode([EventEntry(EventId("0", 1), start, 0)])
         size = len(lines) + ENTRY_BYTES
-        answer = await self._call("begin", run_id, epoch, lines, size, self._limit, limit)
+        arguments = run_id, epoch, lines, size, self._limit, limit, owner, self._lease_ms
+        answer = await self._call("begin", *arguments)
         if answer == FULL:
             raise LogFullError
         if answer == 0:

@@ -5,14 +5,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from app.stores.redis.connection import Address
+from app.stores.redis.connection import Address, subscription
 
 logger = logging.getLogger(__name__)
 
@@ -90,13 +90,10 @@ class RunQueue:
 
     async def hints(self) -> AsyncGenerator[Hint]:
         """Yields what others do with runs, from now on."""
-        async with self._redis.pubsub() as messages:
-            await messages.subscribe(self._hints)
-            listening = cast(AsyncIterator[Mapping[str, Any]], messages.listen())
-            async for message in listening:
-                if message["type"] == "message":
-                    kind, _, run_id = message["data"].decode().partition(" ")
-                    yield Hint(kind, run_id)
+        async with subscription(self._redis, self._hints) as messages:
+            async for message in messages:
+                kind, _, run_id = message.decode().partition(" ")
+                yield Hint("stop" if kind == "stop" else "rewrite", run_id)
 
     def close(self) -> None:
         """Ends a wait for new jobs at once."""

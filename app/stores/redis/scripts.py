@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL = -1, -2, -3, -4, -5, -6
+EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL, ORPHANED = -1, -2, -3, -4, -5, -6, -7
 NAMES = (
     "begin",
     "append",
@@ -17,12 +17,12 @@ NAMES = (
     "take",
     "renew",
     "release",
-    "cancel",
+    "end",
     "forget",
     "unfinished",
     "compact",
 )
-WITHOUT_MEMORY = ("find", "renew", "release", "cancel", "forget", "compact")  # may run when the memory is full
+WITHOUT_MEMORY = ("find", "renew", "release", "end", "forget", "compact")  # may run when the memory is full
 
 
 def _script(name: str) -> str:

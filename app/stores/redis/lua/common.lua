@@ -5,11 +5,21 @@ local ended_runs, expired_runs, totals, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL = -1, -2, -3, -4, -5, -6
+local EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL, ORPHANED = -1, -2, -3, -4, -5, -6, -7
+local SWEEP = 100 -- runs that a call expires at most
+local ORPHAN_MS = 60000 -- how long an ephemeral run is kept that its process has not dropped
+local MEMORY_SHARE = 0.95 -- of the server's limit; beyond that the oldest finished runs expire
 
 local function run_key(id) return prefix .. ':run:' .. id end
 local function log_key(id) return prefix .. ':log:' .. id end
 local function rewrites_key(id) return prefix .. ':rewrites:' .. id end
+local function owner_key(owner) return prefix .. ':owner:' .. owner end
+
+-- whether it is an ephemeral run whose web process has died
+local function is_orphaned(id)
+  local owner = redis.call('HGET', run_key(id), 'owner')
+  return owner and redis.call('EXISTS', owner_key(owner)) == 0
+end
 
 local function missing(id)
   return {redis.call('ZSCORE', expired_runs, id) and EXPIRED or UNKNOWN}
@@ -60,7 +70,9 @@ local function expire(id)
 end
 
 local function expire_old()
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', ended_runs, '-inf', now - keep_ms, 'LIMIT', 0, 100)) do expire(id) end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', ended_runs, '-inf', now - keep_ms, 'LIMIT', 0, SWEEP)) do
+    expire(id)
+  end
 end
 
 local function total(field) return tonumber(redis.call('HGET', totals, field) or '0') end
@@ -71,11 +83,23 @@ local function expire_oldest()
   return oldest
 end
 
+-- whether there is no room, although the oldest finished runs expire; those that are left then go with the next call
 local function is_full()
-  while total('bytes') > all_bytes do
+  for _ = 1, SWEEP do
+    if total('bytes') <= all_bytes then return false end
     if not expire_oldest() then return true end
   end
   return false
+end
+
+local function memory(field) return tonumber(redis.call('INFO', 'memory'):match('\n' .. field .. ':(%d+)')) end
+
+-- expires the oldest finished runs before the server's memory is full
+local function free_memory()
+  local limit = memory('maxmemory') * MEMORY_SHARE
+  for _ = 1, limit > 0 and SWEEP or 0 do
+    if memory('used_memory') < limit or not expire_oldest() then return end
+  end
 end
 
 local function grow(id, bytes)
@@ -89,7 +113,8 @@ local function finish(id, last)
   redis.call('HINCRBY', run, 'active_ms', now - redis.call('HGET', run, 'since_ms'))
   redis.call('HSET', run, 'last', last, 'ended', 1)
   redis.call('HDEL', run, 'takes')
-  redis.call('ZADD', ended_runs, now, id)
+  local is_ephemeral = redis.call('HEXISTS', run, 'owner') == 1
+  redis.call('ZADD', ended_runs, is_ephemeral and math.min(now, now - keep_ms + ORPHAN_MS) or now, id)
   redis.call('DEL', rewrites_key(id))
   acknowledge(id)
   expire_old()

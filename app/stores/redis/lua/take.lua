@@ -1,6 +1,7 @@
 -- Makes the caller the writer, in a new term. An epoch that nobody has written in is continued.
--- ARGV: run, the new epoch, and the job and the worker that has its claim, or '' for neither
-local id, epoch, job, worker = unpack(ARGV, 5)
+-- ARGV: run, the new epoch, the job and the worker that has its claim, or '' for neither, and whether an ephemeral run
+-- is dropped if its process has died
+local id, epoch, job, worker, drops_orphan = unpack(ARGV, 5)
 local run = run_key(id)
 local number, last, ended, run_job, fresh_on =
   unpack(redis.call('HMGET', run, 'number', 'last', 'ended', 'job', 'fresh_on'))
@@ -10,6 +11,10 @@ if job ~= '' and run_job ~= job then -- nobody needs it
 end
 if not number then return missing(id) end
 if ended == '1' then return {ENDED} end
+if drops_orphan == '1' and is_orphaned(id) then
+  drop(id)
+  return {ENDED}
+end
 if job ~= '' then
   if #redis.call('XPENDING', queue, 'workers', job, job, 1, worker) == 0 then return {FENCED} end
   redis.call('HINCRBY', run, 'takes', 1)
