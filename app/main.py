@@ -12,12 +12,26 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from typing_extensions import override
 
-from app.api import completion, compositions, examples, generate, health, langserve, openai_errors, pages, race, runs
+from app.access import access_of
+from app.api import (
+    completion,
+    compositions,
+    examples,
+    generate,
+    health,
+    langserve,
+    openai_errors,
+    pages,
+    race,
+    runs,
+    sign_in,
+)
 from app.api.error_handlers import add_error_handlers
 from app.api.langserve import SuppressReportedErrors, chains_app
 from app.api.openai import openai_app
 from app.api.openapi import DocumentedApp
 from app.api.race_lock import RaceLock
+from app.api.refusals import refusal
 from app.compositions import place_of
 from app.models import Models, Served, about
 from app.runs.broadcasts import Broadcasts
@@ -25,12 +39,12 @@ from app.runs.errors import RunError
 from app.runs.opening import open_runs
 from app.server.body_limit import BodyLimit
 from app.server.clients import Clients
-from app.server.cors import ANY, ANY_WARNING, cors
+from app.server.cors import ANY, ANY_WARNING
+from app.server.guard import guarded
 from app.server.head import HeadAsGet
 from app.server.logs import configure_logging
 from app.server.page import WEB, Assets
 from app.server.requests import RequestLog
-from app.server.security_headers import SecurityHeaders
 from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
 from app.server.stream_headers import StreamHeaders
 from app.server.traffic import TrafficMeter
@@ -54,10 +68,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.keep_alive_s = settings.keep_alive_s
     app.state.send_timeout_s = settings.send_timeout_s
     app.state.shutdown = ShutdownNotifier()
-    app.state.origins = settings.origins()
+    served = settings.load_compositions().values()
+    app.state.access = access_of(settings)
     app.include_router(health.router)
     app.include_router(pages.router)
-    served = settings.load_compositions().values()
+    app.include_router(sign_in.router)
     for composition in served:
         prefix = place_of(composition).prefix
         app.include_router(compositions.router(composition, served), prefix=prefix)
@@ -85,9 +100,9 @@ class SizzleApp(DocumentedApp):
     @override
     def build_middleware_stack(self) -> ASGIApp:
         limited = BodyLimit(super().build_middleware_stack(), MAX_BODY)
-        secured = SecurityHeaders(cors(limited, self.state.origins))
+        secured = guarded(limited, self.state.access, refusal)
         # outermost, because FastAPI's body limit replaces `receive`
-        metered = TrafficMeter(Clients(RequestLog(secured)), "/examples/broadcasts/")
+        metered = TrafficMeter(Clients(RequestLog(secured), self.state.access.tokens), "/examples/broadcasts/")
         return ShutdownMiddleware(metered, self.state.shutdown, self.state.send_timeout_s)
 
 
@@ -119,8 +134,8 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
             models = opened.models
             app.state.models, app.state.runs, app.state.opened = models, opened.runs, opened
             apps: dict[str, ASGIApp] = {
-                **{_chains_path(each): _chains(each, settings.origins()) for each in models.served.values()},
-                "/v1": openai_app(models.served, _owners(models), settings.origins(), settings.keep_alive_s),
+                **{_chains_path(each): _chains(each) for each in models.served.values()},
+                "/v1": openai_app(models.served, _owners(models), settings.keep_alive_s),
             }
             shutdown: ShutdownNotifier = app.state.shutdown
             with _mounted(app, apps), shutdown.on_signals(), shutdown.notify(opened.close):
@@ -145,8 +160,8 @@ def _chains_path(served: Served) -> str:
     return f"{place_of(served.composition).prefix}/chains"
 
 
-def _chains(served: Served, origins: tuple[str, ...]) -> ASGIApp:
-    return OnDemand(lambda: chains_app(served, origins))
+def _chains(served: Served) -> ASGIApp:
+    return OnDemand(lambda: chains_app(served))
 
 
 class OnDemand:

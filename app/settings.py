@@ -12,8 +12,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from app.compositions import load_compositions, part_roles
 from app.server.cors import SEED_PAGE, origin
+from app.server.hosts import host_pattern
 from app.server.log_settings import LogFormat, LogLevel
 from app.server.network import check_certificates, is_loopback, proxy_for
+from app.server.tokens import TokenSource, valid_token
 from chains.errors import ConfigError
 from chains.models.registry import Registry, load_registry
 from chains.parts.composition import Composition
@@ -21,11 +23,24 @@ from chains.parts.composition import Composition
 STANDIN = "standin"
 STORES = ("sqlite:///", "memory://", "redis://", "rediss://", "unix://")
 KEEP_S = {"memory": 900.0, "sqlite": 30 * 86_400.0, "redis": 7 * 86_400.0}
+CONTRADICTION = "SIZZLE_OPEN (--open) lets everybody in, SIZZLE_TOKEN only those who have it: set one of the two."
+OPEN_WITHOUT_BUDGET = (
+    "SIZZLE_OPEN (--open) lets everybody spend money with your API keys: set SIZZLE_DAILY_BUDGET_USD, or SIZZLE_TOKEN."
+)
 AROUND_KEYS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # often copied along with a key
 
 
 def _origins(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(origin(text) for text in texts)
+
+
+def _hosts(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(host_pattern(text) for text in texts)
+
+
+def _token(token: SecretStr) -> SecretStr:
+    valid_token(token.get_secret_value())
+    return token
 
 
 def _store(url: str) -> str:
@@ -95,6 +110,15 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas), AfterValidator(_origins)] = Field(
         default=(), description="additional allowed origins, comma-separated"
     )
+    token: Annotated[Key, AfterValidator(_token)] | None = Field(
+        default=None, description="the token of those who may use the server, of at least 32 characters"
+    )
+    tokens_file: Path | None = Field(default=None, description="a file of lines `name token`, for several clients")
+    open: bool = Field(default=False, description="let other machines in without a token")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_by_commas), AfterValidator(_hosts)] = Field(
+        default=(), description="names under which the server is reached, such as cook.example, comma-separated"
+    )
+    share_links: bool = Field(default=True, description="runs can be read without a token by those who have their link")
     seed_page: bool = Field(default=True, description=f"allow pages of {SEED_PAGE}")
     keep_alive_s: float = Field(default=15, gt=0, le=600, description="seconds between comments on a silent stream")
     run_deadline_s: float = Field(default=120, gt=0, le=3600, description="time limit of a recipe in seconds")
@@ -145,6 +169,10 @@ class Settings(BaseSettings):
         """Returns all allowed origins."""
         return (SEED_PAGE, *self.cors_origins) if self.seed_page else self.cors_origins
 
+    def token_source(self) -> TokenSource:
+        """Returns the tokens of those who may use the server. Raises `ConfigError`."""
+        return TokenSource(self.token.get_secret_value() if self.token else None, self.tokens_file)
+
     def provider_keys(self) -> dict[str, SecretStr]:
         """Returns the keys by the provider's name."""
         usual = {"fireworks": self.fireworks_api_key, "groq": self.groq_api_key}
@@ -194,6 +222,7 @@ class Settings(BaseSettings):
 
     def check(self) -> None:
         """Raises `ConfigError` if the settings are inconsistent, or a proxy or certificate cannot be used."""
+        self.check_access()
         registry = self.load_registry()
         self.choose_models()
         self.provider_proxies(registry)
@@ -202,6 +231,15 @@ class Settings(BaseSettings):
             for url in self._addresses(registry).values()
         ):
             check_certificates()
+
+    def check_access(self) -> None:
+        """Raises `ConfigError` if the tokens cannot be used, or anybody could spend money without a limit."""
+        if not self.open:
+            self.token_source()
+        elif self.token or self.tokens_file:
+            raise ConfigError(CONTRADICTION)
+        elif self.provider_keys() and getattr(self, "daily_budget_usd", None) is None:
+            raise ConfigError(OPEN_WITHOUT_BUDGET)
 
     def _roles(self) -> dict[str, str]:
         return part_roles(self.load_compositions())

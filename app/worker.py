@@ -4,17 +4,22 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
+from app.access import access_of
 from app.api import health
+from app.api.refusals import refusal
 from app.models import about
 from app.runs.opening import NEEDS_REDIS, is_shared, open_runs
+from app.server.clients import Clients
+from app.server.guard import guarded
 from app.server.head import HeadAsGet
 from app.server.shutdown import ShutdownNotifier
 from app.settings import Settings
 from chains.errors import ConfigError
 
 
-def worker_app(settings: Settings) -> FastAPI:
+def worker_app(settings: Settings) -> ASGIApp:
     """Returns the application of a worker. Raises `ConfigError` if its settings are invalid."""
     settings.check()
     if not is_shared(settings):
@@ -31,4 +36,5 @@ def worker_app(settings: Settings) -> FastAPI:
     app.state.about = about(settings)
     app.include_router(health.router)
     app.add_middleware(HeadAsGet)
-    return app
+    access = access_of(settings)
+    return Clients(guarded(app, access, refusal), access.tokens)

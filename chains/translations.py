@@ -216,6 +216,19 @@ KOREAN: dict[str, str] = {
     ("Pages of other sites may not send this request. SIZZLE_CORS_ORIGINS can allow more origins."): (
         "다른 사이트의 페이지는 이 요청을 보낼 수 없어요. 더 허용할 출처는 SIZZLE_CORS_ORIGINS에 적어 주세요."
     ),
+    ("This server does not answer under this name. SIZZLE_ALLOWED_HOSTS can allow more."): (
+        "이 서버는 이 이름으로 온 요청에 답하지 않아요. 더 허용할 이름은 SIZZLE_ALLOWED_HOSTS에 적어 주세요."
+    ),
+    ("This server answers only its own machine, because it has no token: set SIZZLE_TOKEN."): (
+        "이 서버에는 토큰이 없어서 같은 컴퓨터의 요청에만 답해요. SIZZLE_TOKEN을 정해 주세요."
+    ),
+    ("This server needs a token: send it as Authorization: Bearer TOKEN, or sign in at /sign-in."): (
+        "이 서버에는 토큰이 필요해요. Authorization: Bearer TOKEN으로 보내거나 /sign-in에서 로그인해 주세요."
+    ),
+    ("This token is not valid."): ("올바른 토큰이 아니에요."),
+    ("Too many attempts with wrong tokens: try again in a minute."): (
+        "틀린 토큰으로 너무 여러 번 시도했어요. 1분 뒤에 다시 시도해 주세요."
+    ),
     ("The body is too large: the limit is {most:,} bytes."): ("본문이 너무 커요. {most:,}바이트까지 읽어요."),
     ("There is nothing at this address. /docs lists the routes."): (
         "이 주소에는 아무것도 없어요. 경로는 /docs에 있어요."

@@ -83,7 +83,8 @@ def serve_cook() -> Iterator[str]:
 def test_a_page_can_read_why_it_was_refused(
     serve_cook: str, method: str, path: str, more: dict[str, Any], status: int
 ) -> None:
-    answer = ask(method, serve_cook + path, headers={"Origin": COOK}, **more)
+    headers = {"Origin": COOK, "Content-Type": "application/json"}
+    answer = ask(method, serve_cook + path, headers=headers, **more)
     assert [answer.status_code, answer.headers.get("access-control-allow-origin")] == [status, COOK]
 
 

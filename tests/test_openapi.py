@@ -122,7 +122,8 @@ OPENAI_REFUSALS = [
     (400, {"json": {"model": "sizzle"}}),
     (403, {"json": {"model": "sizzle"}, "headers": {"Origin": "https://other.example"}}),
     (404, {"json": {"model": "none", "messages": [{"role": "user", "content": "beef"}]}}),
-    (413, {"content": b" " * 1_100_000}),
+    (413, {"content": b" " * 1_100_000, "headers": {"Content-Type": "application/json"}}),
+    (415, {"content": b"{}"}),
 ]
 
 
@@ -131,7 +132,7 @@ def test_the_openai_routes_document_their_errors(fast_url: str, status: int, req
     """They have OpenAI's format; FastAPI's 422 is neither sent nor documented."""
     made = document(f"{fast_url}/v1")
     responses = made["paths"]["/chat/completions"]["post"]["responses"]
-    assert responses.keys() == {"200", "400", "403", "404", "413", "502"}
+    assert responses.keys() == {"200", "400", "401", "403", "404", "413", "415", "502"}
     assert "HTTPValidationError" not in made["components"]["schemas"]
     answer = ask("POST", f"{fast_url}/v1/chat/completions", **request_)
     assert answer.status_code == status

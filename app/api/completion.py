@@ -6,14 +6,13 @@ from contextlib import aclosing
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Send
 from typing_extensions import override
 
 from app.api.deps import KeepAliveS, ModelsDep
 from app.api.openapi import errors, events_of
-from app.api.origins import refuse_foreign_pages
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import InvalidFieldError, describe_query
 from app.server.event_source import EventSourceResponse
@@ -35,7 +34,6 @@ router = APIRouter()
 @router.get(
     "/completion",
     response_class=PlainTextResponse,
-    dependencies=[Depends(refuse_foreign_pages)],
     responses={200: {"content": events_of()}} | errors(403, 502),
 )
 async def completion(

@@ -3,7 +3,7 @@
 Coroutine functions, because FastAPI calls any other in a thread.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, cast
 
 from fastapi import Depends
@@ -16,6 +16,7 @@ from app.runs.broadcasts import Broadcasts
 from app.runs.opening import OpenRuns
 from app.runs.runs import Runs
 from app.server.clients import client_of
+from app.server.guard import Access
 from app.server.root_path import root_path
 
 
@@ -43,8 +44,8 @@ async def _race_lock(connection: HTTPConnection) -> RaceLock:
     return cast(RaceLock, connection.app.state.race_lock)
 
 
-async def _origins(connection: HTTPConnection) -> Collection[str]:
-    return cast(Collection[str], connection.app.state.origins)
+async def _access(connection: HTTPConnection) -> Access:
+    return cast(Access, connection.app.state.access)
 
 
 async def _client(connection: HTTPConnection) -> Client:
@@ -69,7 +70,7 @@ OpenRunsDep = Annotated[OpenRuns, Depends(_open_runs)]
 RunsDep = Annotated[Runs, Depends(_runs)]
 BroadcastsDep = Annotated[Broadcasts, Depends(_broadcasts)]
 RaceLockDep = Annotated[RaceLock, Depends(_race_lock)]
-Origins = Annotated[Collection[str], Depends(_origins)]  # of other sites whose pages may start work
+AccessDep = Annotated[Access, Depends(_access)]
 ClientDep = Annotated[Client, Depends(_client)]  # who sent the request
 RootPath = Annotated[str, Depends(_root_path)]
 KeepAliveS = Annotated[float, Depends(_keep_alive_s)]  # seconds between comments on a silent stream

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, W
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.api.deps import BroadcastsDep, KeepAliveS, Origins, RootPath, SendTimeoutS
-from app.api.origins import is_foreign, refuse_foreign_pages, require_json
+from app.api.deps import BroadcastsDep, KeepAliveS, RootPath, SendTimeoutS
 from app.runs.broadcasts import Broadcast, End, Piece, TooManyBroadcastsError, now_ms
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, InvalidFieldError
@@ -28,13 +27,11 @@ LONG_POLL_S = 20
 GONE: LiteralString = "There is no such broadcast: it ended more than a minute ago, or nobody followed it."
 FULL: LiteralString = "This server follows as many answers as it can: try again in a minute."
 NO_STORE = {"Cache-Control": "no-store"}
-WS_POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1; before the handshake it becomes a 403
 WS_NOT_FOUND = 4404  # in the range for applications, RFC 6455 §7.4.2
 
 After = Annotated[int, Query(ge=0)]
 
 router = APIRouter(prefix="/examples", include_in_schema=False)
-guards = [Depends(refuse_foreign_pages), Depends(require_json)]
 
 
 class BroadcastRequest(BaseModel):
@@ -65,7 +62,7 @@ def _page(name: str, request: Request) -> HTMLResponse:
     return page_response(WEB / "examples" / f"{name}.html", request.scope)
 
 
-@router.post("/broadcasts", dependencies=guards)
+@router.post("/broadcasts")
 async def start(body: BroadcastRequest, broadcasts: BroadcastsDep, request: Request, root: RootPath) -> JSONResponse:
     """Starts one completion for all followers; it stops after ten seconds without any."""
     try:
@@ -131,13 +128,10 @@ async def socket(
     name: str,
     websocket: WebSocket,
     broadcasts: BroadcastsDep,
-    origins: Origins,
     send_timeout_s: SendTimeoutS,
     after: After = 0,
 ) -> None:
-    """Sends each piece as a message, then `{"end": …}`, and closes. Pages of other sites are rejected."""
-    if is_foreign(websocket.headers, origins):  # CORS does not cover WebSockets
-        return await websocket.close(WS_POLICY_VIOLATION)
+    """Sends each piece as a message, then `{"end": …}`, and closes."""
     await websocket.accept()
     if name not in broadcasts:  # after the handshake, because a page cannot see why one failed
         return await websocket.close(WS_NOT_FOUND, GONE)

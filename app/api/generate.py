@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends
 from app.api.deps import KeepAliveS, RunsDep
 from app.api.inputs import body_of
 from app.api.openapi import errors, events_of
-from app.api.origins import refuse_foreign_changes, require_json
 from app.runs.runs import Runs
 from app.server.errors import describe_body
 from app.server.event_source import EventSourceResponse
@@ -26,8 +25,7 @@ SEED_WIRE = {
 
 def router(composition: Composition) -> APIRouter:
     """Returns the route of a composition."""
-    guards = [Depends(refuse_foreign_changes), Depends(require_json)]
-    routes = APIRouter(dependencies=guards, responses=errors(400, 403, 413, 415, 503))
+    routes = APIRouter(responses=errors(400, 403, 413, 415, 503))
 
     async def own_run(body: Annotated[Request, body_of(composition.request)], runs: RunsDep) -> AsyncGenerator[UUID]:
         """A run that ends with its connection, because the client has no id to resume with."""

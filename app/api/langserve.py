@@ -10,10 +10,9 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Collection
 from typing import Any, cast
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from langchain_core.runnables import Runnable
 from langserve import APIHandler  # pyright: ignore[reportMissingTypeStubs]
@@ -22,7 +21,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.error_handlers import add_error_handlers
 from app.api.openapi import DocumentedApp, errors
-from app.api.origins import refuse_foreign_pages, require_json
 from app.api.web import playgrounds_page
 from app.models import Served
 from app.server.disconnect import run_until_disconnect
@@ -51,12 +49,11 @@ def router(composition: Composition) -> APIRouter:
     return routes
 
 
-def chains_app(served: Served, origins: Collection[str]) -> FastAPI:
+def chains_app(served: Served) -> FastAPI:
     """Returns the application under `/chains`, with a playground for the composition and for each part."""
     # LangServe's schema of a configurable enum has a string as its default
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
     app = DocumentedApp(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None)
-    app.state.origins = origins
     add_error_handlers(app)
     composition, models = served.composition, served.configurable_models
     chains: dict[str, Runnable[Any, str]] = {composition.name: markdown_chain(composition, served.configurable_chain)}
@@ -72,8 +69,7 @@ def chains_app(served: Served, origins: Collection[str]) -> FastAPI:
 
 def _calls(handler: Any, model: type[BaseModel]) -> APIRouter:
     """Returns the routes that run the chain. Invoke and batch are cancelled when the client disconnects."""
-    guards = [Depends(refuse_foreign_pages), Depends(require_json)]
-    routes = APIRouter(dependencies=guards, responses=errors(400, 403, 413, 415, 502))
+    routes = APIRouter(responses=errors(400, 403, 413, 415, 502))
     stream_events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
     @routes.post("/invoke", response_model=handler.InvokeResponse)

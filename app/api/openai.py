@@ -5,14 +5,14 @@ The formats follow OpenAI's API reference ("Chat", "Streaming", "Errors").
 
 import re
 import time
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 import orjson
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from langchain_core.callbacks import UsageMetadataCallbackHandler
@@ -26,7 +26,6 @@ from app.api.conversation import PlainReply, Reader, request_of
 from app.api.openai_errors import ApiError, api_errors, openai_error_response
 from app.api.openai_requests import ChatRequest
 from app.api.openapi import AppWithout422
-from app.api.origins import refuse_foreign_pages
 from app.api.readers import reader_of
 from app.compositions import ROOT, place_of
 from app.models import Served
@@ -145,12 +144,9 @@ class CompositionText:
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def openai_app(
-    served: Mapping[str, Served], owners: Mapping[str, str], origins: Collection[str], keep_alive_s: float
-) -> FastAPI:
+def openai_app(served: Mapping[str, Served], owners: Mapping[str, str], keep_alive_s: float) -> FastAPI:
     """Returns the application under `/v1`. `owners` has the `owned_by` of each model."""
     app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
-    app.state.origins = origins
     app.include_router(_models(owners))
     app.include_router(_completions(served, owners, keep_alive_s))
     for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
@@ -178,11 +174,11 @@ def _models(owners: Mapping[str, str]) -> APIRouter:
 
 
 def _completions(served: Mapping[str, Served], owners: Mapping[str, str], keep_alive_s: float) -> APIRouter:
-    routes = APIRouter(dependencies=[Depends(refuse_foreign_pages)])
+    routes = APIRouter()
 
     @routes.post(
         "/chat/completions",
-        responses={200: COMPLETION} | api_errors(400, 403, 404, 413, 502),
+        responses={200: COMPLETION} | api_errors(400, 401, 403, 404, 413, 415, 502),
     )
     @routes.post("/chat/completions/", include_in_schema=False)
     async def chat_completions(body: ChatRequest, request: Request) -> Response:

@@ -12,7 +12,6 @@ from fastapi.responses import JSONResponse, Response
 from app.api.deps import KeepAliveS, RootPath, RunsDep
 from app.api.inputs import body_of, part_of
 from app.api.openapi import LOCATION, Responses, content, errors, events_of, object_of
-from app.api.origins import refuse_foreign_changes, require_json
 from app.compositions import place_of
 from app.runs.errors import CapacityError, IdempotencyKeyReusedError, RunError, WrongKeyError
 from app.runs.live import STORE_UNAVAILABLE
@@ -120,7 +119,7 @@ async def events(
 def router(composition: Composition) -> APIRouter:
     """Returns the routes of a composition's runs."""
     is_of_composition = Depends(_check_composition(composition))
-    routes = APIRouter(dependencies=[Depends(refuse_foreign_changes)])
+    routes = APIRouter()
     routes.include_router(_new_runs(composition))
     routes.include_router(_existing_runs, dependencies=[is_of_composition])
     routes.include_router(_rewrites(composition), dependencies=[is_of_composition])
@@ -128,7 +127,7 @@ def router(composition: Composition) -> APIRouter:
 
 
 def _new_runs(composition: Composition) -> APIRouter:
-    routes = APIRouter(dependencies=[Depends(require_json)], responses=errors(400, 403, 413, 415, 503))
+    routes = APIRouter(responses=errors(400, 403, 413, 415, 503))
     model = run_request(composition)
 
     @routes.post("/runs", status_code=201, responses={201: STARTED})

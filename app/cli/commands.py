@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.exposure import audience
 from app.cli.runs import runs
-from app.cli.serve import Host, Port, serve
+from app.cli.serve import Host, Open, Port, serve
 from app.cli.worker import worker
 from chains.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
     from rich.console import Console
 
     from app.cli.scoreboard import Scoreboard
@@ -126,7 +128,7 @@ def models(
     settings = read_settings()
     registry = settings.load_registry()
     keys = settings.provider_keys()
-    cooldowns = _cooldowns(server)
+    cooldowns = _cooldowns(server, settings.token)
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(registry_table(registry, set(keys), settings.choose_models(), cooldowns or {}))
     if cooldowns is None:
@@ -176,11 +178,17 @@ def standin(
     ttft_ms: Annotated[float, typer.Option(min=0, help="Milliseconds to the first token.")] = 250,
     tokens_per_s: Annotated[float, typer.Option(min=0, help="Tokens a second; 0 for no limit.")] = 80,
     seed: Annotated[int, typer.Option(help="Changes the choice of dishes.")] = 0,
+    open_: Open = False,
 ) -> None:
-    """Serves the rule-based stand-in alone, as an OpenAI-compatible provider."""
+    """Serves the rule-based stand-in alone, as an OpenAI-compatible provider. Its API keys are Sizzle's tokens."""
+    from app.settings import read_settings
     from app.standin.server import run
 
-    run(host, port, ttft_ms, tokens_per_s, seed)
+    if open_:
+        os.environ["SIZZLE_OPEN"] = "true"
+    users = audience(host, spends_money=False)
+    tokens = read_settings().token_source()
+    run(host, port, ttft_ms, tokens_per_s, seed, users, lambda key: not tokens.current or tokens.current.knows(key))
 
 
 def _checked_request(
@@ -246,12 +254,13 @@ def _check_picture(path: Path) -> None:
         path.unlink()
 
 
-def _cooldowns(server: str) -> dict[str, float] | None:
+def _cooldowns(server: str, token: "SecretStr | None") -> dict[str, float] | None:
     """Returns the cooldowns of providers in seconds, or None if no server answers."""
     import httpx2
 
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     try:
-        health = httpx2.get(f"{server.rstrip('/')}/healthz", timeout=1, trust_env=False).json()
+        health = httpx2.get(f"{server.rstrip('/')}/healthz", headers=headers, timeout=1, trust_env=False).json()
         return {str(name): float(seconds) for name, seconds in health["resting"].items()}
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, KeyError, AttributeError):
         return None

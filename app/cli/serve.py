@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import sys
 from contextlib import suppress
@@ -11,13 +12,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import uvicorn
 
-from app.server.starting import StartingApp
+from app.cli.exposure import audience
+from app.server.network import is_loopback
+from app.server.starting import PAGE, PROBES, StartingApp
 from chains.errors import ConfigError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-Host = Annotated[str, typer.Option(envvar="HOST", help="The address to listen on; 0.0.0.0 accepts other machines.")]
+Host = Annotated[
+    str,
+    typer.Option(
+        envvar="HOST", help="The address to listen on; 0.0.0.0 lets other machines in, which needs SIZZLE_TOKEN."
+    ),
+]
 Port = Annotated[
     int, typer.Option(envvar="PORT", min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")
 ]
@@ -27,6 +35,8 @@ RootPath = Annotated[
         metavar="PATH", help="Where a proxy shows the server, such as /sizzle. The proxy removes it from paths."
     ),
 ]
+
+Open = Annotated[bool, typer.Option("--open", help="Let other machines in without a token (SIZZLE_OPEN).")]
 
 Store = Annotated[
     str | None,
@@ -53,12 +63,17 @@ def serve(
         bool, typer.Option("--worker/--no-worker", help="Whether this process writes runs, or only worker processes.")
     ] = True,
     root_path: RootPath = "",
+    open_: Open = False,
 ) -> None:
     """Serves the page, POST /generate and runs."""
-    set_environment(store, composition, SIZZLE_WORKER=None if worker else "false")
+    set_environment(
+        store, composition, SIZZLE_WORKER=None if worker else "false", SIZZLE_OPEN="true" if open_ else None
+    )
+    users = audience(host)
     with listen(host, port) as listener:
+        typer.echo(f"Sizzle: {url_of(listener)}, {users} (Ctrl-C stops it)")
         if workers == 1:
-            _serve_at_once(listener, root_path)
+            _serve_at_once(listener, root_path, early=PAGE if is_loopback(host) else PROBES)
     if workers > 1:
         _serve_in_workers(host, port, workers, root_path)
 
@@ -79,11 +94,14 @@ def listen(host: str, port: int) -> socket.socket:
         sys.exit(f"sizzle: {host}, port {port}: {error.strerror}. Choose another one with --host and --port.")
 
 
-def _serve_at_once(listener: socket.socket, root_path: str) -> None:
-    """Serves in this process. Raises what kept the application from starting, such as a `ConfigError`."""
+def url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    typer.echo(f"Sizzle: http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops it)")
-    app = StartingApp(_load, on_ready=_announce, on_failure=lambda: setattr(server, "should_exit", True))
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _serve_at_once(listener: socket.socket, root_path: str, early: re.Pattern[str]) -> None:
+    """Serves in this process. Raises what kept the application from starting, such as a `ConfigError`."""
+    app = StartingApp(_load, _announce, on_failure=lambda: setattr(server, "should_exit", True), early=early)
     config = uvicorn.Config(
         app, root_path=root_path, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S
     )

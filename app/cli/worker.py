@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.serve import Compositions, Host, Store, listen, set_environment
+from app.cli.exposure import audience
+from app.cli.serve import Compositions, Host, Open, Store, listen, set_environment, url_of
 
 Port = Annotated[
     int, typer.Option(min=0, max=65535, help="The port of /livez and /readyz; 0 lets the system pick one.")
@@ -18,9 +19,12 @@ def worker(
     host: Host = "127.0.0.1",
     port: Port = 0,
     composition: Compositions = None,
+    open_: Open = False,
 ) -> None:
     """Writes the runs that other processes start. Needs a store that they share: redis://…"""
-    set_environment(store, composition, SIZZLE_WORKER_RUNS=str(runs) if runs else None)
+    set_environment(
+        store, composition, SIZZLE_WORKER_RUNS=str(runs) if runs else None, SIZZLE_OPEN="true" if open_ else None
+    )
     import uvicorn
 
     from app.runs.opening import check_store
@@ -32,7 +36,7 @@ def worker(
     configure_logging(settings.log_format, settings.log_level)
     app = worker_app(settings)
     asyncio.run(check_store(settings))
+    users = audience(host)
     with listen(host, port) as health:
-        port = health.getsockname()[1]
-        typer.echo(f"Sizzle worker, ready when http://{f'[{host}]' if ':' in host else host}:{port}/readyz says so")
+        typer.echo(f"Sizzle worker, ready when {url_of(health)}/readyz says so, {users}")
         uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[health])

@@ -282,8 +282,9 @@ class Runs:
         return run
 
     async def _id_for_key(self, key: str) -> UUID:
-        """Derives the run id from the key, so that no table of keys is needed and nobody else can guess the id."""
-        return UUID(bytes=(await self._derived(b"idempotency key", key.encode()))[:16], version=4)
+        """Derives the run id from the client and its key, so that no table of keys is needed and the id is secret."""
+        value = f"{current_client().name} {key}".encode()
+        return UUID(bytes=(await self._derived(b"idempotency key", value))[:16], version=4)
 
     async def _derived(self, label: bytes, value: bytes) -> bytes:
         """Derives 32 bytes from the store's secret. Each label has a key of its own (RFC 5869 §3.2)."""

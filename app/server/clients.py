@@ -5,28 +5,50 @@ Whether `X-Forwarded-For` says where a client is depends on Uvicorn's `--forward
 
 from typing import cast
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clients import Client, working_for
+from app.server.tokens import TokenSource
 
 CLIENT = "sizzle.client"  # the key of the client in a scope
+COOKIE = "sizzle_session"
 
 
 def client_of(scope: Scope) -> Client:
     """Returns the client of a connection."""
-    return cast(Client, scope[CLIENT]) if CLIENT in scope else Client.at((scope.get("client") or (None,))[0])
+    return cast(Client, scope[CLIENT]) if CLIENT in scope else _at(scope)
 
 
 class Clients:
     """Puts the client of each connection into its scope and makes it the current one."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, tokens: TokenSource) -> None:
+        self._app, self._tokens = app, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        client = client_of(scope)
+        client = scope[CLIENT] = self._named(scope) or _at(scope)
         with working_for(client):
-            await self._app({**scope, CLIENT: client}, receive, send)
+            await self._app(scope, receive, send)
         return None
+
+    def _named(self, scope: Scope) -> Client | None:
+        if not (tokens := self._tokens.current):
+            return None
+        connection = HTTPConnection(scope)
+        if token := bearer_of(connection):
+            return tokens.client_with(token)
+        cookie = connection.cookies.get(COOKIE)
+        return tokens.client_of_cookie(cookie) if cookie else None
+
+
+def bearer_of(connection: HTTPConnection) -> str:
+    """Returns the token in `Authorization` (RFC 6750 §2.1), or nothing."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _at(scope: Scope) -> Client:
+    return Client.at((scope.get("client") or (None,))[0])

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from app.server.expected import expected_of
 from app.server.languages import language_of
@@ -38,21 +39,22 @@ class InvalidFieldError(Exception):
     field: str
     message: Message
     expected: Message
+    status: int = 422
 
     def in_language(self, language: Language) -> dict[str, str]:
         return _named(self.field, self.message, self.expected, language)
 
 
 async def validation_error(request: Request, error: Exception) -> JSONResponse:
-    """Answers 422 with each invalid field, what is wrong and what is expected."""
+    """Answers with each invalid field, what is wrong and what is expected: 400 if the body is not JSON, else 422."""
     language = language_of(request)
     if isinstance(error, RequestValidationError):
         nothing: Expected = (Message(""), {})
         body, fields = cast(Expected, getattr(request.scope.get("endpoint"), "expected", nothing))
         problems = [_problem(problem, body, {**EXPECTED_FIELD, **fields}, language) for problem in error.errors()]
-        return JSONResponse({"detail": problems}, status_code=422)
+        return JSONResponse({"detail": problems}, 400 if any(map(_is_no_json, error.errors())) else 422)
     assert isinstance(error, InvalidFieldError)  # noqa: S101  registered for this class only
-    return JSONResponse({"detail": [error.in_language(language)]}, status_code=422)
+    return JSONResponse({"detail": [error.in_language(language)]}, error.status)
 
 
 async def provider_error(request: Request, error: Exception) -> JSONResponse:
@@ -61,7 +63,7 @@ async def provider_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def error_response(
-    request: Request, status: int, message: Message, headers: Mapping[str, str] | None = None
+    request: HTTPConnection, status: int, message: Message, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Returns the message as JSON, in the language of the request."""
     return JSONResponse({"detail": message.in_language(language_of(request))}, status, headers)
@@ -87,6 +89,10 @@ def describe_path(endpoint: Callable[..., Any], **values: Iterable[str]) -> None
     """Makes validation errors of this endpoint list the values of its path parameters."""
     fields = {name: Message("One of {names}.", names=", ".join(each)) for name, each in values.items()}
     endpoint.expected = Message(""), fields  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def _is_no_json(problem: Mapping[str, Any] | str) -> bool:
+    return isinstance(problem, str) or problem["type"] == "json_invalid"  # a string is LangServe's form
 
 
 def _problem(

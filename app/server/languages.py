@@ -3,14 +3,14 @@
 import json
 from typing import Any, cast, get_args
 
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from chains.translations import Language
 
 LANGUAGES: dict[object, Language] = {language: language for language in get_args(Language)}
 
 
-def language_of(request: Request) -> Language:
+def language_of(request: HTTPConnection) -> Language:
     """Returns the language of the request: `request.state.language`, the body's, `Accept-Language`, or English.
 
     Routes whose body does not name a language set `request.state.language`. LangServe's bodies have it in `input`.
@@ -25,7 +25,7 @@ def language_of(request: Request) -> Language:
     )
 
 
-def _body(request: Request) -> object:
+def _body(request: HTTPConnection) -> object:
     # Starlette's cache: reading an unread body here could wait forever for the client
     body: bytes = getattr(request, "_body", b"")
     try:

@@ -23,20 +23,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EARLY = re.compile(r"/|/r/[^/]+|/static/.+|/livez|/readyz")
+PROBES = re.compile(r"/livez|/readyz")
+PAGE = re.compile(rf"/|/r/[^/]+|/static/.+|{PROBES.pattern}")
 RETRY_AFTER = {"Retry-After": "1"}  # seconds
 
 
 class StartingApp:
     """Loads an application in a thread and then passes each request on to it.
 
-    `on_ready` is called when the application has started, `on_failure` when it could not: `failure` says why.
+    Requests for the paths `early` are answered before that. `on_ready` is called when the application has started,
+    `on_failure` when it could not: `failure` says why.
     """
 
     def __init__(
-        self, load: Callable[[], "FastAPI"], on_ready: Callable[[], object], on_failure: Callable[[], object]
-    ) -> None:
-        self._load, self._on_ready, self._on_failure = load, on_ready, on_failure
+        self, load: Callable[[], "FastAPI"], on_ready: Callable[[], object], on_failure: Callable[[], object],
+        early: re.Pattern[str] = PAGE,
+    ) -> None:  # fmt: skip
+        self._load, self._on_ready, self._on_failure, self._is_early = load, on_ready, on_failure, early.fullmatch
         self._app: ASGIApp | None = None
         self._settled = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -44,11 +47,11 @@ class StartingApp:
         self._early = SecurityHeaders(_early_app(self._lifespan))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or (not self._app and EARLY.fullmatch(route_path(scope))):
+        if scope["type"] == "lifespan" or (not self._app and self._is_early(route_path(scope))):
             return await self._early(scope, receive, send)
         if not self._app:
             await self._settled.wait()
-        return await (self._app or _unavailable)(scope, receive, send)
+        return await (self._app or SecurityHeaders(_unavailable))(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:

@@ -9,7 +9,7 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +34,7 @@ MODEL: dict[str, Any] = {
     "description": "A rule-based stand-in, not a language model: it composes recipes from templates.",
 }
 
+MAX_BODY = 4 * 1024 * 1024  # bytes
 _UNPACED_BATCH = 8
 _TYPES = {401: "authentication_error", 404: "invalid_request_error", 405: "invalid_request_error"}
 logger = logging.getLogger(__name__)
@@ -102,10 +103,21 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return response
 
 
-def _require_key(request: Request) -> None:
+def _require_key(request: Request, is_valid: Callable[[str], bool]) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise ApiError(401, "No API key: send one as 'Authorization: Bearer KEY'. Any will do.", code="invalid_api_key")
+    if not is_valid(key.strip()):
+        raise ApiError(401, "This API key is not valid.", code="invalid_api_key")
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise ApiError(413, f"The body is too large: the limit is {MAX_BODY:,} bytes.")
+    return bytes(body)
 
 
 def _require_model(model: str) -> None:
@@ -131,14 +143,16 @@ def _before(stops: Sequence[str], text: str) -> str:
     return text[: min((text.find(stop) for stop in stops if stop in text), default=len(text))]
 
 
-def standin_app(*, ttft_ms: float = 250, tokens_per_s: float = 80, seed: int = 0) -> Starlette:
+def standin_app(
+    *, ttft_ms: float = 250, tokens_per_s: float = 80, seed: int = 0, is_valid_key: Callable[[str], bool] = bool
+) -> Starlette:
     """Returns the server as an ASGI app. A `tokens_per_s` of 0 means unlimited."""
     pace = Pace(ttft_ms / 1000, tokens_per_s)
     numbers = itertools.count(1)
 
     async def completions(request: Request) -> Response:
-        _require_key(request)
-        body = read_body(await request.body())
+        _require_key(request, is_valid_key)
+        body = read_body(await _body(request))
         _require_model(body.model)
         answer = _answer(body, next(numbers), seed)
         # Both are streaming responses, because Starlette cancels those when the client disconnects.
@@ -151,11 +165,11 @@ def standin_app(*, ttft_ms: float = 250, tokens_per_s: float = 80, seed: int = 0
         )
 
     async def models(request: Request) -> Response:
-        _require_key(request)
+        _require_key(request, is_valid_key)
         return JSONResponse({"object": "list", "data": [MODEL]})
 
     async def model(request: Request) -> Response:
-        _require_key(request)
+        _require_key(request, is_valid_key)
         _require_model(request.path_params["id"])
         return JSONResponse(MODEL)
 
@@ -247,9 +261,14 @@ def serving(
             thread.join()
 
 
-def run(host: str, port: int, ttft_ms: float, tokens_per_s: float, seed: int) -> None:
+def run(
+    host: str, port: int, ttft_ms: float, tokens_per_s: float, seed: int,
+    users: str = "for this machine only", is_valid_key: Callable[[str], bool] = bool,
+) -> None:  # fmt: skip
     """Serves in the foreground until interrupted."""
     with _bind(host, port) as sock, suppress(KeyboardInterrupt):
-        sys.stdout.write(f"Rule-based stand-in (not a language model), model {MODEL_ID}, at {_url(host, sock)}\n")
+        address = f"at {_url(host, sock)}, {users}"
+        sys.stdout.write(f"Rule-based stand-in (not a language model), model {MODEL_ID}, {address}\n")
         sys.stdout.flush()
-        _server(standin_app(ttft_ms=ttft_ms, tokens_per_s=tokens_per_s, seed=seed)).run([sock])
+        app = standin_app(ttft_ms=ttft_ms, tokens_per_s=tokens_per_s, seed=seed, is_valid_key=is_valid_key)
+        _server(app).run([sock])

@@ -1,0 +1,370 @@
+"""Who may come in: tokens, cookies, names of the server, and the sign-in page."""
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import connect
+
+from app.cli.exposure import audience
+from app.clients import Client
+from app.main import create_app
+from app.server.hosts import AllowedHosts
+from app.server.tokens import Tokens, TokenSource
+from app.settings import read_settings
+from chains.errors import ConfigError
+from tests.access import TOKEN, Guarded, guarded
+from tests.client import NO_TLS, REQUEST, ask
+from tests.commands import sizzle
+from tests.conftest import ServeScripts
+from tests.servers import serving, settings_from
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104  not bound: the command refuses it
+OTHER = "another-canary-token-0123456789-abcdef"
+CHAT = {"model": "sizzle", "messages": [{"role": "user", "content": "beef, onions"}]}
+OPEN = {
+    ("GET", "/livez"), ("GET", "/readyz"), ("GET", "/sign-in"), ("POST", "/sign-out"), ("GET", "/static/x.css"),
+}  # fmt: skip
+SHARED = {("GET", "/r/{}"), ("GET", "/runs/{}"), ("GET", "/runs/{}/events"), ("HEAD", "/runs/{}/events")}
+RUN = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def private() -> Iterator[Guarded]:
+    with guarded() as server:
+        yield server
+
+
+def form(url: str, token: str, **more: str) -> httpx.Response:
+    with httpx.Client(verify=NO_TLS) as client:
+        return client.post(f"{url}/sign-in", params=more, data={"token": token})
+
+
+@pytest.mark.parametrize("token", ["", OTHER, TOKEN[:-1], f"{TOKEN}x"])
+def test_every_route_but_the_public_ones_needs_a_token(private: Guarded, token: str) -> None:
+    """A new route is covered by itself, because all are asked."""
+    routes = private.routes()
+    assert len(routes) > 60
+    public = OPEN | {(method, path.format(RUN)) for method, path in SHARED}
+    codes = {
+        route: private.ask(*route, token=token, headers={"X-Forwarded-For": f"198.51.100.{number % 250}"}).status_code
+        for number, route in enumerate(sorted(routes))
+    }
+    assert {route for route, code in codes.items() if code not in (401, 429)} == public
+    assert private.provider.calls == []
+
+
+def test_a_token_opens_every_route(private: Guarded) -> None:
+    codes = {route: private.ask(*route).status_code for route in private.routes() - {("POST", "/sign-in")}}
+    assert [route for route, code in codes.items() if code in (401, 415, 421, 429)] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions", "/v1/nothing"])
+def test_openais_clients_read_the_refusal_in_their_format(private: Guarded, path: str) -> None:
+    answer = private.ask("POST" if "chat" in path else "GET", path, token="")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    error = answer.json()["error"]
+    assert [error["type"], error["code"]] == ["invalid_request_error", "invalid_api_key"]
+    assert private.ask("POST", "/v1/chat/completions", json=CHAT).status_code == 200
+
+
+def test_a_websocket_needs_a_token(private: Guarded) -> None:
+    address = private.url.replace("http", "ws") + "/examples/broadcasts/x/socket"
+    with pytest.raises(InvalidStatus) as refused, connect(address):
+        pass
+    assert refused.value.response.status_code == 403
+    with (
+        connect(address, additional_headers={"Authorization": f"Bearer {TOKEN}"}) as socket,
+        pytest.raises(ConnectionClosedError, match="4404"),  # there is no such broadcast
+    ):
+        socket.recv()
+
+
+def test_a_person_signs_in_and_out_with_a_cookie(private: Guarded) -> None:
+    """The cookie is not the token, no script can read it, and no other site can make a browser send it."""
+    answer = form(private.url, TOKEN, next="/race?x=1")
+    assert [answer.status_code, answer.headers["location"]] == [303, "/race?x=1"]
+    cookie = answer.headers["set-cookie"]
+    assert TOKEN not in cookie
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/"))
+    assert "Secure" not in cookie
+    signed_in = {"Cookie": cookie.partition(";")[0]}
+    assert private.ask("GET", "/healthz", token="", headers=signed_in).status_code == 200
+    assert "signed in as owner" in private.ask("GET", "/sign-in", token="", headers=signed_in).text
+    with guarded() as another_node:
+        assert another_node.ask("GET", "/healthz", token="", headers=signed_in).status_code == 200
+    with guarded(token=OTHER) as another_token:
+        assert another_token.ask("GET", "/healthz", token="", headers=signed_in).status_code == 401
+    signed_out = private.ask("POST", "/sign-out", token="", headers=signed_in)
+    assert [signed_out.status_code, 'sizzle_session=""' in signed_out.headers["set-cookie"]] == [303, True]
+
+
+def test_a_cookie_over_https_is_secure(private: Guarded) -> None:
+    headers = {"X-Forwarded-Proto": "https"}
+    answer = ask("POST", f"{private.url}/sign-in", data={"token": TOKEN}, headers=headers)
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    "address", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "", "/a\r\nb: c"]
+)
+def test_signing_in_leads_to_no_other_site(private: Guarded, address: str) -> None:
+    assert form(private.url, TOKEN, next=address).headers["location"] == "/"
+
+
+def test_a_wrong_token_says_so_and_is_slowed(private: Guarded) -> None:
+    """After ten attempts an address has to wait; other addresses, programs and signed-in people do not."""
+    client = {"X-Forwarded-For": "203.0.113.9"}
+    answers = [ask("POST", f"{private.url}/sign-in", data={"token": OTHER}, headers=client) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429]
+    assert "This token is not valid." in answers[0].text
+    assert [OTHER in answers[0].text, answers[-1].headers["retry-after"]] == [False, "60"]
+    korean = ask("POST", f"{private.url}/sign-in", data={"token": OTHER}, headers={"Accept-Language": "ko"})
+    assert "올바른 토큰이 아니에요." in korean.text
+    assert ask("POST", f"{private.url}/sign-in", data={"token": TOKEN}, headers=client).status_code == 429
+    assert private.ask("GET", "/healthz", headers=client).status_code == 200
+    assert form(private.url, TOKEN).status_code == 303
+
+
+def test_a_navigation_leads_to_the_sign_in_page(private: Guarded) -> None:
+    answer = private.ask("GET", "/race?x=1", token="", headers={"Accept": "text/html"})
+    location = urlsplit(answer.headers["location"])
+    assert [answer.status_code, location.path, parse_qs(location.query)] == [303, "/sign-in", {"next": ["/race?x=1"]}]
+
+
+@pytest.mark.parametrize("cookie", ["", "owner", "owner:9999999999:0", "owner:1:0", "owner:x:y", "bob:9999999999:0"])
+def test_a_forged_or_expired_cookie_is_none(cookie: str) -> None:
+    assert Tokens({"owner": TOKEN}).client_of_cookie(cookie) is None
+
+
+def test_a_cookie_ends_with_its_token_and_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens({"owner": TOKEN, "alice": OTHER})
+    cookie = tokens.cookie_for("alice")
+    assert tokens.client_of_cookie(cookie) == Client("alice", is_named=True)
+    assert Tokens({"owner": TOKEN}).client_of_cookie(cookie) is None
+    assert Tokens({"alice": TOKEN}).client_of_cookie(cookie) is None
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 31 * 86_400)
+    assert tokens.client_of_cookie(cookie) is None
+
+
+def test_a_share_link_reads_and_only_its_owner_changes(private: Guarded) -> None:
+    """Reading needs no token, unless share links are off."""
+    run = private.ask("POST", "/runs", json=REQUEST).json()
+    path = f"/runs/{run['run_id']}"
+    assert [private.ask("GET", each, token="").status_code for each in (path, f"{path}/events")] == [200, 200]
+    assert private.ask("GET", f"/r/{run['run_id']}", token="").status_code == 200
+    key = {"Sizzle-Run-Key": run["key"]}
+    for method, each in (("DELETE", path), ("POST", f"{path}/parts/intro")):
+        assert private.ask(method, each, token="", headers=key).status_code == 401
+        assert private.ask(method, each).status_code == 403
+        assert private.ask(method, each, headers=key).status_code in (202, 204)
+    with guarded(share_links=False) as closed:
+        codes = {closed.ask(method, each.format(RUN), token="").status_code for method, each in SHARED}
+    assert codes == {401}
+
+
+def test_an_idempotency_key_is_a_clients_own(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"# who may cook\nalice {TOKEN}\nbob {OTHER}\n")
+    file.chmod(0o600)
+    with guarded(token=None, tokens_file=file) as server:
+        runs = [
+            server.ask("POST", "/runs", token, json=REQUEST, headers={"Idempotency-Key": "1"}).json()["run_id"]
+            for token in (TOKEN, TOKEN, OTHER)
+        ]
+        other = server.ask("POST", "/runs", OTHER, json=REQUEST | {"prepTime": 31}, headers={"Idempotency-Key": "2"})
+        same = server.ask("POST", "/runs", TOKEN, json=REQUEST, headers={"Idempotency-Key": "2"})
+    assert [runs[0] == runs[1], runs[0] == runs[2], other.status_code, same.status_code] == [True, False, 201, 201]
+
+
+def test_a_tokens_file_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A mistake in it keeps the previous tokens; no token gets into the log."""
+    caplog.set_level(logging.INFO)
+    file, now = tmp_path / "tokens", 0.0
+    file.write_text(f"alice {TOKEN}")
+    file.chmod(0o600)
+    source = TokenSource(None, file, clock=lambda: now)
+
+    def knows(text: str, token: str) -> bool:
+        nonlocal now
+        file.write_text(text)
+        now += 2
+        return source.current.knows(token)
+
+    assert knows(f"alice {TOKEN}\nbob {OTHER}", OTHER)
+    assert knows("nonsense " + OTHER[:8], OTHER)
+    assert not knows(f"alice {TOKEN}", OTHER)
+    assert [TOKEN in caplog.text, OTHER in caplog.text, "line 1" in caplog.text] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        (f"alice {TOKEN}", 0o644, "chmod 600"),
+        (f"alice {TOKEN}\nalice {OTHER}", 0o600, "line 2"),
+        (f"alice {TOKEN}\nbob {TOKEN}", 0o600, "line 2"),
+        (f"alice\n{TOKEN}", 0o600, "line 1"),
+        ("alice short-canary", 0o600, "at least 32"),
+        (f"203.0.113.1 {TOKEN}", 0o600, "line 1"),
+        ("# nobody", 0o600, "at least one line"),
+        (f"owner {OTHER}", 0o600, "owner"),
+        (None, 0o600, "No such file"),
+    ],
+)
+def test_a_tokens_file_with_a_mistake_is_refused_in_one_line(
+    tmp_path: Path, text: str | None, mode: int, words: str
+) -> None:
+    file = tmp_path / "tokens"
+    if text is not None:
+        file.write_text(text)
+        file.chmod(mode)
+    with pytest.raises(ConfigError) as refused:
+        TokenSource(TOKEN if text and "owner" in text else None, file)
+    line = str(refused.value)
+    assert [words in line, "\n" in line, "canary" in line] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"TOKEN": "short-canary"}, "SIZZLE_TOKEN: expected at least 32"),
+        ({"TOKEN": f"{TOKEN} x"}, "SIZZLE_TOKEN"),
+        ({"TOKEN": TOKEN, "OPEN": "true"}, "one of the two"),
+        ({"OPEN": "true", "KEYS__GROQ": "sk-1"}, "SIZZLE_DAILY_BUDGET_USD"),
+        ({"ALLOWED_HOSTS": "https://cook.example"}, "SIZZLE_ALLOWED_HOSTS"),
+    ],
+)
+def test_settings_that_let_in_too_many_are_refused(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], words: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(f"SIZZLE_{name}", value)
+    with pytest.raises(ConfigError) as refused:
+        read_settings().check()
+    assert [words in str(refused.value), "canary" in str(refused.value)] == [True, False]
+
+
+NAMES = ("cook.example", "*.kitchen.example")
+
+
+@pytest.mark.parametrize(
+    ("header", "is_local", "names", "is_allowed"),
+    [
+        ("localhost", True, (), True),
+        ("localhost:8000", True, (), True),
+        ("LOCALHOST.", True, (), True),
+        ("127.0.0.1:8000", True, (), True),
+        ("[::1]:8000", True, (), True),
+        (None, True, (), True),
+        ("evil.example", True, (), False),
+        ("localhost.evil.example", True, (), False),
+        ("127.0.0.1.evil.example", True, (), False),
+        ("evil.example:80@localhost", True, (), False),
+        ("localhost:80:80", True, (), False),
+        ("", True, (), False),
+        ("192.168.1.5", True, (), False),
+        ("192.168.1.5:8000", False, (), True),
+        ("[2001:db8::1]", False, (), True),
+        ("evil.example", False, (), False),
+        ("cook.example", True, NAMES, True),
+        ("COOK.example:443", False, NAMES, True),
+        ("a.kitchen.example", False, NAMES, True),
+        ("kitchen.example", False, NAMES, False),
+        ("evilkitchen.example", False, NAMES, False),
+        ("localhost", False, NAMES, True),
+        ("evil.example", False, ("*",), True),
+    ],
+)
+def test_a_server_answers_under_its_own_names(
+    header: str | None, is_local: bool, names: tuple[str, ...], is_allowed: bool
+) -> None:
+    assert AllowedHosts(names).allow(header, is_local=is_local) is is_allowed
+
+
+def test_a_rebound_name_is_refused_on_every_route(serve_scripts: ServeScripts) -> None:
+    """Also by WebSockets and redirects; no answer repeats the name."""
+    url, provider = serve_scripts()
+    evil = {"Host": "evil.example", "Origin": "http://evil.example"}
+    for method, path in [
+        ("POST", "/runs"),
+        ("GET", "/"),
+        ("GET", "/race/"),
+        ("OPTIONS", "/runs"),
+        ("GET", "/v1/models"),
+    ]:
+        answer = ask(method, url + path, headers=evil, json=REQUEST if method == "POST" else None)
+        assert answer.status_code == 421, path
+        assert "evil" not in answer.text + str(answer.headers)
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        connect(
+            url.replace("http", "ws") + "/examples/broadcasts/x/socket", additional_headers={"Host": "evil.example"}
+        ),
+    ):
+        pass
+    assert refused.value.response.status_code == 403
+    assert provider.calls == []
+
+
+class Elsewhere:
+    """An application that is reached at an address of the local network."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(
+            {**scope, "server": ("192.168.1.5", 80)} if scope["type"] != "lifespan" else scope, receive, send
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "code"),
+    [
+        ({}, "192.168.1.5", 403),
+        ({}, "localhost", 403),
+        ({"open": True}, "192.168.1.5", 200),
+        ({"open": True}, "evil.example", 421),
+        ({"open": True, "allowed_hosts": "cook.example"}, "cook.example", 200),
+        ({"token": TOKEN}, "192.168.1.5", 401),
+    ],
+)
+def test_other_machines_need_a_token_or_an_open_server(settings: dict[str, Any], host: str, code: int) -> None:
+    """Also if another program serves the application."""
+    app = create_app(settings_from(standin_ttft_ms=0, **settings))
+    with serving(Elsewhere(app)) as url:
+        assert ask("GET", f"{url}/healthz", headers={"Host": host}).status_code == code
+
+
+@pytest.mark.parametrize("command", ["serve", "standin"])
+def test_another_bind_without_a_token_ends_with_one_line(command: str) -> None:
+    done = sizzle(command, "--host", EVERYWHERE, "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("sizzle: --host 0.0.0.0 lets other machines in: set SIZZLE_TOKEN (make one with:")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "words"),
+    [
+        ({}, "127.0.0.1", "this machine only"),
+        ({}, "::1", "this machine only"),
+        ({"TOKEN": TOKEN}, EVERYWHERE, "with a token (owner)"),
+        ({"OPEN": "true"}, EVERYWHERE, "OPEN to everybody"),
+    ],
+)
+def test_a_start_says_who_can_use_the_server(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], host: str, words: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(f"SIZZLE_{name}", value)
+    assert words in audience(host)
