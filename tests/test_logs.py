@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from app.main import create_app
-from tests.client import NO_TLS
+from tests.client import NO_TLS, wait_until
 from tests.server_process import server_process
 from tests.servers import Refuse, provider, serving, settings_from
 
@@ -42,6 +42,7 @@ def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_pa
         client.get(f"/runs/{run}/events")
         state = client.get(f"/runs/{run}").json()
         insane = client.get("/completion", params={"query": "my secret"}, headers={"X-Request-ID": "a b" * 9})
+        assert wait_until(lambda: "GET /completion" in server.said, 10)  # the line is logged after the answer
         lines = _lines(server.said)
 
     assert started.headers["X-Request-ID"] == GIVEN_ID

@@ -21,6 +21,7 @@ from tests.conftest import ServeScripts
 from tests.servers import Gate, serving
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+NAME = "cook.example"
 CONFIG = """
 daemon off;
 master_process off;
@@ -70,7 +71,7 @@ def behind_nginx(url: str, prefix: str = "") -> Iterator[httpx.Client]:
         try:
             assert wait_until(Path(folder, "pid").exists, seconds=10)
             transport = httpx.HTTPTransport(uds=f"{folder}/socket")
-            with httpx.Client(transport=transport, base_url="http://sizzle", timeout=20) as client:
+            with httpx.Client(transport=transport, base_url=f"http://{NAME}", timeout=20) as client:
                 yield client
         finally:
             nginx.terminate()
@@ -97,7 +98,7 @@ def test_text_arrives_piece_by_piece(serve_scripts: ServeScripts, name: str) -> 
     method, path, more = STREAMS[name]
     gate = Gate()
     script = ["First 소금 ", gate, "and last."]
-    url, _ = serve_scripts({"completion": script, "intro": script})
+    url, _ = serve_scripts({"completion": script, "intro": script}, allowed_hosts=NAME)
     with behind_nginx(url) as client, client.stream(method, path, **more) as answer:
         text = ""
         for piece in answer.iter_text():
@@ -111,7 +112,7 @@ def test_text_arrives_piece_by_piece(serve_scripts: ServeScripts, name: str) -> 
 def test_a_run_is_resumed_exactly(serve_scripts: ServeScripts) -> None:
     """A reader that is cut anywhere gets the rest with the id of its last event."""
     gate = Gate()
-    url, _ = serve_scripts({"steps": ["First ", gate, "and last."]})
+    url, _ = serve_scripts({"steps": ["First ", gate, "and last."]}, allowed_hosts=NAME)
     path = start(url).removeprefix(url)
     with behind_nginx(url) as client:
         with client.stream("GET", f"{path}/events") as answer:
@@ -145,7 +146,8 @@ PAGES = [
 
 def test_everything_works_below_a_prefix() -> None:
     """Every address that a page or an answer gives leads to something below the prefix of `--root-path`."""
-    app = create_app(Settings(compositions=("examples.trip:TRIP",), drain_s=0, standin_ttft_ms=0))
+    settings = Settings(compositions=("examples.trip:TRIP",), drain_s=0, standin_ttft_ms=0, allowed_hosts=(NAME,))
+    app = create_app(settings)
     with serving(app, root_path="/sizzle") as url, behind_nginx(url, "/sizzle") as client:
         links = {
             urljoin(f"/sizzle{page}", link)
