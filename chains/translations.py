@@ -94,7 +94,8 @@ KOREAN: dict[str, str] = {
     ("A shorter question, fewer max_tokens or a larger model."): ("더 짧은 질문, 더 작은 max_tokens, 또는 더 큰 모델."),
     ("The Content-Type must be application/json."): ("Content-Type은 application/json이어야 해요."),
     ("{field}: {wrong}."): ("{field}: {wrong}."),
-    ("There is no message of the role 'user'."): ("역할이 'user'인 메시지가 없어요."),
+    ("{field}: {wrong}.{hint}"): ("{field}: {wrong}.{hint}"),
+    ("There is no message of the role 'user'.{hint}"): ("역할이 'user'인 메시지가 없어요.{hint}"),
     (
         "There is no message of the role 'user'. Name the ingredients on hand and the "
         "time in the last user message, for example: beef, onions; 30 minutes."
@@ -151,9 +152,6 @@ KOREAN: dict[str, str] = {
     ("A whole number from 0 to 2^53 that repeats the pick, or nothing for chance."): (
         "같은 것을 다시 고르게 하는 0~2^53의 정수. 없으면 무작위."
     ),
-    (
-        "The recipe to be written, with name of 1 to 200 characters and intro of at most 1,000, or nothing for a proposal."
-    ): ("쓸 요리: 1~200자의 이름과 1,000자까지의 소개. 없으면 세 가지를 제안해요."),
     ("The question: 1 to 20,000 characters."): ("질문: 1~20,000자."),
     ("The name of a model that has a key, as `sizzle models` lists them, or nothing."): (
         "키가 있는 모델의 이름(`sizzle models`에 나오는 대로). 없어도 돼요."

@@ -3,15 +3,20 @@
 import re
 from itertools import pairwise, permutations
 from pathlib import Path
+from typing import Literal
 
+import httpx
 import pytest
+from pydantic import Field
 
-from chains.parts.composition import Composition
+from chains.parts.composition import Composition, Request
+from chains.parts.schema import example_of
+from chains.translations import Language
 from tests.client import OwnRun, ask, follow, named, statuses, wait_until
 from tests.commands import sizzle, sizzle_in
 from tests.conftest import ServeScripts
 from tests.servers import Provider
-from tests.stories import BEDTIME, LECTURE, STORY_WISHES, TOPIC
+from tests.stories import BEDTIME, LECTURE, STORY_WISHES, TOPIC, LectureRequest
 
 REFERENCES = "tests.stories:BEDTIME,tests.stories:LECTURE"
 FOOD = re.compile("recipe|dish|cook|요리|레시피|재료")
@@ -115,7 +120,54 @@ def test_a_field_without_a_description_has_its_type_and_limits_in_a_422(
         assert [answer.status_code, *(problem["expected"] for problem in answer.json()["detail"])] == [422, *expected]
 
 
-def test_the_terminal_says_that_json_works_when_a_text_leaves_a_field_empty() -> None:
+def test_the_terminal_shows_a_request_that_works_when_a_text_leaves_a_field_empty() -> None:
     done = sizzle_in(ROOT, "generate", "owls", "--composition", "tests.stories:BEDTIME", COLUMNS="300", TERM="dumb")
     assert done.returncode == 2
-    assert "A JSON object with child, likes works" in done.stderr
+    assert """This works: '{"child": "child", "likes": "likes"}'""" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("owls", "likes: Field required. A message that works: "),
+        ("부엉이", "likes: 꼭 있어야 해요. 이렇게 보내면 돼요: "),
+    ],
+)
+def test_v1_shows_a_message_that_works_when_a_text_leaves_a_field_empty(
+    serve_scripts: ServeScripts, text: str, error: str
+) -> None:
+    url, _ = serve_scripts(compositions=REFERENCES)
+
+    def say(content: str) -> httpx.Response:
+        message = {"role": "user", "content": content}
+        return ask("POST", f"{url}/v1/chat/completions", json={"model": "bedtime", "messages": [message]})
+
+    answer = say(text)
+    prefix, brace, example = answer.json()["error"]["message"].partition("{")
+    assert [answer.status_code, prefix] == [400, error]
+    assert say(brace + example).status_code == 200
+
+
+class Kinds(Request):
+    """A required field of each kind."""
+
+    mood: Literal["calm", "wild"]
+    tags: list[str] = Field(min_length=2)
+    is_loud: bool
+    at_least: int = Field(ge=3)
+    above: int = Field(gt=4)
+    below: float = Field(lt=0.5)
+    perhaps: int | None
+    long: str = Field(min_length=20, max_length=22)
+    option: LectureRequest
+    shown: str = Field(examples=["like this"], pattern="like.*")
+    renamed: str = Field(alias="reNamed")
+    spare: str = ""
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_an_example_of_a_request_is_valid_and_has_its_required_fields(language: Language) -> None:
+    example = example_of(Kinds, language)
+    assert Kinds.model_validate_json(example).language == language
+    assert "spare" not in example
+    assert Kinds.model_validate_json(example).shown == "like this"

@@ -22,6 +22,30 @@ def test_a_422_says_in_korean_what_is_right(serve_scripts: ServeScripts) -> None
     assert [problem["field"], problem["expected"]] == ["days", "여행 기간: 1~14일."]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        (
+            "/trip/runs",
+            WISHES | {"choice": 1},
+            "choice: 1~200자의 place, 1,000자까지의 place_about. 없으면 새로 제안해요.",
+        ),
+        (
+            "/runs",
+            {"ingredientsOnHand": "beef", "recipe": 1},
+            "recipe: 1~200자의 name, 1,000자까지의 intro. 없으면 새로 제안해요.",
+        ),
+        ("/trip/chains/budget/invoke", {"input": WISHES | {"day_by_day": "1. Walk.", "packing": ""}}, "그 부분의 글."),
+    ],
+)
+def test_a_wrong_option_or_result_has_a_korean_description(
+    serve_scripts: ServeScripts, path: str, body: dict[str, object], expected: str
+) -> None:
+    url, _ = serve_scripts(compositions=TRIPS)
+    problem = ask("POST", f"{url}{path}", json=body, headers={"Accept-Language": "ko"}).json()["detail"][0]
+    assert problem["expected"] == expected
+
+
 def test_a_wrong_input_of_a_chain_says_what_is_right(serve_scripts: ServeScripts) -> None:
     """This covers fields of the request and the results that a part needs."""
     url, _ = serve_scripts(compositions=TRIPS)

@@ -117,7 +117,7 @@ def templates() -> set[str]:
 
 
 def descriptions() -> set[str]:
-    """The descriptions of requests' fields."""
+    """The descriptions of requests' fields, except those that bring their Korean form."""
     modules = [module_of(path) for path in SOURCES]
     models = {one for module in modules for one in vars(module).values() if isinstance(one, type)}
     models |= {run_request(RECIPE), RECIPE.request}
@@ -129,7 +129,7 @@ def descriptions() -> set[str]:
         and model.__module__ != "app.api.compositions"  # answers
         and model.__name__ != "Settings"
         for field in model.model_fields.values()
-        if field.description
+        if field.description and "x-ko" not in (field.json_schema_extra or ())
     }
 
 

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from app.api.conversation import Change, Description, Vocabulary, headline
 from app.server.errors import field_descriptions
 from chains.messages import Message
-from chains.parts.composition import Composition, Request, title_in
-from chains.parts.free_text import is_json, numbers_in, request_from, text_field
+from chains.parts.composition import LANGUAGE_NAMES, Composition, Request, title_in
+from chains.parts.free_text import is_json, is_text_enough, numbers_in, request_from, text_field
+from chains.parts.schema import example_of
 from chains.translations import Language, language_in
 
 GREETING: dict[Language, str] = {
@@ -23,6 +24,7 @@ ONE_ANSWER: dict[Language, str] = {
     "ko": "메시지 하나에 하나를 써 드리고, 그에 대한 질문에는 답하지 못해요. 바꿀 것을 적거나(예: “더 짧게”) 새로 "
     "적어 주세요.{hint}",
 }
+EXAMPLE: dict[Language, str] = {"en": " A message that works: {example}", "ko": " 이렇게 보내면 돼요: {example}"}
 EMOJI = "💬"
 FOLLOW_UPS = 3
 MORE: dict[Language, str] = {"en": "more about “{title}”", "ko": "더 자세한 “{title}”"}
@@ -67,10 +69,11 @@ class FormReader:
         return ONE_ANSWER[language].format(hint=self._hint(language))
 
     def no_user_message(self) -> Message:
-        return Message("There is no message of the role 'user'.")
+        hint = {language: self._hint(language) for language in LANGUAGE_NAMES}
+        return Message("There is no message of the role 'user'.{hint}", hint=hint)
 
     def invalid(self, field: str, wrong: str, language: Language) -> Message:
-        return Message("{field}: {wrong}.", field=field, wrong=wrong)
+        return Message("{field}: {wrong}.{hint}", field=field, wrong=wrong, hint=self._hint(language))
 
     def request(self, text: str) -> Request:
         return request_from(self._composition, text, language_in(text))
@@ -147,10 +150,13 @@ class FormReader:
         return bool(numbers) and _AROUND_NUMBERS.match(rest) is not None
 
     def _hint(self, language: Language) -> str:
-        """Returns the description of the text field, after a space."""
-        description = field_descriptions(self._composition.request).get(self._field or "")
-        text = description.in_language(language) if description else ""
-        return f" {text}" if text else ""
+        """Returns, after a space, the description of the text field, or an example if a text alone is no request."""
+        request = self._composition.request
+        if not self._field or not is_text_enough(request):
+            return EXAMPLE[language].format(example=example_of(request, language))
+        if not (field := request.model_fields[self._field]).description:
+            return ""
+        return f" {field_descriptions(request)[field.alias or self._field].in_language(language)}"
 
 
 def _is_valid(request: type[Request], fields: dict[str, Any]) -> bool:

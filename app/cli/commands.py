@@ -199,6 +199,7 @@ def _checked_request(
 
     from chains.messages import validation_message
     from chains.parts.free_text import request_from
+    from chains.parts.schema import example_of
 
     language = "ko" if lang == "ko" else "en"
     try:
@@ -212,8 +213,7 @@ def _checked_request(
         hint = field if isinstance(fields, str) else options.get(field, f"--{field}")
         wrong = validation_message(problem, language)
         if isinstance(fields, str) and problem["type"] == "missing":
-            needed = ", ".join(name for name, each in composition.request.model_fields.items() if each.is_required())
-            wrong += f". A JSON object with {needed} works"
+            wrong += f". This works: '{example_of(composition.request, language)}'"
         raise typer.BadParameter(wrong, param_hint=hint) from None
 
 

@@ -1,12 +1,10 @@
 """What is right for a field without a description: its type and limits, from its JSON Schema."""
 
 from collections.abc import Mapping
-from typing import Any, cast
 
 from chains.messages import Message
+from chains.parts.schema import Schema, resolved
 from chains.translations import Language
-
-Schema = Mapping[str, Any]
 
 KINDS: dict[str, dict[Language, str]] = {
     "string": {"en": "Text", "ko": "글"},
@@ -25,7 +23,7 @@ UNITS: dict[str, dict[Language, str]] = {
 
 def expected_of(schema: Schema, name: str) -> Message:
     """Returns what this property of a schema has to be, or an empty message if the schema leaves that open."""
-    field = _resolved(schema.get("properties", {}).get(name, {}), schema.get("$defs", {}))
+    field = resolved(schema.get("properties", {}).get(name, {}), schema.get("$defs", {}))
     values = field.get("enum", [field["const"]] if "const" in field else [])
     if values:
         return Message("One of {names}.", names=", ".join(map(str, values)))
@@ -36,14 +34,6 @@ def expected_of(schema: Schema, name: str) -> Message:
     limits = _limits(least, most, UNITS.get(kind, {"en": "", "ko": ""}))
     texts = {language: f"{text}{limits[language]}." for language, text in KINDS[kind].items()}
     return Message("{message}", message=texts)
-
-
-def _resolved(field: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """Returns the schema without references; of an optional field, the one other than null."""
-    if "$ref" in field:
-        return _resolved(definitions.get(field["$ref"].rsplit("/", 1)[-1], {}), definitions)
-    options = [option for option in cast(list[Schema], field.get("anyOf", [])) if option.get("type") != "null"]
-    return _resolved(options[0], definitions) if len(options) == 1 else field
 
 
 def _limits(least: object, most: object, unit: Mapping[Language, str]) -> dict[Language, str]:

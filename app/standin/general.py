@@ -13,6 +13,7 @@ from random import Random
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from app.standin import cook
+from app.standin.amounts import HANGUL
 from app.standin.foods import mentioned
 from app.standin.pantry import Language, Words
 from app.standin.task import PLACE, Task, read_task
@@ -154,19 +155,17 @@ def _lines(task: Task, rng: Random) -> str:
 
 
 def _texts(task: Task) -> list[str]:
-    rule, topics, count = _list_for(task), _topics(task), task.shape.size
-    labels = list(task.shape.labels or (rule.labels if rule.labelled else topics))
-    if rule.labelled and not task.shape.labels:
-        count = len(labels)
-    place = task.subject or topics[0]
-    phrases = list(islice(cycle(rule.lines), count))
-    if rule.sum and _FOR_SUM.search(labels[-1]):
+    rule, topics, own = _list_for(task), _topics(task), task.shape.labels
+    names = own or (rule.labels if rule.labelled else ())
+    labels = [_label(name, at, task.language) for at, name in enumerate(names, 1)] or topics
+    phrases = list(islice(cycle(rule.lines), len(names) or task.shape.size))
+    if rule.sum and _FOR_SUM.search(names[-1]):
         phrases[-1] = rule.sum
-    slots = zip(phrases, cycle(labels), cycle(topics), strict=False)
-    own = task.shape.labels if not rule.labelled else ()
+    about = labels if own and not rule.labelled else topics
+    place = task.subject or topics[0]
     return [
-        _filled(phrase, task.language, label=_label(label, task.language), topic=label if own else topic, place=place)
-        for phrase, label, topic in slots
+        _filled(phrase, task.language, label=label, topic=topic, place=place)
+        for phrase, label, topic in zip(phrases, cycle(labels), cycle(about), strict=False)
     ]
 
 
@@ -175,8 +174,11 @@ def _list_for(task: Task) -> _List:
     return next((each for each in _phrases().lists if any(word in text for word in each.words)), _phrases().lists[-1])
 
 
-def _label(label: str, language: Language) -> str:
-    return _phrases().labels.get(label, label) if language == "ko" else label.removeprefix("the ")
+def _label(label: str, at: int, language: Language) -> str:
+    """The label of a line; in Korean a number stands for one that has no translation."""
+    if language == "en":
+        return label.removeprefix("the ")
+    return _phrases().labels.get(label) or (label if HANGUL.search(label) else f"{at}번")
 
 
 def _filled(phrase: Words, language: Language, **slots: str) -> str:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import JsonValue
 
+from app.standin.amounts import HANGUL
 from app.standin.foods import mentioned
 from app.standin.pantry import Language, vocabulary
 from app.standin.reading import language_of
@@ -35,7 +36,7 @@ _NUMBER = r"(\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve
 _SENTENCES = re.compile(rf"\b{_NUMBER}(?: (?:to|or) \w{{1,6}})? (?:short )?sentences?|{_NUMBER}\s?문장", re.IGNORECASE)
 _LINES = re.compile(
     rf"\b{_NUMBER}(?: (?:to|or) \w{{1,6}})? (?:\w{{1,20}} )?"
-    r"(?:lines|items|points|bullets|steps|entries|things|ideas|tips)\b"
+    r"(?:lines|items|points|bullets|steps|entries|things|ideas|tips|questions)\b"
     rf"|\bat most {_NUMBER}\b|{_NUMBER}\s?(?:줄|가지|개|항목|단계)",
     re.IGNORECASE,
 )
@@ -110,8 +111,19 @@ class Task:
     def topics(self) -> tuple[str, ...]:
         """Short things that the material lists, otherwise what the instruction is about."""
         lists = (text for key, text in self.material.items() if text != self.subject and not key.endswith("about"))
-        items = dict.fromkeys(item for value in lists for item in _items(value))
-        return tuple(items)[:8] or tuple(filter(None, [self.subject])) or _about(self.text)
+        items = tuple(dict.fromkeys(item for value in lists for item in _items(value)))
+        if self.language == "ko":
+            items = tuple(filter(HANGUL.search, items)) or (() if HANGUL.search(self.subject) else items)
+        return items[:8] or tuple(filter(None, [self.subject])) or self._topic_of_text()
+
+    def _topic_of_text(self) -> tuple[str, ...]:
+        """What the instruction is about, unless that is the form of the answer or in another language."""
+        for found in _ABOUT.finditer(self.text):
+            topic = (found[1] or found[2]).strip()
+            is_form = any(form.search(topic) for form in (_LINES, _SENTENCES, _OBJECTS, _JSON))
+            if not is_form and (self.language == "en" or HANGUL.search(topic)):
+                return (topic,)
+        return ()
 
     @property
     def is_about_food(self) -> bool:
@@ -212,11 +224,6 @@ def _items(text: str) -> list[str]:
         re.split(r"[:(–]|\.(?:\s|$)", _MARK.sub("", item), maxsplit=1)[0].strip(" .!?") for item in _ITEM.split(text)
     )
     return [item for item in short if 1 < len(item) <= 40 and len(item.split()) <= 5]
-
-
-def _about(text: str) -> tuple[str, ...]:
-    found = _ABOUT.search(text)
-    return ((found[1] or found[2]).strip(),) if found else ()
 
 
 def _days(text: str) -> int:

@@ -1,7 +1,7 @@
 """The chain of a composition. Each step is `prompt | model | parser`; one `RunnableParallel` runs all parts.
 
 request ── RunnableParallel ─┬─ a lambda for each part: waits for its prompt's variables, then runs its step
-                             └─ a lambda for the pick: sets the `Choice`'s variables when the picked option is complete
+                             └─ a lambda for the `Choice`: its variables are set when the picked option is complete
 
 The result of a part that fails is a `Failed`; only the parts that need it fail too.
 """
@@ -22,7 +22,7 @@ from typing_extensions import override
 from chains._fast import InlineHandler
 from chains.errors import ProposalError, TruncatedResponseError, explained
 from chains.parts.choice import Options, ProposalReader, options_in
-from chains.parts.composition import Composition, Request
+from chains.parts.composition import Choice, Composition, Request
 from chains.parts.context import RunContext, material
 from chains.parts.events import Alternate, Draft, Failed, Option
 from chains.parts.hedging import Hedge
@@ -76,12 +76,11 @@ def compose(
     for name in composition.by_urgency:
         variants = [wrap(step(composition, name, model)) for model in models[name]]
         needs = composition.prompt_variables(name)
-        if composition[name] is composition.choice:
-            branches[name] = _choice_branch(name, ProposalStep(needs, variants, models[name], hedge))
+        declared = composition[name]
+        if isinstance(declared, Choice):
+            branches[name] = _choice_branch(declared, ProposalStep(needs, variants, models[name], hedge))
         else:
             branches[name] = _branch(name, RetryingStep(needs, variants, models[name], hedge))
-    if composition.choice:
-        branches["_pick"] = RunnableLambda(pick)  # not a valid part name
     together = wrap(RunnableParallel(branches))
 
     async def run(request: Request | Draft | Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -147,25 +146,27 @@ async def _in_time(step: RetryingStep, context: RunContext, config: RunnableConf
         return await step.ainvoke(context, config)
 
 
-def _choice_branch(name: str, step: "ProposalStep") -> Runnable[RunContext, PartOutput | KeptOutput]:
+def _choice_branch(choice: Choice, step: "ProposalStep") -> Runnable[RunContext, PartOutput | KeptOutput]:
     async def run(context: RunContext, config: RunnableConfig) -> PartOutput | KeptOutput:
         if not context.proposes:
-            text = context.texts.get(name, "")
-            context.set(name, text)
-            return KeptOutput(name, text)
+            await _pick(choice, context, config)
+            text = context.texts.get(choice.name, "")
+            context.set(choice.name, text)
+            return KeptOutput(choice.name, text)
         proposing = asyncio.create_task(_propose(step, context, config))
         try:
-            others = await _announced(name, context.options, config)
+            await _pick(choice, context, config)
+            others = await _announced(choice.name, context.options, config)
             await proposing
         finally:
             proposing.cancel()
             await asyncio.gather(proposing, return_exceptions=True)  # so that its call is closed with this run
         value = await _value_or_failed(_checked(context.options, others), context.language)
-        text = "".join(Alternate(name, option).text for option in others)
-        context.set(name, value if isinstance(value, Failed) else text)
-        return PartOutput(name, value)
+        text = "".join(Alternate(choice.name, option).text for option in others)
+        context.set(choice.name, value if isinstance(value, Failed) else text)
+        return PartOutput(choice.name, value)
 
-    return RunnableLambda(run, name=name)
+    return RunnableLambda(run, name=choice.name)
 
 
 async def _propose(step: "ProposalStep", context: RunContext, config: RunnableConfig) -> None:
@@ -177,6 +178,15 @@ async def _propose(step: "ProposalStep", context: RunContext, config: RunnableCo
         reason = explained(error).message_in(context.language)
     finally:
         context.options.close(reason)
+
+
+async def _pick(choice: Choice, context: RunContext, config: RunnableConfig) -> None:
+    """Sets the variables that the `Choice` gives, or a `Failed` for each."""
+    picked = await context.options.pick()
+    if not isinstance(picked, Failed):
+        await adispatch_custom_event("proposal", context.options.proposal(), config=config)
+    for variable, field in choice.fields.items():
+        context.set(variable, picked if isinstance(picked, Failed) else picked[field])
 
 
 async def _announced(name: str, options: Options, config: RunnableConfig) -> list[Option]:
@@ -192,16 +202,6 @@ async def _announced(name: str, options: Options, config: RunnableConfig) -> lis
 async def _checked(options: Options, others: list[Option]) -> list[Option]:
     options.check()
     return others
-
-
-async def pick(context: RunContext, config: RunnableConfig) -> None:
-    """Sets the variables that the `Choice` gives, or a `Failed` for each."""
-    choice = context.composition.choice
-    picked = await context.options.pick()
-    if not isinstance(picked, Failed):
-        await adispatch_custom_event("proposal", context.options.proposal(), config=config)
-    for variable, field in choice.fields.items() if choice else ():
-        context.set(variable, picked if isinstance(picked, Failed) else picked[field])
 
 
 async def _value_or_failed(value: Awaitable[Any], language: Language) -> Any:

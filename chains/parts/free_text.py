@@ -28,6 +28,14 @@ def text_field(request: type[Request]) -> str | None:
     return next((name for name, field in request.model_fields.items() if field.annotation is str), None)
 
 
+def is_text_enough(request: type[Request]) -> bool:
+    """Whether a text alone is a request: its field is a text field, and no other field is required."""
+    field = text_field(request)
+    return field is not None and not any(
+        each.is_required() for name, each in request.model_fields.items() if name != field
+    )
+
+
 def numbers_in(request: type[Request], text: str) -> tuple[dict[str, int], str]:
     """Returns the numbers before names of fields, such as “5 days” or “a 5-day trip”, and the rest of the text."""
     numbers: dict[str, int] = {}

@@ -16,13 +16,23 @@ def run_request(composition: Composition) -> type[Request]:
     choice = composition.choice
     if not choice:
         return composition.request
+    english, korean = _option_descriptions(choice)
+    field = Field(default=None, description=english, json_schema_extra={"x-ko": {"description": korean}})
+    option: Any = _option(choice) | None
+    fields: dict[str, Any] = {choice.noun: (option, field)}
+    return create_model(f"{_camel(composition.name)}RunRequest", __base__=composition.request, **fields)
+
+
+def _option_descriptions(choice: Choice) -> tuple[str, str]:
+    """Returns what an option has to be, in English and in Korean."""
     first, *others = choice.fields.values()
     more = f" and {', '.join(others)} of at most {LONGEST_FIELD:,}" if others else ""
+    more_ko = f", {LONGEST_FIELD:,}자까지의 {', '.join(others)}" if others else ""
     lengths = f"{first} of 1 to {LONGEST_NAME} characters{more}"
-    description = f"The {choice.noun} to be written, with {lengths}, or nothing for a proposal."
-    option: Any = _option(choice) | None
-    fields: dict[str, Any] = {choice.noun: (option, Field(default=None, description=description))}
-    return create_model(f"{_camel(composition.name)}RunRequest", __base__=composition.request, **fields)
+    return (
+        f"The {choice.noun} to be written, with {lengths}, or nothing for a proposal.",
+        f"{choice.noun}: 1~{LONGEST_NAME}자의 {first}{more_ko}. 없으면 새로 제안해요.",
+    )
 
 
 def chosen_option(composition: Composition, request: Request) -> dict[str, str] | None:
@@ -67,7 +77,11 @@ def _option_name(choice: Choice) -> Any:
 
 def _result_field(composition: Composition, variable: str) -> Any:
     if variable in composition.names:
-        field = Field(title=composition[variable].title_in("en"), description="The text of that part.")
+        field = Field(
+            title=composition[variable].title_in("en"),
+            description="The text of that part.",
+            json_schema_extra={"x-ko": {"description": "그 부분의 글."}},
+        )
         return _text(LONGEST_TEXT, least=1), field
     title, choice = variable.replace("_", " ").capitalize(), composition.choice
     if choice and variable == next(iter(choice.fields)):

@@ -162,3 +162,22 @@ def test_a_vague_task_of_a_composition_is_answered_as_a_task(client: OpenAI, sys
 @pytest.mark.parametrize("human", ["hello", "What is a roux?", "<context>wine</context>\nWhat can I cook with eggs?"])
 def test_other_vague_questions_are_still_the_cooks(client: OpenAI, human: str) -> None:
     assert "recipes" in answer(client, "You are a helpful assistant.", human)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "Write a haiku of four lines: soft words.",
+        "List four questions about the sea.",
+        "Give three tips for beginners, one line each for hook, verse and end.",
+        "Estimate the cost. One line each for tickets, petrol and tolls.",
+        "Describe the sea in two sentences.",
+        'Propose four names for a boat as a JSON array of objects, each {"name": "the name", "about": "one sentence"}.',
+    ],
+)
+def test_a_korean_answer_to_an_english_task_is_in_korean(client: OpenAI, task: str) -> None:
+    """No word of the instruction is taken for its subject; the keys of JSON stay."""
+    for material in ("", "<topic>밤바다</topic>\n", "<mood>calm</mood>\n<topic>밤바다</topic>\n"):
+        text = answer(client, "You are a poet. Answer in Korean (한국어).", material + task)
+        assert re.findall("[A-Za-z]+", re.sub(r'"\w+":', "", text)) == []
+        assert len(re.findall(r"^(?:- | \{)", text, re.MULTILINE)) in (0, 3, 4)
