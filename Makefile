@@ -25,6 +25,9 @@ else
 TSC = @echo "The JavaScript is not checked: npm install --prefix tests/node brings what does."
 endif
 
+# Python keeps what it has compiled, otherwise each process of the tests compiles the program and its tests for seconds
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run check test coverage matrix fix install lock picture bench soak chaos clean check-plain
 
 run: $(VENV)/.for-running
@@ -42,15 +45,15 @@ check: $(VENV)/.for-checking
 check-plain: $(VENV)/.for-checking
 	SIZZLE_FAST=false $(BIN)/pytest $(PLAIN:%=tests/test_%.py)
 
-# the quick tests
+# the quick tests, in less than a minute
 test: $(VENV)/.for-checking
-	$(BIN)/pytest tests -m "not slow"
+	$(BIN)/pytest tests -m "not slow and not long"
 
-# the quick tests, and how much of the program they run; less than fail_under in pyproject.toml fails
+# how much of the program the tests of this process run; less than fail_under in pyproject.toml fails
 coverage: $(VENV)/.for-checking
 	$(BIN)/pytest tests -m "not slow" --cov --cov-report=term
 
-# the quick tests on each Python that is installed, and with the lowest and the newest dependencies; 3 minutes each
+# the tests of `make coverage` on each Python that is installed, and with the lowest and the newest dependencies
 matrix: | $(BIN)/uv
 	UV=$(BIN)/uv scripts/matrix
 

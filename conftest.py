@@ -1,6 +1,9 @@
 """Keeps the developer's own keys, settings, proxies and runs out of tests, and says how many tests run at once."""
 
 import os
+from pathlib import Path
+
+CERTIFICATE = Path(__file__).parent / "tests" / "trusted.pem"  # nothing has its key
 
 
 def pytest_configure() -> None:
@@ -8,6 +11,7 @@ def pytest_configure() -> None:
         if name.upper().startswith(("SIZZLE_", "OPENAI_")) or name.upper().endswith(("_API_KEY", "_PROXY")):
             del os.environ[name]
     os.environ["SIZZLE_STORE"] = "memory://"  # of the commands that tests run, too
+    os.environ["SSL_CERT_FILE"] = str(CERTIFICATE)  # loading those of the system for each client takes 50 ms
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -44,26 +44,30 @@ StartRedis = Callable[[Kind], RedisServer]
 ServeScripts = Callable[..., tuple[str, Provider]]
 
 
-# they start processes, send thousands of requests, or wait for timeouts
+# these start processes, send thousands of requests, or wait for timeouts
 SLOW = {
-    *("test_any_input", "test_chat_front_ends", "test_cli", "test_cuts", "test_environment", "test_examples"),
-    *(
-        "test_any_chat_model",
-        "test_composition_declarations",
-        "test_compositions",
-        "test_lasting_faults",
-        "test_restarts",
-        "test_runs_command",
-    ),
-    *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_provider_streams"),
-    *("test_proxies", "test_race", "test_race_command", "test_schemathesis", "test_sdk_comparison"),
-    *("test_logs", "test_shutdown", "test_slow_readers"),
-    *("test_terminal", "test_what_is_sent", "test_workers", "test_nodes", "test_outages"),
+    *("test_any_chat_model", "test_any_input", "test_chat_front_ends", "test_cli", "test_composition_declarations"),
+    *("test_compositions", "test_cuts", "test_environment", "test_examples", "test_failures", "test_faults"),
+    *("test_fuzz", "test_http", "test_langserve", "test_lasting_faults", "test_provider_streams", "test_proxies"),
+    *("test_logs", "test_nodes", "test_outages", "test_race", "test_race_command", "test_restarts"),
+    *("test_runs_command", "test_schemathesis", "test_sdk_comparison", "test_shutdown", "test_slow_readers"),
+    *("test_terminal", "test_what_is_sent", "test_workers"),
 }
-
+# these repeat on other stores what the quick tests do in memory, or need seconds for a detail
+LONG = {
+    *("test_any_composition", "test_attempts", "test_composition_messages", "test_extension", "test_fast"),
+    *("test_hostile", "test_limits", "test_queue", "test_redis_server", "test_shared", "test_sqlite"),
+}
 
 ON_EACH_STORE = {"test_cuts", "test_resume", "test_rewrite", "test_runs"}
 STORES = ("memory", "sqlite", "valkey")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Does not even import the modules that `-m` leaves out, which takes half of the time of `make test`."""
+    expression = config.getoption("markexpr")
+    left_out = (SLOW if "not slow" in expression else set()) | (LONG if "not long" in expression else set())
+    return True if collection_path.stem in left_out else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -73,10 +77,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that `make test` leaves out: the modules above, and all tests in a browser."""
+    """Marks the tests that `make test` leaves out: the modules above, and all tests in a browser or on other stores."""
     for item in items:
         if item.path.stem in SLOW or "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+        parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+        if item.path.stem in LONG or {"sqlite", "redis", "valkey"} & set(map(str, parameters.values())):
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -130,7 +130,7 @@ def test_the_terminal_shows_a_request_that_works_when_a_text_leaves_a_field_empt
     ("text", "error"),
     [
         ("owls", "likes: Field required. A message that works: "),
-        ("부엉이", "likes: 꼭 있어야 해요. 이렇게 보내면 돼요: "),
+        ("부엉이", "likes: 필수 항목이에요. 이렇게 보내면 돼요: "),
     ],
 )
 def test_v1_shows_a_message_that_works_when_a_text_leaves_a_field_empty(

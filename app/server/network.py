@@ -3,6 +3,7 @@
 import os
 import re
 import ssl
+from functools import cache
 from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -45,11 +46,16 @@ def check_certificates() -> None:
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if file:
         try:
-            ssl.create_default_context(cafile=file)
+            _read_certificates(file)
         except OSError:  # an `SSLError` is one
             raise ConfigError("SSL_CERT_FILE: expected a readable file of certificates in PEM form.") from None
     elif folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
         raise ConfigError("SSL_CERT_DIR: expected an existing folder of certificates.")
+
+
+@cache  # because reading takes 60 ms
+def _read_certificates(file: str) -> None:
+    ssl.create_default_context(cafile=file)
 
 
 def _is_usable(proxy: str) -> bool:

@@ -87,6 +87,7 @@ def is_meat(name: str) -> bool:
     return _names(name, *_group("meat"))
 
 
+@lru_cache(maxsize=256)
 def avoided_ids(avoided: Avoidance) -> frozenset[str]:
     """Returns the avoided ingredients of the pantry, by name."""
     return frozenset(key for key, each in pantry().items() if not avoided.allows(f"{each.names.en}, {each.names.ko}"))

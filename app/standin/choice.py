@@ -25,13 +25,13 @@ class Scored(NamedTuple):
     plan: Plan
 
 
-def plans(larder: Larder, language: Language, terms: Terms) -> list[Scored]:
+@lru_cache(maxsize=64)  # the parts of a recipe use the same arguments
+def plans(larder: Larder, language: Language, terms: Terms) -> tuple[Scored, ...]:
     """Returns all dishes that can be made, the best first."""
     scored = [Scored(_score(made, larder.foods, terms.minutes), made) for made in _made(larder, language, terms)]
-    return sorted(scored, key=lambda entry: (-entry.score, entry.plan.key))
+    return tuple(sorted(scored, key=lambda entry: (-entry.score, entry.plan.key)))
 
 
-@lru_cache(maxsize=64)  # the steps of a recipe use the same arguments
 def _made(larder: Larder, language: Language, terms: Terms) -> tuple[Plan, ...]:
     made = (plan(key, larder, language, terms) for key in dishes())
     return tuple(each for each in made if each is not None and _is_allowed(each, larder.avoidance))

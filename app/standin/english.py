@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 _IRREGULAR = {
     "leaf": "leaves",
@@ -43,6 +44,7 @@ def plural(noun: str) -> str:
     return head + space + _plural(_singular(last))
 
 
+@lru_cache(maxsize=4096)
 def _singular(word: str) -> str:
     if word in _BACK:
         return _BACK[word]

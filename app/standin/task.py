@@ -113,7 +113,7 @@ class Task:
         lists = (text for key, text in self.material.items() if text != self.subject and not key.endswith("about"))
         items = tuple(dict.fromkeys(item for value in lists for item in _items(value)))
         if self.language == "ko":
-            items = tuple(filter(HANGUL.search, items)) or (() if HANGUL.search(self.subject) else items)
+            items = tuple(filter(HANGUL.search, items)) or items
         return items[:8] or tuple(filter(None, [self.subject])) or self._topic_of_text()
 
     def _topic_of_text(self) -> tuple[str, ...]:
