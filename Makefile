@@ -28,17 +28,26 @@ endif
 # Python keeps what it has compiled, otherwise each process of the tests compiles the program and its tests for seconds
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run check test coverage matrix fix install lock picture bench soak chaos clean check-plain
+# `make check` is `check-types`, `check-code` and `check-tests`
+.PHONY: run check check-types check-code check-tests test coverage matrix fix install lock picture bench soak chaos clean check-plain
 
 run: $(VENV)/.for-running
 	@$(BIN)/sizzle serve --port $(PORT)
 
+# the types are checked while the tests run, because pyright uses one core only
 check: $(VENV)/.for-checking
+	@$(MAKE) --no-print-directory --jobs 2 check-types check-code check-tests
+
+check-types: | $(VENV)/.for-checking
+	$(BIN)/pyright
+
+check-code: | $(VENV)/.for-checking
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(TSC)
+
+check-tests: | check-code
 	$(BIN)/pytest
 
 # the tests of chains, streams and wires without chains/_fast

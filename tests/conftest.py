@@ -42,6 +42,7 @@ settings.load_profile("sizzle")
 Serve = Callable[..., str]
 StartRedis = Callable[[Kind], RedisServer]
 ServeScripts = Callable[..., tuple[str, Provider]]
+Uncalled = tuple[str, Provider]
 
 
 # these start processes, send thousands of requests, or wait for timeouts
@@ -189,6 +190,15 @@ def sizzle_url(new_store: Callable[[], str]) -> Iterator[str]:
     settings = Settings(store=new_store(), drain_s=0, standin_ttft_ms=20, standin_tokens_per_s=2000)
     with serving(create_app(settings)) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def uncalled() -> Iterator[Uncalled]:
+    """The address of Sizzle and its provider, shared by all tests in which the provider is not called."""
+    with provider() as scripted:
+        settings = Settings(store="memory://", drain_s=0, groq_api_key="sk-groq-1", groq_base_url=scripted.url)
+        with serving(create_app(settings)) as url:
+            yield url, scripted
 
 
 @pytest.fixture(scope="session")

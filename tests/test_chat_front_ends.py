@@ -9,7 +9,7 @@ import pytest
 from openai import OpenAI
 
 from tests.client import ask
-from tests.conftest import ServeScripts
+from tests.conftest import ServeScripts, Uncalled
 
 RECIPE = "## Steps"
 FIRST = "chicken, rice; 45 minutes"
@@ -66,8 +66,8 @@ def test_anything_in_the_history_is_tolerated(serve_scripts: ServeScripts, histo
     assert "<ingredients_on_hand>\nbeef, onions\n</ingredients_on_hand>" in prompt(provider)
 
 
-def test_a_message_of_only_an_image_is_refused(serve_scripts: ServeScripts) -> None:
-    url, provider = serve_scripts()
+def test_a_message_of_only_an_image_is_refused(uncalled: Uncalled) -> None:
+    url, provider = uncalled
     answer = chat(url, user([IMAGE]))
     assert [answer.status_code, answer.json()["error"]["param"], provider.calls] == [400, "messages", []]
 
@@ -84,10 +84,8 @@ def test_a_message_of_only_an_image_is_refused(serve_scripts: ServeScripts) -> N
         (task("Name the moods of the chat.", '{{ "moods": ["one"] }}'), "moods", list),
     ],
 )
-def test_a_task_of_open_webui_gets_its_json_without_a_call(
-    serve_scripts: ServeScripts, text: str, key: str, kind: type
-) -> None:
-    url, provider = serve_scripts()
+def test_a_task_of_open_webui_gets_its_json_without_a_call(uncalled: Uncalled, text: str, key: str, kind: type) -> None:
+    url, provider = uncalled
     answer = content(chat(url, user(text), max_tokens=1000))
     assert [type(value) for value in json.loads(answer).values()] == [kind]
     assert list(json.loads(answer)) == [key]
@@ -144,9 +142,9 @@ def test_a_title_names_the_food(serve_scripts: ServeScripts) -> None:
     ],
 )
 def test_tasks_of_other_front_ends_are_answered_in_plain_text(
-    serve_scripts: ServeScripts, messages: list[Any], answer: str
+    uncalled: Uncalled, messages: list[Any], answer: str
 ) -> None:
-    url, provider = serve_scripts()
+    url, provider = uncalled
     assert content(chat(url, *messages)) == answer
     assert provider.calls == []
 
@@ -171,8 +169,8 @@ def test_the_query_in_found_documents_counts(serve_scripts: ServeScripts) -> Non
     "text", ["hello", "Thanks!", "Hi there, how are you?", "what can you do?", "안녕하세요", "test"]
 )
 @pytest.mark.parametrize("stream", [True, False])
-def test_small_talk_is_answered_with_a_hint(serve_scripts: ServeScripts, text: str, stream: bool) -> None:
-    url, provider = serve_scripts()
+def test_small_talk_is_answered_with_a_hint(uncalled: Uncalled, text: str, stream: bool) -> None:
+    url, provider = uncalled
     answer = chat(url, user(text), stream=stream).text
     assert ["30 minutes" in answer or "30분" in answer, RECIPE in answer, provider.calls] == [True, False, []]
 
@@ -224,16 +222,16 @@ def test_changes_add_up(serve_scripts: ServeScripts) -> None:
 @pytest.mark.parametrize(
     "texts", [["make it vegetarian"], [FIRST, "How long does it keep in the fridge?"], [FIRST, "Can I freeze it?"]]
 )
-def test_a_question_that_no_recipe_answers_gets_a_hint(serve_scripts: ServeScripts, texts: list[str]) -> None:
-    url, provider = serve_scripts()
+def test_a_question_that_no_recipe_answers_gets_a_hint(uncalled: Uncalled, texts: list[str]) -> None:
+    url, provider = uncalled
     answer = content(chat(url, *map(user, texts)))
     assert ["one recipe for each message" in answer, provider.calls] == [True, []]
 
 
 @pytest.mark.parametrize("texts", [["bleach, ammonia"], ["락스"], [FIRST, "my cat; 20 minutes"], [FIRST, "add bleach"]])
-def test_inedible_things_are_refused_with_the_reason(serve_scripts: ServeScripts, texts: list[str]) -> None:
+def test_inedible_things_are_refused_with_the_reason(uncalled: Uncalled, texts: list[str]) -> None:
     """This includes changes of an earlier request; nothing is sent to a provider."""
-    url, provider = serve_scripts()
+    url, provider = uncalled
     answer = chat(url, *map(user, texts))
     assert [answer.status_code, answer.json()["error"]["param"], provider.calls] == [400, "messages", []]
     assert re.match("(?:재료|ingredients): '", answer.json()["error"]["message"])
@@ -258,9 +256,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("more", "param"), REFUSED)
 def test_an_unsupported_parameter_is_refused_in_one_sentence(
-    serve_scripts: ServeScripts, more: dict[str, Any], param: str
+    uncalled: Uncalled, more: dict[str, Any], param: str
 ) -> None:
-    url, provider = serve_scripts()
+    url, provider = uncalled
     answer = chat(url, user(FIRST), **more)
     error = answer.json()["error"]
     assert [answer.status_code, error["type"], error["param"]] == [400, "invalid_request_error", param]

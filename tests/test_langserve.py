@@ -16,7 +16,7 @@ from app.settings import Settings
 from chains.finish_reasons import CUT_OFF
 from chains.models.chat import BROKEN_OFF
 from tests.client import ask, wait_until
-from tests.conftest import ServeScripts
+from tests.conftest import ServeScripts, Uncalled
 from tests.servers import PROMPTS, Finish, Gate, Refuse, chunk, run, serving
 
 DISH = {"ingredientsOnHand": "beef, onions", "prepTime": 30, "recipe_name": "Beef stew", "ingredients": "- 300 g beef"}
@@ -130,17 +130,17 @@ def test_a_cut_off_part_alone_is_an_error(serve_scripts: ServeScripts, end: Fini
 
 
 @pytest.mark.parametrize(("endpoint", "body"), [("invoke", "x"), ("batch", '{"inputs": 5}'), ("batch", "[]")])
-def test_an_invalid_input_is_a_422(serve_scripts: ServeScripts, endpoint: str, body: str) -> None:
+def test_an_invalid_input_is_a_422(uncalled: Uncalled, endpoint: str, body: str) -> None:
     """This includes bodies at which LangServe itself fails."""
-    url, provider = serve_scripts()
+    url, provider = uncalled
     answer = ask("POST", f"{url}/chains/recipe/{endpoint}", content=body, headers={"content-type": "application/json"})
     assert [answer.status_code, provider.calls] == [422, []]
     assert answer.json()["detail"][0]["message"]
 
 
-def test_bad_input_is_a_422_that_names_the_field(serve_scripts: ServeScripts) -> None:
+def test_bad_input_is_a_422_that_names_the_field(uncalled: Uncalled) -> None:
     """The input of the playground and of the client has the same limits as the page's."""
-    url, provider = serve_scripts()
+    url, provider = uncalled
     for name, field in [("recipe", "ingredientsOnHand"), ("steps", "ingredients"), ("sides", "recipe_name")]:
         given = input_of(name) | {field: ""}
         answer = ask("POST", f"{url}/chains/{name}/invoke", json={"input": given})
@@ -240,8 +240,8 @@ CONFIGS: list[Any] = [None, "N4Ig", 5, ["N4Ig"], [None], {"configurable": None},
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("endpoint", ["invoke", "batch", "stream", "stream_log"])
-def test_a_config_that_is_none_is_a_422(serve_scripts: ServeScripts, endpoint: str, config: Any) -> None:
-    url, provider = serve_scripts()
+def test_a_config_that_is_none_is_a_422(uncalled: Uncalled, endpoint: str, config: Any) -> None:
+    url, provider = uncalled
     given = {"inputs": [input_of("recipe")]} if endpoint == "batch" else {"input": input_of("recipe")}
     answer = ask("POST", f"{url}/chains/recipe/{endpoint}", json=given | {"config": config})
     assert (answer.status_code, provider.calls) == (422, [])
@@ -249,9 +249,9 @@ def test_a_config_that_is_none_is_a_422(serve_scripts: ServeScripts, endpoint: s
 
 
 @pytest.mark.parametrize("bad", [{"prepTime": 30}, [1], "x", None, {}, 5, {"ingredientsOnHand": ["beef", "onions", 5]}])
-def test_a_batch_with_one_bad_input_is_a_422(serve_scripts: ServeScripts, bad: Any) -> None:
+def test_a_batch_with_one_bad_input_is_a_422(uncalled: Uncalled, bad: Any) -> None:
     """No call is made."""
-    url, provider = serve_scripts()
+    url, provider = uncalled
     answer = ask("POST", f"{url}/chains/recipe/batch", json={"inputs": [input_of("recipe"), bad]})
     assert (answer.status_code, provider.calls) == (422, [])
     assert answer.json()["detail"][0]["message"]

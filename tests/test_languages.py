@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.client import ask, events_named, read, start
-from tests.conftest import ServeScripts
+from tests.conftest import ServeScripts, Uncalled
 from tests.servers import Finish, Gate, Refuse, Script
 
 KOREAN = {"ingredientsOnHand": "소고기, 양파", "language": "ko"}
@@ -174,9 +174,9 @@ def test_a_chat_in_korean_is_refused_in_korean(serve_scripts: ServeScripts) -> N
     assert not re.search("[가-힣]", message("beef, onions; 999 minutes"))
 
 
-def test_the_hint_for_a_question_is_in_its_language(serve_scripts: ServeScripts) -> None:
+def test_the_hint_for_a_question_is_in_its_language(uncalled: Uncalled) -> None:
     """If the text has no letters, the client's header decides."""
-    url, provider = serve_scripts()
+    url, provider = uncalled
 
     def answer(*texts: str) -> Any:
         body = {"model": "sizzle", "messages": [{"role": "user", "content": text} for text in texts]}

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from chains.recipe.request import RecipeRequest
-from tests.conftest import ServeScripts
+from tests.conftest import ServeScripts, Uncalled
 
 BAD = [
     "bleach, ammonia",
@@ -282,8 +282,8 @@ def test_food_that_sounds_like_something_else_is_accepted(typed: str) -> None:
     ("typed", "word"), [("bleach, ammonia", "bleach"), ("락스, 암모니아", "락스"), ("sand", "sand")]
 )
 @pytest.mark.parametrize("path", ["/generate", "/runs", "/chains/recipe/invoke", "/chains/steps/invoke"])
-def test_no_call_is_made_for_inedible_things(serve_scripts: ServeScripts, path: str, typed: str, word: str) -> None:
-    url, provider = serve_scripts({})
+def test_no_call_is_made_for_inedible_things(uncalled: Uncalled, path: str, typed: str, word: str) -> None:
+    url, provider = uncalled
     request = {"ingredientsOnHand": typed}
     steps = {"recipe_name": "Salad", "ingredients": "- salt"} if "steps" in path else {}
     answer = httpx.post(f"{url}{path}", json={"input": request | steps} if "chains" in path else request)
@@ -293,8 +293,8 @@ def test_no_call_is_made_for_inedible_things(serve_scripts: ServeScripts, path: 
     assert provider.calls == []
 
 
-def test_the_openai_routes_refuse_inedible_things_by_name(serve_scripts: ServeScripts) -> None:
-    url, provider = serve_scripts({})
+def test_the_openai_routes_refuse_inedible_things_by_name(uncalled: Uncalled) -> None:
+    url, provider = uncalled
     body = {"model": "sizzle", "messages": [{"role": "user", "content": "death cap, butter; 30 minutes"}]}
     answer = httpx.post(f"{url}/v1/chat/completions", json=body)
     assert answer.status_code == 400
@@ -357,9 +357,9 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize("query", POISON_RECIPES)
-def test_an_inedible_recipe_is_refused_as_a_completion(serve_scripts: ServeScripts, query: str) -> None:
+def test_an_inedible_recipe_is_refused_as_a_completion(uncalled: Uncalled, query: str) -> None:
     """It is a 422 with the reason, also for a broadcast; no model is called."""
-    url, provider = serve_scripts()
+    url, provider = uncalled
     answers = [
         httpx.get(f"{url}/completion", params={"query": query}),
         httpx.post(f"{url}/examples/broadcasts", json={"query": query}),

@@ -15,7 +15,7 @@ from openai import OpenAI
 from openai.types.chat import ChatCompletionChunk
 
 from tests.client import wait_until
-from tests.conftest import ServeScripts
+from tests.conftest import ServeScripts, Uncalled
 from tests.servers import PROMPTS, Finish, Gate, Refuse, run
 
 MESSAGES: list[Any] = [
@@ -162,10 +162,10 @@ def test_models_are_those_of_the_registry_with_a_key(serve_scripts: ServeScripts
     ],
 )
 def test_bad_input_is_an_error_in_openais_form(
-    serve_scripts: ServeScripts, body: dict[str, Any], status: int, param: str, says: str
+    uncalled: Uncalled, body: dict[str, Any], status: int, param: str, says: str
 ) -> None:
     """It names the parameter and what is right, and nothing is sent to a provider."""
-    url, provider = serve_scripts()
+    url, provider = uncalled
     answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "sizzle", "messages": MESSAGES} | body)
     assert answer.status_code == status
     error = answer.json()["error"]
