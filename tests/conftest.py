@@ -19,7 +19,7 @@ from tests.commands import Command
 from tests.fault_recipes import ServeFaults, sizzle_over
 from tests.faults import Answer, FaultServer, faults
 from tests.redis_servers import Kind, RedisServer, binary
-from tests.servers import Provider, Script, provider, serving
+from tests.servers import Provider, Script, provider, serving, settings_from
 from tests.shared_runs import LEASE_S, StartWorker, Worker
 
 # the first one has no window; drawing one takes three times as much CPU as a page
@@ -66,7 +66,7 @@ STORES = ("memory", "sqlite", "valkey")
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Does not even import the modules that `-m` leaves out, which takes half of the time of `make test`."""
-    expression = config.getoption("markexpr")
+    expression = str(config.getoption("markexpr"))
     left_out = (SLOW if "not slow" in expression else set()) | (LONG if "not long" in expression else set())
     return True if collection_path.stem in left_out else None
 
@@ -196,7 +196,7 @@ def sizzle_url(new_store: Callable[[], str]) -> Iterator[str]:
 def uncalled() -> Iterator[Uncalled]:
     """The address of Sizzle and its provider, shared by all tests in which the provider is not called."""
     with provider() as scripted:
-        settings = Settings(store="memory://", drain_s=0, groq_api_key="sk-groq-1", groq_base_url=scripted.url)
+        settings = settings_from(store="memory://", drain_s=0, groq_api_key="sk-groq-1", groq_base_url=scripted.url)
         with serving(create_app(settings)) as url:
             yield url, scripted
 

@@ -129,7 +129,7 @@ def descriptions() -> set[str]:
         and model.__module__ != "app.api.compositions"  # answers
         and model.__name__ != "Settings"
         for field in model.model_fields.values()
-        if field.description and "x-ko" not in (field.json_schema_extra or ())
+        if field.description and not (isinstance(field.json_schema_extra, dict) and "x-ko" in field.json_schema_extra)
     }
 
 

@@ -159,7 +159,7 @@ def _texts(task: Task) -> list[str]:
     names = own or (rule.labels if rule.labelled else ())
     labels = [_label(name, at, task.language) for at, name in enumerate(names, 1)] or topics
     phrases = list(islice(cycle(rule.lines), len(names) or task.shape.size))
-    if rule.sum and _FOR_SUM.search(names[-1]):
+    if rule.sum and names and _FOR_SUM.search(names[-1]):
         phrases[-1] = rule.sum
     about = labels if own and not rule.labelled else topics
     place = task.subject or topics[0]
