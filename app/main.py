@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from typing_extensions import override
 
 from app.access import access_of
+from app.admission import Admission
 from app.api import (
     completion,
     compositions,
@@ -38,6 +39,7 @@ from app.runs.broadcasts import Broadcasts
 from app.runs.errors import RunError
 from app.runs.opening import open_runs
 from app.server.body_limit import BodyLimit
+from app.server.bookings import Bookings
 from app.server.clients import Clients
 from app.server.cors import ANY, ANY_WARNING
 from app.server.guard import guarded
@@ -99,7 +101,7 @@ class SizzleApp(DocumentedApp):
 
     @override
     def build_middleware_stack(self) -> ASGIApp:
-        limited = BodyLimit(super().build_middleware_stack(), MAX_BODY)
+        limited = BodyLimit(Bookings(super().build_middleware_stack()), MAX_BODY)
         secured = guarded(limited, self.state.access, refusal)
         # outermost, because FastAPI's body limit replaces `receive`
         metered = TrafficMeter(Clients(RequestLog(secured), self.state.access.tokens), "/examples/broadcasts/")
@@ -134,8 +136,8 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
             models = opened.models
             app.state.models, app.state.runs, app.state.opened = models, opened.runs, opened
             apps: dict[str, ASGIApp] = {
-                **{_chains_path(each): _chains(each) for each in models.served.values()},
-                "/v1": openai_app(models.served, _owners(models), settings.keep_alive_s),
+                **{_chains_path(each): _chains(each, models.admission) for each in models.served.values()},
+                "/v1": openai_app(models.served, _owners(models), settings.keep_alive_s, models.admission),
             }
             shutdown: ShutdownNotifier = app.state.shutdown
             with _mounted(app, apps), shutdown.on_signals(), shutdown.notify(opened.close):
@@ -160,8 +162,8 @@ def _chains_path(served: Served) -> str:
     return f"{place_of(served.composition).prefix}/chains"
 
 
-def _chains(served: Served) -> ASGIApp:
-    return OnDemand(lambda: chains_app(served))
+def _chains(served: Served, admission: Admission) -> ASGIApp:
+    return OnDemand(lambda: chains_app(served, admission))
 
 
 class OnDemand:

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableLambda
 
+from app.admission import Admission, Quotas
 from app.compositions import qualified_name
 from app.settings import STANDIN, Settings
 from app.standin.server import serving
@@ -17,6 +17,7 @@ from chains.models.calls import CallObserver, Unobserved
 from chains.models.chat import ProviderChat
 from chains.models.chat_models import ChatModels, PartCall
 from chains.models.health import Health
+from chains.models.lines import Pace
 from chains.models.registry import Registry
 from chains.models.transport import ConnectionWarmer, http_clients
 from chains.parts.compose import ChatModel, compose
@@ -50,6 +51,7 @@ class Models:
     completion_models: Mapping[str, ProviderChat]
     health: Mapping[str, Health]
     connection_warmer: ConnectionWarmer
+    admission: Admission
 
     @property
     def recipe(self) -> Served:
@@ -59,12 +61,14 @@ class Models:
 @asynccontextmanager
 async def open_models(
     settings: Settings,
-    shared_pace: Callable[[str, int], BaseRateLimiter] | None = None,
+    shared_pace: Callable[[str, int], Pace] | None = None,
     observer: CallObserver | None = None,
+    shared_quotas: Quotas | None = None,
 ) -> AsyncGenerator[Models]:
     """Opens connections to the providers and, if a part needs it, the stand-in.
 
-    `shared_pace` returns what limits all processes' requests per minute to a provider. `observer` observes all calls.
+    `shared_pace` returns what limits all processes' requests per minute to a provider, `shared_quotas` has the calls of
+    each client to all processes. `observer` observes all calls.
     """
     settings.check()
     registry, usable = settings.load_registry(), settings.usable_providers()
@@ -77,8 +81,11 @@ async def open_models(
         async with http_clients() as http:
             accelerated = acceleration(settings.fast)
             observed = observer or Unobserved()
-            chat_models = ChatModels(registry, usable, keys, http, proxies, accelerated, shared_pace, observed)
-            yield _models(chat_models, settings)
+            admission = Admission(settings.limits_of, settings.max_calls, shared_quotas)
+            chat_models = ChatModels(
+                registry, usable, keys, http, proxies, accelerated, shared_pace, observed, admission
+            )
+            yield _models(chat_models, settings, admission)
 
 
 def about(settings: Settings) -> dict[str, object]:
@@ -88,13 +95,14 @@ def about(settings: Settings) -> dict[str, object]:
     return {"standin": bool(parts), "standin_parts": parts, "models": chosen}
 
 
-def _models(models: ChatModels, settings: Settings) -> Models:
+def _models(models: ChatModels, settings: Settings, admission: Admission) -> Models:
     chosen = settings.choose_models()
     return Models(
         served={name: _serve(each, models, chosen, settings) for name, each in settings.load_compositions().items()},
         completion_models=models.for_completions(),
         health=models.health,
         connection_warmer=ConnectionWarmer(models.endpoints(chosen.values())),
+        admission=admission,
     )
 
 

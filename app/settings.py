@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from app.admission import UNLIMITED, Limits, is_on_this_machine
+from app.clients import Client
 from app.compositions import load_compositions, part_roles
 from app.server.cors import SEED_PAGE, origin
 from app.server.hosts import host_pattern
@@ -21,6 +23,7 @@ from chains.models.registry import Registry, load_registry
 from chains.parts.composition import Composition
 
 STANDIN = "standin"
+CLIENT_LIMITS = Limits(runs=10, calls=24, calls_per_minute=240)  # for clients that are not on this machine
 STORES = ("sqlite:///", "memory://", "redis://", "rediss://", "unix://")
 KEEP_S = {"memory": 900.0, "sqlite": 30 * 86_400.0, "redis": 7 * 86_400.0}
 CONTRADICTION = "SIZZLE_OPEN (--open) lets everybody in, SIZZLE_TOKEN only those who have it: set one of the two."
@@ -72,6 +75,10 @@ def _clean_key(key: object) -> object:
     if not (key.isascii() and key.isprintable()):
         raise ValueError("contains an invalid character: copy the key again")
     return key
+
+
+def _limit(setting: int | None, usual: int | None) -> int | None:
+    return usual if setting is None else setting or None
 
 
 Key = Annotated[SecretStr, BeforeValidator(_clean_key)]
@@ -135,6 +142,12 @@ class Settings(BaseSettings):
     )
     drain_s: float = Field(default=10, ge=0, le=3600, description="seconds that a stopped worker may finish runs in")
     max_runs: int = Field(default=500, ge=1, description="maximum number of concurrent runs")
+    client_runs: int | None = Field(default=None, ge=0, description="runs of one client at a time; 0 for no limit")
+    client_calls: int | None = Field(default=None, ge=0, description="calls of one client at a time; 0 for no limit")
+    client_calls_per_minute: int | None = Field(
+        default=None, ge=0, description="calls that one client may start in a minute; 0 for no limit"
+    )
+    max_calls: int = Field(default=3000, ge=1, description="calls of one process at a time; as many wait")
     keep_runs_s: float | None = Field(default=None, gt=0, description="seconds a finished run is kept")
     keep_bytes: int | None = Field(default=None, ge=1024 * 1024, description="bytes of all runs that are kept")
     send_timeout_s: float = Field(default=30, gt=0, description="seconds a client may block a stream")
@@ -156,6 +169,15 @@ class Settings(BaseSettings):
     def keep_s(self) -> float:
         """How long a finished run is kept, in seconds; by default as long as suits the store."""
         return self.keep_runs_s or KEEP_S[self.store_kind]
+
+    def limits_of(self, client: Client) -> Limits:
+        """Returns the client's limits. By default those on this machine have none."""
+        usual = UNLIMITED if is_on_this_machine(client) else CLIENT_LIMITS
+        return Limits(
+            runs=_limit(self.client_runs, usual.runs),
+            calls=_limit(self.client_calls, usual.calls),
+            calls_per_minute=_limit(self.client_calls_per_minute, usual.calls_per_minute),
+        )
 
     def with_own_store(self) -> Self:
         """Returns the settings of a process of its own, which by default keeps runs in the user's state folder."""

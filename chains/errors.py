@@ -62,6 +62,7 @@ class ProviderError(SizzleError):
 
     retryable = True
     same_model_may_retry = True  # otherwise only another model is tried
+    may_be_prompted = False  # whether the prompt may have caused it, so that other prompts would not fail
     log_label = ""  # the name of the underlying error
 
     def __init__(self, template: LiteralString, *, retry_after: float | None = None, **values: object) -> None:
@@ -94,13 +95,19 @@ class ProviderDisconnectedError(ProviderError):
 class TruncatedResponseError(ProviderError):
     """The response ended without a `finish_reason`."""
 
+    may_be_prompted = True
+
 
 class MalformedResponseError(ProviderError):
     """The response is not a chat completion stream, or reports an error inside it."""
 
+    may_be_prompted = True
+
 
 class EmptyResponseError(ProviderError):
     """The response ended without any text."""
+
+    may_be_prompted = True
 
 
 class ProposalError(ProviderError):

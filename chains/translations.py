@@ -56,6 +56,12 @@ KOREAN: dict[str, str] = {
         "실행을 찾을 수 없어요. 서버가 다시 시작되면서 없어졌을 수 있어요."
     ),
     ("This run has expired. Please send its request again."): ("보관 기간이 지난 실행이에요. 다시 요청해 주세요."),
+    ("You have started as much as you may in one minute. Please try again in {seconds:,} s."): (
+        "1분 동안 시작할 수 있는 만큼 모두 시작했어요. {seconds:,}초 뒤에 다시 시도해 주세요."
+    ),
+    ("You have {most:,} runs at a time, as many as you may. Please wait until one ends."): (
+        "한 번에 {most:,}개까지만 실행할 수 있어요. 하나가 끝날 때까지 기다려 주세요."
+    ),
     ("The server is at capacity. Please try again in a few seconds."): (
         "지금은 서버가 더 받을 수 없어요. 몇 초 뒤에 다시 시도해 주세요."
     ),

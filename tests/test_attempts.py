@@ -1,6 +1,7 @@
 """Calls to providers: their rate, cooldowns, hedging and drafts."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, aclosing
@@ -8,7 +9,8 @@ from contextlib import ExitStack, aclosing
 import pytest
 
 from app.models import open_models
-from chains.models.health import COOLDOWN_S, MAX_COOLDOWN_S, Health, RequestsPerMinute
+from chains.models.health import COOLDOWN_S, MAX_COOLDOWN_S, Health
+from chains.models.lines import CallLine, RequestsPerMinute
 from chains.parts.events import Alternate, Draft, Fragment, PartEnd, PartEvent, PartStart, Proposal
 from chains.parts.markdown import MarkdownWriter
 from chains.parts.stream import astream_parts
@@ -140,11 +142,12 @@ def test_requests_are_spread_over_the_minute() -> None:
     """A seventh of a minute's requests are sent at once, the rest at an even rate."""
 
     async def acquire(number: int) -> list[float]:
-        pace, began = RequestsPerMinute(420), time.monotonic()
+        callers = itertools.count()
+        line, began = CallLine(lambda: next(callers), pace=RequestsPerMinute(420)), time.monotonic()
 
         async def one() -> float:
-            await pace.aacquire()
-            return time.monotonic() - began
+            async with line.place(0):
+                return time.monotonic() - began
 
         return sorted(await asyncio.gather(*(one() for _ in range(number))))
 

@@ -34,13 +34,15 @@ router = APIRouter()
 @router.get(
     "/completion",
     response_class=PlainTextResponse,
-    responses={200: {"content": events_of()}} | errors(403, 502),
+    responses={200: {"content": events_of()}} | errors(403, 429, 502, 503),
 )
 async def completion(
     params: Annotated[CompletionRequest, Query()], models: ModelsDep, keep_alive_s: KeepAliveS, request: Request
 ) -> Response:
     """Streams the answer as plain text, or, where `text/event-stream` is accepted, as `data: {"response": "…"}`."""
-    pieces = astream_completion(_model(models.completion_models, params), params)
+    model = _model(models.completion_models, params)
+    await models.admission.book(1)
+    pieces = astream_completion(model, params)
     language = language_of(request)
     if "text/event-stream" in request.headers.get("accept", ""):
         return EventSourceResponse(_events(pieces, language), keep_alive_s=keep_alive_s)

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 
+from app.admission import RefusedError
 from app.api.web import missing_page, wants_page
 from app.server.disconnect import client_closed_request
 from app.server.errors import HTTPError, InvalidFieldError, error_response, provider_error, validation_error
@@ -32,6 +33,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, validation_error)
     app.add_exception_handler(InvalidFieldError, validation_error)
     app.add_exception_handler(SizzleError, provider_error)
+    app.add_exception_handler(RefusedError, refused)
     app.add_exception_handler(ClientDisconnect, client_closed_request)
     app.add_exception_handler(Exception, internal_error)
 
@@ -49,6 +51,12 @@ async def http_error(request: Request, error: Exception) -> Response:
         return missing_page(request) if wants_page(request) else error_response(request, 404, NO_ROUTE, error.headers)
     korean = KOREAN_STATUS.get(error.status_code) if language_of(request) == "ko" else None
     return JSONResponse({"detail": korean or error.detail}, error.status_code, error.headers)
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """Answers 429 or 503 with `Retry-After`."""
+    assert isinstance(error, RefusedError)  # noqa: S101  registered for this class only
+    return error_response(request, error.status, error.message, error.headers)
 
 
 def _wrong_method(request: Request) -> Response:

@@ -10,7 +10,9 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, W
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from app.api.deps import BroadcastsDep, KeepAliveS, RootPath, SendTimeoutS
+from app.admission import too_many_runs
+from app.api.deps import BroadcastsDep, KeepAliveS, ModelsDep, RootPath, SendTimeoutS
+from app.clients import current_client
 from app.runs.broadcasts import Broadcast, End, Piece, TooManyBroadcastsError, now_ms
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, InvalidFieldError
@@ -63,8 +65,14 @@ def _page(name: str, request: Request) -> HTMLResponse:
 
 
 @router.post("/broadcasts")
-async def start(body: BroadcastRequest, broadcasts: BroadcastsDep, request: Request, root: RootPath) -> JSONResponse:
+async def start(
+    body: BroadcastRequest, broadcasts: BroadcastsDep, models: ModelsDep, request: Request, root: RootPath
+) -> JSONResponse:
     """Starts one completion for all followers; it stops after ten seconds without any."""
+    most = models.admission.runs_of(current_client())
+    if most is not None and broadcasts.count_of(current_client()) >= most:
+        raise too_many_runs(most)
+    await models.admission.book(1)
     try:
         name = broadcasts.start(body.query, language_of(request))
     except PromptTooLongError as error:

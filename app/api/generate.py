@@ -25,7 +25,7 @@ SEED_WIRE = {
 
 def router(composition: Composition) -> APIRouter:
     """Returns the route of a composition."""
-    routes = APIRouter(responses=errors(400, 403, 413, 415, 503))
+    routes = APIRouter(responses=errors(400, 403, 413, 415, 429, 503))
 
     async def own_run(body: Annotated[Request, body_of(composition.request)], runs: RunsDep) -> AsyncGenerator[UUID]:
         """A run that ends with its connection, because the client has no id to resume with."""

@@ -10,6 +10,8 @@ import hashlib
 import json
 import re
 import warnings
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
@@ -19,6 +21,7 @@ from langserve import APIHandler  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.admission import Admission
 from app.api.error_handlers import add_error_handlers
 from app.api.openapi import DocumentedApp, errors
 from app.api.web import playgrounds_page
@@ -49,7 +52,7 @@ def router(composition: Composition) -> APIRouter:
     return routes
 
 
-def chains_app(served: Served) -> FastAPI:
+def chains_app(served: Served, admission: Admission) -> FastAPI:
     """Returns the application under `/chains`, with a playground for the composition and for each part."""
     # LangServe's schema of a configurable enum has a string as its default
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
@@ -61,33 +64,46 @@ def chains_app(served: Served) -> FastAPI:
     for name, chain in chains.items():
         # of a config only `configurable` is read, and of that only `model`
         handler = APIHandler(chain.with_config(run_name=name), path=f"/{name}", config_keys=("configurable",))
-        request = whole_request(composition) if name == composition.name else part_request(composition, name)
-        app.include_router(_calls(handler, request), prefix=f"/{name}", tags=[name])
+        is_whole = name == composition.name
+        request = whole_request(composition) if is_whole else part_request(composition, name)
+        book = partial(_book, admission, len(composition.parts) if is_whole else 1)
+        app.include_router(_calls(handler, request, book), prefix=f"/{name}", tags=[name])
         app.include_router(_pages(handler), prefix=f"/{name}", tags=[name])
     return app
 
 
-def _calls(handler: Any, model: type[BaseModel]) -> APIRouter:
-    """Returns the routes that run the chain. Invoke and batch are cancelled when the client disconnects."""
-    routes = APIRouter(responses=errors(400, 403, 413, 415, 502))
+async def _book(admission: Admission, calls: int, inputs: int = 1) -> None:
+    await admission.book(calls * inputs)
+
+
+def _calls(handler: Any, model: type[BaseModel], book: Callable[..., Awaitable[None]]) -> APIRouter:
+    """Returns the routes that run the chain, after they `book` its calls for their number of inputs.
+
+    Invoke and batch are cancelled when the client disconnects.
+    """
+    routes = APIRouter(responses=errors(400, 403, 413, 415, 429, 502, 503))
     stream_events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
     @routes.post("/invoke", response_model=handler.InvokeResponse)
     async def invoke(body: handler.InvokeRequest, request: Request) -> Response:  # pyright: ignore
+        await book()
         return await run_until_disconnect(request, handler.invoke(await _langserve_request(request)))
 
     @routes.post("/batch", response_model=handler.BatchResponse)
     async def batch(body: handler.BatchRequest, request: Request) -> Response:  # pyright: ignore
         if len(body.inputs) > MAX_BATCH:  # pyright: ignore
             raise HTTPError(413, "inputs: at most {most} in one batch.", most=MAX_BATCH)
+        await book(len(body.inputs))  # pyright: ignore
         return await run_until_disconnect(request, handler.batch(await _langserve_request(request)))
 
     @routes.post("/stream", response_class=Response, responses=stream_events)
     async def stream(body: handler.StreamRequest, request: Request) -> Response:  # pyright: ignore
+        await book()
         return await handler.stream(await _langserve_request(request))
 
     @routes.post("/stream_log", response_class=Response, responses=stream_events)
     async def stream_log(body: handler.StreamLogRequest, request: Request) -> Response:  # pyright: ignore
+        await book()
         return await handler.stream_log(await _langserve_request(request, **NO_NESTED_RUNS))
 
     for endpoint in cast(tuple[Any, ...], (invoke, batch, stream, stream_log)):

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.admission import Admission
 from app.api.chat_tasks import query_in, task_answer
 from app.api.conversation import PlainReply, Reader, request_of
 from app.api.openai_errors import ApiError, api_errors, openai_error_response
@@ -144,11 +145,13 @@ class CompositionText:
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def openai_app(served: Mapping[str, Served], owners: Mapping[str, str], keep_alive_s: float) -> FastAPI:
+def openai_app(
+    served: Mapping[str, Served], owners: Mapping[str, str], keep_alive_s: float, admission: Admission
+) -> FastAPI:
     """Returns the application under `/v1`. `owners` has the `owned_by` of each model."""
     app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
     app.include_router(_models(owners))
-    app.include_router(_completions(served, owners, keep_alive_s))
+    app.include_router(_completions(served, owners, keep_alive_s, admission))
     for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
         app.add_exception_handler(error, openai_error_response)
     app.add_exception_handler(ClientDisconnect, client_closed_request)
@@ -173,12 +176,14 @@ def _models(owners: Mapping[str, str]) -> APIRouter:
     return routes
 
 
-def _completions(served: Mapping[str, Served], owners: Mapping[str, str], keep_alive_s: float) -> APIRouter:
+def _completions(
+    served: Mapping[str, Served], owners: Mapping[str, str], keep_alive_s: float, admission: Admission
+) -> APIRouter:
     routes = APIRouter()
 
     @routes.post(
         "/chat/completions",
-        responses={200: COMPLETION} | api_errors(400, 401, 403, 404, 413, 415, 502),
+        responses={200: COMPLETION} | api_errors(400, 401, 403, 404, 413, 415, 429, 502, 503),
     )
     @routes.post("/chat/completions/", include_in_schema=False)
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
@@ -187,6 +192,8 @@ def _completions(served: Mapping[str, Served], owners: Mapping[str, str], keep_a
             request.state.language = language_in(text)
         language = language_of(request)
         answer = _answer(served, body, language)
+        if isinstance(answer.text, CompositionText):
+            await admission.book(len(answer.text.served.composition.parts))
         if not body.stream:
             return JSONResponse(await run_until_disconnect(request, _whole(answer)))
         pieces = answer.pieces()

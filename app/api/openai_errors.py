@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from app.admission import RefusedError
 from app.api.error_handlers import allowed_methods
 from app.api.openapi import Responses
 from app.server.errors import HTTPError
@@ -29,7 +30,7 @@ ERROR = {
             "type": "object",
             "properties": {
                 "message": {"type": "string", "description": "What went wrong, as a user-facing message."},
-                "type": {"enum": ["invalid_request_error", "server_error"]},
+                "type": {"enum": ["invalid_request_error", "requests", "server_error"]},
                 "param": {"type": ["string", "null"], "description": "The invalid parameter."},
                 "code": {"type": ["string", "null"]},
             },
@@ -52,13 +53,14 @@ class ApiError(Exception):
     code: str | None = None
 
     def body(self, language: Language) -> dict[str, Any]:
-        kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        usual = "server_error" if self.status >= 500 else "invalid_request_error"
+        kind = "requests" if self.status == 429 else usual
         message = self.message.in_language(language)
         return {"error": {"message": message, "type": kind, "param": self.param, "code": self.code}}
 
 
 async def openai_error_response(request: Request, error: Exception) -> Response:
-    headers = error.headers if isinstance(error, HTTPException) else None
+    headers = error.headers if isinstance(error, HTTPException | RefusedError) else None
     if isinstance(error, HTTPException) and error.status_code == 405:
         headers = {"Allow": ", ".join(allowed_methods(request))}
         if request.method == "OPTIONS":
@@ -71,6 +73,8 @@ def _api_error(request: Request, error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
+        case RefusedError(status=status):
+            return ApiError(status, error.message, code="rate_limit_exceeded" if status == 429 else None)
         case SizzleError():
             return ApiError(502, error.message)
         case RequestValidationError():

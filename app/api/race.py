@@ -111,7 +111,7 @@ async def list_entrants(
     "/race",
     response_class=EventSourceResponse,
     dependencies=[Depends(_require_open)],
-    responses={200: EVENTS} | errors(400, 403, 409, 413, 415, 422),
+    responses={200: EVENTS} | errors(400, 403, 409, 413, 415, 422, 429, 503),
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": RaceRequest.model_json_schema()}}}},
 )
 async def start(
@@ -123,6 +123,7 @@ async def start(
 ) -> EventSourceResponse:
     """Measures the models, and streams each call, round and result; `end`, always last, has the ranking."""
     racers = {name: models.completion_models[name] for name in body.models or models.completion_models}
+    await models.admission.book(len(racers) * (1 + body.rounds))
     return EventSourceResponse(_events(racers, body.rounds, language_of(request)), keep_alive_s=keep_alive_s)
 
 

@@ -127,7 +127,7 @@ def router(composition: Composition) -> APIRouter:
 
 
 def _new_runs(composition: Composition) -> APIRouter:
-    routes = APIRouter(responses=errors(400, 403, 413, 415, 503))
+    routes = APIRouter(responses=errors(400, 403, 413, 415, 429, 503))
     model = run_request(composition)
 
     @routes.post("/runs", status_code=201, responses={201: STARTED})
@@ -151,7 +151,7 @@ def _new_runs(composition: Composition) -> APIRouter:
 
 
 def _rewrites(composition: Composition) -> APIRouter:
-    routes = APIRouter(responses=errors(403, 404, 409, 410, 503))
+    routes = APIRouter(responses=errors(403, 404, 409, 410, 429, 503))
 
     @routes.post("/runs/{run_id}/parts/{part}", status_code=202, responses={202: REWRITTEN})
     async def rewrite(

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Literal
 from uuid import uuid4
 
+from app.clients import Client, current_client
 from app.server.traffic import Traffic, TrafficTotal, Transport, total
 from chains.completion import CompletionRequest, astream_completion, check_window
 from chains.errors import SizzleError
@@ -50,6 +51,7 @@ class Broadcast:
     def __init__(self, unfollowed_s: float = UNFOLLOWED_S) -> None:
         self.abandoned = asyncio.Event()
         self._unfollowed_s, self._followers = unfollowed_s, 0
+        self.client = current_client()
         self._abandon_timer = self._start_abandon_timer()
         self.pieces: list[Piece] = []
         self.end: End | None = None
@@ -151,6 +153,10 @@ class Broadcasts:
     async def _stop_abandoned(self, name: str, task: asyncio.Task[End]) -> None:
         await self._broadcasts[name].abandoned.wait()
         task.cancel()
+
+    def count_of(self, client: Client) -> int:
+        """Returns the number of the client's broadcasts."""
+        return sum(broadcast.client == client for broadcast in self._broadcasts.values())
 
     def __contains__(self, name: str) -> bool:
         return name in self._broadcasts

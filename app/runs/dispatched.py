@@ -1,21 +1,30 @@
 """Runs that workers write, in this process or in others. Every process reads, cancels and rewrites all of them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import LiteralString
 from uuid import UUID
 
 from typing_extensions import override
 
-from app.clients import current_client
+from app.admission import Admission, too_many_runs
+from app.clients import Client, current_client
 from app.models import Served
 from app.runs.errors import CapacityError, PartBusyError
 from app.runs.live import LiveRun
 from app.runs.remaining import rewritten, whole
 from app.runs.runs import Runs, log_start
 from app.runs.state import RunState
-from app.stores import LogFullError, Rewrite, RunExistsError, RunStart, UnavailableError, UnknownRunError
+from app.stores import (
+    LogFullError,
+    Rewrite,
+    RunExistsError,
+    RunStart,
+    TooManyRunsError,
+    UnavailableError,
+    UnknownRunError,
+)
 from app.stores.redis.log import RENEWALS, RedisEventLog
 from chains.parts.composition import Request
 
@@ -28,8 +37,10 @@ class DispatchedRuns(Runs):
     `own` are those that a worker in this process writes.
     """
 
-    def __init__(self, served: Mapping[str, Served], log: RedisEventLog, limit: int = 500) -> None:
-        super().__init__(served, log, limit)
+    def __init__(
+        self, served: Mapping[str, Served], log: RedisEventLog, limit: int = 500, admission: Admission | None = None
+    ) -> None:
+        super().__init__(served, log, limit, admission)
         self._shared_log = log
         self._start_lock = nullcontext()  # the store lets only one run begin with a key
         self.own: Mapping[str, LiveRun] = {}
@@ -40,10 +51,10 @@ class DispatchedRuns(Runs):
         composition = served.composition
         parts = whole(composition, request).parts
         start = RunStart(str(run_id), composition.name, request, parts, current_client())
+        await self._admission.book(len(parts))
         try:
-            await self._shared_log.submit(str(run_id), start, self._limit, ephemeral=ephemeral)
-        except LogFullError:
-            raise CapacityError(AT_CAPACITY, retry_after=5) from None
+            with self._within_capacity(start.client) as most:
+                await self._shared_log.submit(str(run_id), start, self._limit, most, ephemeral=ephemeral)
         except RunExistsError:  # another process had the same idempotency key at the same time
             await self._exists(run_id, composition.name, request)
         else:
@@ -52,6 +63,7 @@ class DispatchedRuns(Runs):
 
     @override
     async def rewrite(self, run_id: UUID, part: str) -> int:
+        is_booked = False
         while True:
             seen = await self._shared_log.meta(str(run_id))
             rewrites = await self._log.rewrites(str(run_id))
@@ -62,12 +74,24 @@ class DispatchedRuns(Runs):
             if busy := _active_parts(state, rewrites).intersection(remainder.parts):
                 names = [name for name in composition.names if name in busy]
                 raise PartBusyError("Still being generated: {parts}.", parts=composition.titles(names))
-            rewrite = Rewrite(remainder.parts, state.length)
-            try:
-                if await self._shared_log.request_rewrite(str(run_id), seen, len(rewrites), rewrite, self._limit):
+            rewrite, count = Rewrite(remainder.parts, state.length), len(rewrites)
+            if not is_booked:
+                await self._admission.book(len(remainder.parts))
+                is_booked = True
+            with self._within_capacity(state.client) as most:
+                if await self._shared_log.request_rewrite(str(run_id), seen, count, rewrite, self._limit, most):
                     return state.parts[part].attempt + 1
-            except LogFullError:
-                raise CapacityError(AT_CAPACITY, retry_after=5) from None
+
+    @contextmanager
+    def _within_capacity(self, client: Client) -> Generator[int | None]:
+        """Yields the limit of the client's runs. Raises `CapacityError` and `RefusedError`."""
+        most = self._admission.runs_of(client)
+        try:
+            yield most
+        except LogFullError:
+            raise CapacityError(AT_CAPACITY, retry_after=5) from None
+        except TooManyRunsError:
+            raise too_many_runs(most or 0) from None
 
     @override
     async def check_composition(self, run_id: UUID, composition: str) -> None:

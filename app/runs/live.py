@@ -75,7 +75,7 @@ class LiveRun:
         self, log: EventLog, composition: Composition, state: RunState, on_finished: Callable[[], object],
         *, is_ephemeral: bool = False, on_rewrites: Callable[[], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
-        self._run_id = state.run_id
+        self._run_id, self.client = state.run_id, state.client
         self._log = log
         self.composition = state.composition
         self._parts = [*state.parts]

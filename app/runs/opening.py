@@ -61,7 +61,7 @@ async def open_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         raise ConfigError(f"SIZZLE_WORKER=false (--no-worker) {NEEDS_REDIS}")
     async with (
         open_models(settings, observer=Observer()) as models,
-        aclosing(Runs(models.served, log := _own_log(settings), settings.max_runs)) as runs,
+        aclosing(Runs(models.served, log := _own_log(settings), settings.max_runs, models.admission)) as runs,
     ):
         await runs.resume()
         yield OpenRuns(models, runs, log, settings.store_kind)
@@ -95,7 +95,7 @@ async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         log = await stack.enter_async_context(aclosing(shared_log(settings)))
         from app.runs.dispatched import DispatchedRuns
         from app.runs.worker import Worker
-        from app.stores.redis.limits import SharedHealth, SharedRequestsPerMinute
+        from app.stores.redis.limits import SharedHealth, SharedQuotas, SharedRequestsPerMinute
 
         await log.check()
         prefix = log.address.prefix
@@ -103,9 +103,10 @@ async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         def pace(provider: str, limit: int) -> SharedRequestsPerMinute:
             return SharedRequestsPerMinute(log.redis, f"{prefix}:pace:{provider}", limit)
 
-        models = await stack.enter_async_context(open_models(settings, pace, Observer()))
+        quotas = SharedQuotas(log.redis, prefix)
+        models = await stack.enter_async_context(open_models(settings, pace, Observer(), quotas))
         await stack.enter_async_context(SharedHealth(log.redis, prefix, models.health).sharing())
-        runs = DispatchedRuns(models.served, log, settings.max_runs)
+        runs = DispatchedRuns(models.served, log, settings.max_runs, models.admission)
         worker = Worker(
             models.served, runs, log,
             limit=settings.worker_runs, lease_s=settings.lease_s, drain_s=settings.drain_s,

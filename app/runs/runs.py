@@ -12,7 +12,8 @@ from functools import partial
 from typing import LiteralString
 from uuid import UUID, uuid4
 
-from app.clients import current_client, working_for
+from app.admission import Admission, booking, too_many_runs
+from app.clients import Client, current_client, working_for
 from app.models import Served
 from app.runs.errors import CapacityError, IdempotencyKeyReusedError, PartBusyError, WrongKeyError
 from app.runs.live import Ending, LiveRun, Stopping
@@ -48,8 +49,11 @@ class Runs:
     Every method that takes a run id raises `UnknownRunError` and `ExpiredRunError`, except `forget`.
     """
 
-    def __init__(self, served: Mapping[str, Served], log: EventLog, limit: int = 500) -> None:
+    def __init__(
+        self, served: Mapping[str, Served], log: EventLog, limit: int = 500, admission: Admission | None = None
+    ) -> None:
         self._served, self._log, self._limit = served, log, limit
+        self._admission = admission or Admission()
         self._live: dict[UUID, LiveRun] = {}
         self._lock = asyncio.Lock()  # for methods that check a run before they change it
         self._start_lock: AbstractAsyncContextManager[object] = self._lock
@@ -62,7 +66,7 @@ class Runs:
         """Starts a run of a composition. With the idempotency key of an existing run, returns that run's id instead.
         An ephemeral run is lost with this process.
 
-        Raises `CapacityError` and `IdempotencyKeyReusedError`.
+        Raises `CapacityError`, `RefusedError` and `IdempotencyKeyReusedError`.
         """
         if not key:
             return await self._start(uuid4(), self._served[composition], request, ephemeral=ephemeral)
@@ -76,7 +80,8 @@ class Runs:
         composition = served.composition
         remainder = whole(composition, request)
         start = RunStart(str(run_id), composition.name, request, remainder.parts, current_client())
-        self._check_capacity()
+        self._check_capacity(start.client)
+        await self._admission.book(len(remainder.parts))
         with self._registered(run_id, state_of(start, composition), is_ephemeral=ephemeral) as run:
             try:
                 await self._log.begin(str(run_id), start, ephemeral=ephemeral)
@@ -133,14 +138,15 @@ class Runs:
             return await self._log.append(str(run_id), RunEnd("failed", state.active_ms, message))
         served = self._served[state.composition]
         remainder = unfinished(served.composition, state, await self._log.rewrites(str(run_id)), attempts_lost=1)
-        with self._registered(run_id, state) as run, working_for(state.client):
+        with self._registered(run_id, state) as run, working_for(state.client), booking(len(remainder.parts)):
             run.write(remainder.events(served.chain), remainder.parts)
         return None
 
     async def rewrite(self, run_id: UUID, part: str) -> int:
         """Regenerates a part and the parts made from it, in an active or a finished run.
 
-        Returns the number of the part's next attempt. Raises `CapacityError`, `UnknownPartError` and `PartBusyError`.
+        Returns the number of the part's next attempt. Raises `CapacityError`, `RefusedError`, `UnknownPartError` and
+        `PartBusyError`.
         """
         async with self._lock:
             run, state = await self._settled_state(run_id)
@@ -151,6 +157,9 @@ class Runs:
             if run and (busy := run.active_parts.intersection(remainder.parts)):
                 names = [name for name in composition.names if name in busy]
                 raise PartBusyError("Still being generated: {parts}.", parts=composition.titles(names))
+            if not run:
+                self._check_capacity(state.client)
+            await self._admission.book(len(remainder.parts))
             run = run or await self._reopened(run_id, state)
             await self._log.add_rewrite(str(run_id), Rewrite(remainder.parts, state.length))
             run.write(remainder.events(served.chain), remainder.parts)
@@ -266,8 +275,11 @@ class Runs:
             run.abandon()
             raise
 
-    def _check_capacity(self) -> None:
+    def _check_capacity(self, client: Client) -> None:
         self._check_open()
+        most = self._admission.runs_of(client)
+        if most is not None and sum(run.client == client for run in self._live.values()) >= most:
+            raise too_many_runs(most)
         if len(self._live) >= self._limit:
             raise _full()
 
@@ -276,7 +288,6 @@ class Runs:
             raise CapacityError("The server is shutting down. Please try again in a few seconds.", retry_after=2)
 
     async def _reopened(self, run_id: UUID, state: RunState) -> LiveRun:
-        self._check_capacity()
         with self._registered(run_id, state) as run:
             await self._log.reopen(str(run_id))
         return run

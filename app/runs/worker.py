@@ -20,6 +20,7 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
+from app.admission import booking
 from app.clients import working_for
 from app.models import Served
 from app.runs.live import LiveRun, Stopping, Writing
@@ -225,7 +226,7 @@ class Worker:
             on_rewrites=lambda: self._rewrite(job.run_id, run),
         )  # fmt: skip
         self._log.accept_rewrites(job.run_id, len(rewrites))
-        with working_for(state.client):
+        with working_for(state.client), booking(len(remainder.parts)):
             run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
         return None
 
@@ -269,9 +270,9 @@ class Worker:
         if isinstance(run.phase, Stopping):
             return
         served = self._served[state.composition]
-        with working_for(state.client):
-            for rewrite in new:
-                remainder = requested(served.composition, state, rewrite)
+        for rewrite in new:
+            remainder = requested(served.composition, state, rewrite)
+            with working_for(state.client), booking(len(remainder.parts)):
                 run.write(remainder.events(served.chain, {"run_id": UUID(run_id)}), remainder.parts)
 
     def _finish(self, run_id: str) -> None:

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 ANY = "*"
 ANY_WARNING = "SIZZLE_CORS_ORIGINS is *: pages of any site can use this server and its API keys from a browser."
 SEED_PAGE = "http://localhost:5173"  # the origin of the seed project's own page
-EXPOSED_HEADERS = ["Location", "Retry-After", "Sizzle-Run-Key", "Allow"]
+EXPOSED_HEADERS = ["Location", "Retry-After", "RateLimit", "RateLimit-Policy", "Sizzle-Run-Key", "Allow"]
 DEFAULT_PORTS = {"http": 80, "https": 443}
 EXAMPLE = "expected scheme://host or scheme://host:port, such as https://cook.example"
 

@@ -10,6 +10,7 @@ EventLogError
 ├── UnknownRunError    there is no log of this run
 ├── ExpiredRunError    the log of this run has expired
 ├── RunExistsError     there already is a log of this run
+├── TooManyRunsError   the client has as many runs as it may
 ├── LogFullError       the log, or the store, has reached its size limit
 ├── FencedError        another process writes this run now
 ├── RewritesWaitingError     the run can't end yet, because parts have to be regenerated first
@@ -83,6 +84,10 @@ class RunExistsError(EventLogError):
 
 class LogFullError(EventLogError):
     """The log has reached its size limit and only accepts its end, or the store is full and accepts no new log."""
+
+
+class TooManyRunsError(EventLogError):
+    """The client has as many runs at a time as it may."""
 
 
 class FencedError(EventLogError):

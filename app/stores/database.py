@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,10 @@ MIGRATIONS = (
     CREATE TABLE secrets (secret BLOB NOT NULL) STRICT;
     """,
     "ALTER TABLE runs ADD COLUMN takeovers INTEGER NOT NULL DEFAULT 0;",
+    """
+    ALTER TABLE runs ADD COLUMN client TEXT NOT NULL DEFAULT '';
+    CREATE INDEX runs_by_client_and_end ON runs (client, ended_at) WHERE ended_at IS NOT NULL;
+    """,
 )
 
 SELECT_RUNS = "SELECT run, id, epoch, epoch_lengths, rewrites, bytes, began_at, ended_at FROM runs"
@@ -114,21 +118,21 @@ class Database:
             for (run_id,) in rows:
                 self._expire(run_id)
 
-    def begin(self, run_id: str, epoch: str, began_at: float, lines: bytes) -> int:
+    def begin(self, run_id: str, client: str, epoch: str, began_at: float, lines: bytes) -> int:
         """Stores a new run and returns its number. Raises `RunExistsError` and `LogFullError`."""
         with self._transaction() as execute:
             self._expire_old()
             if execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
                 raise RunExistsError
             if self._count >= self._bounds.limit:
-                self._expire_oldest()
-            self._make_room()
+                self._expire_oldest(client)
+            self._make_room(client)
             if self.is_full:
                 raise LogFullError
             execute("DELETE FROM expired_runs WHERE id = ?", (run_id,))
-            row = (run_id, epoch, "{}", ROW_BYTES, began_at)
+            row = (run_id, client, epoch, "{}", ROW_BYTES, began_at)
             run = execute(
-                "INSERT INTO runs (id, epoch, epoch_lengths, bytes, began_at) VALUES (?, ?, ?, ?, ?)", row
+                "INSERT INTO runs (id, client, epoch, epoch_lengths, bytes, began_at) VALUES (?, ?, ?, ?, ?, ?)", row
             ).lastrowid
             assert run  # noqa: S101  it was inserted
             self._count, self._bytes = self._count + 1, self._bytes + ROW_BYTES
@@ -139,7 +143,8 @@ class Database:
         with self._transaction():
             for block in blocks:
                 self._add(block)
-            self._make_room()
+            if self.is_full:
+                self._make_room(self._busiest_of({block.run for block in blocks}))
 
     def end(self, run: int, ended_at: float, lines: bytes) -> None:
         """Replaces the events of a run by all of them, and keeps it for its time."""
@@ -261,15 +266,24 @@ class Database:
         for (run_id,) in rows:
             self._expire(run_id)
 
-    def _make_room(self) -> None:
-        while self.is_full and self._expire_oldest():
+    def _busiest_of(self, runs: Iterable[int]) -> str:
+        """Returns the client with the most finished runs of those that wrote these runs."""
+        execute, count = self._connection.execute, "SELECT count(*) FROM runs WHERE client = ? AND ended_at IS NOT NULL"
+        of_run = "SELECT client FROM runs WHERE run = ?"
+        clients = {client for run in runs for (client,) in execute(of_run, (run,)).fetchall()}
+        if len(clients) < 2:  # counting many runs takes a while
+            return "".join(clients)
+        return max(clients, key=lambda client: execute(count, (client,)).fetchone())
+
+    def _make_room(self, client: str) -> None:
+        while self.is_full and self._expire_oldest(client):
             pass
 
-    def _expire_oldest(self) -> bool:
-        """Whether there was a finished run."""
-        row = self._connection.execute(
-            "SELECT id FROM runs WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT 1"
-        ).fetchone()
+    def _expire_oldest(self, client: str) -> bool:
+        """Drops the client's oldest finished run, or the oldest of all. Whether there was one."""
+        oldest = "SELECT id FROM runs WHERE ended_at IS NOT NULL {} ORDER BY ended_at LIMIT 1"
+        own = self._connection.execute(oldest.format("AND client = ?"), (client,)).fetchone()
+        row = own or self._connection.execute(oldest.format("")).fetchone()
         if row:
             self._expire(row[0])
         return bool(row)

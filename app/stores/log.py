@@ -6,7 +6,8 @@ from secrets import token_hex
 from sys import getsizeof
 from time import perf_counter
 
-from app.stores import MAX_BATCH, EventEntry, EventId, LogEntry, MemoryUsage, Rewrite, RunEnd, RunEvent
+from app.clients import LOCAL, Client
+from app.stores import MAX_BATCH, EventEntry, EventId, LogEntry, MemoryUsage, Rewrite, RunEnd, RunEvent, RunStart
 from chains.parts.events import Fragment
 
 EVENT_BYTES = 250  # overhead of an event beyond its text and its JSON
@@ -41,6 +42,12 @@ class Log:
     @property
     def ended(self) -> bool:
         return bool(self.entries) and self.entries[-1].kind is RunEnd
+
+    @property
+    def client(self) -> Client:
+        """Who started the run."""
+        start = self.entries[0].event
+        return start.client if isinstance(start, RunStart) else LOCAL
 
     def append(self, event: RunEvent) -> EventEntry:
         """Appends an event. Raises `ValueError` after the end."""

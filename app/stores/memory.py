@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from secrets import token_bytes
 
+from app.clients import Client
 from app.stores import (
     MAX_BATCH,
     EventId,
@@ -25,8 +26,9 @@ from app.stores.log import Log
 class MemoryEventLog:
     """At most `limit` logs of at most `max_bytes` each, and of about `all_bytes` in total.
 
-    The oldest finished logs make room for new ones. If none has finished, no new log can begin. A log expires `keep_s`
-    seconds after its end; the ids of the last `expired_limit` expired logs are remembered.
+    The client's own oldest finished logs make room for its new ones, then the oldest of all. If none has finished, no
+    new log can begin. A log expires `keep_s` seconds after its end; the ids of the last `expired_limit` expired logs
+    are remembered.
     """
 
     outlives_process = False
@@ -51,8 +53,8 @@ class MemoryEventLog:
         if run_id in self._logs:
             raise RunExistsError
         if len(self._logs) >= self._limit and self._ended:
-            self._expire(next(iter(self._ended)))
-        self._make_room()
+            self._expire(self._oldest(start.client))
+        self._make_room(start.client)
         if self._usage.bytes > self._all_bytes:
             raise LogFullError
         self._expired.pop(run_id, None)
@@ -68,7 +70,7 @@ class MemoryEventLog:
             raise LogFullError
         log.append(event)
         if self._usage.bytes > self._all_bytes:
-            self._make_room()
+            self._make_room(log.client)
         if is_end:
             self._ended[run_id] = asyncio.get_running_loop().call_later(self._keep_s, self._expire, run_id)
 
@@ -133,9 +135,14 @@ class MemoryEventLog:
             raise UnknownRunError
         return self._logs[run_id]
 
-    def _make_room(self) -> None:
+    def _make_room(self, client: Client) -> None:
         while self._usage.bytes > self._all_bytes and self._ended:
-            self._expire(next(iter(self._ended)))
+            self._expire(self._oldest(client))
+
+    def _oldest(self, client: Client) -> str:
+        """Returns the client's oldest finished run, or the oldest of all."""
+        own = (run_id for run_id in self._ended if self._logs[run_id].client == client)
+        return next(own, next(iter(self._ended)))
 
     def _expire(self, run_id: str) -> None:
         self._ended.pop(run_id).cancel()

@@ -117,7 +117,8 @@ class SqliteEventLog:
         if self._unstored:
             await self._flush()  # so that they count
         try:
-            return await self._in_thread(self._database.begin, run_id, log.epoch, time.time(), encode(log.entries))
+            client, lines = log.client.name, encode(log.entries)
+            return await self._in_thread(self._database.begin, run_id, client, log.epoch, time.time(), lines)
         except asyncio.CancelledError:  # nobody will write it
             self._thread.submit(self._database.forget, run_id)
             raise

@@ -155,8 +155,6 @@ class _Model(Runnable[Any, AIMessage]):
         messages = self._model._convert_input(input).to_messages()
         run = await self._begin(messages, *_run_around(config))
         try:
-            if self._model.rate_limiter:
-                await self._model.rate_limiter.aacquire()
             [answer] = (await self._model._agenerate(messages, run_manager=run)).generations
         except Exception as error:
             await run.on_llm_error(error, response=LLMResult(generations=[[]]))

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, conv
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
-from pydantic import Field
+from pydantic import Field, SkipValidation
 from typing_extensions import override
 
 from chains._fast import Acceleration
@@ -30,7 +30,8 @@ from chains.errors import (
 from chains.models.answers import RETRACTED, AnswerPiece, AnswerReader
 from chains.models.calls import Call, CallEnd, CallObserver, Outcome, Price, Tokens
 from chains.models.failures import log_label, to_provider_error
-from chains.models.health import CallSlots, Health
+from chains.models.health import Health
+from chains.models.lines import Admission, CallLine
 from chains.models.registry import LimitField
 from chains.models.sse import merged
 from chains.models.timeouts import ReadTimeout
@@ -79,7 +80,8 @@ class ProviderChat(ChatOpenAI):
     endpoint: Endpoint = Field(exclude=True)
     untagged_thinkers: set[str] = Field(exclude=True)  # ids of models whose thinking has no opening tag
     limit_field: LimitField
-    slots: CallSlots | None = Field(exclude=True)
+    admission: SkipValidation[Admission] = Field(exclude=True)
+    line: CallLine | None = Field(exclude=True)  # the provider's, if it has limits
     rank: int  # waiting calls with a lower rank go first
     acceleration: Acceleration = Field(exclude=True)
     dispatches_tokens: ClassVar[bool] = True  # `_agenerate` streams to the run's handlers
@@ -252,7 +254,7 @@ class ProviderChat(ChatOpenAI):
     @asynccontextmanager
     async def _response(self, request: Mapping[str, Any]) -> AsyncGenerator[ReadTimeout]:
         """Opens the body of the answer. Comments do not extend the timeout of a token."""
-        async with self.slots.slot(self.rank) if self.slots else nullcontext():
+        async with self.admission.call(self.rank), self.line.place(self.rank) if self.line else nullcontext():
             report_sent()
             first = asyncio.get_running_loop().time() + self.first_token_s
             async with asyncio.timeout_at(first):
@@ -293,7 +295,9 @@ class ProviderChat(ChatOpenAI):
         label = failure.log_label or type(failure).__name__
         fields = {"provider": self.label, "model": self.model_name, "attempt": current_attempt.get(), "failure": label}
         logger.warning("%s (%s): %s", self.label, self.model_name, label, extra=fields | self._part_field)
-        if failure.retryable:
+        if failure.retryable and failure.may_be_prompted:
+            self.health.doubted(self.admission.caller())
+        elif failure.retryable:
             self.health.failed(failure.retry_after)
         return failure
 

@@ -10,15 +10,15 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 import httpx2
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
-from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, Runnable
 from pydantic import SecretStr
 
 from chains._fast import Acceleration
 from chains.models.calls import CallObserver, Unobserved
 from chains.models.chat import ProviderChat
-from chains.models.health import CallSlots, Health, RequestsPerMinute
-from chains.models.registry import PartSettings, Registry
+from chains.models.health import Health
+from chains.models.lines import Admission, CallLine, OneCaller, Pace, RequestsPerMinute
+from chains.models.registry import PartSettings, Provider, Registry
 from chains.models.transport import CONNECT_S, Endpoint, HttpClients, trusted_authorities
 
 LAST = 1000  # the rank of calls that nothing else waits for
@@ -54,8 +54,9 @@ class ChatModels:
     http: HttpClients
     proxies: Mapping[str, str]
     acceleration: Acceleration
-    shared_pace: Callable[[str, int], BaseRateLimiter] | None = None  # by provider and requests per minute
+    shared_pace: Callable[[str, int], Pace] | None = None  # by provider and requests per minute
     observer: CallObserver = field(default_factory=Unobserved)
+    admission: Admission = field(default_factory=OneCaller)
 
     @cached_property
     def health(self) -> dict[str, Health]:
@@ -67,17 +68,22 @@ class ChatModels:
         return set()
 
     @cached_property
-    def _paces(self) -> dict[str, BaseRateLimiter]:
-        limits = {name: provider.requests_per_minute for name, provider in self.registry.providers.items()}
-        return {name: self._pace(name, limit) for name, limit in limits.items() if limit}
+    def _lines(self) -> dict[str, CallLine]:
+        """The lines of providers with limits, by name."""
+        limited = {
+            name: provider
+            for name, provider in self.registry.providers.items()
+            if provider.requests_per_minute or provider.max_concurrent_calls
+        }
+        return {name: self._line(name, provider) for name, provider in limited.items()}
 
-    def _pace(self, provider: str, limit: int) -> BaseRateLimiter:
+    def _line(self, name: str, provider: Provider) -> CallLine:
+        slots, limit = provider.max_concurrent_calls, provider.requests_per_minute
+        pace = self._pace(name, limit) if limit else None
+        return CallLine(self.admission.caller, slots=slots, pace=pace, hands_over=slots is not None)
+
+    def _pace(self, provider: str, limit: int) -> Pace:
         return self.shared_pace(provider, limit) if self.shared_pace else RequestsPerMinute(limit)
-
-    @cached_property
-    def _slots(self) -> dict[str, CallSlots]:
-        limits = {name: provider.max_concurrent_calls for name, provider in self.registry.providers.items()}
-        return {name: CallSlots(limit) for name, limit in limits.items() if limit}
 
     @cached_property
     def _endpoints(self) -> dict[str, Endpoint]:
@@ -138,8 +144,8 @@ class ChatModels:
         names = [name for name, model in self.registry.models.items() if model.provider in self.usable]
         others: dict[str, Any] = {name: partial(self._model, part, call, name) for name in names}
         # LangChain keeps one set of choices for all fields of the same id and annotation in a process
-        field = MODEL_FIELD._replace(annotation=tuple(names))
-        return self._model(part, call, chosen).configurable_alternatives(field, default_key="as set", **others)
+        choices = MODEL_FIELD._replace(annotation=tuple(names))
+        return self._model(part, call, chosen).configurable_alternatives(choices, default_key="as set", **others)
 
     def _model(self, part: str, call: PartCall, name: str) -> ProviderChat:
         own = self.registry.parts.get(part, PartSettings())
@@ -162,8 +168,8 @@ class ChatModels:
             health=self.health[model.provider],
             endpoint=self._endpoints[model.provider],
             untagged_thinkers=self._untagged_thinkers,
-            rate_limiter=self._paces.get(model.provider),
-            slots=self._slots.get(model.provider),
+            admission=self.admission,
+            line=self._lines.get(model.provider),
             rank=call.rank,
             acceleration=self.acceleration,
             limit=limit,

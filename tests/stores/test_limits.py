@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from app.stores.redis.connection import Address
 from app.stores.redis.limits import SharedHealth, SharedRequestsPerMinute
 from chains.models.health import FAILURES, Health
+from chains.models.lines import CallLine
 from tests.conftest import StartRedis
 from tests.redis_servers import Kind, RedisServer
 from tests.servers import run
@@ -31,16 +32,17 @@ def test_four_processes_together_make_no_more_requests_than_the_limit(start_redi
         times: list[float] = []
         address = Address.parse(start_redis(kind).url)
 
-        async def call(pace: SharedRequestsPerMinute) -> None:
-            await pace.aacquire()
-            times.append(monotonic())
+        async def call(line: CallLine) -> None:
+            async with line.place(0):
+                times.append(monotonic())
 
         async with clients(address, 4) as redis:
             paces = [SharedRequestsPerMinute(each, f"{address.prefix}:pace", limit, minute_s) for each in redis]
-            await asyncio.gather(*(call(pace) for pace in paces for _ in range(15)))
+            lines = [CallLine(lambda: None, pace=pace) for pace in paces]
+            await asyncio.gather(*(call(line) for line in lines for _ in range(15)))
             one, other = (SharedRequestsPerMinute(each, f"{address.prefix}:few", 2, 60) for each in redis[:2])
-            assert await one.aacquire(blocking=False)
-            assert not await other.aacquire(blocking=False)
+            assert await one.take() == 0
+            assert await other.take() > 0
         return times
 
     times = run(scenario())

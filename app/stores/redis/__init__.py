@@ -7,6 +7,8 @@
 | `{prefix}:rewrites:<id>`, a list | parts to regenerate before the run may end |
 | `{prefix}:owner:<process>`, a string that expires | a web process that has ephemeral runs, which end without it |
 | `{prefix}:queue`, a stream with the group `workers` | runs that have not ended; what is pending there is leased |
+| `{prefix}:active:<client>`, a set, `{prefix}:ended:<client>`, a sorted set | the client's active and ended runs |
+| `{prefix}:calls:<client>`, a hash | the client's calls in a minute |
 | `{prefix}:ended`, `{prefix}:expired`, sorted sets; `{prefix}:totals`, a hash | what expires next, expired ids, sizes |
 | `{prefix}:hints`, a channel | tells workers at once what they would otherwise learn from the terms |
 | `{prefix}:secret` | the secret that all processes share |

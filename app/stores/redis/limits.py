@@ -5,22 +5,26 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import orjson
-from langchain_core.rate_limiters import BaseRateLimiter
-from pyrate_limiter import GCRA, AbstractClock, Limiter, Rate, RedisStateStore, SingleBucketFactory, StateBucket
+from pyrate_limiter import GCRA, AbstractClock, Decision, Rate, RedisStateStore
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from typing_extensions import override
 
+from app.admission import OwnQuotas, Quota, quota_of
+from app.clients import Client
 from app.stores.redis.connection import subscription
-from chains.models.health import BURST, Health
+from chains.models.health import Health
+from chains.models.lines import BURST, room
 
 logger = logging.getLogger(__name__)
 
 MINUTE_S = 61.0  # a second more, because not all requests take equally long to arrive
+MINUTE_MS = 60_000
 RETRY_S = 0.2
 
 
@@ -36,30 +40,64 @@ class ServerClock(AbstractClock):
         return seconds * 1000 + microseconds // 1000
 
 
-class SharedRequestsPerMinute(BaseRateLimiter):
+class SharedBucket:
+    """Allows `burst` at once, then `limit` in each `interval_ms`, to all processes together."""
+
+    def __init__(self, redis: Redis, key: str, limit: int, interval_ms: int, burst: int) -> None:
+        self._limit, self._interval_ms, self._burst = limit, interval_ms, burst
+        self._store = RedisStateStore(redis, key, ttl_ms=2 * burst * interval_ms // limit + 1)
+        self._clock = ServerClock(redis)
+
+    async def take(self, amount: int = 1, *, leave: int = 0) -> float:
+        """Takes the amount and returns 0 if `leave` remain after it, or returns the seconds until then.
+
+        Raises `RedisError`.
+        """
+        rate = Rate(self._limit, self._interval_ms, self._burst - leave)
+        now = await self._clock.now()
+        decision = await cast(Awaitable[Decision], self._store.check(GCRA(), [rate], now, amount))
+        return (decision.retry_after_ms or 0) / 1000
+
+    async def reset_s(self) -> float:
+        """Returns the seconds until all of the burst is available. Raises `RedisError`."""
+        rate = Rate(self._limit, self._interval_ms, self._burst)
+        state = await cast(Awaitable[tuple[float, ...]], self._store.read(GCRA(), [rate]))
+        return max(0.0, state[0] / 1_000_000 - await self._clock.now() / 1000)
+
+
+class SharedRequestsPerMinute:
     """Never more than `limit` requests, at least 2, of all processes in any minute: a burst, then an even rate.
 
     While the server does not answer, requests wait.
     """
 
     def __init__(self, redis: Redis, key: str, limit: int, minute_s: float = MINUTE_S) -> None:
-        burst = max(1, int(limit * BURST))
-        rate = Rate(limit - burst, round(minute_s * 1000), burst)
-        bucket = StateBucket([rate], GCRA(), RedisStateStore(redis, key), ServerClock(redis))
-        self._limiter = Limiter(SingleBucketFactory(bucket, schedule_leak=False), buffer_ms=1)
+        self._burst = max(1, int(limit * BURST))
+        self._bucket = SharedBucket(redis, key, limit - self._burst, round(minute_s * 1000), self._burst)
 
-    @override
-    async def aacquire(self, *, blocking: bool = True) -> bool:
-        while True:
-            try:
-                return await self._limiter.try_acquire_async(blocking=blocking)
-            except RedisError as error:
-                logger.warning("Requests to providers wait for the store: %s.", type(error).__name__)
-                await asyncio.sleep(RETRY_S)
+    async def take(self, *, leaves_room: bool = False) -> float:
+        try:
+            return await self._bucket.take(leave=int(room(self._burst)) if leaves_room else 0)
+        except RedisError as error:
+            logger.warning("Requests to providers wait for the store: %s.", type(error).__name__)
+            return RETRY_S
 
-    @override
-    def acquire(self, *, blocking: bool = True) -> bool:
-        return True  # synchronous calls come from notebooks, one at a time
+
+class SharedQuotas:
+    """The calls of each client to all processes. While the server does not answer, each process counts its own."""
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._redis, self._prefix, self._own = redis, prefix, OwnQuotas()
+
+    async def take(self, client: Client, calls: int, limit: int) -> tuple[float, Quota]:
+        key = f"{self._prefix}:calls:{client.name}"
+        bucket = SharedBucket(self._redis, key, limit, MINUTE_MS, limit)
+        try:
+            wait_s = await bucket.take(min(calls, limit))
+            return wait_s, quota_of(limit, await bucket.reset_s())
+        except RedisError as error:
+            logger.warning("The limits of clients are those of this process: %s.", type(error).__name__)
+            return await self._own.take(client, calls, limit)
 
 
 class SharedHealth:

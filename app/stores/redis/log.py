@@ -31,6 +31,7 @@ from app.stores import (
     RunExistsError,
     RunStart,
     RunStatus,
+    TooManyRunsError,
     UnavailableError,
     UnknownRunError,
 )
@@ -39,7 +40,7 @@ from app.stores.redis.connection import Address, check_server
 from app.stores.redis.meta import RunMeta
 from app.stores.redis.queue import GROUP
 from app.stores.redis.readers import Entry, Readers, Tail, entry_id, events_of
-from app.stores.redis.scripts import CHANGED, ENDED, EXPIRED, FENCED, FULL, ORPHANED, UNKNOWN, Scripts
+from app.stores.redis.scripts import CHANGED, ENDED, EXPIRED, FENCED, FULL, MANY, ORPHANED, UNKNOWN, Scripts
 from app.stores.redis.writers import ENTRY_BYTES, PENDING_BYTES, Outbox, Writer
 from chains.parts.composition import Request
 
@@ -116,10 +117,15 @@ class RedisEventLog:
         epoch, size = await self._begin(run_id, start, "")
         self._writers[run_id] = Writer(run_id, 1, 0, epoch, 1, size, perf_counter(), 1)
 
-    async def submit(self, run_id: str, start: RunStart, limit: int, *, ephemeral: bool = False) -> None:
-        """Begins a log for the worker that takes the run. Raises `LogFullError` if `limit` runs have not ended."""
+    async def submit(
+        self, run_id: str, start: RunStart, limit: int, client_limit: int | None = None, *, ephemeral: bool = False
+    ) -> None:
+        """Begins a log for the worker that takes the run.
+
+        Raises `LogFullError` if `limit` runs have not ended, `TooManyRunsError` if `client_limit` of this client.
+        """
         self._owns_runs |= ephemeral
-        await self._begin(run_id, start, limit, self._name if ephemeral else "")
+        await self._begin(run_id, start, limit, client_limit, self._name if ephemeral else "")
 
     async def append(self, run_id: str, event: RunEvent) -> None:
         writer = self._writers.get(run_id) or await self._no_writer(run_id)
@@ -244,16 +250,21 @@ class RedisEventLog:
         accepted, writer.rewrites = writer.rewrites, max(writer.rewrites, count)  # an earlier list may come late
         return accepted
 
-    async def request_rewrite(self, run_id: str, seen: RunMeta, rewrites: int, rewrite: Rewrite, limit: int) -> bool:
+    async def request_rewrite(
+        self, run_id: str, seen: RunMeta, rewrites: int, rewrite: Rewrite, limit: int, client_limit: int | None = None
+    ) -> bool:
         """Adds a rewrite, and reopens and queues a finished run. False if the run is not as it was `seen`.
 
-        Raises `LogFullError` if `limit` runs have not ended.
+        Raises `LogFullError` if `limit` runs have not ended, `TooManyRunsError` if `client_limit` of its client.
         """
         line = orjson.dumps({"parts": rewrite.parts, "after": rewrite.after, "token": token_hex(4)})
-        arguments = seen.number, int(seen.has_ended), rewrites, line, token_hex(4), limit
+        of_client = "" if client_limit is None else client_limit
+        arguments = seen.number, int(seen.has_ended), rewrites, line, token_hex(4), limit, of_client
         answer = await self._call("rewrite", run_id, *arguments)
         if answer[0] == FULL:
             raise LogFullError
+        if answer[0] == MANY:
+            raise TooManyRunsError
         return answer[0] != CHANGED and bool(_meta(answer))
 
     async def unfinished(self) -> list[str]:
@@ -316,14 +327,18 @@ class RedisEventLog:
         with _unavailable():
             return await self.scripts.call(name, *arguments)
 
-    async def _begin(self, run_id: str, start: RunStart, limit: int | str, owner: str = "") -> tuple[str, int]:
+    async def _begin(
+        self, run_id: str, start: RunStart, limit: int | str, client_limit: int | None = None, owner: str = ""
+    ) -> tuple[str, int]:
         """Returns the epoch and the log's size."""
         epoch, lines = token_hex(4), encode([EventEntry(EventId("0", 1), start, 0)])
-        size = len(lines) + ENTRY_BYTES
-        arguments = run_id, epoch, lines, size, self._limit, limit, owner, self._lease_ms
+        size, most = len(lines) + ENTRY_BYTES, "" if client_limit is None else client_limit
+        arguments = run_id, epoch, lines, size, self._limit, limit, owner, self._lease_ms, start.client.name, most
         answer = await self._call("begin", *arguments)
         if answer == FULL:
             raise LogFullError
+        if answer == MANY:
+            raise TooManyRunsError
         if answer == 0:
             raise RunExistsError
         return epoch, size

@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL, ORPHANED = -1, -2, -3, -4, -5, -6, -7
+EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL, ORPHANED, MANY = -1, -2, -3, -4, -5, -6, -7, -8
 NAMES = (
     "begin",
     "append",

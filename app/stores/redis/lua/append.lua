@@ -21,5 +21,13 @@ for at = 5, #ARGV, 9 do
   end
   answers[#answers + 1] = answer
 end
-is_full()
+if total('bytes') > all_bytes then -- of these clients, the one with the most runs makes room
+  local client, most = '', -1
+  for at = 5, #ARGV, 9 do
+    local each = client_of(ARGV[at])
+    local count = redis.call('ZCARD', ended_key(each))
+    if count > most then client, most = each, count end
+  end
+  is_full(client)
+end
 return answers

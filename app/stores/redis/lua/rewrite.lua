@@ -1,6 +1,6 @@
 -- ARGV: run, the number of the epoch, whether the run has ended and how many rewrites there were when the caller
--- looked, the rewrite, the epoch if the run has to be reopened, limit of queued runs
-local id, number, ended, rewrites, rewrite, epoch, queue_limit = unpack(ARGV, 5)
+-- looked, the rewrite, the epoch if the run has to be reopened, limit of queued runs, limit of its client's runs or ''
+local id, number, ended, rewrites, rewrite, epoch, queue_limit, client_limit = unpack(ARGV, 5)
 expire_old()
 local run_number, run_ended = unpack(redis.call('HMGET', run_key(id), 'number', 'ended'))
 if not run_number then return missing(id) end
@@ -10,6 +10,7 @@ if run_number ~= number or run_ended ~= ended or redis.call('LLEN', rewrites_key
 end
 if ended == '1' then
   if redis.call('XLEN', queue) >= tonumber(queue_limit) then return {FULL} end
+  if has_many(client_of(id), client_limit) then return {MANY} end
   reopen(id, epoch)
   enqueue_fresh(id)
 end
