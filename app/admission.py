@@ -58,7 +58,7 @@ class Quota:
 class RefusedError(SizzleError):
     """The client (429), or anybody (503), may start no more work now."""
 
-    def __init__(self, status: int, template: LiteralString, retry_after_s: float, **values: object) -> None:
+    def __init__(self, template: LiteralString, retry_after_s: float, status: int = 429, **values: object) -> None:
         super().__init__(template, **values)
         self.status, self.retry_after = status, max(1, ceil(retry_after_s))
 
@@ -127,10 +127,16 @@ class Admission:
     ) -> None:
         self._limits_of, self._most_calls = limits_of, most_calls
         self._quotas = quotas or OwnQuotas()
-        self._line = CallLine(current_client, slots=most_calls, most_of=lambda client: limits_of(client).calls)
+        self._line = CallLine(
+            current_client, slots=most_calls, most_of=lambda client: limits_of(client).calls, is_polite=self.is_polite
+        )
 
     def caller(self) -> Client:
         return current_client()
+
+    def is_polite(self, caller: Client) -> bool:
+        """Whether the client has limits at all, and so leaves room for others."""
+        return self._limits_of(caller) != UNLIMITED
 
     def runs_of(self, client: Client) -> int | None:
         """Returns how many runs the client may have at a time; None is no limit."""
@@ -139,14 +145,14 @@ class Admission:
     async def book(self, calls: int) -> None:
         """Counts the calls that the current request costs, before any is made. Raises `RefusedError`."""
         if self._most_calls is not None and self._line.waiting >= self._most_calls:
-            raise RefusedError(503, BUSY, BUSY_RETRY_S)
+            raise RefusedError(BUSY, BUSY_RETRY_S, 503)
         client, booked = current_client(), _booking.get() or Booking()
         _booking.set(booked)
         if (limit := self._limits_of(client).calls_per_minute) is not None:
             wait_s, quota = await self._quotas.take(client, calls, limit)
             booked.quota = quota
             if wait_s:
-                raise RefusedError(429, TOO_MANY_CALLS, wait_s, seconds=max(1, ceil(wait_s)))
+                raise RefusedError(TOO_MANY_CALLS, wait_s, seconds=max(1, ceil(wait_s)))
         booked.calls += calls
 
     @asynccontextmanager
@@ -166,7 +172,7 @@ class Admission:
 
 
 def too_many_runs(most: int) -> RefusedError:
-    return RefusedError(429, TOO_MANY_RUNS, BUSY_RETRY_S, most=most)
+    return RefusedError(TOO_MANY_RUNS, BUSY_RETRY_S, most=most)
 
 
 def is_on_this_machine(client: Client) -> bool:

@@ -132,7 +132,7 @@ def test_the_openai_routes_document_their_errors(fast_url: str, status: int, req
     """They have OpenAI's format; FastAPI's 422 is neither sent nor documented."""
     made = document(f"{fast_url}/v1")
     responses = made["paths"]["/chat/completions"]["post"]["responses"]
-    assert responses.keys() == {"200", "400", "401", "403", "404", "413", "415", "502"}
+    assert responses.keys() == {"200", "400", "401", "403", "404", "413", "415", "429", "502", "503"}
     assert "HTTPValidationError" not in made["components"]["schemas"]
     answer = ask("POST", f"{fast_url}/v1/chat/completions", **request_)
     assert answer.status_code == status

@@ -80,7 +80,8 @@ class ChatModels:
     def _line(self, name: str, provider: Provider) -> CallLine:
         slots, limit = provider.max_concurrent_calls, provider.requests_per_minute
         pace = self._pace(name, limit) if limit else None
-        return CallLine(self.admission.caller, slots=slots, pace=pace, hands_over=slots is not None)
+        polite = self.admission.is_polite
+        return CallLine(self.admission.caller, slots=slots, pace=pace, is_polite=polite, hands_over=slots is not None)
 
     def _pace(self, provider: str, limit: int) -> Pace:
         return self.shared_pace(provider, limit) if self.shared_pace else RequestsPerMinute(limit)

@@ -5,7 +5,7 @@ knows.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from heapq import heapify, heappop, heappush
@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 BURST = 1 / 7  # of a minute's limit: about nine seconds at the even rate
 HANDOVER_S = 0.03
-MANY_CALLS = 12  # of one caller: two recipes
+MANY_CALLS = 12  # of one caller at a time, or in the last minute: two recipes
+MANY_CALLERS = 10_000  # whose calls of the last minute are counted
 RESERVE = 4  # a caller with many calls leaves a fourth of the slots free
 
 
@@ -24,6 +25,10 @@ class Admission(Protocol):
 
     def caller(self) -> Hashable:
         """Returns who makes the current task's calls."""
+        ...
+
+    def is_polite(self, caller: Any) -> bool:
+        """Whether this caller leaves room for others if it has many calls."""
         ...
 
     def call(self, rank: int) -> AbstractAsyncContextManager[object]:
@@ -36,6 +41,9 @@ class OneCaller:
 
     def caller(self) -> Hashable:
         return None
+
+    def is_polite(self, caller: Any) -> bool:
+        return False
 
     def call(self, rank: int) -> AbstractAsyncContextManager[object]:
         return nullcontext()
@@ -61,13 +69,15 @@ class Bucket:
 
     def take(self, amount: int = 1, *, leave: float = 0) -> float:
         """Takes the amount and returns 0 if `leave` remain after it, or returns the seconds until then."""
-        now = monotonic()
-        empty_at = max(self._empty_at, now) + amount * self._interval_s
-        wait_s = empty_at + leave * self._interval_s - now - self._tolerance_s
-        if wait_s > 1e-6:  # rounding
+        if wait_s := self.wait_s(amount + leave):
             return wait_s
-        self._empty_at = empty_at
+        self._empty_at = max(self._empty_at, monotonic()) + amount * self._interval_s
         return 0.0
+
+    def wait_s(self, amount: float = 1) -> float:
+        """Returns in how many seconds the amount can be taken."""
+        wait_s = self.reset_s + amount * self._interval_s - self._tolerance_s
+        return wait_s if wait_s > 1e-6 else 0.0  # rounding
 
     @property
     def reset_s(self) -> float:
@@ -135,9 +145,9 @@ class _Turns:
 class CallLine:
     """At most `slots` calls run at a time, of one caller at most `most_of(caller)`, and they begin at the `pace`.
 
-    Callers take turns. Of a caller's calls the one with the lowest rank is next, then the oldest. A caller with many
-    calls leaves some slots, and some of the burst, to others. With `hands_over`, a free slot is assigned only after
-    `HANDOVER_S`, so that calls that depend on the finished one can join the line.
+    Callers take turns. Of a caller's calls the one with the lowest rank is next, then the oldest. A polite caller with
+    many calls leaves some slots, and some of the burst, to others. With `hands_over`, a free slot is assigned only
+    after `HANDOVER_S`, so that calls that depend on the finished one can join the line.
     """
 
     def __init__(
@@ -147,11 +157,14 @@ class CallLine:
         slots: int | None = None,
         pace: Pace | None = None,
         most_of: Callable[[Any], int | None] = lambda _: None,
+        is_polite: Callable[[Any], bool] = lambda _: True,
         hands_over: bool = False,
     ) -> None:
-        self._caller, self._slots, self._pace, self._most_of = caller, slots, pace, most_of
+        self._caller, self._slots, self._pace = caller, slots, pace
+        self._most_of, self._is_polite = most_of, is_polite
         self._handover_s = HANDOVER_S if hands_over else 0
         self._turns, self._running = _Turns(), Counter[Hashable]()
+        self._minutes = OrderedDict[Hashable, Bucket]()  # of the callers who called last
         self._changed = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
@@ -202,13 +215,13 @@ class CallLine:
 
     async def _begin_next(self, pace: Pace) -> float | None:
         """Begins a call and returns 0, or returns in how many seconds to try again; None: when something changes."""
-        waits = dict[bool, float]()  # by whether the caller has many calls
+        waits = dict[bool, float]()  # by whether the caller leaves room
         for caller in self._eligible():
-            has_many = self._has_many(caller)
-            if has_many in waits:
+            leaves_room = self._leaves_room(caller)
+            if leaves_room in waits:
                 continue
-            waits[has_many] = await pace.take(leaves_room=has_many)
-            if not waits[has_many]:
+            waits[leaves_room] = await pace.take(leaves_room=leaves_room)
+            if not waits[leaves_room]:
                 self._begin(caller)
                 return 0
         return min(waits.values(), default=None)
@@ -216,6 +229,10 @@ class CallLine:
     def _begin(self, caller: Hashable) -> None:
         if self._turns.begin(caller):
             self._running[caller] += 1
+            self._minutes.setdefault(caller, Bucket(MANY_CALLS, MANY_CALLS / 60)).take()
+            self._minutes.move_to_end(caller)
+            if len(self._minutes) > MANY_CALLERS:
+                self._minutes.popitem(last=False)
 
     def _eligible(self) -> list[Hashable]:
         """Returns the callers who may begin a call, as far as slots are concerned."""
@@ -227,8 +244,11 @@ class CallLine:
             return False
         if self._slots is None:
             return True
-        reserve = -(-self._slots // RESERVE) if self._slots > 1 and self._has_many(caller) else 0
+        reserve = -(-self._slots // RESERVE) if self._slots > 1 and self._leaves_room(caller) else 0
         return self._running.total() < self._slots - reserve
 
-    def _has_many(self, caller: Hashable) -> bool:
-        return self._running[caller] + self._turns.waiting(caller) > MANY_CALLS
+    def _leaves_room(self, caller: Hashable) -> bool:
+        """Whether the caller has many calls, now or in the last minute, and is polite."""
+        minute = self._minutes.get(caller)
+        has_many = self._running[caller] + self._turns.waiting(caller) > MANY_CALLS or (minute and minute.wait_s())
+        return bool(has_many) and self._is_polite(caller)

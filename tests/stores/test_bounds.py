@@ -1,16 +1,21 @@
 """How much all stores keep, and for how long."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from secrets import token_urlsafe
 
 import pytest
 
+from app.clients import Client
 from app.stores import (
     EventLog,
     ExpiredRunError,
     LogEntry,
     LogFullError,
+    RunEnd,
+    RunStart,
     UnknownRunError,
 )
 from chains.parts.events import Fragment
@@ -127,3 +132,52 @@ def test_the_oldest_ended_logs_make_room(make_log: MakeLog) -> None:
         return list(states.values())
 
     assert run(scenario()) == ["unknown", "kept", "unknown", "expired", "expired", "kept", "kept"]
+
+
+def start_of(client: str) -> RunStart:
+    return replace(START, client=Client(client))
+
+
+async def readable(log: EventLog, run_ids: Iterable[str]) -> list[str]:
+    """Those that have not expired."""
+    found = list[str]()
+    for run_id in run_ids:
+        with suppress(ExpiredRunError):
+            await log.read(run_id)
+            found.append(run_id)
+    return found
+
+
+@pytest.mark.parametrize("limits", [{"limit": 10}, {"all_bytes": 60_000}])
+def test_a_client_makes_room_for_its_own_runs(make_log: MakeLog, limits: dict[str, int]) -> None:
+    """However many runs a client begins and cancels, another's finished run stays."""
+    names = [f"m{number}" for number in range(400 if "all_bytes" in limits else 40)]
+
+    async def scenario() -> tuple[list[str], list[str]]:
+        log = make_log(**limits)
+        await log.begin("bob", start_of("bob"))
+        await log.append("bob", END)
+        for name in names:
+            await log.begin(name, start_of("mallory"))
+            await log.append(name, RunEnd("cancelled", 1))
+        found = await readable(log, ["bob"]), await readable(log, names)
+        await log.aclose()
+        return found
+
+    bob, mallory = run(scenario())
+    assert bob == ["bob"]
+    assert 0 < len(mallory) < len(names)
+    assert mallory == names[-len(mallory) :]
+
+
+def test_a_client_without_finished_runs_takes_the_place_of_the_oldest(make_log: MakeLog) -> None:
+    async def scenario() -> list[str]:
+        log = make_log(limit=2)
+        for name in ("ann", "bob", "eve"):
+            await log.begin(name, start_of(name))
+            await log.append(name, END)
+        found = await readable(log, ["ann", "bob", "eve"])
+        await log.aclose()
+        return found
+
+    assert run(scenario()) == ["bob", "eve"]
