@@ -124,7 +124,7 @@ def _serve(composition: Composition, models: ChatModels, chosen: Mapping[str, st
 
 def _call(composition: Composition, part: Part) -> PartCall:
     flush_on = "}" if isinstance(part, Choice) else ""
-    return PartCall(part.role, part.max_tokens, part.temperature, composition.by_urgency.index(part.name), flush_on)
+    return PartCall(part.role, part.max_tokens, part.temperature, composition.call_order.index(part.name), flush_on)
 
 
 def _standin_parts(registry: Registry, chosen: Mapping[str, str]) -> list[str]:

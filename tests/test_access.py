@@ -49,7 +49,7 @@ def form(url: str, token: str, **more: str) -> httpx.Response:
 
 @pytest.mark.parametrize("token", ["", OTHER, TOKEN[:-1], f"{TOKEN}x"])
 def test_every_route_but_the_public_ones_needs_a_token(private: Guarded, token: str) -> None:
-    """A new route is covered by itself, because all are asked."""
+    """It requests every route, so a new one is covered, too."""
     routes = private.routes()
     assert len(routes) > 60
     public = OPEN | {(method, path.format(RUN)) for method, path in SHARED}

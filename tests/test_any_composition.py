@@ -157,7 +157,7 @@ class Kinds(Request):
     at_least: int = Field(ge=3)
     above: int = Field(gt=4)
     below: float = Field(lt=0.5)
-    perhaps: int | None
+    optional: int | None
     long: str = Field(min_length=20, max_length=22)
     option: LectureRequest
     shown: str = Field(examples=["like this"], pattern="like.*")

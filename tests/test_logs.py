@@ -54,8 +54,8 @@ def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_pa
 
     who = {"request_id": GIVEN_ID, "run": run, "client": "127.0.0.1"}
     failed = _only(lines, level="warning", logger="chains.models.chat", **who)
-    told = {"provider": "Groq", "model": "openai/gpt-oss-120b", "part": "steps", "attempt": 1}
-    assert told.items() <= failed.items()
+    fields = {"provider": "Groq", "model": "openai/gpt-oss-120b", "part": "steps", "attempt": 1}
+    assert fields.items() <= failed.items()
     assert failed["failure"] == "HttpStatusError 500"
     _only(lines, event="Run started.", **who)
     ended = _only(lines, event="Run ended: ok.", **who)

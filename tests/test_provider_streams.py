@@ -304,8 +304,8 @@ def test_other_tasks_run_while_a_flood_is_read(event: bytes) -> None:
                 await asyncio.sleep(0)
 
         counting = asyncio.create_task(count())
-        with ReadTimeout(body, asyncio.get_running_loop().time() + 60) as patience:
-            while block := await patience.read():
+        with ReadTimeout(body, asyncio.get_running_loop().time() + 60) as reader:
+            while block := await reader.read():
                 largest = max(largest, len(block))
         counting.cancel()
         return turns, largest

@@ -30,7 +30,7 @@ def test_the_four_concurrent_parts_are_interleaved(serve_scripts: ServeScripts) 
 
 
 def test_steps_wait_for_the_ingredients_only(serve_scripts: ServeScripts) -> None:
-    """The steps end while the intro is held back, and their prompt contains the ingredients."""
+    """The steps end while the intro waits, and their prompt contains the ingredients."""
     gate = Gate()
     url, provider = serve_scripts({"intro": ["once ", gate, "done"], "ingredients": ["- 300 g beef"]})
 

@@ -84,7 +84,7 @@ def unfinished(
     if choice and choice.name in missing and _is_picked(choice.name, state, rewrites):
         ends.append(PartEnd(choice.name, "cut_off", message=INTERRUPTED.in_language(state.request.language)))
         missing.discard(choice.name)
-    for name in composition.by_urgency:
+    for name in composition.call_order:
         if name in missing and (need := _missing_need(composition, state, name, missing)):
             ends.append(_dependency_failed(composition, state, name, need))
             missing.discard(name)

@@ -37,7 +37,7 @@ from chains.translations import Language
 logger = logging.getLogger(__name__)
 
 JOBS_AT_ONCE = 8
-MAX_TAKES = 10  # of a run whose workers die, perhaps because of it, before a part ends
+MAX_TAKES = 10  # of a run whose workers die, possibly because of it, before a part ends
 REPORTED_RUNS = 1000  # so many are not logged again
 RETRY_S = 0.2
 RESTART_S = 0.5  # until a task that has failed starts again
@@ -261,7 +261,7 @@ class Worker:
             await self._rewrite(run_id, run)
 
     async def _rewrite(self, run_id: str, run: LiveRun) -> None:
-        """Begins the rewrites that other processes have asked for since. A run that is being stopped ends without."""
+        """Begins the rewrites that other processes requested since. A run that is being stopped ends without."""
         rewrites = await self._log.rewrites(run_id)
         state = await self._runs.state(UUID(run_id))
         if run.is_over:  # its end is refused, and then this is called again

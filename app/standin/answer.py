@@ -21,7 +21,7 @@ def tokenize(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Answer:
-    """The tokens of a text, or of the arguments of a `tool`, and the finish reason."""
+    """The tokens of a text or of a tool's arguments, and the finish reason."""
 
     number: int
     tokens: list[str]

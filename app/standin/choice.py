@@ -115,15 +115,15 @@ def _on_topic(options: Sequence[Scored], larder: Larder, share: float, wishes: f
         total if any(_weight(food) >= 1 for food in foods.values()) else 0.0
         for foods, total in zip(used, totals, strict=True)
     ]
-    kept = list(zip(options, used, totals, strict=True))
-    in_time = [(total, foods) for entry, foods, total in kept if entry.score > _TOO_LATE and foods]
+    candidates = list(zip(options, used, totals, strict=True))
+    in_time = [(total, foods) for entry, foods, total in candidates if entry.score > _TOO_LATE and foods]
     if not in_time:
         return options
     most, fullest = max(in_time, key=lambda each: each[0])
     main = min(fullest.values(), key=importance).id
     return [
         entry
-        for entry, foods, total in kept
+        for entry, foods, total in candidates
         if (total >= share * most and (main in foods or share <= _ANY_OF_IT)) or entry.plan.key in wishes
     ]
 

@@ -59,7 +59,7 @@ _TIME = re.compile(
 
 @dataclass(frozen=True)
 class Food:
-    """An ingredient as this recipe names it, with its amount; `entry` is what the pantry has on it, if anything.
+    """An ingredient with its amount, as this recipe names it; `entry` is its entry in the pantry, if there is one.
 
     `typed` says that the cook gave the amount, `role` is the id of the food that it stands in for."""
 
@@ -74,7 +74,7 @@ class Food:
 
     @property
     def phrase(self) -> str:
-        """2 onions; 양파 2개."""
+        """The name with the amount: 2 onions; 양파 2개."""
         if self.language == "ko":
             return f"{self.name} {self.amount}".strip()
         of = "of " if re.search(r"[a-z]{3,}$", self.amount) and not self.amount.endswith(_PLAIN_MEASURES) else ""

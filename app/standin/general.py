@@ -1,4 +1,4 @@
-"""Answers to prompts that are not the recipe's: JSON of the shape asked for, lines, steps or a few sentences."""
+"""Answers to prompts of any composition: JSON of the requested shape, lines, steps or a few sentences."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def _phrases() -> _Phrases:
 
 @lru_cache(maxsize=512)
 def reply(system: str, human: str, seed: int = 0) -> str:
-    """The answer to one prompt, always the same for the same seed."""
+    """Returns the answer to a prompt. The same seed gives the same answer."""
     task = read_task(system, human, _phrases().notice)
     rng = Random(f"{seed}|{system}|{human}")  # noqa: S311 - picks phrases
     if task.shape.kind == "json":
@@ -85,7 +85,7 @@ def _topics(task: Task) -> list[str]:
 
 @dataclass(frozen=True)
 class _Author:
-    """Fills in JSON: the phrases stand in the order in which they are used."""
+    """Fills in JSON. The phrases are in the order of their use."""
 
     language: Language
     topics: Sequence[str]
@@ -94,7 +94,7 @@ class _Author:
     descriptions: Sequence[Words]
 
     def value(self, key: str, example: JsonValue, at: int, is_placed: bool = False, depth: int = _DEEPEST) -> JsonValue:
-        """A value like the example, another one for each `at`."""
+        """Returns a value like the example, a different one for each `at`."""
         if isinstance(example, bool) or example is None or not depth:
             return example
         if isinstance(example, dict):
@@ -133,7 +133,7 @@ def _json(task: Task, rng: Random) -> str:
 
 
 def _dishes(task: Task) -> list[dict[str, str]]:
-    """The recipes for the foods that a prompt names, where it is about cooking."""
+    """Returns recipes for the foods in a task about cooking."""
     foods = ", ".join(food.name for food in mentioned(task.text, task.language).foods) if task.is_about_food else ""
     answer = "한국어로 답하세요" if task.language == "ko" else "Answer in English"
     return json.loads(cook.reply(answer, f"JSON: {foods}. Suggest three recipes.")) if foods else []
@@ -175,7 +175,7 @@ def _list_for(task: Task) -> _List:
 
 
 def _label(label: str, at: int, language: Language) -> str:
-    """The label of a line; in Korean a number stands for one that has no translation."""
+    """Returns the label of a line. In Korean a number replaces a label that has no translation."""
     if language == "en":
         return label.removeprefix("the ")
     return _phrases().labels.get(label) or (label if HANGUL.search(label) else f"{at}번")

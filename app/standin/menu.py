@@ -1,4 +1,4 @@
-"""Which dishes a larder makes, how well they suit it, and their names."""
+"""The dishes that can be made from a larder, how well they suit it, and their names."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -33,10 +33,10 @@ NAMED = frozenset(
     }
 )
 STAPLES = frozenset({"noodle", "pasta", "bread", "rice", "tortilla", "ricecake", "quick_grain", "grain"})
-# The typed amount of such a food is what there is, not what goes into the dish.
+# The typed amount of such a food is the amount on hand, not the amount in the dish.
 _STOCKS = frozenset({"fat", "seasoning", "sauces", "dairy", "drink"})
 _FAR_TOO_MUCH = 2.0
-_POURED = frozenset({"beer", "spirit"})  # nobody drinks more of it because the pot is bigger
+_POURED = frozenset({"beer", "spirit"})  # their amount does not grow with the number of servings
 _ONE_OF_A_KIND = frozenset({"fat", "stock"})
 _MOST_ALONGSIDE = 3
 _FILLING = frozenset({"potato", "bread", "quick_grain", "rice", "pasta", "noodle", "tortilla", "ricecake", "grain"})
@@ -192,7 +192,7 @@ def _has(titles: Iterable[str], main: Food) -> bool:
 
 
 def _repeats(title: str) -> bool:
-    """Tomato Pasta with Tomatoes."""
+    """Whether a name repeats a food, as in Tomato Pasta with Tomatoes."""
     words = [singular(word) for word in title.lower().split() if len(word) > 3 or not word.isascii()]
     return len(set(words)) < len(words)
 

@@ -139,7 +139,7 @@ def _question(text: str, language: Language) -> Order:
 
 
 def _refusal(text: str, language: Language) -> str:
-    """Why nothing is cooked with what the text names, or nothing if that is food."""
+    """Returns why the text is not cooked, or an empty string if it names only food."""
     if not (found := not_food_in_question(text)):
         return ""
     return Message(cast(LiteralString, found.message), food=found.food).in_language(language) + "."

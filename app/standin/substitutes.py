@@ -59,7 +59,7 @@ def substitutes_for(key: str, name: str, language: Language) -> list[Substitute]
 
 
 def of_the_same_kind(key: str, language: Language) -> list[str]:
-    """Up to three other ingredients of the pantry's of the same kind."""
+    """Returns up to three other ingredients of the same kind."""
     foods = pantry.pantry()
     if key not in foods:
         return []

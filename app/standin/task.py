@@ -1,4 +1,4 @@
-"""A task for a part of any composition: what it asks for, in which shape, and the material that it brings."""
+"""Parses a prompt of any composition: its instruction, its material, and the requested shape."""
 
 import json
 import re
@@ -80,7 +80,7 @@ _ORDER = re.compile(
 
 
 class Shape(NamedTuple):
-    """How an answer looks: `example` is the JSON that is asked for; `labels` begin the lines."""
+    """The shape of an answer: `example` is the requested JSON; `labels` begin the lines."""
 
     kind: Literal["json", "lines", "steps", "sentences"]
     size: int
@@ -90,7 +90,7 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """`text` is the instruction without the `material`, which stands between tags or after a label."""
+    """A parsed prompt. `text` is the instruction, `material` the texts between tags or after labels."""
 
     text: str
     material: Mapping[str, str]
@@ -98,18 +98,18 @@ class Task:
 
     @cached_property
     def subject(self) -> str:
-        """What the task is about, where the material names it: a place, a title."""
+        """The place or title in the material, or an empty string."""
         named = (value for key, value in self.material.items() if _SUBJECT.search(key) and len(value) <= 60)
         return next(named, "")
 
     @cached_property
     def is_about_place(self) -> bool:
-        """Whether the subject is named as a place, and not as a topic or by a title."""
+        """Whether the subject is a place, and not a topic or a title."""
         return any(PLACE.search(key) and value == self.subject for key, value in self.material.items())
 
     @cached_property
     def topics(self) -> tuple[str, ...]:
-        """Short things that the material lists, otherwise what the instruction is about."""
+        """The short items in the material, otherwise the topic of the instruction."""
         lists = (text for key, text in self.material.items() if text != self.subject and not key.endswith("about"))
         items = tuple(dict.fromkeys(item for value in lists for item in _items(value)))
         if self.language == "ko":
@@ -117,7 +117,7 @@ class Task:
         return items[:8] or tuple(filter(None, [self.subject])) or self._topic_of_text()
 
     def _topic_of_text(self) -> tuple[str, ...]:
-        """What the instruction is about, unless that is the form of the answer or in another language."""
+        """Returns the topic of the instruction, unless it is a shape or in another language."""
         for found in _ABOUT.finditer(self.text):
             topic = (found[1] or found[2]).strip()
             is_form = any(form.search(topic) for form in (_LINES, _SENTENCES, _OBJECTS, _JSON))
@@ -142,7 +142,7 @@ class Task:
         return Shape("sentences", min(_first(_SENTENCES, self.text) or 4, 12))
 
     def _example(self) -> JsonValue:
-        """The first JSON object in the instruction, or one of the keys that it names; a text for an array of texts."""
+        """Returns the first JSON object in the instruction, or one with the keys that it names, or a text for texts."""
         if not _JSON.search(self.text) and "{" not in self.text:
             return None
         for start in [each.start() for each in re.finditer(r"\{", self.text)][:20]:
@@ -157,7 +157,7 @@ class Task:
         return "" if _JSON.search(self.text) and _ARRAY.search(self.text) else None
 
     def _objects(self) -> int:
-        """How many objects; 0 for a single one that is in no array."""
+        """Returns the number of objects; 0 for a single one outside an array."""
         number = _first(_OBJECTS, self.text)
         return min(number or 3, 20) if number or _ARRAY.search(self.text) else 0
 
@@ -182,7 +182,7 @@ class Task:
 
 
 def read_task(system: str, human: str, notices: Sequence[str] = ()) -> Task:
-    """The task in a prompt; `notices` are the sentences with which the answers to earlier parts ended."""
+    """Parses a prompt. `notices` are the sentences at the end of earlier answers, which are ignored."""
     human = human[:_READ]
     for notice in notices:
         human = human.replace(notice, "")
@@ -194,7 +194,7 @@ def read_task(system: str, human: str, notices: Sequence[str] = ()) -> Task:
 
 
 def is_general(system: str, human: str) -> bool:
-    """Whether a prompt is a task that has nothing to do with cooking, or asks for JSON of a shape of its own.
+    """Whether a prompt is a task that is not about cooking, or requests JSON of another shape.
 
     Only prompts of compositions have their material between tags, so that their tasks may be as vague as “Two lines.”
     """
@@ -217,7 +217,7 @@ def _asks_for_own_json(human: str) -> bool:
 
 
 def _items(text: str) -> list[str]:
-    """The short items of a list; of a longer text the beginnings of its lines."""
+    """Returns the short items of a list, or the beginnings of the lines of a longer text."""
     if text.isdigit():
         return []
     short = (
@@ -231,7 +231,7 @@ def _days(text: str) -> int:
 
 
 def _first(pattern: re.Pattern[str], text: str) -> int:
-    """The number that the first match names, or 0."""
+    """Returns the number in the first match, or 0."""
     found = pattern.search(text)
     word = next(filter(None, found.groups()), "").lower() if found else ""
     return int(word if word.isdigit() else vocabulary().numbers.get(word, "0"))

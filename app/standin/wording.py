@@ -1,4 +1,4 @@
-"""Wording: fills a template's slots, and leaves out what has nothing to say.
+"""Fills the slots of templates, and leaves out parts with empty slots.
 
 A slot is `{name}`, for several sorts of food `{aroma+veg-leek}`, or, in Korean, `{name:을}` with the particle. What
 stands in [brackets] is left out when one of its slots is empty; outside of brackets the whole sentence is.
@@ -21,7 +21,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?]) +")
 
 
 def fill(template: str, resolve: Resolve) -> str:
-    """All sentences of the template whose slots could be filled, or an empty string."""
+    """Returns the sentences of the template whose slots could be filled."""
     filled = (_filled_sentence(sentence, resolve) for sentence in _SENTENCE_END.split(template))
     return " ".join(sentence for sentence in filled if sentence)
 
@@ -40,7 +40,7 @@ def _has_all(part: str, resolve: Resolve) -> bool:
 
 
 def joined(words: Sequence[str], language: Language) -> str:
-    """a, b and c; 가, 나와 다."""
+    """Returns `a, b and c` or `가, 나와 다`."""
     if language == "en" or len(words) < 2:
         return listed(words)
     *front, before, last = words
@@ -52,7 +52,7 @@ def fits(food: Food, slot: str) -> bool:
 
 
 def named(template: str, lead: Food, rest: Sequence[Food], language: Language, pasta: str = "") -> str | None:
-    """A dish's name. {lead} and {other} stand before a noun (onion soup), the rest by themselves."""
+    """Returns the name of a dish. {lead} and {other} come before a noun (onion soup), the rest are used alone."""
     values = {
         "lead": lead.one,
         "leads": lead.many,
@@ -95,7 +95,7 @@ class Mentions:
         return self.prepare(foods)
 
     def prepare(self, foods: Sequence[Food]) -> str:
-        """Names foods that are only got ready."""
+        """Names foods without counting them as used."""
         old = [food.later for food in foods if food.id in self._mentioned]
         new = [food.phrase for food in foods if food.id not in self._mentioned]
         self._mentioned |= {food.id for food in foods}
@@ -104,7 +104,7 @@ class Mentions:
         return joined([*old, *new], self._language)
 
     def _in(self, slot: str) -> list[Food]:
-        """`lead` is the leading part alone, which every other slot leaves out."""
+        """Returns the foods of a slot. `lead` is the leading food, which no other slot includes."""
         return [food for food in self._foods if any(self._is_in(food, name) for name in slot.split("+"))]
 
     def _is_in(self, food: Food, name: str) -> bool:
@@ -118,6 +118,6 @@ class Mentions:
 
 
 def named_in(templates: Iterable[str]) -> set[str]:
-    """The names that the slots of some templates hold."""
+    """Returns the names in the slots of these templates."""
     slots = (slot[1] for template in templates for slot in _SLOT.finditer(template))
     return {name.split("-")[0].removeprefix("=") for slot in slots for name in slot.split("+")}

@@ -32,7 +32,7 @@ class Log:
     def loaded(
         cls, epoch: str, epoch_lengths: Mapping[str, int], entries: Sequence[LogEntry], age_s: float, usage: MemoryUsage
     ) -> "Log":
-        """Returns a log that was begun `age_s` seconds ago, perhaps by another process."""
+        """Returns a log that was begun `age_s` seconds ago, possibly by another process."""
         log = cls(usage)
         log.epoch, log.epoch_lengths, log.entries = epoch, dict(epoch_lengths), [*entries]
         log._started_at -= max(age_s, entries[-1].at_ms / 1000)  # the system's clock may have been set back

@@ -65,7 +65,7 @@ class CallEnd:
 
 @runtime_checkable
 class CallObserver(Protocol):
-    """Is asked before each call, and learns how it ended."""
+    """Is called before each call and when it has ended."""
 
     async def begin(self, call: Call) -> Callable[[CallEnd], None]:
         """Returns what is called at the end. Raises a `SizzleError` if the call may not be made."""

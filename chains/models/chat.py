@@ -169,16 +169,16 @@ class ProviderChat(ChatOpenAI):
         answer, failure = self._reader(limit), None
         async with self._observed(self._call(messages, limit), answer) as progress:
             try:
-                async with self._response(request) as patience:
+                async with self._response(request) as reader:
                     progress.is_accepted = True
-                    while not answer.is_over and (block := await patience.read()):
+                    while not answer.is_over and (block := await reader.read()):
                         pieces, broken = answer.feed(block)
                         progress.first_at = progress.first_at or (monotonic() if pieces else 0)
                         for piece in pieces:
                             yield piece
                         if broken:
                             raise broken
-                        patience.reset(answer.timeout_s())
+                        reader.reset(answer.timeout_s())
             except Exception as error:  # anything can go wrong with a provider's answer  # noqa: BLE001
                 failure = self._provider_error(error, answer.has_output)
             pieces, broken = answer.close()
@@ -261,8 +261,8 @@ class ProviderChat(ChatOpenAI):
                 response = await self.endpoint.ask(request)
             async with response:
                 coalesced = self.endpoint.http.coalescing.stream(response.content)
-                with coalesced as body, ReadTimeout(body, first) as patience:
-                    yield patience
+                with coalesced as body, ReadTimeout(body, first) as reader:
+                    yield reader
                 await drain_body(response)
 
     def _failure(self, answer: AnswerReader, error: Exception | None) -> ProviderError | None:

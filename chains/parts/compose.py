@@ -73,7 +73,7 @@ def compose(
     """
     hedge = Hedge(hedge_after_s) if hedge_after_s else None
     branches: dict[str, Runnable[RunContext, Any]] = {}
-    for name in composition.by_urgency:
+    for name in composition.call_order:
         variants = [wrap(step(composition, name, model)) for model in models[name]]
         needs = composition.prompt_variables(name)
         declared = composition[name]

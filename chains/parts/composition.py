@@ -172,7 +172,7 @@ class Composition:
             yield f"{part.code!r}, the code of {part.name!r}, has to consist of letters, digits and _ . -"
 
     def _problems_of_graph(self) -> Iterable[str]:
-        if self.choice and not self._users(self.choice):
+        if self.choice and not self._direct_dependents(self.choice):
             yield f"no part uses what {self.choice.name!r} gives"
         if not self.parts:
             yield "it has no parts"
@@ -221,7 +221,7 @@ class Composition:
     def _by_name(self) -> dict[str, Part]:
         return {part.name: part for part in self.parts}
 
-    def giver(self, variable: str) -> str | None:
+    def source(self, variable: str) -> str | None:
         """Returns the part that gives this variable, or None if the request gives it."""
         if self.choice and variable in self.choice.fields:
             return self.choice.name
@@ -229,29 +229,29 @@ class Composition:
 
     def needs(self, name: str) -> tuple[str, ...]:
         """Returns the parts whose results this part's prompt contains."""
-        givers = {self.giver(variable) for variable in self[name].variables}
-        return tuple(giver for giver in self.names if giver in givers)
+        sources = {self.source(variable) for variable in self[name].variables}
+        return tuple(each for each in self.names if each in sources)
 
     def dependents(self, name: str) -> tuple[str, ...]:
         """Returns the parts that need this one, directly or through others. They are rewritten with it."""
         reachable = self._reachable(name)
         return tuple(each for each in self.names if each in reachable)
 
-    def _users(self, part: Part) -> list[str]:
-        return [user.name for user in self.parts if part.name in self.needs(user.name)]
+    def _direct_dependents(self, part: Part) -> list[str]:
+        return [each.name for each in self.parts if part.name in self.needs(each.name)]
 
     def _reachable(self, name: str) -> set[str]:
         found: set[str] = set()
         waiting = [name]
         while waiting:
-            for user in self._users(self[waiting.pop()]):
-                if user not in found:
-                    found.add(user)
-                    waiting.append(user)
+            for dependent in self._direct_dependents(self[waiting.pop()]):
+                if dependent not in found:
+                    found.add(dependent)
+                    waiting.append(dependent)
         return found
 
     @cached_property
-    def by_urgency(self) -> tuple[str, ...]:
+    def call_order(self) -> tuple[str, ...]:
         """The order of precedence of waiting calls: parts with most dependents first, then the longest."""
         return tuple(sorted(self.names, key=lambda name: (-len(self.dependents(name)), -self[name].max_tokens)))
 

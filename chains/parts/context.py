@@ -76,8 +76,8 @@ class RunContext:
         return self._values[name]
 
     def _failure(self, variable: str) -> DependencyFailedError:
-        giver = self.composition.giver(variable) or variable
-        return DependencyFailedError("Needs “{part}”, which failed.", part=self.composition.titles([giver]))
+        part = self.composition.source(variable) or variable
+        return DependencyFailedError("Needs “{part}”, which failed.", part=self.composition.titles([part]))
 
 
 def material(values: Mapping[str, Any]) -> dict[str, Any]:

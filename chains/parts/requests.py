@@ -51,7 +51,7 @@ def whole_request(composition: Composition) -> type[Request]:
 def part_request(composition: Composition, name: str) -> type[Request]:
     """Returns the request for one part alone, with fields for the results that the part needs."""
     choice_fields = list(composition.choice.fields) if composition.choice else []
-    results = sorted(variable for variable in composition[name].variables if composition.giver(variable))
+    results = sorted(variable for variable in composition[name].variables if composition.source(variable))
     given = [variable for variable in choice_fields if variable in results]  # first, in their order
     given += [variable for variable in results if variable not in choice_fields]
     return _chain_request(composition, name, {variable: _result_field(composition, variable) for variable in given})

@@ -5,14 +5,14 @@ import re
 from chains.recipe.request import RecipeRequest
 from chains.translations import language_in
 
-LONGEST = 2_100  # characters; in what is longer, and so refused, no time is looked for
+LONGEST = 2_100  # characters; a longer text is invalid, so it is not searched for a time
 
 _NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "half": 0.5, "반": 0.5, "한": 1, "두": 2, "세": 3, "네": 4}
 
-# No library fits: those that read durations know them alone, not inside a sentence, or no Korean.
+# No library fits: those for durations read them alone and not inside a sentence, or know no Korean.
 _TIME = re.compile(
     r"""
-    # bounded, or each word of a long row of such words would begin a search of its own
+    # bounded, because each word of a long row of such words would begin another search
     (?:\b(?:in|within|under|about|around|up\ to|at\ most|no\ more\ than|less\ than|max|for|have|and|i|we)\s+){0,5}
     (?<![\d.,:/])(?:\d{1,3}\s*[-–~]\s*)?
     (?:
@@ -33,19 +33,19 @@ _AROUND = " \t\r\n,;:.?!·、，。-–—"
 
 
 def request_in(text: str) -> RecipeRequest:
-    """The ingredients and the time that `text` names, in the language it is written in; without a time 30 minutes.
+    """Returns the ingredients and the time in a text, in the text's language; without a time it is 30 minutes.
 
-    Of several times the one at the end counts, else the one at the beginning, else the last. Raises pydantic's
-    `ValidationError`.
+    If there are several times, the one at the end counts, otherwise the one at the beginning, otherwise the last.
+    Raises pydantic's `ValidationError`.
     """
-    asked: dict[str, object] = {"language": language_in(text)}
+    fields: dict[str, object] = {"language": language_in(text)}
     text = text.strip(_AROUND)
     if len(text) <= LONGEST and (times := list(_TIME.finditer(text))):
         ending, leading = times[-1].end() == len(text), times[0].start() == 0
         time = times[0] if leading and not ending else times[-1]
-        asked["prepTime"] = _minutes(time)
+        fields["prepTime"] = _minutes(time)
         text = f"{text[: time.start()].rstrip(_AROUND)}, {text[time.end() :].lstrip(_AROUND)}"
-    return RecipeRequest.model_validate({**asked, "ingredientsOnHand": text.strip(_AROUND)})
+    return RecipeRequest.model_validate({**fields, "ingredientsOnHand": text.strip(_AROUND)})
 
 
 def _minutes(time: re.Match[str]) -> int:

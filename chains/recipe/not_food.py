@@ -1,4 +1,4 @@
-"""What is no food: poison, glass, spoiled meat, pets. The words are in `data/not_food.toml`."""
+"""Things that are not food: poison, glass, spoiled meat, pets. The words are in `data/not_food.toml`."""
 
 import re
 import tomllib
@@ -16,7 +16,7 @@ _ITEM = re.compile(
     r"[,;:.!?()\n/&+、，。•|]|\s-\s|\b(?:and|or|with|plus)\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\s그리고\s",
     re.IGNORECASE,
 )
-# What may stand before a word that counts alone: a handful of rusty nails, my neighbour's, 모래 한 줌
+# Words around one that counts only as a whole item: a handful of rusty nails, my neighbor's, 모래 한 줌
 _BEFORE = (
     r"(?:(?:\d[\d.,]{0,6}\s?(?:g|kg|ml|l|cups?|tbsp|tsp|oz|lb|pounds?|kilos?)?|a|an|the|some|any|my|your|our|his|her|few"
     r"|handful|pinch|cup|bit|lot|pile|pieces?|bag|dozen|of|broken|rusty|old|big|small|little|dirty|fresh|raw|dead|whole"
@@ -73,11 +73,11 @@ _OF_PAN = re.compile(
     re.IGNORECASE,
 )
 _AFTER_MEAT_KO = re.compile(r"(?:\s?고기)?[을를로]{0,2}\s?(?:요리|볶|끓|굽|구워|튀|찌|삶|먹)")
-_LONGEST_QUESTION = 2000  # characters; what is longer holds a document, and no cook's words
+_LONGEST_QUESTION = 2000  # characters; a longer text contains a document, not a cook's own words
 
 
 class NotFood(NamedTuple):
-    """The word that was found, and a message with the place `{food}` for it."""
+    """A word in the text, its kind, and a message with the field `{food}` for the word."""
 
     food: str
     message: str
@@ -93,7 +93,7 @@ class _Kind(BaseModel):
 
 
 def not_food_in(text: str) -> NotFood | None:
-    """The first thing in a list of ingredients that must not be cooked."""
+    """Returns the first item in a list of ingredients that is not food, or None."""
     plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     edible = _fine().sub(" , ", re.sub(r"[^\S\n]+", " ", plain))
     found = _anywhere().search(edible) or next(filter(None, map(_alone().fullmatch, _items(edible))), None)
@@ -104,7 +104,7 @@ def not_food_in(text: str) -> NotFood | None:
 
 
 def not_food_in_question(question: str) -> NotFood | None:
-    """The first thing in a cook's own words that must not be cooked; a pet may be in them that is not to be eaten."""
+    """Returns the first thing in a question that is not food, or None. A pet counts only if it is to be eaten."""
     found = not_food_in(question)
     if not found or _is_about_pan(question):
         return None
@@ -117,19 +117,19 @@ def not_food_in_question(question: str) -> NotFood | None:
 
 
 def _is_about_pan(question: str) -> bool:
-    """Whether a question is about how to season a pan, and about nothing to eat."""
+    """Whether a question is about seasoning a pan and names nothing to eat."""
     rest = _OF_PAN.sub(" ", question)
     return rest != question and not re.search(rf"\b(?:{_COOK}|{_MEAL}|eat|recipe)", rest, re.IGNORECASE)
 
 
 def asks_for_recipe(question: str) -> bool:
-    """Whether a question in a cook's own words asks how to cook something, and not how to clean with it."""
+    """Whether a question is about cooking something, and not about cleaning with it."""
     is_short = len(question) <= _LONGEST_QUESTION
     return is_short and bool(_RECIPE.search(_OF_PAN.sub(" ", question))) and not _CLEANING.search(question)
 
 
 def is_instruction(text: str) -> bool:
-    """Whether a text only tells a model what to do, and names nothing to cook."""
+    """Whether a text consists of instructions to a model and names nothing to cook."""
     clauses = [clause.strip() for clause in re.split(r"[.,;!?\n]", text) if HAS_WORD.search(clause)]
     commands = [clause for clause in clauses if _COMMAND.search(clause)]
     return bool(commands) and all(clause in commands or _ORDER.search(clause) for clause in clauses)
@@ -140,7 +140,7 @@ def _items(text: str) -> Iterable[str]:
 
 
 def _words(words: Iterable[str]) -> str:
-    """A pattern for any of the words, the longest first."""
+    """Returns a pattern for any of the words, the longest first."""
     longest = sorted(words, key=len, reverse=True)
     latin = "|".join(_latin(word) for word in longest if word[0].isascii())
     korean = "|".join(word.replace(" ", r"\s?") for word in longest if not word[0].isascii())

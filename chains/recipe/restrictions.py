@@ -1,6 +1,6 @@
-"""The diets, the foods to avoid and the number of people that a cook names among the ingredients.
+"""The diets, the foods to avoid and the number of people in a list of ingredients.
 
-Every pattern looks at a bounded stretch of text around a fixed word, so the time grows with the length of the text.
+Every pattern matches a bounded length of text around a fixed word, so the time is linear in the length of the text.
 """
 
 import re
@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from chains.recipe.servings import servings_in
 
-_WINDOW = 90  # characters around a word such as "allergic" in which the foods are looked for
+_WINDOW = 90  # characters around a word such as "allergic" that are searched for foods
 _BREAK = re.compile(r"[,;:.!?()\[\]{}<>\n\"“”、，。•|]")
 _SEPARATOR = re.compile(
     r"\s*(?:,|/|&|\+|·|\b(?:and|or|nor)\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\b(?:및|또는|그리고)\b)\s*",
     re.IGNORECASE,
 )
 
-_BEFORE = re.compile(  # what is avoided follows
+_BEFORE = re.compile(  # words that come before the foods to avoid
     r"""
     \b(?:
         (?:severe\s)?allerg(?:ic|y|ies)\s(?:to|against)
@@ -43,7 +43,7 @@ _BEFORE = re.compile(  # what is avoided follows
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_AFTER = re.compile(  # what is avoided stands before
+_AFTER = re.compile(  # words that come after them
     r"(?:[-\s]{1,2}free(?![-\w'’])(?!\s(?:from|of|range)\b)"
     r"|[-\s]{1,2}(?:allerg(?:y|ies|ic)|intoleran(?:t|ce|ces)|sensitiv(?:e|ity))\b(?!\sto\b))"
     r"|(?:(?<=\begg)|(?<=\bmeat)|(?<=\bsugar)|(?<=\bdairy))less\b",
@@ -56,7 +56,7 @@ _AFTER_KO = re.compile(
 _TAIL_KO = re.compile(
     r"[가-힣]{0,8}(?:\s(?:있|주세|줘|해\s?주|부탁|먹|마세|하고|때문|환자|체질|넣|되|돼|요리|음식|사람|편|써|만들)[가-힣]{0,6}){0,3}"
 )
-# 오이, 포도, 떡볶이 end like a noun with its particle
+# the lookbehinds exclude 오이, 포도, 떡볶이, …, which end like a noun with its particle
 _PARTICLE = re.compile(
     r"(?:(?<=[가-힣])(?:은|는|을|를|에는|에게)"
     r"|(?<=[가-힣]{2})(?:에|(?<!떡볶)(?<!골뱅)(?<!새송)(?<!우렁)(?<!달팽)이|가|(?<!포)도|의|만))$"
@@ -87,7 +87,7 @@ _PLEASE = re.compile(r"\s(?:please|at all|though|thanks|whatsoever|products?|any
 
 @dataclass(frozen=True)
 class Restrictions:
-    """What was understood. `rest` is the text without the words that say it; "gluten-free pasta" leaves "pasta"."""
+    """The restrictions in a text. `rest` is the text without them: "gluten-free pasta" leaves "pasta"."""
 
     diets: tuple[str, ...] = ()
     avoided: tuple[str, ...] = ()
@@ -95,7 +95,9 @@ class Restrictions:
     rest: str = ""
 
 
-class _Found(NamedTuple):
+class _Match(NamedTuple):
+    """One restriction in the text, from `start` to `end`."""
+
     start: int
     end: int
     foods: tuple[str, ...] = ()
@@ -105,7 +107,7 @@ class _Found(NamedTuple):
 
 @lru_cache(maxsize=256)
 def restrictions_in(text: str) -> Restrictions:
-    """The diets, foods to avoid and number of people in a list of ingredients, in the order in which they come."""
+    """Returns the diets, foods to avoid and number of people in a list of ingredients, in their order."""
     text = _NEGATED.sub(" , ", re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFC", text)))
     found = _all(text)
     counts = [each.people for each in found if each.people]
@@ -117,50 +119,52 @@ def restrictions_in(text: str) -> Restrictions:
     )
 
 
-def _all(text: str) -> list[_Found]:
+def _all(text: str) -> list[_Match]:
     return sorted((*_servings(text), *_following(text), *_preceding(text), *_preceding_ko(text), *_diets(text)))
 
 
-def _without(text: str, found: Iterable[_Found]) -> str:
-    """The text with a comma in the place of each thing found, and without the words that only lead to it."""
-    at, kept = 0, list[str]()
+def _without(text: str, found: Iterable[_Match]) -> str:
+    """Returns the text with a comma instead of each restriction, and without the words that only lead to one."""
+    at, pieces = 0, list[str]()
     for each in sorted(found):
-        kept.append(text[at : each.start] if each.start > at else "")
+        pieces.append(text[at : each.start] if each.start > at else "")
         at = max(at, each.end)
-    whole = "\0".join((*kept, text[at:]))
+    rest = "\0".join((*pieces, text[at:]))
     items = (
-        item for piece in whole.split(",") for item in (map(_told, piece.split("\0")) if "\0" in piece else [piece])
+        item
+        for piece in rest.split(",")
+        for item in (map(_without_lead, piece.split("\0")) if "\0" in piece else [piece])
     )
     return ", ".join(filter(None, map(str.strip, items)))
 
 
-def _told(item: str) -> str:
-    """The item, or nothing where it says only who is meant: my son is, for me, 환자예요."""
+def _without_lead(item: str) -> str:
+    """Returns the item, or an empty string if it only says for whom the restriction is: my son is, for me, 환자예요."""
     item = re.sub(r"\s(?:and|or|but|with|그리고)$", "", item.strip(" ;:."))
     return "" if all(word in _who() for word in re.split(r"[\s.;:-]+", item.lower().replace("’", "'"))) else item
 
 
-def _servings(text: str) -> Iterator[_Found]:
+def _servings(text: str) -> Iterator[_Match]:
     for start, end, people in servings_in(text):
-        yield _Found(start, end, people=people)
+        yield _Match(start, end, people=people)
 
 
-def _diets(text: str) -> Iterator[_Found]:
+def _diets(text: str) -> Iterator[_Match]:
     for each in _diet_pattern().finditer(text):
-        yield _Found(each.start(), each.end(), diet=_diet_names()[_plain(each["latin"] or each["korean"])])
+        yield _Match(each.start(), each.end(), diet=_diet_names()[_plain(each["latin"] or each["korean"])])
 
 
-def _following(text: str) -> Iterator[_Found]:
-    """No nuts; allergic to eggs, milk and fish."""
+def _following(text: str) -> Iterator[_Match]:
+    """Yields foods after a word: no nuts; allergic to eggs, milk and fish."""
     for trigger in _BEFORE.finditer(text):
         length, foods = _foods_after(trigger[0].lower(), text[trigger.end() : trigger.end() + _WINDOW])
         if foods:
-            yield _Found(trigger.start(), trigger.end() + length, foods)
+            yield _Match(trigger.start(), trigger.end() + length, foods)
 
 
 @lru_cache(maxsize=1024)
 def _foods_after(trigger: str, window: str) -> tuple[int, tuple[str, ...]]:
-    """The foods that the window names, and the length of the clause that names them."""
+    """Returns the length of the clause that names foods, and the foods."""
     clause = _BREAK.split(window)[0]
     if trigger.rstrip().endswith(":"):
         clause = _list_of_allergens(window)
@@ -173,7 +177,7 @@ def _foods_after(trigger: str, window: str) -> tuple[int, tuple[str, ...]]:
 
 
 def _list_of_allergens(window: str) -> str:
-    """The first item, and those after it as long as they are things that people avoid."""
+    """Returns the first item and the allergens that follow it."""
     line = re.split(r"[;.\n]", window)[0]
     items = re.findall(r"[^,]*,?", line)
     last = next((at for at, item in enumerate(items[1:], 1) if not _are_allergens(item)), len(items))
@@ -181,7 +185,7 @@ def _list_of_allergens(window: str) -> str:
 
 
 def _more_of_a_list(text: str) -> str:
-    """`, eggs and milk` where everything in it is a thing that people avoid."""
+    """Returns the rest of a list, such as `, eggs and milk`, if it contains allergens only."""
     listed = re.match(r"(?:,[^,;:.!?()\n]{1,30}){0,5}?,?[^,;:.!?()\n]{0,30}\b(?:and|or)\s[^,;:.!?()\n]{1,30}", text)
     return listed[0] if listed and text.startswith(",") and _are_allergens(listed[0]) else ""
 
@@ -191,18 +195,18 @@ def _are_allergens(text: str) -> bool:
     return bool(names) and all(name in _allergens() for name in names)
 
 
-def _preceding(text: str) -> Iterator[_Found]:
-    """Nut-free; peanut and egg allergy."""
+def _preceding(text: str) -> Iterator[_Match]:
+    """Yields foods before a word: nut-free; peanut and egg allergy."""
     for trigger in _AFTER.finditer(text):
         before = text[max(0, trigger.start() - _WINDOW) : trigger.start()]
         start, foods = _foods_before(before, "free" in trigger[0].lower())
         if foods:
-            yield _Found(trigger.start() - len(before) + start, trigger.end(), foods)
+            yield _Match(trigger.start() - len(before) + start, trigger.end(), foods)
 
 
 @lru_cache(maxsize=1024)
 def _foods_before(before: str, is_free: bool) -> tuple[int, tuple[str, ...]]:
-    """Where the foods at the end of a text begin, and what they are."""
+    """Returns the start of the foods at the end of a text, and the foods."""
     near = _BREAK.split(before)[-1]
     near = near[stops[-1].end() :] if (stops := list(_STOP.finditer(near))) else near
     items = _SEPARATOR.split(near.rstrip("-"))
@@ -215,7 +219,7 @@ def _foods_before(before: str, is_free: bool) -> tuple[int, tuple[str, ...]]:
 
 
 def _last_name(text: str, is_free: bool) -> str:
-    """The last word, or two where they are one food: tree nut."""
+    """Returns the last word, or the last two if they are one food: tree nut."""
     words = _clean(text).split()
     two = " ".join(words[-2:])
     if len(words) > 1 and (not is_free or _singular(two) in _allergens()):
@@ -224,7 +228,7 @@ def _last_name(text: str, is_free: bool) -> str:
 
 
 def _linked(items: list[str], earlier: str) -> list[str]:
-    """Those of the list's other items, from its end, that people avoid."""
+    """Returns the allergens at the end of the list."""
     linked: list[str] = []
     for item in reversed([*earlier.split(","), *items] if earlier.rstrip().endswith(",") else items):
         if not item.strip():
@@ -235,8 +239,8 @@ def _linked(items: list[str], earlier: str) -> list[str]:
     return linked
 
 
-def _preceding_ko(text: str) -> Iterator[_Found]:
-    """우유 알레르기, 계란빼고, 글루텐 프리."""
+def _preceding_ko(text: str) -> Iterator[_Match]:
+    """Yields foods before a Korean word: 우유 알레르기, 계란빼고, 글루텐 프리."""
     for trigger in _AFTER_KO.finditer(text):
         before = text[max(0, trigger.start() - _WINDOW) : trigger.start()]
         at = len(trigger[0]) - len(trigger[0].lstrip()) + trigger.start()
@@ -245,7 +249,7 @@ def _preceding_ko(text: str) -> Iterator[_Found]:
         start, foods = _foods_before_ko(before, "알" in trigger[0] or "불내증" in trigger[0])
         if foods:
             tail = _TAIL_KO.match(text, trigger.end())
-            yield _Found(trigger.start() - len(before) + start, tail.end() if tail else trigger.end(), foods)
+            yield _Match(trigger.start() - len(before) + start, tail.end() if tail else trigger.end(), foods)
 
 
 @lru_cache(maxsize=1024)
@@ -259,7 +263,7 @@ def _foods_before_ko(before: str, is_allergy: bool) -> tuple[int, tuple[str, ...
 
 
 def _named_ko(near: str) -> list[str]:
-    """The last word, and those before it that are linked with it: 계란이랑 우유."""
+    """Returns the last word and the words that are linked with it: 계란이랑 우유."""
     words = re.sub(r"\s?(및|또는|그리고|/|·)\s?", r"\1 ", near).split()
     names = words[-1:]
     for word in reversed(words[:-1]):
@@ -271,7 +275,7 @@ def _named_ko(near: str) -> list[str]:
 
 def _foods(names: Iterable[str]) -> tuple[str, ...]:
     cleaned = (_clean(name) for name in names)
-    return tuple(name for name in cleaned if name and len(name.split()) <= 4 and _singular(name) not in _no_food())
+    return tuple(name for name in cleaned if name and len(name.split()) <= 4 and _singular(name) not in _not_foods())
 
 
 def _clean(name: str) -> str:
@@ -302,7 +306,7 @@ def _allergens() -> frozenset[str]:
 
 
 @cache
-def _no_food() -> frozenset[str]:
+def _not_foods() -> frozenset[str]:
     return frozenset(_singular(word) for word in _data()["no_food"]["words"])
 
 
@@ -321,7 +325,7 @@ def _diet_pattern() -> re.Pattern[str]:
     words = sorted((word for words in _data()["diets"].values() for word in words), key=len, reverse=True)
     latin = "|".join(re.sub(r"\\?[ -]", "[- ]", word).replace("'", "['’]") for word in words if word[0].isascii())
     korean = "|".join(word for word in words if not word[0].isascii())
-    # kosher salt is salt, and 키토산 is no diet
+    # kosher salt is salt, and 키토산 is not a diet
     return re.compile(
         rf"(?:\b(?P<latin>{latin})s?\b(?!\s?salt)(?:[ -](?:diet|friendly)\b)?"
         rf"|(?P<korean>{korean})(?!산|버터|치즈|마요|빵|우유)\s?(?:식단|주의자|환자|중|체질|식|용|메뉴|요리|음식)?"

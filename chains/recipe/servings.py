@@ -1,4 +1,4 @@
-"""For how many people a text asks: "for 6 people", "serves 4", "2 adults and 2 kids", "네 명", "4인분"."""
+"""The number of people that a text names: "for 6 people", "serves 4", "2 adults and 2 kids", "네 명", "4인분"."""
 
 import re
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ _SERVINGS = re.compile("|".join(each.replace("NAME", f"n{at}") for at, each in e
 
 
 def servings_in(text: str) -> Iterator[tuple[int, int, int]]:
-    """Where each number of people begins and ends in a text without double blanks, and the number."""
+    """Yields each number of people with its start and end. The text must have no double spaces."""
     for each in _SERVINGS.finditer(text):
         if people := sum(_number(number) for number in each.groups() if number):
             yield each.start(), each.end(), people

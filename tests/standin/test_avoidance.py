@@ -17,7 +17,7 @@ ANIMAL = (
     "|닭|소고기|돼지|베이컨|햄|연어|참치|새우|액젓|멸치|어묵"
 )
 MILK = "butter|cream|cheese|yogh?urt|feta|버터|크림|치즈|요거트|우유"
-# Each restriction, as people write it, and what no part may name. "Coconut milk" is no milk.
+# Each restriction, as people write it, and the words that no part may contain. "Coconut milk" is not milk.
 BANNED = {
     "nut-free": "almonds?|walnuts?|nuts?|peanuts?|pesto|견과류|아몬드|호두|땅콩",
     "견과류 알레르기": "almonds?|walnuts?|nuts?|peanuts?|견과류|아몬드|호두|땅콩",
@@ -91,12 +91,12 @@ FOODS = [
 
 
 def named(text: str, words: str) -> list[str]:
-    """What a text has of these words: English ones whole, Korean ones where a word begins."""
+    """The words of these that a text contains: English ones whole, Korean ones at the beginning of a word."""
     return re.findall(rf"(?<![^\W_])(?:{words})(?![a-z])", FINE.sub(" ", text), re.IGNORECASE)
 
 
 def whole(on_hand: str, language: str, seed: int, **fields: object) -> dict[str, str]:
-    """Every part of a recipe, from the prompts that the chain makes of the request."""
+    """Every part of a recipe, from the chain's prompts for the request."""
     request = RecipeRequest.model_validate({"ingredientsOnHand": on_hand, "language": language, **fields})
     known = {name: str(request.variables()[name]) for name in ("diet", "avoid", "servings")}
     spoken = "Korean" if language == "ko" else "English"

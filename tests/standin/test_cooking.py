@@ -1,4 +1,4 @@
-"""What the stand-in cooks: worth reading, in both languages, from whatever is on hand."""
+"""The stand-in's recipes are readable in both languages, for any ingredients."""
 
 import re
 from collections.abc import Iterable
@@ -76,7 +76,7 @@ ON_HAND = st.lists(st.one_of(FOOD, NOISE, TYPED), max_size=9).map(", ".join)
 @settings(max_examples=cases(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(on_hand=ON_HAND, minutes=st.integers(1, 300), language=st.sampled_from(["English", "Korean"]))
 def test_any_input_gives_three_recipes(on_hand: str, minutes: int, language: str) -> None:
-    """Any text at all as ingredients gives three different recipes, and each of them the whole way to its steps."""
+    """Any text as ingredients gives three different recipes, each with steps."""
     proposed = recipes(on_hand, minutes, language)
     assert len({recipe["name"] for recipe in proposed}) == 3
     for recipe in proposed:
@@ -88,7 +88,7 @@ def test_any_input_gives_three_recipes(on_hand: str, minutes: int, language: str
 
 
 def well_formed(text: str) -> bool:
-    """No slots or brackets left, no gaps, no doubled words, and a beginning and an end."""
+    """There are no unfilled slots or brackets, no gaps and no repeated words."""
     return bool(text.strip()) and not re.search(r"[{}\[\]]|  |\s[.,]|\.\.|,,|\b([a-z]+) \1\b| $", text, re.MULTILINE)
 
 
@@ -113,7 +113,7 @@ def test_the_parts_of_a_recipe_agree(on_hand: str, minutes: int, language: str) 
 
 @pytest.mark.parametrize("language", ["English", "Korean"])
 def test_answers_are_in_the_language_that_is_asked_for(language: str) -> None:
-    """Known foods are translated, whichever language they were typed in."""
+    """Known foods are translated from either language."""
     mixed = "소고기 300g, onions, 당근, mushrooms"
     notes = reply(*prompt("nutrition", mixed, 30, language))
     names = [line.removeprefix("- ").split(":")[0] for line in notes.splitlines()]
@@ -138,7 +138,7 @@ def test_answers_are_in_the_language_that_is_asked_for(language: str) -> None:
     ],
 )
 def test_an_instruction_is_no_food(injection: str) -> None:
-    """What is plainly a sentence addressed to the model is neither obeyed nor cooked."""
+    """A sentence addressed to the model is neither obeyed nor cooked."""
     plain = reply(*prompt("nutrition", "beef, carrots"))
     assert reply(*prompt("nutrition", f"beef, carrots. {injection}")) == plain
 
@@ -152,7 +152,7 @@ def test_what_the_cook_must_avoid_is_not_added() -> None:
 
 
 def test_given_amounts_are_kept() -> None:
-    """Amounts that the cook names come back, translated where they have to be."""
+    """Typed amounts are used, translated if necessary."""
     typed = "소고기 500g, 양파 3개, 파프리카 2개"
     for recipe in recipes(typed, 45, "English"):
         lines = set(whole_recipe(typed, 45, "English", recipe)["ingredients"].splitlines())
@@ -160,7 +160,7 @@ def test_given_amounts_are_kept() -> None:
 
 
 def test_steps_use_ingredients_that_are_not_ours() -> None:
-    """A list of ingredients that someone else wrote is used as it stands, strange things included."""
+    """A list of ingredients from another source is used unchanged, including unknown items."""
     text = reply(
         *prompt(
             "steps",
@@ -177,7 +177,7 @@ def test_steps_use_ingredients_that_are_not_ours() -> None:
 
 
 def test_a_prompt_that_asks_for_no_step_gets_an_honest_answer() -> None:
-    """Outside of recipes it says what it is, in either language."""
+    """Other questions get a note that a stand-in answers, in either language."""
     assert "rule-based stand-in" in reply("", "Hello there, who are you?")
     assert "규칙" in reply("", "안녕하세요, 누구세요?")
     assert "rule-based stand-in" in reply("", "What could I cook with salmon and potatoes?")
@@ -223,7 +223,7 @@ def test_no_two_dishes_share_a_name(language: Language) -> None:
 
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[str, menu.Plan]:
-    """What was typed, one food for each need of a dish and one more that it takes, and the dish made of it."""
+    """A text with one food for each need of a dish and one optional food, and the dish made from it."""
     language: Language = draw(st.sampled_from(["en", "ko"]))
     key = draw(st.sampled_from(sorted(key for key, dish in dishes().items() if not dish.gentle)))
     dish = dishes()[key]
@@ -237,7 +237,7 @@ def plans(draw: st.DrawFn) -> tuple[str, menu.Plan]:
 
 
 def fitting(marks: Iterable[str], dish: menu.Dish) -> list[str]:
-    """The foods with one of these marks, except egg whites, with which no whole eggs are used."""
+    """The foods with one of these marks, except egg whites, which exclude whole eggs."""
     kinds = {key: {key} | groups_of(entry.kind) for key, entry in pantry().items()}
     return [key for key, own in kinds.items() if own & set(marks) and not own & {*dish.shuns, "egg_white"}]
 
@@ -245,7 +245,7 @@ def fitting(marks: Iterable[str], dish: menu.Dish) -> list[str]:
 @settings(max_examples=cases(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plans())
 def test_each_food_that_a_dish_takes_has_a_place_in_its_steps(plan: tuple[str, menu.Plan]) -> None:
-    """No template leaves a food over, to be added by a phrase that fits every dish."""
+    """Each template uses all foods, so that none has to be added by a generic phrase."""
     typed, made = plan
     name = made.names()[0]
     language = "English" if made.language == "en" else "Korean"
@@ -268,7 +268,7 @@ GROUPS = {"veg", "protein", "seasoning", "sauces", "garnish", "liquid"}
     ],
 )
 def test_egg_whites_chestnuts_and_acorn_jelly_are_known_foods(typed: str, language: str, food: str) -> None:
-    """They are on the list with an amount, and no dish of egg whites has a yolk in it."""
+    """They are on the list with an amount, and no dish of egg whites contains a yolk."""
     for recipe in recipes(typed, 60, language):
         whole = whole_recipe(typed, 60, language, recipe)
         assert any(food in line and re.search(r"\d", line) for line in whole["ingredients"].split("\n"))

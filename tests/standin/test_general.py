@@ -176,7 +176,7 @@ def test_other_vague_questions_are_still_the_cooks(client: OpenAI, human: str) -
     ],
 )
 def test_a_korean_answer_to_an_english_task_is_in_korean(client: OpenAI, task: str) -> None:
-    """No word of the instruction is taken for its subject; the keys of JSON stay."""
+    """It has no words of the instruction, except the keys of JSON."""
     for material in ("", "<topic>밤바다</topic>\n", "<mood>calm</mood>\n<likes>밤바다, 별</likes>\n"):
         text = answer(client, "You are a poet. Answer in Korean (한국어).", material + task)
         assert re.findall("[A-Za-z]+", re.sub(r'"\w+":', "", text)) == []

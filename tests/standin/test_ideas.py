@@ -1,4 +1,4 @@
-"""Which dishes the stand-in proposes for what is on hand, and what it serves with them."""
+"""The dishes that the stand-in proposes for the ingredients on hand, and the side dishes."""
 
 import re
 
@@ -35,7 +35,7 @@ from tests.standin.test_recipes import SEEDS, all_cooked, cooked, language_of
     ],
 )
 def test_each_of_the_first_two_ideas_cooks_the_main_food(on_hand: str, minutes: int, main: str) -> None:
-    """An idea around something from the cupboard comes only after those around what is on hand."""
+    """Dishes of foods from the cupboard come after dishes of the foods on hand."""
     for seed in SEEDS:
         for recipe in list(cooked(on_hand, minutes, language_of(on_hand), seed))[:2]:
             assert any(re.search(main, line, re.IGNORECASE) for line in recipe.lines), recipe.name
@@ -81,7 +81,7 @@ def test_a_pasta_dish_is_named_after_the_pasta_on_hand(on_hand: str) -> None:
 
 
 def test_of_what_is_in_store_only_what_is_needed_goes_in() -> None:
-    """A typed amount of butter, oil or sugar is what there is, not what the dish takes."""
+    """A typed amount of butter, oil or sugar is the amount on hand, not the amount in the dish."""
     for recipe in all_cooked("500 g butter, 2 eggs, 1 kg sugar", 30):
         assert not [line for line in recipe.lines if re.match(r"500 g butter|1 kg sugar", line)]
 

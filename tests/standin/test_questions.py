@@ -28,7 +28,7 @@ ABOUT = "I am a rule-based stand-in, not a language model: I put recipes togethe
     ],
 )
 def test_the_food_to_replace_is_read_from_the_question(question: str, foods: list[str]) -> None:
-    """In any wording the missing foods are answered, and not the others in the question."""
+    """In any wording the answer is about the missing foods, and not about the others in the question."""
     assert re.findall(r"^Instead of (.*):$", reply("", question), re.MULTILINE) == foods
 
 
@@ -43,18 +43,18 @@ def test_the_food_to_replace_is_read_from_the_question(question: str, foods: lis
 )
 def test_substitutes_are_named_in_korean(question: str) -> None:
     """A Korean question about butter gets three substitutes in Korean."""
-    said, *options = reply("", question).split("\n")[2:]
-    assert said == "버터 대신:"
+    head, *options = reply("", question).split("\n")[2:]
+    assert head == "버터 대신:"
     assert [option.split(",")[0] for option in options] == ["- 올리브유나 식용유", "- 마가린", "- 사과 소스"]
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_every_substitute_has_an_amount_and_a_consequence(language: str) -> None:
     """Each line has the food, the amount, and what changes, in the question's language."""
-    asked = {"en": "What can replace {}?", "ko": "{} 대신 뭘 쓰죠?"}[language]
+    question = {"en": "What can replace {}?", "ko": "{} 대신 뭘 쓰죠?"}[language]
     for key, entry in substitutes().items():
         name = (entry.names or pantry()[key].names).in_language(language)  # type: ignore[arg-type]
-        about, head, *lines = reply("", asked.format(name)).replace("\n\n", "\n").split("\n")
+        about, head, *lines = reply("", question.format(name)).replace("\n\n", "\n").split("\n")
         assert head == {"en": f"Instead of {name}:", "ko": f"{name} 대신:"}[language]
         assert lines
         assert all(re.fullmatch(r"- [^:]+, [^:]+: .+\.", line) for line in lines)
@@ -62,14 +62,14 @@ def test_every_substitute_has_an_amount_and_a_consequence(language: str) -> None
 
 
 def test_names_of_substitutes_have_precedence_over_the_pantry() -> None:
-    """Sour cream is not cream, and a food is no substitute for itself."""
+    """Sour cream is not cream, and a food does not replace itself."""
     assert ids_by_name()["sour cream"] == "sour_cream"
     assert "Margarine" in reply("", "What can replace butter?")
     assert "Margarine" not in reply("", "What can replace margarine?")
 
 
 def test_a_food_without_a_substitute_is_named() -> None:
-    """A known food without an entry gets another of its kind; for an unknown one nothing is invented."""
+    """A known food without an entry gets another of its kind; an unknown one gets none."""
     assert "I have no rule for peas. Of the same kind are bell pepper" in reply("", "What can replace the peas?")
     assert reply("", "What can replace saffron in rice?") == f"{ABOUT}\n\nI know no substitute for saffron."
 
@@ -171,8 +171,8 @@ def test_korean_foods_need_no_comma_between_them() -> None:
 )
 def test_inedible_things_are_refused_with_the_reason(client: OpenAI, question: str, reason: str) -> None:
     """The answer names the stand-in and the reason, and nothing else."""
-    asked = client.chat.completions.create(model=MODEL_ID, messages=[{"role": "user", "content": question}])
-    text = asked.choices[0].message.content or ""
+    answer = client.chat.completions.create(model=MODEL_ID, messages=[{"role": "user", "content": question}])
+    text = answer.choices[0].message.content or ""
     assert reason in text
     assert not re.search(r"\n|1\.", text)
 

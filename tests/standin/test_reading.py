@@ -1,4 +1,4 @@
-"""What the stand-in reads in a list of ingredients that has more than names in it."""
+"""The stand-in reads lists of ingredients that contain more than names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a cook would object to in the stand-in's recipes, one kind at a time, and what must hold for every recipe."""
+"""Mistakes that a cook would notice in the stand-in's recipes, kind by kind, and properties of every recipe."""
 
 import re
 from collections.abc import Iterator
@@ -132,7 +132,7 @@ def assert_eggs_are_right(steps: str) -> None:
 
 @pytest.mark.parametrize("on_hand", ["salmon, lemon, dill", "연어, 밥, 오이"])
 def test_rice_balls_get_their_filling(on_hand: str) -> None:
-    """Whatever is fried for rice balls is mixed into the rice afterwards."""
+    """Fried foods for rice balls are mixed into the rice afterwards."""
     found = [
         recipe
         for recipe in all_cooked(on_hand, 15, language_of(on_hand))
@@ -152,7 +152,7 @@ UNKNOWN_OR_RAW = [
 @pytest.mark.parametrize("on_hand", UNKNOWN_OR_RAW)
 @pytest.mark.parametrize("minutes", [5, 45])
 def test_what_may_be_raw_is_cooked_or_left_out_with_a_word(on_hand: str, minutes: int) -> None:
-    """Unknown food is never tossed raw into a salad; what is left out is named in the introduction."""
+    """Unknown food is never put raw into a salad; the introduction names the foods that are left out."""
     foods = larder(on_hand, "ko" if korean(on_hand) else "en").foods
     for recipe in all_cooked(on_hand, minutes, language_of(on_hand)):
         for food in foods:
@@ -165,7 +165,7 @@ def test_what_may_be_raw_is_cooked_or_left_out_with_a_word(on_hand: str, minutes
 
 
 def assert_is_heated(steps: str, name: str) -> None:
-    """After a food has come into play there is heat; the first step, if it only cuts, does not count."""
+    """A food is heated after its first step, not counting a first step that only cuts."""
     first, _, later = steps.partition("\n")
     text = later if name in later else steps
     assert name in text
@@ -235,7 +235,7 @@ def test_nothing_is_treated_as_something_else(on_hand: str, never: str) -> None:
     ],
 )
 def test_dishes_do_without_what_is_to_be_avoided(on_hand: str, banned: str) -> None:
-    """Something stands in for it or another dish is made, and fat comes before what is fried in it."""
+    """It is replaced or another dish is made, and fat comes before the foods that are fried in it."""
     for recipe in all_cooked(on_hand, 30, language_of(on_hand)):
         assert not [line for line in recipe.lines if re.search(banned, line)]
         fat = re.search(r"\b(?:oil|butter)\b|기름|식용유|올리브유|버터", recipe.steps)
@@ -254,7 +254,7 @@ def test_no_title_says_a_thing_twice(on_hand: str, minutes: int) -> None:
 
 
 def test_seasonings_grow_with_what_is_cooked() -> None:
-    """A kilo of ribs gets more soy sauce than 300 g of beef do, and 12 eggs more than a pinch of salt."""
+    """A kilo of ribs gets more soy sauce than 300 g of beef, and 12 eggs get more than a pinch of salt."""
     ribs = next(recipe for recipe in all_cooked("갈비 3kg", 120, "Korean") if "갈비찜" in recipe.name)
     assert any(re.match(r"간장 (?:[89]|1\d)(?: 1/2)?큰술", line) for line in ribs.lines)
     frittata = next(recipe for recipe in all_cooked("12 eggs, 1.5 kg potatoes", 60) if "12 eggs" in recipe.lines)
@@ -264,7 +264,7 @@ def test_seasonings_grow_with_what_is_cooked() -> None:
 
 
 def test_servings_scale_a_recipe() -> None:
-    """Amounts that nobody typed are for the number of people asked for; typed ones stay."""
+    """Amounts that the cook did not type are for the requested number of people; typed ones stay."""
     on_hand = "300 g beef, onions, peppers"
     (first, *_) = recipes(on_hand, 45, "English")
     about = {"recipe_name": first["name"], "recipe_intro": first["intro"]}
@@ -307,7 +307,7 @@ def test_a_meal_for_a_small_child_has_no_salt() -> None:
 
 
 def test_notes_speak_only_of_what_was_typed() -> None:
-    """Where no food was read, the notes say so instead of praising what is not there."""
+    """Without any food in the text, the notes say so."""
     assert reply(*prompt("nutrition", "牛xyz, ###")).startswith("- I read no food")
 
 
@@ -319,7 +319,7 @@ NAMED: dict[str, list[tuple[str, Ingredient]]] = {
 
 @st.composite
 def kitchens(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, Ingredient, int]]]:
-    """A language, what is typed, and which foods that is with how many grams; 0 where none were typed."""
+    """A language, a typed text, and its foods with their grams; 0 if no amount is typed."""
     language = draw(st.sampled_from(["English", "Korean"]))
     foods = draw(st.lists(st.sampled_from(NAMED[language]), min_size=1, max_size=5, unique_by=lambda food: food[0]))
     grams = [draw(st.sampled_from([0, 0, 250, 800])) if entry.kind in RAW - {"egg"} else 0 for _, entry in foods]
@@ -332,8 +332,8 @@ def kitchens(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, Ingredient, int
 def test_every_recipe_holds_together(
     kitchen: tuple[str, str, list[tuple[str, Ingredient, int]]], minutes: int, seed: int
 ) -> None:
-    """Each line is used once with its amount, nothing measured comes from nowhere, typed amounts hold, eggs and meat
-    are treated right, the time is kept, and no word is doubled."""
+    """Each line is used once with its amount, all measured foods are on the list, typed amounts hold, eggs and meat
+    are cooked properly, the time is met, and no word is repeated."""
     language, typed, foods = kitchen
     for recipe in cooked(typed, minutes, language, seed):
         for line in recipe.lines:

@@ -1,6 +1,6 @@
 -- ARGV: for each run its id, the writer's term, the numbers of the first and the last event, bytes, whether the last is
 -- the end, how many rewrites the writer has seen, the epoch, lines
--- for each run 1: appended, perhaps by an earlier call whose reply was lost, UNKNOWN, FENCED, ENDED, or
+-- for each run 1: appended, possibly by an earlier call whose reply was lost, UNKNOWN, FENCED, ENDED, or
 -- CHANGED: the end is refused, because there are more rewrites
 local answers = {}
 for at = 5, #ARGV, 9 do

@@ -1,6 +1,6 @@
 -- ARGV: run, epoch, lines, bytes, limit of logs, limit of queued runs or '' to queue nothing, the process that owns an
 -- ephemeral run or '', ms of its claim, the client, limit of its runs or ''
--- 1: begun, perhaps by an earlier call whose reply was lost, 0: it exists, FULL, MANY: the client has as many as it may
+-- 1: begun, possibly by an earlier call whose reply was lost, 0: it exists, FULL, MANY: the client has as many as it may
 local id, epoch, lines, bytes, log_limit, queue_limit, owner, owner_ms, client, client_limit = unpack(ARGV, 5)
 expire_old()
 if redis.call('EXISTS', run_key(id)) == 1 then
