@@ -12,8 +12,10 @@ from time import monotonic
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+import hiredis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.client import PubSub
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError, RedisError
@@ -46,15 +48,6 @@ class TimedRedis(Redis):
     answer_s, attempts = ANSWER_S, 2
 
     @override
-    async def initialize(self) -> Self:
-        try:
-            async with asyncio.timeout(self.answer_s):
-                await super().initialize()
-        except TimeoutError:
-            raise NoAnswerError from None
-        return self
-
-    @override
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         for _ in range(self.attempts):
             with suppress(TimeoutError):
@@ -64,7 +57,47 @@ class TimedRedis(Redis):
 
 
 class BlockingRedis(TimedRedis):
+    """Has one connection, which is opened by the first call."""
+
     answer_s, attempts = BLOCKING_ANSWER_S, 1
+
+    @override
+    async def initialize(self) -> Self:
+        try:
+            async with asyncio.timeout(self.answer_s):
+                await super().initialize()
+        except TimeoutError:
+            raise NoAnswerError from None
+        return self
+
+
+class DirectConnection:
+    """One connection for frequent calls, one at a time, of which redis-py's pool, packing and metrics take 0.2 ms each.
+
+    It is opened by the first call, and again after an error. Its calls raise `RedisError`.
+    """
+
+    def __init__(self, connection: AbstractConnection, answer_s: float, attempts: int) -> None:
+        self._connection, self._answer_s, self._attempts = connection, answer_s, attempts
+
+    async def call(self, *command: str | bytes | int) -> Any:
+        packed: bytes = cast(Any, hiredis).pack_command(command)
+        for _ in range(self._attempts - 1):
+            with suppress(ConnectionError, NoAnswerError):
+                return await self._answer(packed)
+        return await self._answer(packed)
+
+    async def aclose(self) -> None:
+        await self._connection.disconnect()
+
+    async def _answer(self, packed: bytes) -> Any:
+        try:
+            async with asyncio.timeout(self._answer_s):
+                await self._connection.send_packed_command(packed)
+                return cast(Any, await self._connection.read_response())
+        except TimeoutError:
+            await self._connection.disconnect(nowait=True)  # it may have been interrupted while it connected
+            raise NoAnswerError from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +137,10 @@ class Address:
         return BlockingRedis.from_url(
             self.url, protocol=3, single_connection_client=True, socket_timeout=None, retry=Retry(NoBackoff(), 0)
         )
+
+    def direct_connection(self, answer_s: float, attempts: int) -> DirectConnection:
+        pool = ConnectionPool.from_url(self.url, protocol=3, socket_timeout=None, retry=Retry(NoBackoff(), 0))
+        return DirectConnection(pool.make_connection(), answer_s, attempts)
 
 
 @asynccontextmanager

@@ -36,7 +36,7 @@ from app.stores import (
     UnknownRunError,
 )
 from app.stores.encoding import LETTERS, Decoder, encode
-from app.stores.redis.connection import Address, check_server
+from app.stores.redis.connection import ANSWER_S, Address, check_server
 from app.stores.redis.meta import RunMeta
 from app.stores.redis.queue import GROUP
 from app.stores.redis.readers import Entry, Readers, Tail, entry_id, events_of
@@ -89,7 +89,9 @@ class RedisEventLog:
     ) -> None:
         self.address = Address.parse(url)
         self.redis = self.address.client()
-        self.scripts = Scripts(self.redis, self.address.prefix, round(keep_s * 1000), expired_limit, all_bytes)
+        self._direct = self.address.direct_connection(ANSWER_S, attempts=2)
+        keep_ms = round(keep_s * 1000)
+        self.scripts = Scripts(self.redis, self._direct, self.address.prefix, keep_ms, expired_limit, all_bytes)
         self._decoder = Decoder(requests)
         self._max_bytes, self._all_bytes, self._limit = max_bytes, all_bytes, limit
         self._name, self._lease_ms, self._owns_runs = token_hex(8), round(lease_s * 1000), False
@@ -321,6 +323,7 @@ class RedisEventLog:
         await asyncio.gather(*self._compactions, return_exceptions=True)
         await self._outbox.aclose(CLOSE_S)
         await self._readers.aclose()
+        await self._direct.aclose()
         await self.redis.aclose()
 
     async def _call(self, name: str, *arguments: str | bytes | int) -> Any:

@@ -7,28 +7,29 @@ import logging
 import zlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from time import perf_counter
-from typing import Any, cast
+from typing import cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.stores import EventLogError, LogEntry, RunEnd, UnavailableError
 from app.stores.encoding import Decoder
-from app.stores.redis.connection import Address
+from app.stores.redis.connection import BLOCKING_ANSWER_S, Address, DirectConnection
 from app.stores.redis.meta import RunMeta
 from app.stores.redis.writers import Batch
 
 logger = logging.getLogger(__name__)
 
-GATHER_S = 0.005
+GATHER_S = 0.008
 BLOCK_MS = 500
+MAX_ENTRIES = 100  # of a stream, per call
 SILENCE_S = 5.0  # after which a run's log is looked up, because it may have expired
 RETRY_S = 0.05
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]  # of a stream
-Streams = Mapping[bytes, list[list[Entry]]]
+Streams = Mapping[bytes, list[tuple[bytes, list[bytes]]]]
 
 
 def entry_id(text: bytes) -> tuple[int, int]:
@@ -173,34 +174,36 @@ class Readers:
             await self._redis.client_unblock(connection_id)
 
     async def _read(self) -> None:
-        while True:
-            try:
-                async with self._address.blocking_client() as redis:
-                    await self._read_from(redis)
-            except RedisError:
-                self._connection_id = None
-                await asyncio.sleep(RETRY_S)
-                await self._check(self._open_tails())
+        # without further attempts, so it learns of an outage
+        async with aclosing(self._address.direct_connection(BLOCKING_ANSWER_S, attempts=1)) as connection:
+            while True:
+                try:
+                    await self._read_from(connection)
+                except RedisError:
+                    self._connection_id = None
+                    await asyncio.sleep(RETRY_S)
+                    await self._check(self._open_tails())
 
-    async def _read_from(self, redis: Redis) -> None:
-        connection_id: int = await redis.client_id()
+    async def _read_from(self, connection: DirectConnection) -> None:
+        connection_id: int = await connection.call("CLIENT", "ID")
         while True:
             self._more.clear()
             tails = self._foreign_tails()
             if not tails:
                 await self._more.wait()
                 continue
-            started_at = perf_counter()
             self._connection_id = connection_id
-            cursors: Any = {key: min((tail.cursor for tail in each), key=entry_id) for key, each in tails.items()}
-            streams = cast(Streams, await redis.xread(cursors, count=100, block=BLOCK_MS))
+            cursors = [min((tail.cursor for tail in each), key=entry_id) for each in tails.values()]
+            command = "XREAD", "COUNT", MAX_ENTRIES, "BLOCK", BLOCK_MS, "STREAMS", *tails, *cursors
+            streams = cast(Streams, await connection.call(*command) or {})
             self._connection_id = None
-            for key, (entries, *_) in streams.items():
+            for key, page in streams.items():
+                entries = [(name, dict(zip(fields[::2], fields[1::2], strict=True))) for name, fields in page]
                 for tail in tails[key.decode()]:
                     _add(tail, entries)
             await self._check(self._open_tails(SILENCE_S))
-            if streams and (delay := started_at + GATHER_S - perf_counter()) > 0:
-                await asyncio.sleep(delay)
+            if streams:
+                await asyncio.sleep(GATHER_S)
 
     def _foreign_tails(self) -> Mapping[str, list[Tail]]:
         """Returns the tails that lack events of other processes, by stream."""
@@ -234,7 +237,7 @@ class Readers:
         ]
 
 
-def _add(tail: Tail, entries: list[Entry]) -> None:
+def _add(tail: Tail, entries: Iterable[Entry]) -> None:
     """Entries that this version cannot read break off their own tail only."""
     try:
         tail.add(entries)

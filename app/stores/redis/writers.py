@@ -163,7 +163,7 @@ class Outbox:
         delay = RETRY_S
         while True:
             try:
-                return await self._scripts.call("append", *arguments)
+                return await self._scripts.append(*arguments)
             except RedisError as error:  # also while its memory is full
                 if isinstance(error, ResponseError) and "user_script" in str(error):  # it fails again
                     raise
