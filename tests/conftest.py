@@ -52,7 +52,7 @@ SLOW = {
     *("test_fuzz", "test_http", "test_langserve", "test_lasting_faults", "test_provider_streams", "test_proxies"),
     *("test_logs", "test_nodes", "test_outages", "test_race", "test_race_command", "test_restarts"),
     *("test_runs_command", "test_schemathesis", "test_sdk_comparison", "test_shutdown", "test_slow_readers"),
-    *("test_terminal", "test_what_is_sent", "test_workers"),
+    *("test_random_faults", "test_terminal", "test_what_is_sent", "test_workers"),
 }
 # these repeat on other stores what the quick tests do in memory, or need seconds for a detail
 LONG = {

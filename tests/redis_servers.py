@@ -8,7 +8,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,7 @@ class Proxy:
     server: RedisServer
     cut_every: int = 0
     delays: tuple[float, float] = (0, 0)
+    url: str = ""
     _chance: Random = field(default_factory=lambda: Random(5))
     _scripts: int = 0
     _connections: int = 0
@@ -123,10 +125,10 @@ class Proxy:
         self._lost = self._connections
 
     async def __aenter__(self) -> str:
-        """Returns the address, with a new prefix."""
+        """Returns the address, with a new prefix unless `url` has one."""
         self._listener = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         port = self._listener.sockets[0].getsockname()[1]
-        return self.server.url.replace(f":{self.server.port}/", f":{port}/")
+        return (self.url or self.server.url).replace(f":{self.server.port}/", f":{port}/")
 
     async def __aexit__(self, *_: object) -> None:
         self._listener.close()
@@ -136,14 +138,17 @@ class Proxy:
         number = self._connections
         replies, requests = await asyncio.open_connection("127.0.0.1", self.server.port)
         replying = asyncio.create_task(self._pass_on(replies, writer, number))
-        while request := await reader.read(65536):
-            self._scripts += b"EVALSHA" in request
-            if self.cut_every and self._scripts >= self.cut_every:
-                self._scripts = 0
-                self._cut.add(number)
-            requests.write(request)
-        requests.close()
-        await replying
+        try:
+            while request := await reader.read(65536):
+                self._scripts += b"EVALSHA" in request
+                if self.cut_every and self._scripts >= self.cut_every:
+                    self._scripts = 0
+                    self._cut.add(number)
+                requests.write(request)
+        finally:
+            replying.cancel()
+            for end in (requests, writer):
+                end.transport.abort()
 
     async def _pass_on(self, replies: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         while (reply := await replies.read(65536)) and number not in self._cut:
@@ -154,15 +159,21 @@ class Proxy:
 
 
 @contextmanager
-def slow(server: RedisServer, delays: tuple[float, float]) -> Iterator[str]:
-    """The address of a server whose replies are late by so many seconds, from one to the other."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+def flaky(server: RedisServer, url: str, cut_every: int = 0, delays: tuple[float, float] = (0, 0)) -> Iterator[str]:
+    """The address of the store through a `Proxy`."""
+    started = Future[tuple[str, Callable[[], object]]]()
+
+    async def forward() -> None:
+        stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+        async with Proxy(server, cut_every, delays, url) as address:
+            started.set_result((address, lambda: loop.call_soon_threadsafe(stopping.set)))
+            await stopping.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(forward(),))
     thread.start()
-    proxy = Proxy(server, delays=delays)
+    address, stop = started.result()
     try:
-        yield asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result()
+        yield address
     finally:
-        asyncio.run_coroutine_threadsafe(proxy.__aexit__(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
+        stop()
         thread.join()

@@ -292,3 +292,4 @@ class Worker:
             run.release()
         for run in runs:
             await run.ended.wait()
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # what they have taken, they release
