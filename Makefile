@@ -5,6 +5,7 @@ UV := $(shell command -v uv)
 VENV := .venv
 BIN := $(VENV)/bin
 GROUPS := tests browser notebooks benchmarks
+DEPLOYED := --extra redis --group build
 SETUP := pyproject.toml constraints.txt
 PLAIN := run_routes generate events failures attempts schedule rewrite resume runs faults lasting_faults cuts compositions any_chat_model
 
@@ -29,7 +30,7 @@ endif
 export PYTHONDONTWRITEBYTECODE :=
 
 # `make check` is `check-types`, `check-code` and `check-tests`
-.PHONY: run check check-types check-code check-tests test coverage matrix fix install lock picture bench soak chaos clean check-plain
+.PHONY: run check check-types check-code check-tests test coverage matrix fix install lock audit picture bench soak chaos clean check-plain
 
 run: $(VENV)/.for-running
 	@$(BIN)/sizzle serve --port $(PORT)
@@ -89,13 +90,21 @@ soak: $(VENV)/.for-checking
 chaos: $(VENV)/.for-checking
 	$(BIN)/python -m benchmarks.chaos
 
-# pins every version, without the address of a registry
+# pins every version, and those of deploy/requirements.txt with their hashes, without the address of a registry
 # does not need an installed project, because the pins may no longer match pyproject.toml
 lock: | $(VENV)/.made
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || uv pip install --quiet --python $(BIN)/python pip
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-header --no-annotate \
-		$(GROUPS:%=--group %) pyproject.toml --output-file constraints.txt
+		$(GROUPS:%=--group %) --group build pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--generate-hashes --constraint constraints.txt $(DEPLOYED) pyproject.toml --output-file deploy/requirements.txt
+
+# asks a public database for known vulnerabilities of what is deployed; fails, and says so, where it is out of reach
+audit: | $(VENV)/.made
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || uv pip install --quiet --python $(BIN)/python pip
+	@$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --strict --disable-pip --requirement deploy/requirements.txt
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
