@@ -47,6 +47,7 @@ Uncalled = tuple[str, Provider]
 
 # these start processes, send thousands of requests, or wait for timeouts
 SLOW = {
+    *("test_access", "test_attackers"),
     *("test_any_chat_model", "test_any_input", "test_chat_front_ends", "test_cli", "test_composition_declarations"),
     *("test_compositions", "test_cuts", "test_environment", "test_examples", "test_failures", "test_faults"),
     *("test_fuzz", "test_http", "test_langserve", "test_lasting_faults", "test_provider_streams", "test_proxies"),

@@ -208,8 +208,11 @@ def test_every_answer_has_the_security_headers(sizzle_url: str, path: str) -> No
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["x-frame-options"] == "DENY"
     assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
-    policy = headers.get("content-security-policy", "")
-    assert ("frame-ancestors 'none'" in policy and "script-src 'unsafe-inline'" not in policy) == (path in PAGES)
+    assert "camera=()" in headers["permissions-policy"]
+    policy = headers["content-security-policy"]
+    assert ["frame-ancestors 'none'" in policy, "script-src 'unsafe-inline'" in policy] == [True, False]
+    assert ("default-src 'none'" in policy) == (path not in PAGES)
+    assert ("require-trusted-types-for 'script'" in policy) == (path in PAGES and "playground" not in path)
 
 
 def test_a_stream_and_a_refusal_have_the_security_headers(sizzle_url: str) -> None:
@@ -220,6 +223,7 @@ def test_a_stream_and_a_refusal_have_the_security_headers(sizzle_url: str) -> No
         ask("POST", f"{sizzle_url}/runs", content=b" " * 1_100_000, headers=JSON),
     ):
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
 @pytest.mark.parametrize("path", ["index.html", "race/race.html", "examples/fetch.html", "index.html/", "./index.html"])

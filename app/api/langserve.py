@@ -29,7 +29,7 @@ from app.models import Served
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, describe_fields
 from app.server.page import page_response
-from app.server.security_headers import PAGE_POLICY
+from app.server.security_headers import POLICY
 from chains.errors import SizzleError
 from chains.parts.compose import standalone
 from chains.parts.composition import Composition
@@ -155,10 +155,10 @@ async def _langserve_request(request: Request, **more: object) -> Request:
 
 
 def _playground_policy(page: bytes) -> str:
-    """Extends the policy of the pages: the playground's form library compiles functions."""
+    """Returns a policy without Trusted Types, because the playground's form library compiles functions."""
     digests = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in INLINE_SCRIPT.findall(page)]
     scripts = " ".join(["'self'", "'unsafe-eval'", *(f"'sha256-{digest}'" for digest in digests)])
-    return f"{PAGE_POLICY}; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+    return f"{POLICY}; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
 class SuppressReportedErrors:

@@ -3,20 +3,22 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PAGE_POLICY = "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+POLICY = "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+PAGE_POLICY = f"{POLICY}; require-trusted-types-for 'script'; trusted-types 'none'"
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",  # for browsers without frame-ancestors
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",  # does not affect CORS requests, Fetch §3.7
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-PAGE_HEADERS = {"Content-Security-Policy": PAGE_POLICY, **SECURITY_HEADERS}
+PAGE_HEADERS = {**SECURITY_HEADERS, "Content-Security-Policy": PAGE_POLICY}
 
 
 class SecurityHeaders:
-    """Adds the security headers that a response does not set itself, and a Content-Security-Policy to pages."""
+    """Adds the security headers that a response does not set itself. Only pages may load anything."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
