@@ -8,11 +8,14 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
-from app.api.deps import ModelsDep
+from app.api.deps import AccessDep, ModelsDep
 from app.compositions import place_of
 from app.server.page import composition_page, page_response
 from chains.parts.composition import LANGUAGE_NAMES, Choice, Composition, Title, title_in
 from chains.translations import Language
+
+ACCOUNT = "<!-- account -->"
+ACCOUNT_LINK = '<p class="more"><a href="sign-in" data-word="account">Sign in or out</a></p>'
 
 Texts = dict[Language, str]
 
@@ -60,9 +63,10 @@ def router(composition: Composition, served: Iterable[Composition]) -> APIRouter
 
     @routes.get("/", include_in_schema=False)
     @routes.get("/r/{run_id}", include_in_schema=False)  # the page loads the run
-    async def page(request: Request, models: ModelsDep) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+    async def page(request: Request, models: ModelsDep, access: AccessDep) -> HTMLResponse:  # pyright: ignore
         warm_up = BackgroundTask(models.connection_warmer.warm)  # connects while the user types
-        return page_response(content, request.scope, background=warm_up)
+        text = content.replace(ACCOUNT, ACCOUNT_LINK) if access.tokens.current else content
+        return page_response(text, request.scope, background=warm_up)
 
     @routes.get("/composition.json")
     async def composition_json() -> CompositionDescription:  # pyright: ignore[reportUnusedFunction]

@@ -39,6 +39,7 @@ const en = {
   standin_some:
     "A rule-based stand-in, not a language model, writes some parts. For real models, name one for each step or set FIREWORKS_API_KEY or GROQ_API_KEY, and start Sizzle again.",
   for_developers: "For developers",
+  account: "Sign in or out",
   examples: "Examples",
   playgrounds: "Playgrounds",
   race: "Race of the models",
@@ -116,6 +117,7 @@ const ko = {
   standin_some:
     "일부는 언어 모델이 아니라 규칙 기반 대역이 쓰고 있어요. 실제 모델을 쓰려면 단계마다 모델을 정하거나 FIREWORKS_API_KEY 또는 GROQ_API_KEY를 설정하고 Sizzle을 다시 시작하세요.",
   for_developers: "개발자용",
+  account: "로그인, 로그아웃",
   examples: "예제",
   playgrounds: "플레이그라운드",
   race: "모델 속도 비교",
