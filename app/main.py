@@ -27,6 +27,7 @@ from app.api import (
     runs,
     sign_in,
 )
+from app.api.budget_guard import BudgetGuard
 from app.api.error_handlers import add_error_handlers
 from app.api.langserve import SuppressReportedErrors, chains_app
 from app.api.openai import openai_app
@@ -101,7 +102,7 @@ class SizzleApp(DocumentedApp):
 
     @override
     def build_middleware_stack(self) -> ASGIApp:
-        limited = BodyLimit(Bookings(super().build_middleware_stack()), MAX_BODY)
+        limited = BodyLimit(BudgetGuard(Bookings(super().build_middleware_stack())), MAX_BODY)
         secured = guarded(limited, self.state.access, refusal)
         # outermost, because FastAPI's body limit replaces `receive`
         metered = TrafficMeter(Clients(RequestLog(secured), self.state.access.tokens), "/examples/broadcasts/")

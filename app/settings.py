@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Self, cast
 from urllib.parse import urlsplit
@@ -154,6 +154,12 @@ class Settings(BaseSettings):
     standin_ttft_ms: float = Field(default=250, ge=0, le=60_000, description="milliseconds")
     standin_tokens_per_s: float = Field(default=80, ge=0, le=1_000_000, description="tokens per second, 0 for no limit")
     standin_seed: int = 0
+    daily_budget_usd: float | None = Field(
+        default=None, gt=0, description="US dollars that all calls to models of a day (UTC) may cost"
+    )
+    client_daily_budget_usd: float | None = Field(
+        default=None, gt=0, description="US dollars that the calls of one client may cost per day (UTC)"
+    )
     log_format: LogFormat = Field(default="auto", description="text, json, or auto: text on a terminal")
     log_level: LogLevel = Field(default="info", description="debug, info, warning or error")
     fast: bool = Field(default=True, description="use private API of LangChain and pydantic where it saves time")
@@ -246,7 +252,7 @@ class Settings(BaseSettings):
         """Raises `ConfigError` if the settings are inconsistent, or a proxy or certificate cannot be used."""
         self.check_access()
         registry = self.load_registry()
-        self.choose_models()
+        self._check_prices(registry, self.choose_models().values())
         self.provider_proxies(registry)
         if any(
             url.startswith("https") and not is_loopback(urlsplit(url).hostname or "")
@@ -260,8 +266,20 @@ class Settings(BaseSettings):
             self.token_source()
         elif self.token or self.tokens_file:
             raise ConfigError(CONTRADICTION)
-        elif self.provider_keys() and getattr(self, "daily_budget_usd", None) is None:
+        elif self.provider_keys() and self.daily_budget_usd is None:
             raise ConfigError(OPEN_WITHOUT_BUDGET)
+
+    @property
+    def has_budget(self) -> bool:
+        return self.daily_budget_usd is not None or self.client_daily_budget_usd is not None
+
+    def _check_prices(self, registry: Registry, chosen: Iterable[str]) -> None:
+        unpriced = [name for name in dict.fromkeys(chosen) if not registry.models[name].price]
+        if self.has_budget and unpriced:
+            raise ConfigError(
+                f"A daily budget needs the price of each chosen model; without one: {', '.join(unpriced)}. "
+                "Add price_in and price_out to the registry (SIZZLE_REGISTRY), or choose other models."
+            )
 
     def _roles(self) -> dict[str, str]:
         return part_roles(self.load_compositions())

@@ -65,6 +65,18 @@ KOREAN: dict[str, str] = {
     ("The server is at capacity. Please try again in a few seconds."): (
         "지금은 서버가 더 받을 수 없어요. 몇 초 뒤에 다시 시도해 주세요."
     ),
+    "This server has used up its budget for today. The next one begins at 00:00 UTC.": (
+        "이 서버의 오늘 예산을 다 썼어요. 다음 예산은 00:00 UTC에 시작해요."
+    ),
+    "You have used up your budget for today. The next one begins at 00:00 UTC.": (
+        "오늘 쓸 수 있는 예산을 다 썼어요. 다음 예산은 00:00 UTC에 시작해요."
+    ),
+    "The server cannot check its budget now. Please try again in a few seconds.": (
+        "지금은 서버가 예산을 확인할 수 없어요. 몇 초 뒤에 다시 시도해 주세요."
+    ),
+    "{model} has no price, so it is not used while there is a budget: add price_in and price_out to the registry.": (
+        "{model} 모델은 가격을 몰라서 예산이 있는 동안에는 쓰지 않아요. 레지스트리에 price_in과 price_out을 적어 주세요."
+    ),
     ("The server is shutting down. Please try again in a few seconds."): (
         "서버가 멈추는 중이에요. 몇 초 뒤에 다시 시도해 주세요."
     ),

@@ -46,7 +46,11 @@ async def process(path: Path, scripted: Provider) -> AsyncGenerator[Runs]:
     """What a server does for its runs from its start to its end."""
     settings = settings_from(groq_api_key="k", groq_base_url=scripted.url, compositions=("examples.trip:TRIP",))
     requests = {name: run_request(each) for name, each in COMPOSITIONS.items()}
-    async with open_models(settings) as models, aclosing(Runs(models.served, SqliteEventLog(path, requests))) as runs:
+    async with (
+        open_models(settings) as models,
+        aclosing(SqliteEventLog(path, requests)) as log,
+        aclosing(Runs(models.served, log)) as runs,
+    ):
         await runs.resume()
         yield runs
 

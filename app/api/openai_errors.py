@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from app.admission import RefusedError
 from app.api.error_handlers import allowed_methods
 from app.api.openapi import Responses
+from app.runs.budget import BudgetError
 from app.server.errors import HTTPError
 from app.server.languages import language_of
 from chains.errors import SizzleError
@@ -65,6 +66,8 @@ async def openai_error_response(request: Request, error: Exception) -> Response:
         headers = {"Allow": ", ".join(allowed_methods(request))}
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=headers)
+    if isinstance(error, BudgetError):
+        headers = {"Retry-After": str(error.retry_after)}
     api_error = _api_error(request, error)
     return JSONResponse(api_error.body(language_of(request)), api_error.status, headers)
 
@@ -75,6 +78,8 @@ def _api_error(request: Request, error: Exception) -> ApiError:
             return error
         case RefusedError(status=status):
             return ApiError(status, error.message, code="rate_limit_exceeded" if status == 429 else None)
+        case BudgetError(status=status, message=message):
+            return ApiError(status, message, code="insufficient_quota")
         case SizzleError():
             return ApiError(502, error.message)
         case RequestValidationError():

@@ -15,6 +15,7 @@ import typer
 from app.cli.exposure import audience
 from app.cli.runs import runs
 from app.cli.serve import Host, Open, Port, serve
+from app.cli.usage import usage
 from app.cli.worker import worker
 from chains.errors import ConfigError
 
@@ -68,6 +69,7 @@ def sizzle(
 
 cli.command()(serve)
 cli.command()(worker)
+cli.command()(usage)
 cli.add_typer(runs, name="runs", no_args_is_help=True)
 
 

@@ -2,17 +2,24 @@
 
 from collections.abc import Callable
 
+from app.clients import current_client
+from app.runs.budget import Budget
 from app.runs.tally import current_tally
 from chains.models.calls import Call, CallEnd
 
 
 class Observer:
-    """Accounts for each call where its run adds up what it uses."""
+    """Asks the budget before each call, and accounts for it afterwards, in the budget and in its run's tally."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
 
     async def begin(self, call: Call) -> Callable[[CallEnd], None]:
         tally = current_tally()
+        reservation = await self._budget.reserve(call, current_client().name)
 
         def end(ended: CallEnd) -> None:
+            self._budget.settle(reservation, call, ended)
             if tally:
                 tally.add(call, ended)
 

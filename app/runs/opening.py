@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.models import Models, open_models
+from app.runs.budget import Budget
 from app.runs.observer import Observer
 from app.runs.runs import Runs
 from app.settings import Settings
@@ -30,6 +31,7 @@ class OpenRuns:
     models: Models
     runs: Runs
     log: EventLog
+    budget: Budget
     store: str  # its kind
     worker: "Worker | None" = None
 
@@ -59,12 +61,15 @@ async def open_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
         return
     if not settings.worker:
         raise ConfigError(f"SIZZLE_WORKER=false (--no-worker) {NEEDS_REDIS}")
+    log = _own_log(settings)
     async with (
-        open_models(settings, observer=Observer()) as models,
-        aclosing(Runs(models.served, log := _own_log(settings), settings.max_runs, models.admission)) as runs,
+        aclosing(log),
+        _budget(settings, log).open() as budget,
+        open_models(settings, observer=Observer(budget)) as models,
+        aclosing(Runs(models.served, log, settings.max_runs, models.admission)) as runs,
     ):
         await runs.resume()
-        yield OpenRuns(models, runs, log, settings.store_kind)
+        yield OpenRuns(models, runs, log, budget, settings.store_kind)
 
 
 async def check_store(settings: Settings) -> None:
@@ -104,7 +109,8 @@ async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
             return SharedRequestsPerMinute(log.redis, f"{prefix}:pace:{provider}", limit)
 
         quotas = SharedQuotas(log.redis, prefix)
-        models = await stack.enter_async_context(open_models(settings, pace, Observer(), quotas))
+        budget = await stack.enter_async_context(_budget(settings, log).open())
+        models = await stack.enter_async_context(open_models(settings, pace, Observer(budget), quotas))
         await stack.enter_async_context(SharedHealth(log.redis, prefix, models.health).sharing())
         runs = DispatchedRuns(models.served, log, settings.max_runs, models.admission)
         worker = Worker(
@@ -116,7 +122,11 @@ async def _open_shared_runs(settings: Settings) -> AsyncGenerator[OpenRuns]:
             await stack.enter_async_context(worker.working())
         else:
             await stack.enter_async_context(runs.owning(settings.lease_s))
-        yield OpenRuns(models, runs, log, settings.store_kind, worker)
+        yield OpenRuns(models, runs, log, budget, settings.store_kind, worker)
+
+
+def _budget(settings: Settings, log: EventLog) -> Budget:
+    return Budget(log.ledger, settings.daily_budget_usd, settings.client_daily_budget_usd)
 
 
 def _own_log(settings: Settings) -> EventLog:

@@ -261,7 +261,6 @@ class Runs:
                 run.cancel()
         for run in runs:
             await run.ended.wait()
-        await self._log.aclose()
 
     @contextmanager
     def _registered(self, run_id: UUID, state: RunState, *, is_ephemeral: bool = False) -> Generator[LiveRun]:

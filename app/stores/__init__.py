@@ -62,6 +62,7 @@ from app.stores.entries import (
 from app.stores.entries import (
     to_json as to_json,
 )
+from app.stores.ledger import Ledger
 
 MAX_BATCH = 256  # events
 
@@ -110,6 +111,11 @@ class EventLog(Protocol):
     """
 
     outlives_process: bool  # whether another process can take over what this one releases
+
+    @property
+    def ledger(self) -> Ledger:
+        """What calls to models have used and cost."""
+        ...
 
     async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
         """Begins a log. Raises `LogFullError`, and `RunExistsError` unless the existing log has expired.

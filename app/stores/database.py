@@ -52,6 +52,20 @@ MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN client TEXT NOT NULL DEFAULT '';
     CREATE INDEX runs_by_client_and_end ON runs (client, ended_at) WHERE ended_at IS NOT NULL;
     """,
+    """
+    CREATE TABLE spending (
+        day TEXT NOT NULL,
+        client TEXT NOT NULL,
+        model TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        nano_usd INTEGER NOT NULL,
+        unpriced_calls INTEGER NOT NULL,
+        estimated_calls INTEGER NOT NULL,
+        PRIMARY KEY (day, client, model)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 SELECT_RUNS = "SELECT run, id, epoch, epoch_lengths, rewrites, bytes, began_at, ended_at FROM runs"
@@ -112,7 +126,7 @@ class Database:
 
     def expire_unfinished(self) -> None:
         """Drops runs that began too long ago and that nobody could finish, such as those of an old composition."""
-        with self._transaction() as execute:
+        with self.transaction() as execute:
             since = time.time() - self._bounds.keep_s
             rows = execute("SELECT id FROM runs WHERE ended_at IS NULL AND began_at < ?", (since,)).fetchall()
             for (run_id,) in rows:
@@ -120,7 +134,7 @@ class Database:
 
     def begin(self, run_id: str, client: str, epoch: str, began_at: float, lines: bytes) -> int:
         """Stores a new run and returns its number. Raises `RunExistsError` and `LogFullError`."""
-        with self._transaction() as execute:
+        with self.transaction() as execute:
             self._expire_old()
             if execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
                 raise RunExistsError
@@ -140,7 +154,7 @@ class Database:
         return run
 
     def append(self, blocks: Sequence[Block]) -> None:
-        with self._transaction():
+        with self.transaction():
             for block in blocks:
                 self._add(block)
             if self.is_full:
@@ -148,13 +162,13 @@ class Database:
 
     def end(self, run: int, ended_at: float, lines: bytes) -> None:
         """Replaces the events of a run by all of them, and keeps it for its time."""
-        with self._transaction() as execute:
+        with self.transaction() as execute:
             self._replace(run, lines)
             execute("UPDATE runs SET ended_at = ?, rewrites = '[]', takeovers = 0 WHERE run = ?", (ended_at, run))
 
     def begin_epoch(self, run: int, epoch: str, epoch_lengths: Mapping[str, int], lines: bytes) -> int:
         """Continues a run in another epoch that begins with these events. Returns how many there were in a row."""
-        with self._transaction() as execute:
+        with self.transaction() as execute:
             self._replace(run, lines)
             values = (epoch, orjson.dumps(epoch_lengths).decode(), run)
             execute("UPDATE runs SET epoch = ?, epoch_lengths = ?, ended_at = NULL WHERE run = ?", values)
@@ -163,12 +177,12 @@ class Database:
 
     def reset_takeovers(self, run: int) -> None:
         """Says that the run has left its process alive."""
-        with self._transaction() as execute:
+        with self.transaction() as execute:
             execute("UPDATE runs SET takeovers = 0 WHERE run = ? AND takeovers > 0", (run,))
 
     def set_rewrites(self, run: int, rewrites: Sequence[Rewrite]) -> None:
         values = (orjson.dumps(rewrites).decode(), run)
-        with self._transaction() as execute:
+        with self.transaction() as execute:
             execute("UPDATE runs SET rewrites = ? WHERE run = ?", values)
 
     def load(self, run_id: str) -> StoredRun:
@@ -195,12 +209,12 @@ class Database:
         return [_stored_run(row) for row in rows if not self._is_expired(row[-1])]
 
     def forget(self, run_id: str) -> None:
-        with self._transaction() as execute:
+        with self.transaction() as execute:
             self._drop(run_id)
             execute("DELETE FROM expired_runs WHERE id = ?", (run_id,))
 
     def secret(self) -> bytes:
-        with self._transaction() as execute:
+        with self.transaction() as execute:
             if row := execute("SELECT secret FROM secrets").fetchone():
                 return row[0]
             execute("INSERT INTO secrets VALUES (?)", (secret := token_bytes(32),))
@@ -218,7 +232,8 @@ class Database:
             self._lock.close()
 
     @contextmanager
-    def _transaction(self) -> Generator[Execute]:
+    def transaction(self) -> Generator[Execute]:
+        """Runs the statements of the block, all or none of them."""
         before = self._bytes, self._count
         self._connection.execute("BEGIN IMMEDIATE")
         try:

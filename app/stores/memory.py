@@ -20,6 +20,7 @@ from app.stores import (
     RunStart,
     UnknownRunError,
 )
+from app.stores.ledger import MemoryLedger
 from app.stores.log import Log
 
 
@@ -48,6 +49,7 @@ class MemoryEventLog:
         self._ended: dict[str, asyncio.TimerHandle] = {}  # oldest first
         self._expired: dict[str, None] = {}
         self._secret = token_bytes(32)
+        self.ledger = MemoryLedger()
 
     async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
         if run_id in self._logs:

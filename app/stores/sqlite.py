@@ -37,6 +37,7 @@ from app.stores import (
 from app.stores.database import Block, Bounds, StoredRun, Synchronous, open_database
 from app.stores.encoding import Decoder, encode
 from app.stores.log import Log
+from app.stores.sqlite_ledger import SqliteLedger
 from chains.errors import ConfigError
 from chains.parts.composition import Request
 
@@ -104,6 +105,7 @@ class SqliteEventLog:
         self._flush_lock = asyncio.Lock()
         self._is_failing = self._is_closed = False
         self._secret = b""
+        self.ledger = SqliteLedger(self._database, self._in_thread)
 
     async def begin(self, run_id: str, start: RunStart, *, ephemeral: bool = False) -> None:
         if run_id in self._active:

@@ -37,6 +37,7 @@ from app.stores import (
 )
 from app.stores.encoding import LETTERS, Decoder, encode
 from app.stores.redis.connection import ANSWER_S, Address, check_server
+from app.stores.redis.ledger import RedisLedger
 from app.stores.redis.meta import RunMeta
 from app.stores.redis.queue import GROUP
 from app.stores.redis.readers import Entry, Readers, Tail, entry_id, events_of
@@ -92,6 +93,7 @@ class RedisEventLog:
         self._direct = self.address.direct_connection(ANSWER_S, attempts=2)
         keep_ms = round(keep_s * 1000)
         self.scripts = Scripts(self.redis, self._direct, self.address.prefix, keep_ms, expired_limit, all_bytes)
+        self.ledger = RedisLedger(self.redis, self.address.prefix)
         self._decoder = Decoder(requests)
         self._max_bytes, self._all_bytes, self._limit = max_bytes, all_bytes, limit
         self._name, self._lease_ms, self._owns_runs = token_hex(8), round(lease_s * 1000), False

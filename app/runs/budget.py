@@ -1,0 +1,164 @@
+"""The budget: what calls to models may cost per day, in all and for each client. It fails closed.
+
+A call is made only after the most that it can cost was added to the day's costs. At its end the rest is given back. So
+neither calls at the same time nor a process that dies can exceed the budget.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import LiteralString
+
+from app.runs.tally import NANO, cost_of
+from app.stores import UnavailableError
+from app.stores.ledger import Account, Cap, Ledger, Spending
+from chains.errors import ProviderError, SizzleError
+from chains.models.calls import Call, CallEnd
+
+logger = logging.getLogger(__name__)
+
+FLUSH_S = 0.5
+RETRY_S = 5  # after the store could not be asked
+USED_UP: LiteralString = "This server has used up its budget for today. The next one begins at 00:00 UTC."
+CLIENT_USED_UP: LiteralString = "You have used up your budget for today. The next one begins at 00:00 UTC."
+UNCHECKED: LiteralString = "The server cannot check its budget now. Please try again in a few seconds."
+UNPRICED: LiteralString = (
+    "{model} has no price, so it is not used while there is a budget: add price_in and price_out to the registry."
+)
+
+
+class BudgetError(SizzleError):
+    """A call may not be made, because there is no budget left; retry after `retry_after` seconds."""
+
+    def __init__(self, template: LiteralString, status: int, retry_after: int) -> None:
+        super().__init__(template)
+        self.status, self.retry_after = status, retry_after
+
+
+class UnpricedModelError(ProviderError):
+    """What the call would cost is unknown. Another model may be used."""
+
+    same_model_may_retry = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The most that a call can cost, in billionths of a dollar, added to the day's costs."""
+
+    account: Account
+    nano_usd: int
+
+
+class Budget:
+    """Accounts for all calls of this process, and refuses them if the day would cost more than its cap, in dollars."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        daily_usd: float | None = None,
+        client_daily_usd: float | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.ledger, self._now = ledger, now
+        self._cap = Cap(*(usd and round(usd * NANO) for usd in (daily_usd, client_daily_usd)))
+        self._is_limited = self._cap != Cap()
+        self._pending: dict[Account, Spending] = {}
+        self._unstored: tuple[str, dict[Account, Spending]] | None = None  # a batch that may not have been stored
+        self._changed = asyncio.Event()
+        self._flush_lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator["Budget"]:
+        """Stores what calls have used, a moment after their end."""
+        flushing = asyncio.create_task(self._flush_regularly(), name="budget")
+        try:
+            yield self
+        finally:
+            flushing.cancel()
+            await asyncio.gather(flushing, return_exceptions=True)
+
+    async def check(self, client: str) -> None:
+        """Raises `BudgetError` if no work can be started."""
+        if not self._is_limited:
+            return
+        try:
+            await self._flush_excess()
+            spent = await self.ledger.spent(self._today(), client)
+        except UnavailableError:
+            raise BudgetError(UNCHECKED, 503, RETRY_S) from None
+        if not self._cap.allows(spent.plus(1)):
+            raise self._used_up(is_total=not Cap(self._cap.total).allows(spent.plus(1)))
+
+    async def reserve(self, call: Call, client: str) -> Reservation:
+        """Raises `BudgetError` or `UnpricedModelError` if the call may not be made."""
+        account = Account(self._today(), client, call.model)
+        if not self._is_limited:
+            return Reservation(account, 0)
+        if call.price is None:
+            raise UnpricedModelError(UNPRICED, model=call.model)
+        most = call.price.nano_usd(call.most)
+        try:
+            await self._flush_excess()
+            if most and not await self.ledger.reserve(account, most, self._cap):
+                spent = await self.ledger.spent(account.day, client)
+                raise self._used_up(is_total=not Cap(self._cap.total).allows(spent.plus(most)))
+        except UnavailableError:
+            raise BudgetError(UNCHECKED, 503, RETRY_S) from None
+        return Reservation(account, most)
+
+    def settle(self, reservation: Reservation, call: Call, end: CallEnd) -> None:
+        """Accounts for what the call has used, in the place of what was reserved."""
+        cost, tokens = cost_of(call, end), end.tokens
+        amount = Spending(
+            calls=1, input_tokens=tokens.input, output_tokens=tokens.output,
+            nano_usd=(cost or 0) - reservation.nano_usd,
+            unpriced_calls=int(cost is None), estimated_calls=int(tokens.is_estimated),
+        )  # fmt: skip
+        self._pending[reservation.account] = self._pending.get(reservation.account, Spending()).plus(amount)
+        self._changed.set()
+
+    async def flush(self) -> None:
+        """Stores what calls have used so far. Raises `UnavailableError`."""
+        async with self._flush_lock:
+            if self._pending and not self._unstored:
+                self._unstored, self._pending = (token_hex(8), self._pending), {}
+            if self._unstored:
+                batch, amounts = self._unstored
+                await self.ledger.add(amounts, batch)
+                self._unstored = None
+
+    async def _flush_excess(self) -> None:
+        """Stores what calls have cost beyond their reservation, if a provider has counted more tokens than allowed."""
+        if any(amount.nano_usd > 0 for amount in self._pending.values()):
+            await self.flush()
+
+    async def _flush_regularly(self) -> None:
+        try:
+            while True:
+                await self._changed.wait()
+                await asyncio.sleep(FLUSH_S)
+                self._changed.clear()
+                await self._try_flush()
+        finally:
+            await self._try_flush()
+
+    async def _try_flush(self) -> None:
+        try:
+            await self.flush()
+        except UnavailableError:
+            logger.warning("What calls have cost cannot be stored now.")
+        if self._pending or self._unstored:
+            self._changed.set()
+
+    def _used_up(self, *, is_total: bool) -> BudgetError:
+        now = self._now()
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        retry_after = max(1, round((midnight - now).total_seconds()))
+        return BudgetError(USED_UP, 503, retry_after) if is_total else BudgetError(CLIENT_USED_UP, 429, retry_after)
+
+    def _today(self) -> str:
+        return self._now().date().isoformat()

@@ -1,0 +1,97 @@
+"""What calls to models have used and cost, by day, client and model. Kept in the store, so that a budget survives."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+DAYS = 92  # that are kept
+
+
+class Account(NamedTuple):
+    """`day` is a date in UTC, such as 2026-11-27."""
+
+    day: str
+    client: str
+    model: str
+
+
+class Spending(NamedTuple):
+    """What is added to an account. A cost in billionths of a dollar; that of unpriced calls is unknown."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    nano_usd: int = 0
+    unpriced_calls: int = 0
+    estimated_calls: int = 0
+
+    def plus(self, other: "Spending") -> "Spending":
+        return Spending(*(one + more for one, more in zip(self, other, strict=True)))
+
+
+class Cap(NamedTuple):
+    """The most that a day may cost in all, and for one client, in billionths of a dollar."""
+
+    total: int | None = None
+    client: int | None = None
+
+    def allows(self, spent: "Spent") -> bool:
+        is_total_left = self.total is None or spent.total <= self.total
+        return is_total_left and (self.client is None or spent.client <= self.client)
+
+
+class Spent(NamedTuple):
+    """What a day has cost in all, and for one client, in billionths of a dollar."""
+
+    total: int
+    client: int
+
+    def plus(self, nano_usd: int) -> "Spent":
+        return Spent(self.total + nano_usd, self.client + nano_usd)
+
+
+class Ledger(Protocol):
+    """Any method raises `UnavailableError`."""
+
+    async def reserve(self, account: Account, nano_usd: int, cap: Cap) -> bool:
+        """Adds a cost in advance, unless the day would then cost more than its cap."""
+        ...
+
+    async def add(self, amounts: Mapping[Account, Spending], batch: str) -> None:
+        """Adds what calls have used. The cost of a call is less what was reserved. A repeated batch is added once."""
+        ...
+
+    async def spent(self, day: str, client: str) -> Spent: ...
+
+    async def rows(self) -> dict[Account, Spending]:
+        """Returns all accounts of the last `DAYS` days."""
+        ...
+
+
+class MemoryLedger:
+    """Accounts that are lost with the process."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[Account, Spending] = {}
+
+    async def reserve(self, account: Account, nano_usd: int, cap: Cap) -> bool:
+        if not cap.allows((await self.spent(account.day, account.client)).plus(nano_usd)):
+            return False
+        self._add(account, Spending(nano_usd=nano_usd))
+        return True
+
+    async def add(self, amounts: Mapping[Account, Spending], batch: str) -> None:
+        for account, amount in amounts.items():
+            self._add(account, amount)
+
+    async def spent(self, day: str, client: str) -> Spent:
+        of_day = [(account.client, each.nano_usd) for account, each in self._accounts.items() if account.day == day]
+        return Spent(sum(cost for _, cost in of_day), sum(cost for name, cost in of_day if name == client))
+
+    async def rows(self) -> dict[Account, Spending]:
+        return dict(self._accounts)
+
+    def _add(self, account: Account, amount: Spending) -> None:
+        if account not in self._accounts:
+            days = sorted({each.day for each in self._accounts} | {account.day})[-DAYS:]
+            self._accounts = {each: sums for each, sums in self._accounts.items() if each.day in days}
+        self._accounts[account] = self._accounts.get(account, Spending()).plus(amount)

@@ -1,0 +1,101 @@
+"""Accounts in Redis, which all processes share. Each day has a hash of accounts and one of sums."""
+
+# pyright: reportUnknownMemberType=false
+# (redis-py leaves some keyword arguments untyped)
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.stores import UnavailableError
+from app.stores.ledger import DAYS, Account, Cap, Spending, Spent
+
+DAY_S = 86_400
+SEPARATOR = "\x1f"  # within a field: client, model, what is counted
+
+# KEYS: accounts, sums. ARGV: client, field of the cost, cost, cap in all, cap of the client, seconds to keep
+RESERVE = """#!lua
+local function exceeds(name, cap)
+  return cap ~= '' and (tonumber(redis.call('HGET', KEYS[2], name) or '0') + tonumber(ARGV[3])) > tonumber(cap)
+end
+if exceeds('total', ARGV[4]) or exceeds('client:' .. ARGV[1], ARGV[5]) then return 0 end
+redis.call('HINCRBY', KEYS[1], ARGV[2], ARGV[3])
+for _, name in ipairs({'total', 'client:' .. ARGV[1]}) do redis.call('HINCRBY', KEYS[2], name, ARGV[3]) end
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[6]) end
+return 1"""
+
+# also while the memory is full, because it mostly gives back what was reserved; a repeated batch changes nothing
+# KEYS: accounts, sums, batch. ARGV: seconds to keep, then for each number its field, its client if it is a cost, and it
+ADD = """#!lua flags=allow-oom
+if not redis.call('SET', KEYS[3], 1, 'NX', 'EX', 3600) then return 0 end
+for at = 2, #ARGV, 3 do
+  redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 2])
+  if ARGV[at + 1] ~= '' then
+    redis.call('HINCRBY', KEYS[2], 'total', ARGV[at + 2])
+    redis.call('HINCRBY', KEYS[2], 'client:' .. ARGV[at + 1], ARGV[at + 2])
+  end
+end
+for _, key in ipairs({KEYS[1], KEYS[2]}) do redis.call('EXPIRE', key, ARGV[1]) end
+return 1"""
+
+
+class RedisLedger:
+    """Adds with scripts, so that no two processes spend the same dollar."""
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._redis, self._prefix = redis, prefix
+        self._reserve, self._add = redis.register_script(RESERVE), redis.register_script(ADD)
+
+    async def reserve(self, account: Account, nano_usd: int, cap: Cap) -> bool:
+        caps = ["" if each is None else each for each in cap]
+        arguments = [account.client, _field(account, "nano_usd"), nano_usd, *caps, DAYS * DAY_S]
+        try:
+            return bool(await self._reserve(keys=self._keys(account.day), args=arguments))
+        except RedisError:
+            raise UnavailableError from None
+
+    async def add(self, amounts: Mapping[Account, Spending], batch: str) -> None:
+        try:
+            for day in {account.day for account in amounts}:
+                numbers = [each for account in amounts if account.day == day for each in _numbers(account, amounts)]
+                keys = [*self._keys(day), f"{self._prefix}:spending:batch:{batch}:{day}"]
+                await self._add(keys=keys, args=[DAYS * DAY_S, *numbers])
+        except RedisError:
+            raise UnavailableError from None
+
+    async def spent(self, day: str, client: str) -> Spent:
+        try:
+            sums = await self._redis.hmget(self._keys(day)[1], ["total", f"client:{client}"])
+        except RedisError:
+            raise UnavailableError from None
+        return Spent(*(int(each or 0) for each in cast(list[bytes | None], sums)))
+
+    async def rows(self) -> dict[Account, Spending]:
+        today, accounts = datetime.now(UTC).date(), dict[Account, dict[str, int]]()
+        try:
+            for days_ago in reversed(range(DAYS)):
+                day = (today - timedelta(days_ago)).isoformat()
+                fields = cast(Mapping[bytes, bytes], await self._redis.hgetall(self._keys(day)[0]))
+                for field, number in sorted(fields.items()):
+                    client, model, name = field.decode().split(SEPARATOR)
+                    accounts.setdefault(Account(day, client, model), {})[name] = int(number)
+        except RedisError:
+            raise UnavailableError from None
+        return {account: Spending(**numbers) for account, numbers in accounts.items()}
+
+    def _keys(self, day: str) -> list[str]:
+        return [f"{self._prefix}:spending:{day}", f"{self._prefix}:spent:{day}"]
+
+
+def _field(account: Account, name: str) -> str:
+    return SEPARATOR.join((account.client, account.model, name))
+
+
+def _numbers(account: Account, amounts: Mapping[Account, Spending]) -> list[str | int]:
+    numbers: list[str | int] = []
+    for name, number in amounts[account]._asdict().items():
+        if number:
+            numbers += [_field(account, name), account.client if name == "nano_usd" else "", number]
+    return numbers

@@ -1,0 +1,42 @@
+"""What calls have used and cost, on each store."""
+
+import asyncio
+from contextlib import aclosing
+
+from app.stores.ledger import Account, Cap, Spending, Spent
+from tests.servers import run
+from tests.stores.conftest import MakeLog
+
+TODAY = "2026-11-27"
+ALICE, BOB = (Account(TODAY, name, "m") for name in ("alice", "bob"))
+
+
+def test_two_reservations_at_the_same_time_never_exceed_a_cap(make_log: MakeLog) -> None:
+    """Neither that of all clients nor that of one; another day begins anew."""
+
+    async def scenario() -> list[object]:
+        async with aclosing(make_log()) as log:
+            reserve = log.ledger.reserve
+            calls = [reserve(ALICE, 40, Cap(100, 80)) for _ in range(3)]
+            of_alice = sorted(await asyncio.gather(*calls))
+            of_bob = [await reserve(BOB, 30, Cap(100, 80)), await reserve(BOB, 20, Cap(100, 80))]
+            tomorrow = await reserve(ALICE._replace(day="2026-11-28"), 80, Cap(100, 80))
+            return [of_alice, of_bob, tomorrow, await log.ledger.spent(TODAY, "alice")]
+
+    assert run(scenario()) == [[False, True, True], [False, True], True, Spent(100, 80)]
+
+
+def test_what_was_used_replaces_what_was_reserved(make_log: MakeLog) -> None:
+    """An account has the sums of its calls."""
+    used = Spending(1, 1000, 50, nano_usd=-30, estimated_calls=1)
+
+    async def scenario() -> list[object]:
+        async with aclosing(make_log()) as log:
+            await log.ledger.reserve(ALICE, 40, Cap(100))
+            await log.ledger.add({ALICE: used, BOB: Spending(1, unpriced_calls=1)}, "first")
+            await log.ledger.add({ALICE: Spending(1, 2, 3, 4)}, "second")
+            return [await log.ledger.spent(TODAY, "alice"), await log.ledger.rows()]
+
+    spent, rows = run(scenario())
+    assert spent == Spent(14, 14)
+    assert rows == {ALICE: Spending(2, 1002, 53, 14, 0, 1), BOB: Spending(1, unpriced_calls=1)}

@@ -1,0 +1,161 @@
+"""A budget per day: refused before any call, on every face, also after a restart and by every node."""
+
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.main import create_app
+from chains.errors import ConfigError
+from tests.client import NO_TLS, wait_until
+from tests.redis_servers import RedisServer, binary
+from tests.servers import Provider, provider, serving, settings_from
+
+BEEF = {"ingredientsOnHand": "beef"}
+FACES: list[tuple[str, str, Mapping[str, Any]]] = [
+    ("POST", "/runs", {"json": BEEF}),
+    ("POST", "/generate", {"json": BEEF}),
+    ("GET", "/completion?query=hello", {}),
+    ("POST", "/v1/chat/completions", {"json": {"model": "recipe", "messages": [{"role": "user", "content": "beef"}]}}),
+    ("POST", "/chains/recipe/invoke", {"json": {"input": BEEF}}),
+    ("POST", "/chains/recipe/batch", {"json": {"inputs": [BEEF, BEEF]}}),
+    ("POST", "/chains/intro/stream", {"json": {"input": BEEF}}),
+    ("POST", "/race", {"json": {"rounds": 1}}),
+    ("POST", "/examples/broadcasts", {"json": {"query": "hello"}}),
+]
+DEAR = """
+[models.dear]
+provider = "groq"
+id = "dear"
+context_window = 100000
+max_output = 1000
+price_in = 1000
+price_out = 1000
+[models.unpriced]
+provider = "groq"
+id = "unpriced"
+context_window = 100000
+max_output = 1000
+"""
+
+QUESTION = "/completion?query=hello&max_tokens=500"
+
+Open = Callable[..., AbstractContextManager[httpx.Client]]
+
+
+def _seconds_to_midnight() -> float:
+    now = datetime.now(UTC)
+    return 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    file = tmp_path / "registry.toml"
+    file.write_text(DEAR)
+    return file
+
+
+@pytest.fixture
+def scripted() -> Iterator[Provider]:
+    """A provider whose answers cost two dollars."""
+    usage = {"choices": [], "usage": {"prompt_tokens": 1900, "completion_tokens": 100}}
+    with provider({"completion": ["Fine.", f"data: {json.dumps(usage)}\n\n".encode()]}) as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def open_server(scripted: Provider, registry: Path) -> Open:
+    """Serves Sizzle within a block."""
+
+    @contextmanager
+    def open_server(**values: Any) -> Generator[httpx.Client]:
+        settings = settings_from(
+            groq_api_key="k", groq_base_url=scripted.url, registry=registry, model="dear", race=True, **values
+        )
+        with serving(create_app(settings)) as url, httpx.Client(base_url=url, verify=NO_TLS, timeout=30) as client:
+            yield client
+
+    return open_server
+
+
+def _is_used_up(client: httpx.Client, status: int) -> bool:
+    """Whether work is refused a moment after the last call, when its cost is known."""
+    return wait_until(lambda: client.post("/runs", json=BEEF).status_code == status, 5)
+
+
+def test_a_used_up_budget_is_refused_on_every_face_before_any_call(open_server: Open, scripted: Provider) -> None:
+    with open_server(daily_budget_usd=1.9) as client:
+        first = client.get(QUESTION)
+        too_dear = client.get("/completion?query=hello&max_tokens=1000")  # the most that it may cost is too much
+        assert _is_used_up(client, 503)
+        calls = len(scripted.calls)
+        answers = [client.request(method, path, **more) for method, path, more in FACES]
+        others = [client.get("/").status_code, client.get("/healthz").status_code]
+
+    assert [first.text, too_dear.status_code, others] == ["Fine.", 503, [200, 200]]
+    assert [answer.status_code for answer in answers] == [503] * len(FACES)
+    assert len(scripted.calls) == calls == 1
+    for answer in [too_dear, *answers]:
+        assert abs(float(answer.headers["Retry-After"]) - _seconds_to_midnight()) < 60
+        assert "00:00 UTC" in answer.text
+    assert answers[3].json()["error"]["code"] == "insufficient_quota"
+
+
+def test_a_clients_budget_holds_after_a_restart_and_leaves_the_others_theirs(open_server: Open, tmp_path: Path) -> None:
+    values = {"client_daily_budget_usd": 1.9, "store": f"sqlite://{tmp_path / 'runs.db'}"}
+    with open_server(**values) as client:
+        client.get(QUESTION)
+        assert _is_used_up(client, 429)
+    with open_server(**values) as client:
+        assert client.post("/v1/chat/completions", json={"model": "recipe", "messages": []}).status_code == 429
+        elsewhere = httpx.HTTPTransport(local_address="127.0.0.2", verify=NO_TLS)
+        with httpx.Client(base_url=client.base_url, transport=elsewhere, timeout=30) as other:
+            assert other.get(QUESTION).text == "Fine."
+
+    with ThreadPoolExecutor(1) as thread:  # the command runs a loop of its own
+        listed, table = (
+            thread.submit(CliRunner(env={"SIZZLE_STORE": values["store"]}).invoke, cli, ["usage", *more])
+            .result()
+            .output
+            for more in (["--json"], [])
+        )
+    rows = json.loads(listed)
+    today = datetime.now(UTC).date().isoformat()
+    used = {"day": today, "model": "dear", "cost_usd": 2, "calls": 1, "input_tokens": 1900, "output_tokens": 100}
+    assert [row["client"] for row in rows] == ["127.0.0.1", "127.0.0.2"]
+    assert [used.items() <= row.items() for row in rows] == [True, True]
+    assert "3,800" in table
+
+
+def test_nodes_share_a_budget_and_refuse_while_their_store_does_not_answer(
+    open_server: Open, tmp_path: Path, scripted: Provider
+) -> None:
+    with RedisServer(binary("valkey"), tmp_path) as redis:
+        values = {"daily_budget_usd": 1.9, "store": redis.url}
+        with open_server(**values) as one, open_server(**values) as other:
+            assert one.get(QUESTION).text == "Fine."
+            assert _is_used_up(other, 503)
+            redis.kill()
+            down = other.get(QUESTION)
+            assert [down.status_code, "cannot check its budget" in down.text, down.headers["Retry-After"]] == [
+                503, True, "5"
+            ]  # fmt: skip
+            redis.start()
+    assert len(scripted.calls) == 1
+
+
+def test_a_budget_needs_prices(open_server: Open, registry: Path, scripted: Provider) -> None:
+    """At the start of the chosen models, and before a call of any other."""
+    with pytest.raises(ConfigError, match="without one: unpriced"):
+        create_app(settings_from(groq_api_key="k", registry=registry, model="unpriced", daily_budget_usd=1))
+    with open_server(daily_budget_usd=100) as client:
+        refused = client.get("/completion?query=hello&model=unpriced")
+    assert [refused.status_code, "has no price" in refused.text, scripted.calls] == [502, True, []]
