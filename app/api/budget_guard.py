@@ -8,9 +8,8 @@ from app.api.error_handlers import budget_error
 from app.api.openai_errors import openai_error_response
 from app.runs.budget import Budget, BudgetError
 from app.server.clients import client_of
-
-WORKING_GETS = ("/completion",)
-WORKLESS_POSTS = ("/sign-in", "/sign-out")
+from app.server.guard import FORMS, WORKING_GETS
+from app.server.root_path import route_path
 
 
 class BudgetGuard:
@@ -30,14 +29,14 @@ class BudgetGuard:
 
 
 def _starts_work(scope: Scope) -> bool:
-    path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
-    return (
-        path in WORKING_GETS if scope["method"] == "GET" else scope["method"] == "POST" and path not in WORKLESS_POSTS
-    )
+    path = route_path(scope).rstrip("/")
+    if scope["method"] == "GET":
+        return path in WORKING_GETS
+    return scope["method"] == "POST" and path not in FORMS
 
 
 async def refusal(request: Request, error: BudgetError) -> Response:
     """Returns the answer, in OpenAI's format for its clients."""
-    if request.url.path.removeprefix(request.scope.get("root_path", "")).startswith("/v1/"):
+    if route_path(request.scope).startswith("/v1/"):
         return await openai_error_response(request, error)
     return await budget_error(request, error)

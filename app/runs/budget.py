@@ -64,7 +64,7 @@ class Budget:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.ledger, self._now = ledger, now
-        self._cap = Cap(*(usd and round(usd * NANO) for usd in (daily_usd, client_daily_usd)))
+        self._cap = Cap(_nano(daily_usd), _nano(client_daily_usd))
         self._is_limited = self._cap != Cap()
         self._pending: dict[Account, Spending] = {}
         self._unstored: tuple[str, dict[Account, Spending]] | None = None  # a batch that may not have been stored
@@ -162,3 +162,7 @@ class Budget:
 
     def _today(self) -> str:
         return self._now().date().isoformat()
+
+
+def _nano(usd: float | None) -> int | None:
+    return None if usd is None else round(usd * NANO)

@@ -12,6 +12,8 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.server.root_path import route_path
+
 logger = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-ID"
@@ -61,6 +63,7 @@ class _Answer:
         """The status is missing if the client left, or was disconnected, before an answer began."""
         path = self._scope["path"][:MAX_PATH].encode("unicode_escape").decode()
         method = self._scope.get("method", "WebSocket")
-        level = logging.DEBUG if FREQUENT.fullmatch(path) and self._status in (200, 304) else logging.INFO
+        is_frequent = FREQUENT.fullmatch(route_path(self._scope)) and self._status in (200, 304)
+        level = logging.DEBUG if is_frequent else logging.INFO
         fields = {"status": self._status, "seconds": round(perf_counter() - self._started_at, 3)}
         logger.log(level, "%s %s", method, path, extra=fields)
