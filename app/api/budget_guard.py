@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.error_handlers import budget_error
+from app.api.error_handlers import refused
 from app.api.openai_errors import openai_error_response
 from app.runs.budget import Budget, BudgetError
 from app.server.clients import client_of
@@ -39,4 +39,4 @@ async def refusal(request: Request, error: BudgetError) -> Response:
     """Returns the answer, in OpenAI's format for its clients."""
     if route_path(request.scope).startswith("/v1/"):
         return await openai_error_response(request, error)
-    return await budget_error(request, error)
+    return await refused(request, error)

@@ -11,7 +11,6 @@ from starlette.routing import Match, Mount
 
 from app.admission import RefusedError
 from app.api.web import missing_page, wants_page
-from app.runs.budget import BudgetError
 from app.server.disconnect import client_closed_request
 from app.server.errors import HTTPError, InvalidFieldError, error_response, provider_error, validation_error
 from app.server.languages import language_of
@@ -35,7 +34,6 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(InvalidFieldError, validation_error)
     app.add_exception_handler(SizzleError, provider_error)
     app.add_exception_handler(RefusedError, refused)
-    app.add_exception_handler(BudgetError, budget_error)
     app.add_exception_handler(ClientDisconnect, client_closed_request)
     app.add_exception_handler(Exception, internal_error)
 
@@ -71,12 +69,6 @@ def _wrong_method(request: Request) -> Response:
 async def internal_error(request: Request, error: Exception) -> JSONResponse:
     """Answers 500 without details. Starlette raises the error again afterwards, for the server's log."""
     return error_response(request, 500, OUR_SIDE)
-
-
-async def budget_error(request: Request, error: Exception) -> Response:
-    """Answers that the budget is used up."""
-    assert isinstance(error, BudgetError)  # noqa: S101  registered for this class only
-    return error_response(request, error.status, error.message, {"Retry-After": str(error.retry_after)})
 
 
 def allowed_methods(request: Request) -> list[str]:

@@ -66,8 +66,6 @@ async def openai_error_response(request: Request, error: Exception) -> Response:
         headers = {"Allow": ", ".join(allowed_methods(request))}
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=headers)
-    if isinstance(error, BudgetError):
-        headers = {"Retry-After": str(error.retry_after)}
     api_error = _api_error(request, error)
     return JSONResponse(api_error.body(language_of(request)), api_error.status, headers)
 
@@ -76,10 +74,10 @@ def _api_error(request: Request, error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
+        case BudgetError(status=status):
+            return ApiError(status, error.message, code="insufficient_quota")
         case RefusedError(status=status):
             return ApiError(status, error.message, code="rate_limit_exceeded" if status == 429 else None)
-        case BudgetError(status=status, message=message):
-            return ApiError(status, message, code="insufficient_quota")
         case SizzleError():
             return ApiError(502, error.message)
         case RequestValidationError():

@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import LiteralString
 
+from app.admission import RefusedError
 from app.runs.tally import NANO, cost_of
 from app.stores import UnavailableError
 from app.stores.ledger import Account, Cap, Ledger, Spending
-from chains.errors import ProviderError, SizzleError
+from chains.errors import ProviderError
 from chains.models.calls import Call, CallEnd
 
 logger = logging.getLogger(__name__)
@@ -31,12 +32,8 @@ UNPRICED: LiteralString = (
 )
 
 
-class BudgetError(SizzleError):
-    """A call may not be made, because there is no budget left; retry after `retry_after` seconds."""
-
-    def __init__(self, template: LiteralString, status: int, retry_after: int) -> None:
-        super().__init__(template)
-        self.status, self.retry_after = status, retry_after
+class BudgetError(RefusedError):
+    """A call may not be made, because there is no budget left."""
 
 
 class UnpricedModelError(ProviderError):
@@ -89,7 +86,7 @@ class Budget:
             await self._flush_excess()
             spent = await self.ledger.spent(self._today(), client)
         except UnavailableError:
-            raise BudgetError(UNCHECKED, 503, RETRY_S) from None
+            raise BudgetError(UNCHECKED, RETRY_S, 503) from None
         if not self._cap.allows(spent.plus(1)):
             raise self._used_up(is_total=not Cap(self._cap.total).allows(spent.plus(1)))
 
@@ -107,7 +104,7 @@ class Budget:
                 spent = await self.ledger.spent(account.day, client)
                 raise self._used_up(is_total=not Cap(self._cap.total).allows(spent.plus(most)))
         except UnavailableError:
-            raise BudgetError(UNCHECKED, 503, RETRY_S) from None
+            raise BudgetError(UNCHECKED, RETRY_S, 503) from None
         return Reservation(account, most)
 
     def settle(self, reservation: Reservation, call: Call, end: CallEnd) -> None:
@@ -158,7 +155,7 @@ class Budget:
         now = self._now()
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         retry_after = max(1, round((midnight - now).total_seconds()))
-        return BudgetError(USED_UP, 503, retry_after) if is_total else BudgetError(CLIENT_USED_UP, 429, retry_after)
+        return BudgetError(USED_UP, retry_after, 503) if is_total else BudgetError(CLIENT_USED_UP, retry_after)
 
     def _today(self) -> str:
         return self._now().date().isoformat()
