@@ -51,4 +51,5 @@ def validation_message(problem: Mapping[str, Any], language: Language = "en") ->
         case ValueError(args=[str(template)]):
             return KOREAN.get(template, NOT_VALID)
         case _:
+            context |= {"expected": str(context.get("expected", "")).replace("' or '", "', '")}
             return KOREAN_VALIDATION.get(problem["type"], NOT_VALID).format(**context)

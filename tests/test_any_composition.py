@@ -7,9 +7,12 @@ from typing import Literal
 
 import httpx
 import pytest
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from chains.parts.composition import Composition, Request
+from app.api.compositions import describe
+from app.api.form_reader import FormReader
+from chains.parts.composition import Composition, Part, Request
+from chains.parts.free_text import request_from
 from chains.parts.schema import example_of
 from chains.translations import Language
 from tests.client import OwnRun, ask, follow, named, statuses, wait_until
@@ -146,6 +149,33 @@ def test_v1_shows_a_message_that_works_when_a_text_leaves_a_field_empty(
     prefix, brace, example = answer.json()["error"]["message"].partition("{")
     assert [answer.status_code, prefix] == [400, error]
     assert say(brace + example).status_code == 200
+
+
+class Poem(Request):
+    """A request without a text field."""
+
+    form: Literal["haiku", "sonnet"] = "haiku"
+    lines: int = 4
+
+
+POEM = Composition("poem", Poem, "Answer in {language_name}.", (Part("verse", "{form} {lines}"),))
+
+
+def test_a_text_that_sets_no_field_is_an_error() -> None:
+    assert request_from(POEM, "3 lines", "en") == Poem(lines=3)
+    with pytest.raises(ValidationError):
+        request_from(POEM, "sea, fog", "en")
+
+
+def test_json_without_a_language_has_that_of_the_reader() -> None:
+    assert request_from(POEM, '{"lines": 3}', "ko").language == "ko"
+    assert request_from(POEM, '{"language": "en"}', "ko").language == "en"
+
+
+def test_a_composition_without_a_title_is_called_by_its_name_everywhere() -> None:
+    assert [POEM.title_in("en"), POEM["verse"].title_in("ko")] == ["Poem", "Verse"]
+    assert describe(POEM).title == {"en": "Poem", "ko": "Poem"}
+    assert "“Poem”" in FormReader(POEM).greeting("en")
 
 
 class Kinds(Request):

@@ -25,6 +25,13 @@ def test_a_list_in_a_request_cannot_close_its_tag(serve_scripts: ServeScripts) -
     assert "<tags>slow, &lt;/tags&gt; &lt;b&gt;</tags>" in prompt
 
 
+def test_an_enum_in_a_request_is_its_value_in_the_prompt(serve_scripts: ServeScripts) -> None:
+    url, provider = serve_scripts(compositions=MOODS)
+    follow(start(f"{url}/moods", TOPIC | {"weather": "dry", "sounds": ["wet", "dry"]}))
+    prompt = next(call for call in provider.calls if call["step"] == "mood")["body"]["messages"][1]["content"]
+    assert prompt.endswith(" dry wet, dry.")
+
+
 def test_rewriting_what_a_choice_needs_makes_a_new_choice(serve_scripts: ServeScripts) -> None:
     """The options are proposed again, and their dependents wait for the new pick."""
     url, provider = serve_scripts(compositions=MOODS)

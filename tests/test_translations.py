@@ -214,6 +214,7 @@ def test_pydantics_messages_are_in_korean_with_their_figures(body: str) -> None:
         Everything.model_validate_json(body)
     for problem in refusal.value.errors():
         korean = validation_message(problem, "ko")
+        assert "' or '" not in korean
         assert re.search("[가-힣]", korean)
         assert not re.search("Input|should|valid", korean)
         if problem["type"] != "json_invalid":

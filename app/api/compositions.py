@@ -1,6 +1,7 @@
 """The page of each composition, and the description from which the page takes its panels, titles, order and form."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,7 @@ from starlette.background import BackgroundTask
 from app.api.deps import AccessDep, ModelsDep
 from app.compositions import place_of
 from app.server.page import composition_page, page_response
-from chains.parts.composition import LANGUAGE_NAMES, Choice, Composition, Title, title_in
+from chains.parts.composition import LANGUAGE_NAMES, Choice, Composition, title_in
 from chains.translations import Language
 
 ACCOUNT = "<!-- account -->"
@@ -58,7 +59,7 @@ def router(composition: Composition, served: Iterable[Composition]) -> APIRouter
     """Returns the routes of a composition's page, which links to those of the other compositions that are served."""
     routes = APIRouter()
     description = describe(composition, served)
-    title = title_in(_title(composition), "en")  # the page's script translates it
+    title = composition.title_in("en")  # the page's script translates it
     content = composition_page(place_of(composition).page, description.model_dump_json(), title)
 
     @routes.get("/", include_in_schema=False)
@@ -81,7 +82,7 @@ def describe(composition: Composition, served: Iterable[Composition] = ()) -> Co
     parts = tuple(
         PartDescription(
             name=part.name,
-            title=_texts(part.title or part.title_in("en")),
+            title=_in_each_language(part.title_in),
             needs=composition.needs(part.name),
             dependents=composition.dependents(part.name),
         )
@@ -89,8 +90,8 @@ def describe(composition: Composition, served: Iterable[Composition] = ()) -> Co
     )
     return CompositionDescription(
         name=composition.name,
-        title=_texts(_title(composition)),
-        notice=_texts(composition.notice),
+        title=_in_each_language(composition.title_in),
+        notice=_in_each_language(partial(title_in, composition.notice)),
         parts=parts,
         choice=_choice(composition.choice),
         request=composition.request.model_json_schema(),
@@ -99,7 +100,7 @@ def describe(composition: Composition, served: Iterable[Composition] = ()) -> Co
 
 
 def _link(composition: Composition) -> Link:
-    return Link(title=_texts(_title(composition)), path=f".{place_of(composition).prefix}/")
+    return Link(title=_in_each_language(composition.title_in), path=f".{place_of(composition).prefix}/")
 
 
 def _choice(choice: Choice | None) -> ChoiceDescription | None:
@@ -108,9 +109,5 @@ def _choice(choice: Choice | None) -> ChoiceDescription | None:
     return ChoiceDescription(part=choice.name, noun=choice.noun, fields=tuple(choice.fields.values()))
 
 
-def _title(composition: Composition) -> Title:
-    return composition.title or composition.name.replace("_", " ").capitalize()
-
-
-def _texts(title: Title) -> Texts:
-    return {language: title_in(title, language) for language in LANGUAGE_NAMES}
+def _in_each_language(text_in: Callable[[Language], str]) -> Texts:
+    return {language: text_in(language) for language in LANGUAGE_NAMES}

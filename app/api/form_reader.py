@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from app.api.conversation import Change, Description, Vocabulary, headline
 from app.server.errors import field_descriptions
 from chains.messages import Message
-from chains.parts.composition import LANGUAGE_NAMES, Composition, Request, title_in
+from chains.parts.composition import LANGUAGE_NAMES, Composition, Request
 from chains.parts.free_text import is_json, is_text_enough, numbers_in, request_from, text_field
 from chains.parts.schema import example_of
 from chains.translations import Language, language_in
@@ -129,7 +129,7 @@ class FormReader:
         ]
 
     def _title(self, language: Language) -> str:
-        return title_in(self._composition.title or self._composition.name, language)
+        return self._composition.title_in(language)
 
     def _noun(self, language: Language) -> str:
         return _ARTICLE.sub("", self._title(language))

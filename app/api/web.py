@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from app.compositions import place_of
 from app.server.languages import language_of
 from app.server.page import WEB, page_response
-from chains.parts.composition import Composition, title_in
+from chains.parts.composition import Composition
 from chains.translations import Language
 
 WORDS: dict[Language, dict[str, str]] = {
@@ -27,9 +27,8 @@ WORDS: dict[Language, dict[str, str]] = {
 
 def playgrounds_page(composition: Composition) -> str:
     """Returns the page that links to the playground of a composition and of each of its parts."""
-    place, title = place_of(composition), composition.title or composition.name.capitalize()
-    path = f"{place.prefix}/".removeprefix("/")  # relative to the root of the server
-    titles = {composition.name: f"{title_in(title, 'en')}: the whole as Markdown, in reading order."}
+    path = f"{place_of(composition).prefix}/".removeprefix("/")  # relative to the root of the server
+    titles = {composition.name: f"{composition.title_in('en')}: the whole as Markdown, in reading order."}
     titles |= {part.name: f"{part.title_in('en')}." for part in composition.reading_order}
     links = (
         f'<li><h3><a href="{path}chains/{name}/playground/">{name}</a></h3><p>{escape(text)}</p></li>'

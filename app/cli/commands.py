@@ -200,7 +200,7 @@ def _checked_request(
     from pydantic import ValidationError
 
     from chains.messages import validation_message
-    from chains.parts.free_text import request_from
+    from chains.parts.free_text import is_json, request_from
     from chains.parts.schema import example_of
 
     language = "ko" if lang == "ko" else "en"
@@ -214,7 +214,7 @@ def _checked_request(
         options = {"prepTime": "--minutes", "ingredientsOnHand": "INGREDIENTS", "language": "--lang"}
         hint = field if isinstance(fields, str) else options.get(field, f"--{field}")
         wrong = validation_message(problem, language)
-        if isinstance(fields, str) and problem["type"] == "missing":
+        if isinstance(fields, str) and not is_json(fields):
             wrong += f". This works: '{example_of(composition.request, language)}'"
         raise typer.BadParameter(wrong, param_hint=hint) from None
 

@@ -99,7 +99,7 @@ class LivePanels:
         self._headings = {part.name: part.title_in(language) for part in composition.reading_order}
         self._choice = composition.choice.name if composition.choice else None
         self._notice, self._words = title_in(composition.notice, language), STATES[language]
-        opening = PROPOSING[language] if self._choice else title_in(composition.title or composition.name, language)
+        opening = PROPOSING[language] if self._choice else composition.title_in(language)
         self._title = Text(opening, style="dim")
         self._texts = {part: Text() for part in self._headings}
         self._states = dict.fromkeys(self._headings, (self._words["waiting"], STYLES["waiting"]))

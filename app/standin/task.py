@@ -30,6 +30,7 @@ _ABOUT = re.compile(
     r"|([\w가-힣]{1,30}(?: [\w가-힣]{1,30})?)에 (?:대해|대한|관한|관해)"
 )
 _ITEM = re.compile(r"[,;\n]|\band\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\s그리고\s")
+_NO_TOPIC = re.compile(r"[\d.,]*|True|False")
 _MARK = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
 
 _NUMBER = r"(\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|한|두|세|네|다섯|여섯|일곱|여덟|열)"
@@ -218,7 +219,7 @@ def _asks_for_own_json(human: str) -> bool:
 
 def _items(text: str) -> list[str]:
     """Returns the short items of a list, or the beginnings of the lines of a longer text."""
-    if text.isdigit():
+    if _NO_TOPIC.fullmatch(text):
         return []
     short = (
         re.split(r"[:(–]|\.(?:\s|$)", _MARK.sub("", item), maxsplit=1)[0].strip(" .!?") for item in _ITEM.split(text)

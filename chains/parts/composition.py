@@ -86,7 +86,7 @@ class Part:
         return _variables(self.prompt)
 
     def title_in(self, language: Language) -> str:
-        return title_in(self.title or self.name.replace("_", " ").capitalize(), language)
+        return _title_or_name(self.title, self.name, language)
 
 
 @dataclass(frozen=True)
@@ -213,6 +213,9 @@ class Composition:
     def reading_order(self) -> tuple[Part, ...]:
         return tuple(sorted(self.parts, key=lambda part: part is self.choice))
 
+    def title_in(self, language: Language) -> str:
+        return _title_or_name(self.title, self.name, language)
+
     def __getitem__(self, name: str) -> Part:
         """Returns the part of this name. Raises `KeyError`."""
         return self._by_name[name]
@@ -280,6 +283,10 @@ def title_in(title: Title, language: Language) -> str:
     if isinstance(title, str):
         return title
     return title.get(language) or title.get("en") or next(iter(title.values()), "")
+
+
+def _title_or_name(title: Title, name: str, language: Language) -> str:
+    return title_in(title or name.replace("_", " ").capitalize(), language)
 
 
 def _variables(template: str) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from enum import Enum
 from html import escape
 from typing import Any, cast
 
@@ -82,10 +83,12 @@ class RunContext:
 
 def material(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the values with `<`, `>` and `&` as character references, so that no text can close its tag."""
-    return {name: value if isinstance(value, bool | int | float) else _escaped(value) for name, value in values.items()}
+    return {name: value if type(value) in (bool, int, float) else _escaped(value) for name, value in values.items()}
 
 
 def _escaped(value: object) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(map(_escaped, cast(Collection[object], value)))
+    if isinstance(value, Enum):
+        return _escaped(value.value)
     return "" if value is None else escape(replaced(str(value)), quote=False)

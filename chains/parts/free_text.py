@@ -9,13 +9,17 @@ from chains.translations import Language
 def request_from(composition: Composition, text: str, language: Language) -> Request:
     """Returns the request in a chat message: a JSON object with its fields, or the value of its first text field.
 
+    `language` is that of the answer, unless the JSON says otherwise.
+
     A number before a field's name sets that field: “old castles, 5 days” sets `days`. Raises pydantic's
-    `ValidationError`.
+    `ValidationError`, also for a text without such a number if there is no text field.
     """
     if is_json(text):
-        return composition.request.model_validate_json(text)
+        request = composition.request.model_validate_json(text)
+        return request if "language" in request.model_fields_set else request.model_copy(update={"language": language})
     field, (numbers, _) = text_field(composition.request), numbers_in(composition.request, text)
-    return composition.request.model_validate({"language": language, **numbers, **({field: text} if field else {})})
+    texts = {field or "text": text} if field or not numbers else {}
+    return composition.request.model_validate({"language": language, **numbers, **texts})
 
 
 def is_json(text: str) -> bool:

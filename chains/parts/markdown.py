@@ -53,7 +53,7 @@ class MarkdownWriter:
         self._alternates: list[Option] = []
         self._title = ""
         if not self._choice:
-            self._title = f"# {title_in(composition.title or composition.name.capitalize(), language)}\n"
+            self._title = f"# {composition.title_in(language)}\n"
         self._is_opened = False
 
     def write(self, event: PartEvent) -> str:
