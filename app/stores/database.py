@@ -17,56 +17,15 @@ from typing import Any, Literal
 import orjson
 
 from app.stores import ExpiredRunError, LogFullError, Rewrite, RunExistsError, UnknownRunError
+from app.stores.clock import Clock
 from app.stores.encoding import Decoder, EncodedEntry
+from app.stores.schema import APPLICATION_ID, MIGRATIONS
 from chains.errors import ConfigError
 
 ROW_BYTES = 150  # of a run beyond its events
-APPLICATION_ID = 0x53697A7A
 BUSY_S = 2  # until a file that another program has locked is given up
 SWEEP = 100  # expired runs per transaction
-
-# each script migrates a file from the version before; the first one creates the tables
-MIGRATIONS = (
-    """
-    CREATE TABLE runs (
-        run INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
-        epoch TEXT NOT NULL,
-        epoch_lengths TEXT NOT NULL,
-        rewrites TEXT NOT NULL DEFAULT '[]',
-        bytes INTEGER NOT NULL,
-        began_at REAL NOT NULL,
-        ended_at REAL
-    ) STRICT;
-    CREATE INDEX runs_by_end ON runs (ended_at) WHERE ended_at IS NOT NULL;
-    CREATE INDEX unfinished_runs ON runs (run) WHERE ended_at IS NULL;
-    CREATE TABLE compacted (run INTEGER PRIMARY KEY, lines BLOB NOT NULL) STRICT;
-    CREATE TABLE blocks (
-        run INTEGER NOT NULL, first INTEGER NOT NULL, lines BLOB NOT NULL, PRIMARY KEY (run, first)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE expired_runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE) STRICT;
-    CREATE TABLE secrets (secret BLOB NOT NULL) STRICT;
-    """,
-    "ALTER TABLE runs ADD COLUMN takeovers INTEGER NOT NULL DEFAULT 0;",
-    """
-    ALTER TABLE runs ADD COLUMN client TEXT NOT NULL DEFAULT '';
-    CREATE INDEX runs_by_client_and_end ON runs (client, ended_at) WHERE ended_at IS NOT NULL;
-    """,
-    """
-    CREATE TABLE spending (
-        day TEXT NOT NULL,
-        client TEXT NOT NULL,
-        model TEXT NOT NULL,
-        calls INTEGER NOT NULL,
-        input_tokens INTEGER NOT NULL,
-        output_tokens INTEGER NOT NULL,
-        nano_usd INTEGER NOT NULL,
-        unpriced_calls INTEGER NOT NULL,
-        estimated_calls INTEGER NOT NULL,
-        PRIMARY KEY (day, client, model)
-    ) STRICT, WITHOUT ROWID;
-    """,
-)
+GRACE_S = 600.0
 
 SELECT_RUNS = "SELECT run, id, epoch, epoch_lengths, rewrites, bytes, began_at, ended_at FROM runs"
 
@@ -76,12 +35,16 @@ Synchronous = Literal["normal", "full"]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Seconds that a finished run is kept, bytes and number of all runs, and number of expired ids."""
+    """Seconds that a finished run is kept, bytes and number of all runs, and number of expired ids.
+
+    Runs that have expired are deleted once the clock can be trusted, after `grace_s` seconds.
+    """
 
     keep_s: float
     all_bytes: int
     limit: int
     expired_limit: int
+    grace_s: float = GRACE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +79,8 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection, lock: sqlite3.Connection | None, bounds: Bounds) -> None:
         self._connection, self._lock, self._bounds = connection, lock, bounds
+        self._clock = Clock(bounds.grace_s)
+        self._unwritten = self._old_unfinished()  # in this process; a younger run may be rewritten when it is old
         self._expired: list[str] = []
         self._count, size = connection.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM runs").fetchone()
         self._bytes = size + connection.execute("SELECT coalesce(sum(length(lines)), 0) FROM blocks").fetchone()[0]
@@ -123,14 +88,6 @@ class Database:
     @property
     def is_full(self) -> bool:
         return self._bytes > self._bounds.all_bytes
-
-    def expire_unfinished(self) -> None:
-        """Drops runs that began too long ago and that nobody could finish, such as those of an old composition."""
-        with self.transaction() as execute:
-            since = time.time() - self._bounds.keep_s
-            rows = execute("SELECT id FROM runs WHERE ended_at IS NULL AND began_at < ?", (since,)).fetchall()
-            for (run_id,) in rows:
-                self._expire(run_id)
 
     def begin(self, run_id: str, client: str, epoch: str, began_at: float, lines: bytes) -> int:
         """Stores a new run and returns its number. Raises `RunExistsError` and `LogFullError`."""
@@ -188,25 +145,22 @@ class Database:
     def load(self, run_id: str) -> StoredRun:
         """Raises `UnknownRunError` and `ExpiredRunError`."""
         execute = self._connection.execute
-        row = execute(
-            "SELECT run, id, epoch, epoch_lengths, rewrites, bytes, began_at, ended_at FROM runs WHERE id = ?",
-            (run_id,),
-        ).fetchone()
-        if row and not self._is_expired(row[-1]):
+        row = execute(f"{SELECT_RUNS} WHERE id = ?", (run_id,)).fetchone()
+        if row and not self._is_expired(*row[-2:]):
             return _stored_run(row, self._events(row[0]))
         if row or execute("SELECT 1 FROM expired_runs WHERE id = ?", (run_id,)).fetchone():
             raise ExpiredRunError
         raise UnknownRunError
 
     def unfinished(self) -> list[str]:
-        """Returns the ids of runs without an end, oldest first."""
-        rows = self._connection.execute("SELECT id FROM runs WHERE ended_at IS NULL ORDER BY run").fetchall()
-        return [run_id for (run_id,) in rows]
+        """Returns the ids of runs without an end, oldest first, except those that have expired."""
+        rows = self._connection.execute("SELECT id, began_at FROM runs WHERE ended_at IS NULL ORDER BY run").fetchall()
+        return [run_id for run_id, began_at in rows if not self._is_expired(began_at)]
 
     def runs(self) -> list[StoredRun]:
         """Returns all runs without their events, newest first."""
         rows = self._connection.execute(f"{SELECT_RUNS} ORDER BY run DESC").fetchall()
-        return [_stored_run(row) for row in rows if not self._is_expired(row[-1])]
+        return [_stored_run(row) for row in rows if not self._is_expired(*row[-2:])]
 
     def forget(self, run_id: str) -> None:
         with self.transaction() as execute:
@@ -270,16 +224,27 @@ class Database:
         blocks = execute("SELECT first, lines FROM blocks WHERE run = ? ORDER BY first", (run,)).fetchall()
         return [*((1, _decompressed(lines)) for (lines,) in compacted), *blocks]
 
-    def _is_expired(self, ended_at: float | None) -> bool:
-        return ended_at is not None and ended_at < time.time() - self._bounds.keep_s
+    def _is_expired(self, began_at: float, ended_at: float | None = None) -> bool:
+        return (ended_at or began_at) < self._since
 
     def _expire_old(self) -> None:
-        since = time.time() - self._bounds.keep_s
-        rows = self._connection.execute(
-            "SELECT id FROM runs WHERE ended_at < ? ORDER BY ended_at LIMIT ?", (since, SWEEP)
-        ).fetchall()
-        for (run_id,) in rows:
+        if not self._clock.is_trusted():
+            return
+        execute = self._connection.execute
+        old = "SELECT id FROM runs WHERE ended_at < ? ORDER BY ended_at LIMIT ?"
+        ended = execute(old, (self._since, SWEEP)).fetchall()
+        for (run_id,) in (*ended, *self._old_unfinished().intersection(self._unwritten)):
             self._expire(run_id)
+
+    def _old_unfinished(self) -> set[tuple[str]]:
+        """Runs that nobody could finish in time, because their composition is not served."""
+        statement = "SELECT id FROM runs WHERE ended_at IS NULL AND began_at < ?"
+        return set(self._connection.execute(statement, (self._since,)).fetchall())
+
+    @property
+    def _since(self) -> float:
+        """What ended earlier has expired."""
+        return time.time() - self._bounds.keep_s
 
     def _busiest_of(self, runs: Iterable[int]) -> str:
         """Returns the client with the most finished runs of those that wrote these runs."""
@@ -326,8 +291,7 @@ def _stored_run(row: Sequence[Any], blocks: Sequence[tuple[int, bytes]] = ()) ->
 def open_database(
     path: Path, bounds: Bounds, synchronous: Synchronous = "normal", *, is_locked: bool = True
 ) -> Database:
-    """Opens the file, and creates or migrates it. With `is_locked` no other process can open it so, and what nobody
-    could finish expires.
+    """Opens the file, and creates or migrates it. With `is_locked` no other process can open it so.
 
     Raises `ConfigError`, in one line, if the file cannot be used.
     """
@@ -352,9 +316,9 @@ def _open(path: Path, bounds: Bounds, synchronous: Synchronous, *, is_locked: bo
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         _migrate(connection, path)
+        if is_locked:  # fails now, not at the first run, if another program writes the file
+            connection.executescript("BEGIN IMMEDIATE; COMMIT;")
         database = Database(connection, lock, bounds)
-        if is_locked:
-            database.expire_unfinished()
         opened.pop_all()
         return database
 

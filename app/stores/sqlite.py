@@ -34,7 +34,7 @@ from app.stores import (
     RunStart,
     UnavailableError,
 )
-from app.stores.database import Block, Bounds, StoredRun, Synchronous, open_database
+from app.stores.database import GRACE_S, Block, Bounds, StoredRun, Synchronous, open_database
 from app.stores.encoding import Decoder, encode
 from app.stores.log import Log
 from app.stores.sqlite_ledger import SqliteLedger
@@ -77,7 +77,8 @@ class SqliteEventLog:
 
     Each log has at most `max_bytes` in memory, all together about `all_bytes` in the file. The oldest finished logs
     make room for new ones. A log expires `keep_s` seconds after its end. `requests` has the class of each composition's
-    requests. Raises `ConfigError` if the file cannot be used.
+    requests. Raises `ConfigError` if the file cannot be used. What has expired is deleted once the clock can be
+    trusted, after `grace_s` seconds.
     """
 
     outlives_process = True
@@ -93,10 +94,12 @@ class SqliteEventLog:
         limit: int = 1_000_000,
         expired_limit: int = 100_000,
         synchronous: Synchronous = "normal",
+        grace_s: float = GRACE_S,
     ) -> None:
         self._path, self._decoder = path, Decoder(requests)
         self._keep_s, self._max_bytes = keep_s, max_bytes
-        self._database = open_database(path, Bounds(keep_s, all_bytes, limit, expired_limit), synchronous)
+        bounds = Bounds(keep_s, all_bytes, limit, expired_limit, grace_s)
+        self._database = open_database(path, bounds, synchronous)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._active: dict[str, Run] = {}
         self._finished = OrderedDict[str, Run]()  # those that were read last

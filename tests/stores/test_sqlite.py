@@ -167,7 +167,7 @@ def test_a_finished_run_is_kept_for_thirty_days(path: Path, days: int, is_there:
             for name in ("before", "after"):
                 with pytest.raises(ExpiredRunError):
                     await log.read("run")
-                await log.begin(name, START)  # drops expired runs
+                await log.begin(name, START)
 
     run(scenario())
 
