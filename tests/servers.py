@@ -199,15 +199,15 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(app: Any, sndbuf: int | None = None, root_path: str = "") -> Iterator[str]:
+def serving(app: Any, sndbuf: int | None = None, **options: Any) -> Iterator[str]:
     """Serves the app on a port that the system picks, until the block ends.
 
-    `sndbuf` is the size of the send buffer, `root_path` the prefix that a proxy removes from paths.
+    `sndbuf` is the size of the send buffer. The options are Uvicorn's.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         if sndbuf:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
-        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, lifespan="auto", root_path=root_path)
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, lifespan="auto", **options)
         server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -14,6 +14,7 @@ import uvicorn
 
 from app.cli.exposure import audience
 from app.server.network import is_loopback
+from app.server.protocol import BoundedHttp
 from app.server.starting import PAGE, PROBES, StartingApp
 from chains.errors import ConfigError
 
@@ -103,7 +104,12 @@ def _serve_at_once(listener: socket.socket, root_path: str, early: re.Pattern[st
     """Serves in this process. Raises what kept the application from starting, such as a `ConfigError`."""
     app = StartingApp(_load, _announce, on_failure=lambda: setattr(server, "should_exit", True), early=early)
     config = uvicorn.Config(
-        app, root_path=root_path, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S
+        app,
+        http=BoundedHttp,
+        root_path=root_path,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # a failure is one line
     server = uvicorn.Server(config)
@@ -138,6 +144,7 @@ def _serve_in_workers(host: str, port: int, workers: int, root_path: str) -> Non
     uvicorn.run(
         "app.main:served_app",
         factory=True,
+        http=BoundedHttp,
         host=host,
         port=port,
         workers=workers,

@@ -1,0 +1,182 @@
+"""Slow and hostile connections: they are closed, and harm nobody else."""
+
+import itertools
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.sync.client import connect
+
+from app.server.protocol import CONNECTIONS, HEAD_BYTES, HEADERS, SEND_BUFFER, BoundedHttp
+from tests.client import ask, wait_until
+from tests.servers import Gate, serving
+
+
+class HastyHttp(BoundedHttp):
+    arrival_s = 1.0
+
+
+async def length(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def endless(_: Request) -> Response:
+    return StreamingResponse(b"x" * 8192 for _ in itertools.count())
+
+
+async def echo(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(await websocket.receive_text())
+    await websocket.close()
+
+
+def app(gate: Gate) -> Starlette:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"begin "
+        await gate.passed()
+        yield b"end"
+
+    async def slow(_: Request) -> Response:
+        return StreamingResponse(pieces())
+
+    routes = [Route("/", length, methods=["GET", "POST"]), Route("/endless", endless), Route("/slow", slow)]
+    return Starlette(routes=[*routes, WebSocketRoute("/echo", echo)])
+
+
+@contextmanager
+def bounded(protocol: type[BoundedHttp] = BoundedHttp) -> Iterator[tuple[str, Gate]]:
+    gate = Gate()
+    with serving(app(gate), http=protocol) as url:
+        yield url, gate
+        gate.open()
+
+
+def connected(url: str, begin: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
+    """A connection that has sent the beginning of a request."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=20, source_address=(source, 0))
+    connection.sendall(begin)
+    return connection
+
+
+def rest(connection: socket.socket) -> bytes:
+    """What arrives until the server closes the connection."""
+    received = b""
+    try:
+        while piece := connection.recv(65536):
+            received += piece
+    except ConnectionError:
+        pass
+    return received
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+HALVES = [
+    b"",
+    b"\r\n\r\n",
+    b"PO",
+    HEAD,
+    HEAD + b"X-Padding: aaaa",
+    HEAD + b"Content-Length: 10\r\n\r\nhalf",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    HEAD + b"Content-Length: 0\r\n\r\n" + HEAD,
+]
+
+
+def test_300_half_open_connections_are_closed_and_nobody_else_notices() -> None:
+    """A stream and a WebSocket that are older than they may take to arrive go on."""
+    with bounded(HastyHttp) as (url, gate), ExitStack() as stack:
+        slow = stack.enter_context(connected(url, b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+        websocket = stack.enter_context(connect(url.replace("http", "ws") + "/echo"))
+        half = [stack.enter_context(connected(url, begin)) for begin in HALVES * 38]
+        assert ask("POST", url, content=b"beef").text == "4"
+        assert all(b"408" not in rest(connection) for connection in half)
+        websocket.send("still here")
+        assert websocket.recv() == "still here"
+        gate.open()
+        assert rest(slow).endswith(b"3\r\nend\r\n0\r\n\r\n")
+
+
+def test_a_request_after_a_pause_on_a_kept_connection_has_its_own_time() -> None:
+    with bounded(HastyHttp) as (url, _), connected(url) as connection:
+        for _ in range(3):
+            connection.sendall(HEAD + b"Content-Length: 4\r\n\r\n")
+            connection.sendall(b"beef")
+            assert connection.recv(65536).endswith(b"4")
+        connection.sendall(HEAD)
+        assert rest(connection) == b""
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"X: y\r\n" * (HEADERS - 2) + b"\r\n", b"200"),
+        (b"X: y\r\n" * 50_000 + b"\r\n", b"431"),
+        (b"X: " + b"y" * (HEAD_BYTES // 2) + b"\r\n\r\n", b"200"),
+        (b"X: " + b"y" * 20_000_000 + b"\r\n\r\n", b"431"),
+        (b"X: y\r\n" * 200_000, b"431"),
+        (b"X" * 10_000_000, b"431"),
+    ],
+    ids=["most headers", "many headers", "a long header", "a bomb", "endless headers", "an endless name"],
+)
+def test_a_head_is_bounded(head: bytes, status: bytes) -> None:
+    with bounded() as (url, _):
+        with connected(url, b"GET / HTTP/1.1\r\nHost: x\r\n") as connection:
+            with suppress(ConnectionError):
+                connection.sendall(head)
+            connection.settimeout(5)
+            answer = connection.recv(65536) if status == b"200" else rest(connection)
+        assert answer.startswith(b"HTTP/1.1 " + status) or (status == b"431" and not answer)  # it may be lost
+        assert ask("POST", url, content=b"beef").text == "4"
+
+
+def test_an_endless_address_and_endless_trailers_are_refused() -> None:
+    trailers = b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 200
+    with bounded() as (url, _):
+        for begin in (b"GET /" + b"a" * 50_000 * 2, HEAD + trailers):
+            with connected(url, begin) as connection:
+                assert b" 200 " not in rest(connection)
+
+
+def test_one_address_has_so_many_connections() -> None:
+    """Further ones are closed; others, and proxies, have theirs, and later ones of the same address."""
+    with bounded() as (url, _), ExitStack() as stack:
+        many = [stack.enter_context(connected(url, HEAD, "127.0.0.2")) for _ in range(CONNECTIONS)]
+        with connected(url, b"", "127.0.0.2") as another:
+            assert rest(another) == b""
+        for source in ("127.0.0.1", "127.0.0.3"):
+            with connected(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", source) as connection:
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        for connection in many:
+            connection.close()
+
+        def answers() -> bool:
+            with connected(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "127.0.0.2") as connection:
+                try:
+                    return connection.recv(65536).startswith(b"HTTP/1.1 200")
+                except ConnectionError:
+                    return False
+
+        assert wait_until(answers, seconds=5)
+
+
+def unsent(url: str) -> list[int]:
+    """Bytes that the kernel keeps for each client of the server (proc(5))."""
+    port = f"{int(url.rpartition(':')[2]):04X}"
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [int(row[4].split(":")[0], 16) for row in rows if row[1].endswith(f":{port}") and row[3] == "01"]
+
+
+def test_the_kernel_keeps_little_for_clients_that_do_not_read() -> None:
+    with bounded() as (url, _), ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(connected(url, b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
+        assert wait_until(lambda: len(kept := unsent(url)) == 30 and min(kept) > 0, seconds=10)
+        assert max(unsent(url)) <= 4 * SEND_BUFFER
