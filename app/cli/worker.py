@@ -29,6 +29,7 @@ def worker(
 
     from app.runs.opening import check_store
     from app.server.logs import configure_logging
+    from app.server.protocol import BoundedHttp
     from app.settings import read_settings
     from app.worker import worker_app
 
@@ -39,4 +40,4 @@ def worker(
     users = audience(host)
     with listen(host, port) as health:
         typer.echo(f"Sizzle worker, ready when {url_of(health)}/readyz says so, {users}")
-        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[health])
+        uvicorn.Server(uvicorn.Config(app, http=BoundedHttp, log_config=None, access_log=False)).run(sockets=[health])
