@@ -90,8 +90,8 @@ def serve_broadcasts() -> Iterator[Callable[..., tuple[str, Provider]]]:
             @asynccontextmanager
             async def lifespan(app: FastAPI) -> AsyncIterator[None]:
                 async with (
-                    open_models(settings) as models,
-                    aclosing(Broadcasts(models.completion_models, **limits)) as app.state.broadcasts,
+                    open_models(settings) as app.state.models,
+                    aclosing(Broadcasts(app.state.models.completion_models, **limits)) as app.state.broadcasts,
                 ):
                     yield
 
