@@ -47,7 +47,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if not self.cycle or self.cycle.response_complete:
             self._expect_request()
         self._head_bytes += len(data) if self._is_in_head else 0
         super().data_received(data)
