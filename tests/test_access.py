@@ -107,6 +107,17 @@ def test_a_person_signs_in_and_out_with_a_cookie(private: Guarded) -> None:
     assert [signed_out.status_code, 'sizzle_session=""' in signed_out.headers["set-cookie"]] == [303, True]
 
 
+def test_a_cookie_counts_only_on_own_pages() -> None:
+    """Pages of allowed origins have to send a token, even if all are allowed."""
+    with guarded(cors_origins="*") as server:
+        cookie = form(server.url, TOKEN).headers["set-cookie"].partition(";")[0]
+        foreign = {"Cookie": cookie, "Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"}
+        assert server.ask("POST", "/runs", token="", json=REQUEST, headers=foreign).status_code == 401
+        assert server.ask("POST", "/runs", json=REQUEST, headers=foreign).status_code == 201
+        own = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin", "Origin": server.url}
+        assert server.ask("POST", "/runs", token="", json=REQUEST, headers=own).status_code == 201
+
+
 def test_a_cookie_over_https_is_secure(private: Guarded) -> None:
     headers = {"X-Forwarded-Proto": "https"}
     answer = ask("POST", f"{private.url}/sign-in", data={"token": TOKEN}, headers=headers)

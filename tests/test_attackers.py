@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserType, Page, expect
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
@@ -98,6 +98,25 @@ def sign_in(page: Page, url: str) -> None:
     page.keyboard.type(TOKEN)
     page.keyboard.press("Enter")
     page.wait_for_url(f"{url}/race")
+
+
+# without Chromium's own defence, which other browsers lack
+REBINDING = ["--host-resolver-rules=MAP evil.example 127.0.0.1", "--disable-features=LocalNetworkAccessChecks"]
+REBOUND = """async (body) => {
+    const headers = { "Content-Type": "application/json" };
+    return (await fetch("/runs", { method: "POST", headers, body })).status;
+}"""
+
+
+def test_a_rebound_name_reaches_nothing(browser_type: BrowserType, browser_type_launch_args: dict[str, Any]) -> None:
+    """A page whose own name leads to the server's address neither reads nor starts anything."""
+    options = {**browser_type_launch_args, "args": [*browser_type_launch_args.get("args", []), *REBINDING]}
+    with guarded(token=None) as server, browser_type.launch(**options) as browser:
+        evil, page = server.url.replace("127.0.0.1", "evil.example"), browser.new_page()
+        page.route(f"{evil}/", lambda route: route.fulfill(body="<title>Evil</title>", content_type="text/html"))
+        page.goto(f"{evil}/")  # before the name leads elsewhere
+        status = page.evaluate(REBOUND, json.dumps(REQUEST))
+    assert [status, server.provider.calls] == [421, []]
 
 
 def test_a_link_on_another_site_leads_a_signed_in_person_to_the_page(browser: Browser) -> None:

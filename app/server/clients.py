@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clients import Client, working_for
+from app.server.cors import is_foreign
 from app.server.tokens import TokenSource
 
 CLIENT = "sizzle.client"  # the key of the client in a scope
@@ -41,7 +42,9 @@ class Clients:
         if token := bearer_of(connection):
             return tokens.client_with(token)
         cookie = connection.cookies.get(COOKIE)
-        return tokens.client_of_cookie(cookie) if cookie else None
+        if not cookie or is_foreign(connection.headers, ()):  # a page of the same host's other port has the cookie, too
+            return None
+        return tokens.client_of_cookie(cookie)
 
 
 def bearer_of(connection: HTTPConnection) -> str:

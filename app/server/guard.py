@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import LiteralString
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -15,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clients import Client
 from app.server.clients import bearer_of, client_of
-from app.server.cors import ANY, cors
+from app.server.cors import cors, is_foreign
 from app.server.errors import HTTPError
 from app.server.hosts import AllowedHosts, is_local
 from app.server.root_path import route_path
@@ -152,19 +151,6 @@ async def refuse(refusal: Response, scope: Scope, receive: Receive, send: Send) 
     return await refusal(scope, receive, send)
 
 
-def is_foreign(headers: Headers, allowed: Collection[str]) -> bool:
-    """Whether a page of another origin, which is not allowed, sent the request.
-
-    Browsers send `Sec-Fetch-Site` (W3C Fetch Metadata §2.4), older ones `Origin`. Other clients send neither.
-    """
-    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    if ANY in allowed or origin in allowed:
-        return False
-    if site:
-        return site not in ("same-origin", "none")
-    return origin is not None and _host(origin) != headers.get("host")
-
-
 def is_navigation(headers: Headers) -> bool:
     """Whether a person follows a link, as far as the browser says."""
     return headers.get("sec-fetch-mode", "navigate") == "navigate" and "text/html" in headers.get("accept", "")
@@ -182,10 +168,3 @@ def _has_other_body(scope: Scope, headers: Headers) -> bool:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
     return kind != "application/json" and bool(kind or not is_empty)
-
-
-def _host(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:
-        return None
