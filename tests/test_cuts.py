@@ -154,7 +154,7 @@ class Reader:
         body = Body()
         reader, writer = await asyncio.open_connection(self.run.host, self.run.port)
         last = f"Last-Event-ID: {self.events[-1].id}\r\n" if self.events else ""
-        writer.write(f"GET {self.run.path}/events HTTP/1.1\r\nHost: x\r\n{last}\r\n".encode())
+        writer.write(f"GET {self.run.path}/events HTTP/1.1\r\nHost: localhost\r\n{last}\r\n".encode())
         while most > 0 and not body.is_whole and (piece := await reader.read(int(min(most, 8192)))):
             most -= len(piece)
             self.bytes_read += len(piece)

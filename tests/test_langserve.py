@@ -129,12 +129,15 @@ def test_a_cut_off_part_alone_is_an_error(serve_scripts: ServeScripts, end: Fini
         list(chain.stream(input_of("intro")))
 
 
-@pytest.mark.parametrize(("endpoint", "body"), [("invoke", "x"), ("batch", '{"inputs": 5}'), ("batch", "[]")])
-def test_an_invalid_input_is_a_422(uncalled: Uncalled, endpoint: str, body: str) -> None:
+@pytest.mark.parametrize(
+    ("endpoint", "body", "status"),
+    [("invoke", "x", 400), ("invoke", "{}", 422), ("batch", '{"inputs": 5}', 422), ("batch", "[]", 422)],
+)
+def test_an_invalid_input_is_a_422_and_no_json_a_400(uncalled: Uncalled, endpoint: str, body: str, status: int) -> None:
     """This includes bodies at which LangServe itself fails."""
     url, provider = uncalled
     answer = ask("POST", f"{url}/chains/recipe/{endpoint}", content=body, headers={"content-type": "application/json"})
-    assert [answer.status_code, provider.calls] == [422, []]
+    assert [answer.status_code, provider.calls] == [status, []]
     assert answer.json()["detail"][0]["message"]
 
 
@@ -262,7 +265,7 @@ def test_the_calls_are_closed_when_the_client_leaves(serve_scripts: ServeScripts
     url, provider = serve_scripts({"sides": ["One", Gate()]})
     given = {"inputs": [input_of("sides")] * 2} if endpoint == "batch" else {"input": input_of("sides")}
     body, count = json.dumps(given), 2 if endpoint == "batch" else 1
-    head = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    head = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as client:
         client.sendall(f"POST /chains/sides/{endpoint} HTTP/1.1\r\n{head}\r\n{body}".encode())
         assert wait_until(lambda: len(provider.calls) == count, seconds=20)
