@@ -30,7 +30,7 @@ endif
 export PYTHONDONTWRITEBYTECODE :=
 
 # `make check` is `check-types`, `check-code` and `check-tests`
-.PHONY: run check check-types check-code check-tests test coverage matrix fix install lock audit picture bench soak chaos clean check-plain
+.PHONY: run check check-types check-code check-tests test coverage matrix fix install lock audit deploy-check picture bench soak chaos clean check-plain
 
 run: $(VENV)/.for-running
 	@$(BIN)/sizzle serve --port $(PORT)
@@ -105,6 +105,10 @@ audit: | $(VENV)/.made
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || uv pip install --quiet --python $(BIN)/python pip
 	@$(BIN)/python -m pip install --quiet pip-audit
 	$(BIN)/pip-audit --strict --disable-pip --requirement deploy/requirements.txt
+
+# takes the Dockerfile's steps, serves behind nginx, and restarts everything under runs; about two minutes
+deploy-check: $(VENV)/.for-checking
+	$(BIN)/python -m scripts.deploy_check
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -295,6 +295,34 @@ KOREAN: dict[str, str] = {
         "{label}: 이 주소에서는 그런 요청을 받지 않아요({status}). 제공자의 기본 URL을 확인해 주세요."
     ),
     ("{wrong} ({method} {path}).{hint}"): ("{wrong} ({method} {path}).{hint}"),
+    ("Settings"): ("설정"),
+    ("Compositions"): ("구성"),
+    ("Models"): ("모델"),
+    ("Store"): ("저장소"),
+    ("Exposure"): ("공개 범위"),
+    ("Budget"): ("예산"),
+    ("{names}"): ("{names}"),
+    ("{label}"): ("{label}"),
+    ("read from the environment and .env"): ("환경 변수와 .env에서 읽었어요"),
+    ("The rule-based stand-in answers, not a language model: set GROQ_API_KEY or FIREWORKS_API_KEY"): (
+        "언어 모델이 아니라 규칙 기반 대역이 답해요. GROQ_API_KEY나 FIREWORKS_API_KEY를 설정해 주세요"
+    ),
+    ("{setting} is very short: is it complete?"): ("{setting}: 매우 짧아요. 빠진 글자가 없는지 확인해 주세요"),
+    ("{setting} is set; not asked"): ("{setting}: 설정되어 있어요. 서버에 묻지는 않았어요"),
+    ("cannot be reached: check the network, a proxy and its address"): (
+        "연결할 수 없어요. 네트워크, 프록시, 주소를 확인해 주세요"
+    ),
+    ("does not accept the key in {setting}"): ("키를 받아들이지 않아요: {setting}"),
+    ("answers {status}: try again later"): ("응답 {status}: 나중에 다시 시도해 주세요"),
+    ("answers"): ("응답해요"),
+    ("in memory: a restart loses all runs"): ("메모리에 있어요. 다시 시작하면 모두 사라져요"),
+    ("Redis answers, and keeps what it has acknowledged"): ("Redis가 응답하고, 받은 것을 잃지 않아요"),
+    ("{path} can be used"): ("{path}: 쓸 수 있어요"),
+    ("{path} will be created"): ("{path}: 새로 만들어요"),
+    ("{host}: {audience}; names: {names}"): ("{host}: {audience}; 이름: {names}"),
+    ("${amount} a day"): ("하루 ${amount}"),
+    ("no limit: set SIZZLE_DAILY_BUDGET_USD"): ("한도가 없어요. SIZZLE_DAILY_BUDGET_USD를 설정해 주세요"),
+    ("nothing costs money"): ("비용이 드는 것이 없어요"),
 }
 
 # HTTP's statuses, which Starlette names in English (RFC 9110 §15)

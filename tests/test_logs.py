@@ -41,6 +41,10 @@ def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_pa
         run = started.json()["run_id"]
         client.get(f"/runs/{run}/events")
         state = client.get(f"/runs/{run}").json()
+        second = client.post("/runs", json=body).json()
+        key = {"Sizzle-Run-Key": second["key"]}
+        client.delete(f"/runs/{second['run_id']}", headers=key)
+        client.post(f"/runs/{second['run_id']}/parts/nutrition", headers=key)
         insane = client.get("/completion", params={"query": "my secret"}, headers={"X-Request-ID": "a b" * 9})
         assert wait_until(lambda: "GET /completion" in server.said, 10)  # the line is logged after the answer
         lines = _lines(server.said)
@@ -57,7 +61,7 @@ def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_pa
     fields = {"provider": "Groq", "model": "openai/gpt-oss-120b", "part": "steps", "attempt": 1}
     assert fields.items() <= failed.items()
     assert failed["failure"] == "HttpStatusError 500"
-    _only(lines, event="Run started.", **who)
+    _only(lines, event="Run started.", route="POST /runs", **who)
     ended = _only(lines, event="Run ended: ok.", **who)
     assert ended["attempts"] == 7
     assert 0 < ended["ttft_s"] <= ended["seconds"]
@@ -67,7 +71,10 @@ def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_pa
     assert ended["input_tokens"] > 1000
     assert ended["cost_usd"] > 1000 * 0.15 / 1_000_000
     assert state["usage"]["is_estimated"]  # the other parts have no usage
-    assert _only(lines, event="POST /runs")["status"] == 201
+    other = {"run": second["run_id"], "client": "127.0.0.1"}
+    _only(lines, event="Run cancelled.", route=f"DELETE /runs/{second['run_id']}", **other)
+    _only(lines, event="Part regenerated.", part="nutrition", **other)
+    assert _only(lines, event="POST /runs", request_id=GIVEN_ID)["status"] == 201
     assert _only(lines, event="GET /completion")["request_id"] == insane.headers["X-Request-ID"]
 
 

@@ -1,5 +1,6 @@
 """The run stream under `/runs`."""
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Annotated
@@ -25,6 +26,8 @@ from chains.messages import Message
 from chains.parts.composition import Composition
 from chains.parts.composition import Request as CompositionRequest
 from chains.parts.requests import run_request
+
+logger = logging.getLogger(__name__)
 
 NOT_FOUND = Message("Run not found. It may have been lost when the server restarted.")
 UNAVAILABLE = Message(STORE_UNAVAILABLE)
@@ -100,6 +103,7 @@ async def state(run_id: RunId, runs: RunsDep) -> Response:
 async def cancel(run_id: OwnRunId, runs: RunsDep) -> None:
     """Cancels the run and closes its calls to providers; its text stays. Needs the run's key."""
     await runs.cancel(run_id)
+    logger.info("Run cancelled.", extra={"run": str(run_id)})
 
 
 @_existing_runs.head("/runs/{run_id}/events", include_in_schema=False)
@@ -159,6 +163,7 @@ def _rewrites(composition: Composition) -> APIRouter:
     ) -> JSONResponse:
         """Regenerates a part and the parts made from it. Needs the run's key."""
         attempt = await runs.rewrite(run_id, part)
+        logger.info("Part regenerated.", extra={"run": str(run_id), "part": part, "attempt": attempt})
         content = {"run_id": str(run_id), "part": part, "attempt": attempt}
         return JSONResponse(content, 202, {"Location": root + _path(composition, run_id)})
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.check import check
 from app.cli.exposure import audience
 from app.cli.runs import runs
 from app.cli.serve import Host, Open, Port, serve
@@ -69,6 +70,7 @@ def sizzle(
 
 cli.command()(serve)
 cli.command()(worker)
+cli.command()(check)
 cli.command()(usage)
 cli.add_typer(runs, name="runs", no_args_is_help=True)
 

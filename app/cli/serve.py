@@ -51,6 +51,7 @@ Compositions = Annotated[
 ]
 
 GRACEFUL_SHUTDOWN_S = 3
+WORKER_ANSWER_S = 60  # a process imports for seconds before it answers, and SIGHUP keeps the old one until it does
 NOT_SHARED = "--workers {workers} needs a store that several processes share: --store redis://… (SIZZLE_STORE)"
 
 
@@ -152,4 +153,5 @@ def _serve_in_workers(host: str, port: int, workers: int, root_path: str) -> Non
         access_log=False,
         root_path=root_path,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+        timeout_worker_healthcheck=WORKER_ANSWER_S,
     )

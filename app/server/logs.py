@@ -72,6 +72,8 @@ def _add_client(_: object, __: str, event: EventDict) -> EventDict:
 def _tidy(_: object, __: str, event: EventDict) -> EventDict:
     event.pop("color_message", None)  # Uvicorn's event with escape sequences
     event["event"] = str(event["event"]).strip()
+    if event.get("route") == event["event"]:  # a request's own line
+        del event["route"]
     return event
 
 

@@ -37,7 +37,7 @@ class RequestLog:
         given = Headers(scope=scope).get(REQUEST_ID, "")
         request_id = given if SANE_ID.fullmatch(given) else token_hex(8)
         answer = _Answer(scope, send, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id, route=answer.route):
             try:
                 await self._app(scope, receive, answer.send)
             finally:
@@ -51,6 +51,12 @@ class _Answer:
         self._started_at = perf_counter()
         self._status: int | None = None
 
+    @property
+    def route(self) -> str:
+        """The method and the path, without characters that could end a line."""
+        path = self._scope["path"][:MAX_PATH].encode("unicode_escape").decode()
+        return f"{self._scope.get('method', 'WebSocket')} {path}"
+
     async def send(self, message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.accept"):
             self._status = message.get("status", 101)
@@ -61,9 +67,7 @@ class _Answer:
 
     def log(self) -> None:
         """The status is missing if the client left, or was disconnected, before an answer began."""
-        path = self._scope["path"][:MAX_PATH].encode("unicode_escape").decode()
-        method = self._scope.get("method", "WebSocket")
         is_frequent = FREQUENT.fullmatch(route_path(self._scope)) and self._status in (200, 304)
         level = logging.DEBUG if is_frequent else logging.INFO
         fields = {"status": self._status, "seconds": round(perf_counter() - self._started_at, 3)}
-        logger.log(level, "%s %s", method, path, extra=fields)
+        logger.log(level, "%s", self.route, extra=fields)
