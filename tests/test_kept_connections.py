@@ -5,7 +5,7 @@ import socket
 import threading
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -30,13 +30,13 @@ class Proxy:
     url: str = ""
     dropped: int = 0
     passed: int = 0
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: dict[asyncio.Task[None], StreamWriter] = field(default_factory=dict)
 
     async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
-        self._tasks.add(task)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        self._tasks[task] = writer
+        with closing(writer), suppress(ConnectionError, asyncio.IncompleteReadError):
             if not self.fresh_too:
                 await self._pass_on(reader, writer)
             await _request(reader)
@@ -46,22 +46,22 @@ class Proxy:
             if self.how == "RST":
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
                 writer.transport.abort()
-        writer.close()
 
     async def _pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
         request = await _request(reader)
         up_reader, up_writer = await asyncio.open_connection(*self.upstream)
-        up_writer.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-        self.passed += request.startswith(b"POST")
-        answer = (await up_reader.read()).replace(b"connection: close\r\n", b"")
-        writer.write(answer)
-        await writer.drain()
-        up_writer.close()
+        with closing(up_writer):
+            up_writer.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+            self.passed += request.startswith(b"POST")
+            answer = (await up_reader.read()).replace(b"connection: close\r\n", b"")
+            writer.write(answer)
+            await writer.drain()
 
     async def aclose(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(writer.wait_closed() for writer in self._tasks.values()), return_exceptions=True)
 
 
 async def _request(reader: StreamReader) -> bytes:
