@@ -78,7 +78,7 @@ def compose(
         needs = composition.prompt_variables(name)
         declared = composition[name]
         if isinstance(declared, Choice):
-            branches[name] = _choice_branch(declared, ProposalStep(needs, variants, models[name], hedge))
+            branches[name] = _choice_branch(declared, ProposalStep(declared, needs, variants, models[name], hedge))
         else:
             branches[name] = _branch(name, RetryingStep(needs, variants, models[name], hedge))
     together = wrap(RunnableParallel(branches))
@@ -135,7 +135,7 @@ def _branch(name: str, step: RetryingStep) -> Runnable[RunContext, PartOutput | 
         if name in context.texts:
             return KeptOutput(name, context.texts[name])
         value = await _value_or_failed(_in_time(step, context, config), context.language)
-        context.set(name, value)
+        context.variables.set(name, value)
         return PartOutput(name, value)
 
     return RunnableLambda(run, name=name)
@@ -151,7 +151,7 @@ def _choice_branch(choice: Choice, step: "ProposalStep") -> Runnable[RunContext,
         if not context.proposes:
             await _pick(choice, context, config)
             text = context.texts.get(choice.name, "")
-            context.set(choice.name, text)
+            context.variables.set(choice.name, text)
             return KeptOutput(choice.name, text)
         proposing = asyncio.create_task(_propose(step, context, config))
         try:
@@ -163,7 +163,7 @@ def _choice_branch(choice: Choice, step: "ProposalStep") -> Runnable[RunContext,
             await asyncio.gather(proposing, return_exceptions=True)  # so that its call is closed with this run
         value = await _value_or_failed(_checked(context.options, others), context.language)
         text = "".join(Alternate(choice.name, option).text for option in others)
-        context.set(choice.name, value if isinstance(value, Failed) else text)
+        context.variables.set(choice.name, value if isinstance(value, Failed) else text)
         return PartOutput(choice.name, value)
 
     return RunnableLambda(run, name=choice.name)
@@ -186,7 +186,7 @@ async def _pick(choice: Choice, context: RunContext, config: RunnableConfig) -> 
     if not isinstance(picked, Failed):
         await adispatch_custom_event("proposal", context.options.proposal(), config=config)
     for variable, field in choice.fields.items():
-        context.set(variable, picked if isinstance(picked, Failed) else picked[field])
+        context.variables.set(variable, picked if isinstance(picked, Failed) else picked[field])
 
 
 async def _announced(name: str, options: Options, config: RunnableConfig) -> list[Option]:
@@ -214,11 +214,22 @@ async def _value_or_failed(value: Awaitable[Any], language: Language) -> Any:
 class ProposalStep(RetryingStep):
     """A `RetryingStep` that fills the options while it streams. An attempt fails if there are too few options."""
 
+    def __init__(
+        self,
+        choice: Choice,
+        needs: frozenset[str],
+        variants: Sequence[Runnable[dict[str, Any], str]],
+        models: Sequence[Any],
+        hedge: Hedge | None = None,
+    ) -> None:
+        super().__init__(needs, variants, models, hedge)
+        self._choice = choice
+
     @override
     async def _attempt(
         self, index: int, context: RunContext, variables: dict[str, Any], config: RunnableConfig | None
     ) -> str:
-        options, fields = context.options, context.option_fields
+        options, fields = context.options, tuple(self._choice.fields.values())
         listener = ProposalListener(options, fields)
         try:
             text = await super()._attempt(index, context, variables, merge_configs(config, {"callbacks": [listener]}))
@@ -228,7 +239,7 @@ class ProposalStep(RetryingStep):
             return ""  # a failure after the last option does not matter
         options.completed_lists += 1
         if not options.is_full:
-            for option in options_in(text, fields, most=context.places):
+            for option in options_in(text, fields, most=self._choice.options):
                 options.add(option)
         if options.is_enough:
             return text

@@ -8,32 +8,29 @@ from typing import Any, cast
 
 from chains.errors import DependencyFailedError
 from chains.parts.choice import Options
-from chains.parts.composition import Composition
+from chains.parts.composition import Choice, Composition
 from chains.parts.events import Draft, Failed
 from chains.surrogates import replaced
 from chains.translations import Language
 
 
 class RunContext:
-    """The values of the prompts' variables, which parts set and wait for, and the deadline.
+    """The variables, the options and the deadline of one run.
 
     `texts` are those of the draft. `proposes` is whether the `Choice`, if there is one, still has to propose options.
     `ends_at` is on the clock of the running loop.
     """
 
     def __init__(self, composition: Composition, draft: Draft, deadline_s: float) -> None:
-        self.composition = composition
         self.language: Language = draft.request.language
         self.texts = draft.texts
         self.ends_at = asyncio.get_running_loop().time() + deadline_s
         choice = composition.choice
-        self.option_fields = tuple(choice.fields.values()) if choice else ()
-        self.places = choice.options if choice else 0
         self.proposes = choice is not None and not draft.options and choice.name not in draft.texts
-        self._options = self._begin(draft)
-        self._values: dict[str, asyncio.Future[Any]] = {}
-        self._set_all(composition.variables(draft.request))
-        self._set_all(draft.texts)
+        self._options = _options(choice, draft, proposes=self.proposes) if choice else None
+        self.variables = Variables(composition)
+        self.variables.update(composition.variables(draft.request))
+        self.variables.update(draft.texts)
 
     @property
     def options(self) -> Options:
@@ -41,7 +38,25 @@ class RunContext:
         assert self._options  # noqa: S101  only a Choice looks for them
         return self._options
 
-    async def variables(self, names: Collection[str]) -> dict[str, Any]:
+
+class Variables:
+    """The values of the prompts' variables, which parts set and wait for."""
+
+    def __init__(self, composition: Composition) -> None:
+        self._composition = composition
+        self._values: dict[str, asyncio.Future[Any]] = {}
+
+    def set(self, name: str, value: Any) -> None:
+        """Sets a variable, unless it is set."""
+        future = self._value(name)
+        if not future.done():
+            future.set_result(value)
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            self.set(name, value)
+
+    async def of(self, names: Collection[str]) -> dict[str, Any]:
         """Returns the values of these variables, escaped for a prompt, as soon as all are set.
 
         Raises `DependencyFailedError` if one of them failed.
@@ -53,32 +68,18 @@ class RunContext:
                 raise self._failure(name)
         return material(values)
 
-    def set(self, name: str, value: Any) -> None:
-        """Sets a variable, unless it is set."""
-        future = self._value(name)
-        if not future.done():
-            future.set_result(value)
-
-    def _begin(self, draft: Draft) -> Options | None:
-        choice = self.composition.choice
-        if not choice:
-            return None
-        if self.proposes:
-            return Options(choice.options, draft.request.seed)
-        return Options.given(draft.options, draft.picked)
-
-    def _set_all(self, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            self.set(name, value)
-
     def _value(self, name: str) -> asyncio.Future[Any]:
         if name not in self._values:
             self._values[name] = asyncio.get_running_loop().create_future()
         return self._values[name]
 
     def _failure(self, variable: str) -> DependencyFailedError:
-        part = self.composition.source(variable) or variable
-        return DependencyFailedError("Needs “{part}”, which failed.", part=self.composition.titles([part]))
+        part = self._composition.source(variable) or variable
+        return DependencyFailedError("Needs “{part}”, which failed.", part=self._composition.titles([part]))
+
+
+def _options(choice: Choice, draft: Draft, *, proposes: bool) -> Options:
+    return Options(choice.options, draft.request.seed) if proposes else Options.given(draft.options, draft.picked)
 
 
 def material(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class RetryingStep(Runnable[RunContext, str]):
 
     @override
     async def ainvoke(self, input: RunContext, config: RunnableConfig | None = None, **kwargs: Any) -> str:
-        variables = await input.variables(self._needs)
+        variables = await input.variables.of(self._needs)
         indexes = self._indexes(config)
         index, has_waited = self._first_healthy(indexes) or 0, False
         for attempt in range(1, MAX_ATTEMPTS + 1):
