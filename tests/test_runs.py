@@ -98,13 +98,15 @@ def test_a_run_cancelled_at_any_moment_ends_once(new_log: Callable[[], EventLog]
     """Its log ends with `cancelled`, and no task is left."""
 
     async def cancel(url: str, moments: int) -> list[Any]:
-        async with runs_at(url, new_log()) as runs:
+        log = new_log()
+        async with runs_at(url, log) as runs:
             following = runs.follow(await runs.start("recipe", BEEF))
             seen = [logged.event for logged in await anext(following)]
             for _ in range(moments):
                 await asyncio.sleep(0)
             await runs.aclose()
             seen += [logged.event async for events in following for logged in events]
+            await log.aclose()
             while len(asyncio.all_tasks()) > 1 and moments < 1000:  # generators that are still being closed
                 moments += 1
                 await asyncio.sleep(0)
