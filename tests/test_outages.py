@@ -1,6 +1,7 @@
 """Runs while Redis does not answer, is full, or is restarted."""
 
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from redis import Redis
 from tests.client import wait_until
 from tests.commands import sizzle
 from tests.conftest import Serve, ServeScripts
+from tests.redis_servers import RedisServer, flaky
 from tests.servers import Gate
 from tests.shared_runs import (
     REQUEST,
@@ -37,6 +39,28 @@ def test_a_restart_of_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScrip
         events = reader.to_the_end()
         assert_exact(events)
         assert set(attempts(events).values()) == {1}
+
+
+def test_a_slow_redis_loses_nothing(redis_server: RedisServer, serve: Serve, serve_scripts: ServeScripts) -> None:
+    """Every answer takes 50 to 200 ms, for a web process and for a worker; no part is started again."""
+    with flaky(redis_server, redis_server.url, delays=(0.05, 0.2)) as store:
+        web = serve(store=store, worker=False)
+        serve_scripts(store=store)
+        events = Reader(start_run(web)[0]).to_the_end()
+        assert_exact(events)
+        assert set(attempts(events).values()) == {1}
+
+
+def test_a_start_waits_for_redis(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+    """Until it answers, connections to its port are closed at once."""
+    with own_server(tmp_path) as server, ThreadPoolExecutor(1) as threads:
+        server.kill()
+        with socket.create_server(("127.0.0.1", server.port)) as listener:
+            starting = threads.submit(serve_scripts, store=server.url)
+            listener.accept()[0].close()
+        server.start()
+        node, _ = starting.result()
+        assert_exact(Reader(start_run(node)[0]).to_the_end())
 
 
 def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScripts) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Self, cast
@@ -176,7 +176,7 @@ async def check_server(address: Address, keep_bytes: int = 0, timeout_s: float =
     Warns if its memory is too small for `keep_bytes`.
     """
     try:
-        async with address.blocking_client() as redis:
+        async with aclosing(address.blocking_client()) as redis:  # not entered, because that connects only once
             info = await _info(redis, monotonic() + timeout_s)
     except RedisError as error:
         raise ConfigError(f"SIZZLE_STORE: {address.label} {_reason(error)}.") from None
