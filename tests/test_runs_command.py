@@ -7,6 +7,8 @@ import pytest
 
 from tests.client import ask, follow, start
 from tests.commands import sizzle
+from tests.conftest import ServeScripts
+from tests.redis_servers import RedisServer
 from tests.server_process import server_process
 from tests.servers import Gate, provider
 
@@ -46,10 +48,39 @@ def test_runs_are_listed_shown_exported_and_deleted(tmp_path: Path) -> None:
         gate.open()
 
 
+def test_runs_in_redis_are_listed_shown_exported_and_deleted(
+    redis_server: RedisServer, serve_scripts: ServeScripts, tmp_path: Path
+) -> None:
+    """Everything works beside the running server, also deleting; without a command the runs are listed."""
+    store, gate = redis_server.url, Gate()
+    url, _ = serve_scripts({"nutrition": [["Beef is good."], ["Onions ", gate]]}, store=store)
+    first = start(url)
+    follow(first)
+    state, second = ask("GET", first).json(), start(url)
+    ids = [address.rpartition("/")[2] for address in (second, first)]
+    listed = json.loads(sizzle("runs", "list", "--json", "--store", store).stdout)
+    assert [[row["run_id"], row["status"]] for row in listed] == [[ids[0], "running"], [ids[1], "ok"]]
+    table = sizzle("runs", SIZZLE_STORE=store).stdout
+    assert [state["options"][state["picked"]]["name"] in table, *(each in table for each in ids)] == [True] * 3
+    newest = json.loads(sizzle("runs", "list", "--json", "--limit", "1", "--store", store).stdout)
+    assert [row["run_id"] for row in newest] == ids[:1]
+    exported = tmp_path / "run.json"
+    assert sizzle("runs", "export", ids[1][:13], str(exported), "--store", store).returncode == 0
+    assert json.loads(exported.read_text()) == state
+    assert "Beef is good." in sizzle("runs", "show", ids[1], "--store", store).stdout
+    assert sizzle("runs", "delete", *ids, "--store", store).stdout == f"Deleted {ids[0]}.\nDeleted {ids[1]}.\n"
+    assert json.loads(sizzle("runs", "list", "--json", "--store", store).stdout) == []
+    assert ask("GET", first).status_code == 404
+    gate.open()
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("list", "--store", "memory://"), "SIZZLE_STORE: memory: `sizzle runs` reads sqlite:///<path> only."),
+        (
+            ("list", "--store", "memory://"),
+            "SIZZLE_STORE: memory: `sizzle runs` reads sqlite:///<path> and redis://… only.",
+        ),
         (("list", "--store", "sqlite:///gone/runs.db"), "there is no such file"),
         (("list", "--store", "sqlite:///gone/runs.db?synchronous=off"), "expected sqlite:///<path>"),
         (("export", "x", "recipe.txt"), "ends neither in .md nor in .json"),

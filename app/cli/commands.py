@@ -72,7 +72,7 @@ cli.command()(serve)
 cli.command()(worker)
 cli.command()(check)
 cli.command()(usage)
-cli.add_typer(runs, name="runs", no_args_is_help=True)
+cli.add_typer(runs, name="runs")
 
 
 @cli.command()

@@ -1,8 +1,8 @@
-"""`sizzle runs`: lists, shows, exports and deletes the runs in an SQLite file."""
+"""`sizzle runs`: lists, shows, exports and deletes the runs in an SQLite file or in Redis."""
 
 import sys
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,14 +17,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from app.runs.state import RunState
-    from app.stores.archive import Archive
-    from app.stores.database import StoredRun
+    from app.settings import Settings
+    from app.stores.archive import Archive, ArchivedRun
     from chains.parts.composition import Composition
 
-runs = typer.Typer(help="Lists, shows, exports and deletes the runs that `sizzle serve` has stored in a file.")
+runs = typer.Typer(help="Lists, shows, exports and deletes the runs that `sizzle serve` has stored.")
 
 RunId = Annotated[str, typer.Argument(metavar="ID", help="A run's id, or its first characters.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@runs.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:  # pyright: ignore[reportUnusedFunction]
+    if context.invoked_subcommand is None:
+        list_runs()
 
 
 @runs.command("list")
@@ -35,8 +41,7 @@ def list_runs(
 ) -> None:
     """Lists the newest runs: when each began, its status, what it is, its size in bytes and its id."""
     with _opened(store) as (archive, compositions):
-        newest = archive.runs()[:limit]
-        rows = [_row(run, _state(archive, compositions, run.id)) for run in newest]
+        rows = [_row(run, _state(archive, compositions, run.id)) for run in archive.runs(limit)]
     if json:
         typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return
@@ -69,7 +74,7 @@ def export(
 
 @runs.command()
 def delete(run_ids: Annotated[list[str], typer.Argument(metavar="ID...")], store: Store = None) -> None:
-    """Deletes runs. Stop the server first: it may still be writing them."""
+    """Deletes runs. Stop the server first if it keeps them in a file: it may still be writing them."""
     with _opened(store, is_writable=True) as (archive, _):
         found = [_find(archive, run_id) for run_id in run_ids]
         for run_id in found:
@@ -82,24 +87,37 @@ def _opened(
     store: str | None, *, is_writable: bool = False
 ) -> Generator[tuple["Archive", Mapping[str, "Composition"]]]:
     from app.settings import read_settings
+
+    set_environment(store, None)
+    settings = read_settings().with_own_store()
+    if settings.store_kind == "memory":
+        raise ConfigError("SIZZLE_STORE: memory: `sizzle runs` reads sqlite:///<path> and redis://… only.")
+    compositions = settings.load_compositions()
+    with _archive(settings, compositions, is_writable=is_writable) as archive:
+        yield archive, compositions
+
+
+def _archive(
+    settings: "Settings", compositions: Mapping[str, "Composition"], *, is_writable: bool
+) -> AbstractContextManager["Archive"]:
+    from app.runs.opening import is_shared, shared_log
     from app.stores.archive import open_archive
     from app.stores.sqlite import parse_url
     from chains.parts.requests import run_request
 
-    set_environment(store, None)
-    settings = read_settings().with_own_store()
-    if settings.store_kind != "sqlite":
-        raise ConfigError(f"SIZZLE_STORE: {settings.store_kind}: `sizzle runs` reads sqlite:///<path> only.")
-    compositions = settings.load_compositions()
+    if is_shared(settings):
+        log = shared_log(settings)
+        from app.stores.redis.archive import open_redis_archive
+
+        return open_redis_archive(log)
     requests = {name: run_request(each) for name, each in compositions.items()}
     path, _ = parse_url(settings.store)
-    with open_archive(path, requests, settings.keep_s, is_writable=is_writable) as archive:
-        yield archive, compositions
+    return open_archive(path, requests, settings.keep_s, is_writable=is_writable)
 
 
 def _find(archive: "Archive", run_id: str) -> str:
     """Returns the one id that begins so. Ends the command if there is not exactly one."""
-    found = [run.id for run in archive.runs() if run.id.startswith(run_id)]
+    found = archive.ids(run_id)
     if len(found) != 1:
         raise typer.BadParameter(f"{len(found) or 'no'} runs begin with {run_id!r}", param_hint="ID")
     return found[0]
@@ -136,7 +154,7 @@ def _state(archive: "Archive", compositions: Mapping[str, "Composition"], run_id
     return state
 
 
-def _row(run: "StoredRun", state: "RunState | None") -> dict[str, object]:
+def _row(run: "ArchivedRun", state: "RunState | None") -> dict[str, object]:
     picked = state.options[state.picked or 0] if state and state.options else {}
     return {
         "run_id": run.id,
