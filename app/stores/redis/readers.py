@@ -22,7 +22,7 @@ from app.stores.redis.writers import Batch
 
 logger = logging.getLogger(__name__)
 
-GATHER_S = 0.008
+GATHER_S = 0.005
 BLOCK_MS = 500
 MAX_ENTRIES = 100  # of a stream, per call
 SILENCE_S = 5.0  # after which a run's log is looked up, because it may have expired
@@ -192,6 +192,7 @@ class Readers:
             if not tails:
                 await self._more.wait()
                 continue
+            started_at = perf_counter()
             self._connection_id = connection_id
             cursors = [min((tail.cursor for tail in each), key=entry_id) for each in tails.values()]
             command = "XREAD", "COUNT", MAX_ENTRIES, "BLOCK", BLOCK_MS, "STREAMS", *tails, *cursors
@@ -202,8 +203,8 @@ class Readers:
                 for tail in tails[key.decode()]:
                     _add(tail, entries)
             await self._check(self._open_tails(SILENCE_S))
-            if streams:
-                await asyncio.sleep(GATHER_S)
+            if streams and (delay := started_at + GATHER_S - perf_counter()) > 0:
+                await asyncio.sleep(delay)
 
     def _foreign_tails(self) -> Mapping[str, list[Tail]]:
         """Returns the tails that lack events of other processes, by stream."""
