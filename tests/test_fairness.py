@@ -236,6 +236,26 @@ async def order_in(make: Callable[[Callable[[], str]], CallLine], calls: list[tu
     return [begun[:first], begun[first:]]
 
 
+def test_calls_that_wait_for_their_turn_reserve_no_budget(serve_scripts: ServeScripts) -> None:
+    """There is money for three of the longest answers, and only two are under way."""
+    gate = Gate()
+    question = "/completion?query=flood&model=groq-gpt-oss-20b&max_tokens=1000"
+    budget = {"daily_budget_usd": 3.5 * 1000 * 0.3 / 1_000_000}
+    url, scripted = serve_scripts({"completion": [gate, "beef"]}, client_calls=1, **budget)
+
+    async def scenario() -> int:
+        async with httpx.AsyncClient(timeout=20, verify=NO_TLS) as client:
+            flood = [asyncio.create_task(client.get(url + question, headers=ALICE)) for _ in range(8)]
+            await until(lambda: len(scripted.calls) == 1)
+            other = asyncio.create_task(client.get(url + question, headers=BOB))
+            await until(lambda: len(scripted.calls) == 2 or other.done())
+            gate.open()
+            await asyncio.gather(*flood)
+            return (await other).status_code
+
+    assert run(scenario()) == 200
+
+
 def test_callers_take_turns_with_their_most_urgent_calls() -> None:
     calls = [("a", 0), ("a", 9), ("a", 1), ("b", 3), ("b", 2), ("c", 5)]
     order = run(order_in(lambda caller: CallLine(caller, slots=1), calls))

@@ -202,17 +202,18 @@ class ProviderChat(ChatOpenAI):
 
     @asynccontextmanager
     async def _observed(self, call: Call, answer: AnswerReader) -> AsyncGenerator["_Progress"]:
-        """Reports the call to the observer, which may refuse it, and its end."""
-        end = await self.observer.begin(call)
-        progress, failure, outcome = _Progress(monotonic()), None, "cancelled"
-        try:
-            yield progress
-            outcome = "ok"
-        except ProviderError as error:
-            failure, outcome = error, "failed"
-            raise
-        finally:
-            end(self._end(call, answer, progress, outcome, failure))
+        """Waits until the call may begin, then reports it to the observer, which may refuse it, and its end."""
+        async with self.admission.call(self.rank), self.line.place(self.rank) if self.line else nullcontext():
+            end = await self.observer.begin(call)
+            progress, failure, outcome = _Progress(monotonic()), None, "cancelled"
+            try:
+                yield progress
+                outcome = "ok"
+            except ProviderError as error:
+                failure, outcome = error, "failed"
+                raise
+            finally:
+                end(self._end(call, answer, progress, outcome, failure))
 
     def _end(
         self, call: Call, answer: AnswerReader, progress: "_Progress", outcome: Outcome, failure: ProviderError | None
@@ -254,16 +255,15 @@ class ProviderChat(ChatOpenAI):
     @asynccontextmanager
     async def _response(self, request: Mapping[str, Any]) -> AsyncGenerator[ReadTimeout]:
         """Opens the body of the answer. Comments do not extend the timeout of a token."""
-        async with self.admission.call(self.rank), self.line.place(self.rank) if self.line else nullcontext():
-            report_sent()
-            first = asyncio.get_running_loop().time() + self.first_token_s
-            async with asyncio.timeout_at(first):
-                response = await self.endpoint.ask(request)
-            async with response:
-                coalesced = self.endpoint.http.coalescing.stream(response.content)
-                with coalesced as body, ReadTimeout(body, first) as reader:
-                    yield reader
-                await drain_body(response)
+        report_sent()
+        first = asyncio.get_running_loop().time() + self.first_token_s
+        async with asyncio.timeout_at(first):
+            response = await self.endpoint.ask(request)
+        async with response:
+            coalesced = self.endpoint.http.coalescing.stream(response.content)
+            with coalesced as body, ReadTimeout(body, first) as reader:
+                yield reader
+            await drain_body(response)
 
     def _failure(self, answer: AnswerReader, error: Exception | None) -> ProviderError | None:
         """Returns what is wrong with an answer that has ended. Errors after a complete answer do not matter."""
