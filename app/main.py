@@ -21,6 +21,7 @@ from app.api import (
     generate,
     health,
     langserve,
+    metrics,
     openai_errors,
     pages,
     race,
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     served = settings.load_compositions().values()
     app.state.access = access_of(settings)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(pages.router)
     app.include_router(sign_in.router)
     for composition in served:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app.access import access_of
-from app.api import health
+from app.api import health, metrics
 from app.api.refusals import refusal
 from app.models import about
 from app.runs.opening import NEEDS_REDIS, is_shared, open_runs
@@ -35,6 +35,7 @@ def worker_app(settings: Settings) -> ASGIApp:
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     app.state.about = about(settings)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.add_middleware(HeadAsGet)
     access = access_of(settings)
     return Clients(guarded(app, access, refusal), access.tokens)

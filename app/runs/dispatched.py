@@ -101,6 +101,13 @@ class DispatchedRuns(Runs):
             raise UnknownRunError
 
     @override
+    async def waiting_count(self) -> int:
+        try:
+            return await self._shared_log.waiting_count()
+        except UnavailableError:
+            return 0
+
+    @override
     async def cancel(self, run_id: UUID) -> None:
         if run := self.own.get(str(run_id)):
             run.cancel()  # closes its calls even if the store does not answer

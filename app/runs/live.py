@@ -14,6 +14,7 @@ from typing import Literal, LiteralString
 
 from structlog.contextvars import bound_contextvars
 
+from app.metrics import count_run
 from app.runs.state import RunState
 from app.runs.tally import Tally, tallied
 from app.stores import (
@@ -227,6 +228,7 @@ class LiveRun:
             "composition": self._composition,
         }  # fmt: skip
         logger.info("Run ended: %s.", end.status, extra=fields)
+        count_run(self._composition, end.status, end.total_ms / 1000, ttft_s)
 
     def _status(self, stopping: Stopping | None) -> RunStatus:
         """A run whose proposal failed has failed, even if a part succeeded."""

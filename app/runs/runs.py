@@ -243,6 +243,14 @@ class Runs:
         else:
             await self._log.forget(str(run_id))
 
+    @property
+    def active_count(self) -> int:
+        return len(self._live)
+
+    async def waiting_count(self) -> int:
+        """How many runs wait for a worker."""
+        return 0
+
     def close(self) -> None:
         """Rejects new runs; active ones continue."""
         self._is_closing = True

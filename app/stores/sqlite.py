@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from app.metrics import store_flush
 from app.stores import (
     MAX_BATCH,
     EventId,
@@ -309,7 +310,8 @@ class SqliteEventLog:
             self._unstored = {}
             lengths = [len(run.log.entries) for run in runs.values()]
             try:
-                await self._store(runs.values())
+                with store_flush.labels("sqlite").time():
+                    await self._store(runs.values())
             except UnavailableError:
                 self._unstored = {**runs, **self._unstored}
                 for run in runs.values():

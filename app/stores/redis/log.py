@@ -277,6 +277,13 @@ class RedisEventLog:
         waiting: list[bytes] = await self._call("unfinished")
         return [run_id for each in waiting if (run_id := each.decode()) not in self._writers]
 
+    async def waiting_count(self) -> int:
+        """How many runs wait in the queue for a worker."""
+        queue = f"{self.address.prefix}:queue"
+        with _unavailable():
+            groups = {group["name"]: group["pending"] for group in await self.redis.xinfo_groups(queue)}
+            return int(await self.redis.xlen(queue)) - int(groups.get(GROUP.encode(), 0))
+
     async def secret(self) -> bytes:
         if self._secret is None:
             key = f"{self.address.prefix}:secret"

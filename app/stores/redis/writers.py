@@ -9,6 +9,7 @@ from time import perf_counter
 
 from redis.exceptions import RedisError, ResponseError
 
+from app.metrics import store_flush
 from app.stores import (
     EventEntry,
     EventId,
@@ -144,7 +145,9 @@ class Outbox:
     async def _write(self, batches: list[Batch]) -> None:
         if not batches:
             return
-        for batch, answer in zip(batches, await self._answers(batches), strict=True):
+        with store_flush.labels("redis").time():
+            answers = await self._answers(batches)
+        for batch, answer in zip(batches, answers, strict=True):
             self._settle(batch, answer)
         self._flushed.set()
         self._flushed.clear()
