@@ -1,5 +1,6 @@
 """`create_app()` wires settings, models, chain, runs and routes together."""
 
+import atexit
 import gc
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -52,8 +53,9 @@ from app.server.requests import RequestLog
 from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
 from app.server.stream_headers import StreamHeaders
 from app.server.traffic import TrafficMeter
-from app.settings import Settings, read_settings
+from app.settings import Settings, read_settings, wants_traces
 from app.stores import EventLogError
+from app.traces import start_tracing
 from chains.recipe.request import RecipeRequest
 
 logger = logging.getLogger(__name__)
@@ -119,6 +121,8 @@ def served_app() -> FastAPI:
     """
     settings = read_settings().with_own_store()
     configure_logging(settings.log_format, settings.log_level)
+    if wants_traces():
+        atexit.register(start_tracing())
     app = create_app(settings)
     RecipeRequest(ingredientsOnHand="rice")  # compiles patterns, so that no request waits for that
     gc.collect()

@@ -12,6 +12,7 @@ from app.admission import Admission, Quotas
 from app.compositions import qualified_name
 from app.settings import STANDIN, Settings
 from app.standin.server import serving
+from app.traces import part_span
 from chains._fast import acceleration
 from chains.models.calls import CallObserver, Unobserved
 from chains.models.chat import ProviderChat
@@ -115,7 +116,12 @@ def _serve(composition: Composition, models: ChatModels, chosen: Mapping[str, st
     def chain(by_part: Mapping[str, Any]) -> RunnableLambda[Any, dict[str, Any]]:
         deadline_s, hedge_after_s = settings.run_deadline_s, settings.hedge_after_s
         return compose(
-            composition, by_part, deadline_s=deadline_s, hedge_after_s=hedge_after_s, wrap=models.acceleration.wrap
+            composition,
+            by_part,
+            deadline_s=deadline_s,
+            hedge_after_s=hedge_after_s,
+            wrap=models.acceleration.wrap,
+            watch=part_span,
         )
 
     first = {name: each[0] for name, each in chat_models.items()}

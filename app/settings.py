@@ -300,6 +300,14 @@ class Settings(BaseSettings):
         return {name: registry.providers[name].base_url for name in names}
 
 
+def wants_traces() -> bool:
+    """Whether the standard variables of OpenTelemetry say where to send traces."""
+    is_off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "otlp")
+    return not is_off and exporter == "otlp" and any(os.environ.get(name) for name in endpoints)
+
+
 def key_setting(provider: str) -> str:
     """Returns the name of the variable for a provider's key."""
     name = provider.upper()

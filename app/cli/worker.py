@@ -1,6 +1,7 @@
 """`sizzle worker`."""
 
 import asyncio
+import atexit
 from typing import Annotated
 
 import typer
@@ -30,11 +31,14 @@ def worker(
     from app.runs.opening import check_store
     from app.server.logs import configure_logging
     from app.server.protocol import BoundedHttp
-    from app.settings import read_settings
+    from app.settings import read_settings, wants_traces
+    from app.traces import start_tracing
     from app.worker import worker_app
 
     settings = read_settings().model_copy(update={"worker": True})
     configure_logging(settings.log_format, settings.log_level)
+    if wants_traces():
+        atexit.register(start_tracing())
     app = worker_app(settings)
     asyncio.run(check_store(settings))
     users = audience(host)

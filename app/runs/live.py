@@ -27,6 +27,7 @@ from app.stores import (
     RunStatus,
     UnavailableError,
 )
+from app.traces import RunSpan
 from chains.errors import OUR_SIDE
 from chains.messages import Message
 from chains.parts.composition import Composition
@@ -88,6 +89,7 @@ class LiveRun:
         self._first_text_at: float | None = None
         self._composition = composition.name
         self._tally = Tally.of(state.usage)
+        self._span = RunSpan(state.run_id, composition.name)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._is_forgotten = False
@@ -109,7 +111,7 @@ class LiveRun:
         self.active_parts.update(parts)
         for part in parts:
             self._ends.pop(part, None)
-        with bound_contextvars(run=self._run_id), tallied(self._tally):
+        with bound_contextvars(run=self._run_id), tallied(self._tally), self._span.current():
             task = asyncio.create_task(self._write(updates), name=f"run {self._run_id}")
             task.add_done_callback(self._task_done)
         self._tasks.add(task)
@@ -228,6 +230,7 @@ class LiveRun:
             "composition": self._composition,
         }  # fmt: skip
         logger.info("Run ended: %s.", end.status, extra=fields)
+        self._span.end(end.status, ttft_s, usage.cost_usd)
         count_run(self._composition, end.status, end.total_ms / 1000, ttft_s)
 
     def _status(self, stopping: Stopping | None) -> RunStatus:

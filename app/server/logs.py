@@ -17,6 +17,7 @@ from structlog.typing import EventDict, Processor
 
 from app.clients import LOCAL, current_client
 from app.server.log_settings import LogFormat, LogLevel
+from app.traces import trace_id
 
 MAX_FRAMES = 20  # of an exception's stack
 # libraries that log each request, with its address and sometimes its content
@@ -46,7 +47,7 @@ def _formatter(renderer: Processor) -> ProcessorFormatter:
             structlog.stdlib.add_log_level,
             structlog.stdlib.ExtraAdder(),
             structlog.contextvars.merge_contextvars,
-            _add_client,
+            _add_context,
             _tidy,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         ],
@@ -63,9 +64,11 @@ def _json(event: EventDict, default: Callable[[object], object], **_: object) ->
     return orjson.dumps({**fields, **event}, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _add_client(_: object, __: str, event: EventDict) -> EventDict:
+def _add_context(_: object, __: str, event: EventDict) -> EventDict:
     if (client := current_client()) != LOCAL:
         event.setdefault("client", client.name)
+    if trace := trace_id():
+        event.setdefault("trace_id", trace)
     return event
 
 

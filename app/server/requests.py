@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server.root_path import route_path
+from app.traces import continued
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,10 @@ class RequestLog:
         given = Headers(scope=scope).get(REQUEST_ID, "")
         request_id = given if SANE_ID.fullmatch(given) else token_hex(8)
         answer = _Answer(scope, send, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id, route=answer.route):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id, route=answer.route),
+            continued(Headers(scope=scope)),
+        ):
             try:
                 await self._app(scope, receive, answer.send)
             finally:

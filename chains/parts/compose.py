@@ -8,6 +8,7 @@ The result of a part that fails is a `Failed`; only the parts that need it fail 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from chains.translations import Language
 
 ChatModel = Runnable[LanguageModelInput, AIMessage]
 Wrap = Callable[[Runnable[Any, Any]], Runnable[Any, Any]]
+Watch = Callable[[str], AbstractContextManager[None]]
 
 MAX_PROPOSALS = 2  # a list with too few usable options is requested again once
 DEADLINE_S = 120
@@ -59,6 +61,7 @@ def compose(
     deadline_s: float = DEADLINE_S,
     hedge_after_s: float | None = None,
     wrap: Wrap = lambda chain: chain,
+    watch: Watch = lambda part: nullcontext(),
 ) -> RunnableLambda[Any, dict[str, Any]]:
     """Returns a chain from a request, its dict or a `Draft` to the result of each part.
 
@@ -67,7 +70,7 @@ def compose(
     `models` holds any chat models of LangChain by the part's name: the first one is called, and the others are tried
     when it fails. Parts that are incomplete `deadline_s` seconds after the start fail. If a call has
     produced no token after `hedge_after_s` seconds, the next model is called in parallel. `wrap` is applied to every
-    chain that LangChain would run.
+    chain that LangChain would run. `watch` returns a context manager for the work on a part.
 
     Call it with `ainvoke`, or stream it with `astream_parts`. Only the parts missing from a `Draft` are generated.
     """
@@ -78,9 +81,9 @@ def compose(
         needs = composition.prompt_variables(name)
         declared = composition[name]
         if isinstance(declared, Choice):
-            branches[name] = _choice_branch(declared, ProposalStep(declared, needs, variants, models[name], hedge))
+            branches[name] = _choice_branch(declared, ProposalStep(declared, needs, variants, models[name], hedge), watch)
         else:
-            branches[name] = _branch(name, RetryingStep(needs, variants, models[name], hedge))
+            branches[name] = _branch(name, RetryingStep(needs, variants, models[name], hedge), watch)
     together = wrap(RunnableParallel(branches))
 
     async def run(request: Request | Draft | Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -130,30 +133,34 @@ def part(name: str, step: Runnable[Any, Any]) -> RunnableLambda[Any, Any]:
     return RunnableLambda(run, name=name)
 
 
-def _branch(name: str, step: RetryingStep) -> Runnable[RunContext, PartOutput | KeptOutput]:
+def _branch(name: str, step: RetryingStep, watch: Watch) -> Runnable[RunContext, PartOutput | KeptOutput]:
     async def run(context: RunContext, config: RunnableConfig) -> PartOutput | KeptOutput:
         if name in context.texts:
             return KeptOutput(name, context.texts[name])
-        value = await _value_or_failed(_in_time(step, context, config), context.language)
+        value = await _value_or_failed(_in_time(step, context, config, watch(name)), context.language)
         context.variables.set(name, value)
         return PartOutput(name, value)
 
     return RunnableLambda(run, name=name)
 
 
-async def _in_time(step: RetryingStep, context: RunContext, config: RunnableConfig) -> str:
+async def _in_time(
+    step: RetryingStep, context: RunContext, config: RunnableConfig, watching: AbstractContextManager[None]
+) -> str:
     async with asyncio.timeout_at(context.ends_at):
-        return await step.ainvoke(context, config)
+        await step.is_ready(context)
+        with watching:
+            return await step.ainvoke(context, config)
 
 
-def _choice_branch(choice: Choice, step: "ProposalStep") -> Runnable[RunContext, PartOutput | KeptOutput]:
+def _choice_branch(choice: Choice, step: "ProposalStep", watch: Watch) -> Runnable[RunContext, PartOutput | KeptOutput]:
     async def run(context: RunContext, config: RunnableConfig) -> PartOutput | KeptOutput:
         if not context.proposes:
             await _pick(choice, context, config)
             text = context.texts.get(choice.name, "")
             context.variables.set(choice.name, text)
             return KeptOutput(choice.name, text)
-        proposing = asyncio.create_task(_propose(step, context, config))
+        proposing = asyncio.create_task(_propose(step, context, config, watch(choice.name)))
         try:
             await _pick(choice, context, config)
             others = await _announced(choice.name, context.options, config)
@@ -169,11 +176,13 @@ def _choice_branch(choice: Choice, step: "ProposalStep") -> Runnable[RunContext,
     return RunnableLambda(run, name=choice.name)
 
 
-async def _propose(step: "ProposalStep", context: RunContext, config: RunnableConfig) -> None:
+async def _propose(
+    step: "ProposalStep", context: RunContext, config: RunnableConfig, watching: AbstractContextManager[None]
+) -> None:
     """Fills the options and always closes them."""
     reason = ""
     try:
-        await _in_time(step, context, config)
+        await _in_time(step, context, config, watching)
     except Exception as error:  # noqa: BLE001  the parts that need the pick get the reason
         reason = explained(error).message_in(context.language)
     finally:

@@ -52,6 +52,10 @@ class RetryingStep(Runnable[RunContext, str]):
     def invoke(self, input: RunContext, config: RunnableConfig | None = None, **kwargs: Any) -> str:
         raise TypeError("a composition cannot be invoked synchronously: use ainvoke")
 
+    async def is_ready(self, context: RunContext) -> None:
+        """Waits until the variables of the prompt are set. Raises `DependencyFailedError`."""
+        await context.variables.of(self._needs)
+
     @override
     async def ainvoke(self, input: RunContext, config: RunnableConfig | None = None, **kwargs: Any) -> str:
         variables = await input.variables.of(self._needs)

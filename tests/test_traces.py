@@ -1,0 +1,79 @@
+"""Spans of OpenTelemetry, as an exporter gets them."""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tests.client import NO_TLS, follow
+from tests.conftest import ServeScripts
+from tests.servers import PARTS, Refuse
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+_exporter = InMemorySpanExporter()
+
+
+@pytest.fixture
+def exporter() -> Iterator[InMemorySpanExporter]:
+    """What a program that embeds Sizzle sets. A process can do so once."""
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(_exporter))
+        trace.set_tracer_provider(provider)
+    _exporter.clear()
+    yield _exporter
+    _exporter.clear()
+
+
+def _attributes(span: ReadableSpan) -> dict[str, object]:
+    return dict(span.attributes or {})
+
+
+def test_a_run_is_one_trace_with_a_span_for_each_part_and_call(
+    serve_scripts: ServeScripts, exporter: InMemorySpanExporter
+) -> None:
+    """It continues the client's trace. No span has a text of anybody."""
+    usage = {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 10}}
+    steps = ["Cook whispered.", f"data: {json.dumps(usage)}\n\n".encode()]
+    url, _ = serve_scripts({"steps": [[Refuse(500)], steps]})
+    body, headers = {"ingredientsOnHand": "whispered beef"}, {"traceparent": TRACEPARENT}
+    started = httpx.post(f"{url}/runs", json=body, headers=headers, verify=NO_TLS, timeout=30)
+    assert started.status_code == 201, started.text
+    run_id = started.json()["run_id"]
+    follow(f"{url}/runs/{run_id}")
+    spans = exporter.get_finished_spans()
+
+    assert {f"{span.context.trace_id:032x}" for span in spans if span.context} == {TRACE}
+    (run,) = [span for span in spans if span.name == "invoke_workflow recipe"]
+    parts = {span.name.removeprefix("part "): span for span in spans if span.name.startswith("part ")}
+    calls = [span for span in spans if span.name.startswith("chat ")]
+    assert set(parts) == set(PARTS)
+    assert {span.parent and span.parent.span_id for span in parts.values()} == {run.context and run.context.span_id}
+    assert len(calls) == len(PARTS) + 1
+    assert _attributes(run) | {"sizzle.run.id": run_id, "sizzle.run.status": "ok"} == _attributes(run)
+    assert "whispered" not in "".join(span.to_json() for span in spans)
+
+    failed, answered = sorted(
+        (span for span in calls if _attributes(span)["sizzle.part"] == "steps"), key=lambda span: span.start_time or 0
+    )
+    assert {span.parent and span.parent.span_id for span in (failed, answered)} == {
+        parts["steps"].context and parts["steps"].context.span_id
+    }
+    asked = {
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "groq", "gen_ai.request.model": "openai/gpt-oss-120b",
+        "gen_ai.request.stream": True, "sizzle.part": "steps",
+    }  # fmt: skip
+    assert _attributes(failed).items() >= {**asked, "sizzle.attempt": 1, "error.type": "HttpStatusError 500"}.items()
+    assert not failed.status.is_ok
+    used = {"gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 10, "sizzle.attempt": 2}
+    assert _attributes(answered).items() >= {**asked, **used}.items()
+    assert _attributes(answered)["gen_ai.response.finish_reasons"] == ("stop",)
+    first_s = _attributes(answered)["gen_ai.response.time_to_first_chunk"]
+    assert isinstance(first_s, float)
+    assert first_s > 0
