@@ -52,6 +52,7 @@ from app.server.page import WEB, Assets
 from app.server.requests import RequestLog
 from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
 from app.server.stream_headers import StreamHeaders
+from app.server.telemetry import TELEMETRY
 from app.server.traffic import TrafficMeter
 from app.settings import Settings, read_settings, wants_traces
 from app.stores import EventLogError
@@ -68,7 +69,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     settings.check()
     app = SizzleApp(
-        title="Sizzle", version=version("sizzle"), lifespan=_lifespan(settings), docs_url=None, redoc_url=None
+        telemetry=TELEMETRY,
+        title="Sizzle",
+        version=version("sizzle"),
+        lifespan=_lifespan(settings),
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.about = about(settings)
     app.state.keep_alive_s = settings.keep_alive_s

@@ -15,6 +15,7 @@ from app.server.clients import Clients
 from app.server.guard import guarded
 from app.server.head import HeadAsGet
 from app.server.shutdown import ShutdownNotifier
+from app.server.telemetry import TELEMETRY
 from app.settings import Settings
 from chains.errors import ConfigError
 
@@ -32,7 +33,7 @@ def worker_app(settings: Settings) -> ASGIApp:
             with shutdown.on_signals(), shutdown.notify(app.state.opened.close):
                 yield
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry=TELEMETRY)
     app.state.about = about(settings)
     app.include_router(health.router)
     app.include_router(metrics.router)

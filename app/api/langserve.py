@@ -30,6 +30,7 @@ from app.server.disconnect import run_until_disconnect
 from app.server.errors import HTTPError, describe_fields
 from app.server.page import page_response
 from app.server.security_headers import POLICY
+from app.server.telemetry import TELEMETRY
 from chains.errors import SizzleError
 from chains.parts.compose import standalone
 from chains.parts.composition import Composition
@@ -56,7 +57,7 @@ def chains_app(served: Served, admission: Admission) -> FastAPI:
     """Returns the application under `/chains`, with a playground for the composition and for each part."""
     # LangServe's schema of a configurable enum has a string as its default
     warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
-    app = DocumentedApp(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None)
+    app = DocumentedApp(title="Sizzle's chains in LangServe", docs_url=None, redoc_url=None, telemetry=TELEMETRY)
     add_error_handlers(app)
     composition, models = served.composition, served.configurable_models
     chains: dict[str, Runnable[Any, str]] = {composition.name: markdown_chain(composition, served.configurable_chain)}

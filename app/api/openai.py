@@ -33,6 +33,7 @@ from app.models import Served
 from app.server.disconnect import client_closed_request, run_until_disconnect
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
+from app.server.telemetry import TELEMETRY
 from chains.completion import DEADLINE_S, until
 from chains.errors import ProviderError, SizzleError
 from chains.messages import Message, validation_message
@@ -149,7 +150,7 @@ def openai_app(
     served: Mapping[str, Served], owners: Mapping[str, str], keep_alive_s: float, admission: Admission
 ) -> FastAPI:
     """Returns the application under `/v1`. `owners` has the `owned_by` of each model."""
-    app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None)
+    app = AppWithout422(title="Sizzle, OpenAI-compatible", docs_url=None, redoc_url=None, telemetry=TELEMETRY)
     app.include_router(_models(owners))
     app.include_router(_completions(served, owners, keep_alive_s, admission))
     for error in (ApiError, RequestValidationError, SizzleError, HTTPException):
