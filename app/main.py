@@ -54,7 +54,7 @@ from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
 from app.server.stream_headers import StreamHeaders
 from app.server.telemetry import TELEMETRY
 from app.server.traffic import TrafficMeter
-from app.settings import Settings, read_settings, wants_traces
+from app.settings import Settings, hide_texts_from_langsmith, read_settings, wants_traces
 from app.stores import EventLogError
 from app.traces import start_tracing
 from chains.recipe.request import RecipeRequest
@@ -127,6 +127,7 @@ def served_app() -> FastAPI:
     """
     settings = read_settings().with_own_store()
     configure_logging(settings.log_format, settings.log_level)
+    hide_texts_from_langsmith()
     if wants_traces():
         atexit.register(start_tracing())
     app = create_app(settings)

@@ -308,6 +308,13 @@ def wants_traces() -> bool:
     return not is_off and exporter == "otlp" and any(os.environ.get(name) for name in endpoints)
 
 
+def hide_texts_from_langsmith() -> None:
+    """Makes LangSmith's tracing leave out prompts and answers, unless the environment says otherwise."""
+    for name in ("HIDE_INPUTS", "HIDE_OUTPUTS"):
+        if f"LANGCHAIN_{name}" not in os.environ:
+            os.environ.setdefault(f"LANGSMITH_{name}", "true")
+
+
 def key_setting(provider: str) -> str:
     """Returns the name of the variable for a provider's key."""
     name = provider.upper()

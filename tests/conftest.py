@@ -51,7 +51,16 @@ SLOW = {
     *("test_any_chat_model", "test_any_input", "test_chat_front_ends", "test_cli", "test_composition_declarations"),
     *("test_compositions", "test_cuts", "test_environment", "test_examples", "test_failures", "test_faults"),
     *("test_fuzz", "test_http", "test_langserve", "test_lasting_faults", "test_provider_streams", "test_proxies"),
-    *("test_budget", "test_logs", "test_nodes", "test_outages", "test_race", "test_race_command", "test_restarts"),
+    *(
+        "test_budget",
+        "test_logs",
+        "test_traces",
+        "test_nodes",
+        "test_outages",
+        "test_race",
+        "test_race_command",
+        "test_restarts",
+    ),
     *("test_runs_command", "test_schemathesis", "test_sdk_comparison", "test_shutdown", "test_slow_readers"),
     *("test_random_faults", "test_terminal", "test_what_is_sent", "test_workers"),
 }

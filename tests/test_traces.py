@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,14 +10,59 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from tests.client import NO_TLS, follow
+from tests.client import NO_TLS, follow, wait_until
 from tests.conftest import ServeScripts
-from tests.servers import PARTS, Refuse
+from tests.server_process import server_process
+from tests.servers import PARTS, Refuse, provider, serving
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 _exporter = InMemorySpanExporter()
+
+
+class Collector:
+    """Records what is sent to it, as a collector of traces and as LangSmith."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[str, bytes]] = []
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/{path:path}", self._receive, methods=["GET", "POST", "PATCH"])])
+
+    async def _receive(self, request: Request) -> Response:
+        self.received.append((request.url.path, await request.body()))
+        return JSONResponse({})
+
+    def bodies(self, path: str) -> bytes:
+        return b"".join(body for at, body in self.received if at.startswith(path))
+
+
+def test_what_leaves_the_process_has_no_text_and_no_password(tmp_path: Path) -> None:
+    """Neither what `OTEL_…` nor what `LANGSMITH_…` let the server send."""
+    collector = Collector()
+    with provider({"completion": ["Answered."]}) as scripted, serving(collector.app()) as url:
+        settings = {
+            "GROQ_API_KEY": "sk-canary",
+            "SIZZLE_GROQ_BASE_URL": scripted.url.replace("http://", "http://user:canary@"),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+            "LANGSMITH_TRACING": "true",
+            "LANGSMITH_ENDPOINT": url,
+            "LANGSMITH_API_KEY": "ls-key",
+            "LANGSMITH_DISABLE_RUN_COMPRESSION": "true",
+        }
+        with server_process(tmp_path, **settings) as server:
+            httpx.get(f"{server.url}/completion?query=whispered", verify=NO_TLS, timeout=30)
+            assert wait_until(lambda: b"gen_ai.request.model" in collector.bodies("/v1/traces"), 10)
+            assert wait_until(lambda: b"openai/gpt-oss-20b" in collector.bodies("/runs"), 10)
+            said = server.said
+    sent = b"".join(body for _, body in collector.received) + said.encode()
+    assert [word for word in (b"whispered", b"Answered", b"canary") if word in sent] == []
 
 
 @pytest.fixture

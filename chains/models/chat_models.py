@@ -102,7 +102,8 @@ class ChatModels:
         entry, client = self.registry.providers[provider], partial(httpx2.Client, verify=self._trusted, trust_env=False)
         address = urlsplit(entry.url(""))
         return {
-            "base_url": urlunsplit(address._replace(query="")),
+            # without a password, because LangChain's tracers report this address
+            "base_url": urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2], query="")),
             "default_query": dict(parse_qsl(address.query)) or None,
             "default_headers": entry.headers(self._key(provider).get_secret_value()),
             "openai_proxy": "",
