@@ -62,7 +62,7 @@ SLOW = {
         "test_restarts",
     ),
     *("test_runs_command", "test_schemathesis", "test_sdk_comparison", "test_shutdown", "test_slow_readers"),
-    *("test_random_faults", "test_terminal", "test_what_is_sent", "test_workers"),
+    *("test_random_faults", "test_terminal", "test_traces", "test_what_is_sent", "test_workers"),
 }
 # these repeat on other stores what the quick tests do in memory, or need seconds for a detail
 LONG = {

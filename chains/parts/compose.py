@@ -81,7 +81,9 @@ def compose(
         needs = composition.prompt_variables(name)
         declared = composition[name]
         if isinstance(declared, Choice):
-            branches[name] = _choice_branch(declared, ProposalStep(declared, needs, variants, models[name], hedge), watch)
+            branches[name] = _choice_branch(
+                declared, ProposalStep(declared, needs, variants, models[name], hedge), watch
+            )
         else:
             branches[name] = _branch(name, RetryingStep(needs, variants, models[name], hedge), watch)
     together = wrap(RunnableParallel(branches))
