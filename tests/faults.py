@@ -8,7 +8,6 @@ import asyncio
 import json
 import socket
 import struct
-import threading
 import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
-from tests.servers import default_script, step_of
+from tests.servers import default_script, serving_streams, step_of
 
 CANARY = "sk-canary-7f3a9"  # in all of the provider's words, which must not be repeated
 PING_S = 0.02
@@ -302,25 +301,9 @@ async def _send(piece: bytes, writer: StreamWriter) -> None:
 @contextmanager
 def faults(scripts: Mapping[str, Sequence[Answer]] | None = None) -> Iterator[FaultServer]:
     """Serves the fault server in its own thread, on a port that the system picks, until the block ends."""
-    server, started, ended = FaultServer(scripts or {}), threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        listening = await asyncio.start_server(server.connected, "127.0.0.1", 0)
-        async with listening:
-            server.origin = "http://{}:{}".format(*listening.sockets[0].getsockname())
-            started.set()
-            while not ended.is_set():  # noqa: ASYNC110  the event belongs to another thread
-                await asyncio.sleep(0.01)
-            await server.aclose()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert started.wait(5)
+    server = FaultServer(scripts or {})
+    with serving_streams(server) as server.origin:
         yield server
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextmanager

@@ -5,13 +5,14 @@ import itertools
 import json
 import socket
 import threading
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from string import Formatter
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -218,6 +219,36 @@ def serving(app: Any, sndbuf: int | None = None, **options: Any) -> Iterator[str
         finally:
             server.should_exit = True
             thread.join()
+
+
+class StreamServer(Protocol):
+    """A server that reads and writes the bytes of connections itself."""
+
+    async def connected(self, reader: StreamReader, writer: StreamWriter) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+@contextmanager
+def serving_streams(server: StreamServer) -> Iterator[str]:
+    """Serves it in its own thread, on a port that the system picks, until the block ends; yields its origin."""
+    origin, ended = Future[str](), threading.Event()
+
+    async def serve() -> None:
+        async with await asyncio.start_server(server.connected, "127.0.0.1", 0) as listening:
+            origin.set_result("http://{}:{}".format(*listening.sockets[0].getsockname()))
+            while not ended.is_set():  # noqa: ASYNC110  the event belongs to another thread
+                await asyncio.sleep(0.01)
+            listening.close()  # so that no connection comes after this
+            await server.aclose()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        yield origin.result(5)
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager

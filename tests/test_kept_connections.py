@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import threading
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -14,7 +13,7 @@ import pytest
 from tests.client import events_named, read
 from tests.conftest import Serve
 from tests.faults import ABORT
-from tests.servers import provider
+from tests.servers import provider, serving_streams
 
 HEAD_END = b"\r\n\r\n"
 
@@ -56,6 +55,7 @@ class Proxy:
             answer = (await up_reader.read()).replace(b"connection: close\r\n", b"")
             writer.write(answer)
             await writer.drain()
+        await up_writer.wait_closed()
 
     async def aclose(self) -> None:
         for task in self._tasks:
@@ -76,25 +76,9 @@ def dropping(upstream: str, how: str, before: bytes = b"", fresh_too: bool = Fal
     address = httpx.URL(upstream)
     assert address.port
     proxy = Proxy((address.host, address.port), how, before, fresh_too)
-    started, ended = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        listening = await asyncio.start_server(proxy.connected, "127.0.0.1", 0)
-        async with listening:
-            proxy.url = "http://{}:{}/v1".format(*listening.sockets[0].getsockname())
-            started.set()
-            while not ended.is_set():  # noqa: ASYNC110  the event belongs to another thread
-                await asyncio.sleep(0.01)
-            await proxy.aclose()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert started.wait(5)
+    with serving_streams(proxy) as origin:
+        proxy.url = f"{origin}/v1"
         yield proxy
-    finally:
-        ended.set()
-        thread.join()
 
 
 @pytest.mark.parametrize("how", ["FIN", "RST"])
