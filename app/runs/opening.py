@@ -36,7 +36,9 @@ class OpenRuns:
     worker: "Worker | None" = None
 
     async def is_ready(self) -> bool:
-        """Whether the store answers, and the worker works. One that is being stopped is not ready."""
+        """Whether the store answers, and the worker works. A process that is being stopped is not ready."""
+        if self.runs.is_closing:
+            return False
         is_reachable = self.store != "redis" or await self.log.is_reachable()
         return is_reachable and (self.worker is None or self.worker.is_ready)
 

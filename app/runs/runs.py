@@ -244,6 +244,11 @@ class Runs:
             await self._log.forget(str(run_id))
 
     @property
+    def is_closing(self) -> bool:
+        """Whether no more runs can be started, because the process is being stopped."""
+        return self._is_closing
+
+    @property
     def active_count(self) -> int:
         return len(self._live)
 

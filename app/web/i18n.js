@@ -1,6 +1,7 @@
 /** The texts of the page. `setText` stores the key on the element, so that `setLanguage` can translate it. */
 
 const seconds = (ms) => (ms / 1000).toFixed(ms < 995 ? 2 : 1);
+const dollars = (number) => number.toFixed(number < 0.1 ? 5 : 2);
 export const whole = (number) => Math.round(number).toLocaleString("en");
 export const enSeconds = (number) => (number === 1 ? "1 second" : `${whole(number)} seconds`);
 // Above this rate the whole text arrived in one piece.
@@ -66,6 +67,9 @@ const en = {
   timeline: "How it was written",
   times: ({ start, end }) => `${seconds(start)}–${seconds(end)} s`,
   sum: ({ each, total }) => `One after another: ${seconds(each)} s. Side by side: ${seconds(total)} s.`,
+  usage: ({ calls, input_tokens, output_tokens, cost_usd, is_estimated }) =>
+    `${calls} calls: ${is_estimated ? "about " : ""}${whole(input_tokens)} tokens in, ${whole(output_tokens)} out` +
+    (cost_usd ? `, ${is_estimated ? "about " : ""}$${dollars(cost_usd)}.` : "."),
   status_opening: "Opening…",
   status_choosing: "Waiting for the choice…",
   status_running: "Writing…",
@@ -144,6 +148,9 @@ const ko = {
   timeline: "어떻게 쓰였나",
   times: ({ start, end }) => `${seconds(start)}–${seconds(end)}초`,
   sum: ({ each, total }) => `하나씩 차례로 썼다면 ${seconds(each)}초, 나란히 써서 ${seconds(total)}초.`,
+  usage: ({ calls, input_tokens, output_tokens, cost_usd, is_estimated }) =>
+    `호출 ${calls}번: ${is_estimated ? "약 " : ""}입력 ${whole(input_tokens)}토큰, 출력 ${whole(output_tokens)}토큰` +
+    (cost_usd ? `, ${is_estimated ? "약 " : ""}$${dollars(cost_usd)}.` : "."),
   status_opening: "열고 있어요…",
   status_choosing: "무엇으로 쓸지 고르고 있어요…",
   status_running: "쓰고 있어요…",

@@ -169,7 +169,7 @@ export class Run {
     this.#endEvent = event;
     this.#isStopping = false;
     if (this.#pendingRewrite?.attempt < Infinity) return this.#reopen(); // the run ended before the server received the retry
-    this.#sheet.finish(SETTLED[event.status] ?? "unfinished", event.at_ms);
+    this.#sheet.finish(SETTLED[event.status] ?? "unfinished", event.at_ms, event.usage);
     if (!this.#lostCode && this.#sheet.hasText) saveEvents(this.id, this.#events);
   }
 

@@ -98,10 +98,11 @@ export class Sheet {
     else this.reset();
   }
 
-  finish(state, at_ms) {
+  finish(state, at_ms, usage) {
     for (const panel of this.#shown) if (panel.open) panel.settle(state);
     if (this.isChoosing) this.#setTitle("no_option");
     this.#timeline.finish(at_ms);
+    this.#timeline.showUsage(usage);
     this.#root.dataset.state = "finished";
   }
 

@@ -29,7 +29,7 @@ export class Timeline {
       startOrder.filter((part) => parts.includes(part)).map((part) => [part, { row: row(part), over: false }]),
     );
     this.#root.querySelector("ol").replaceChildren(...Object.values(this.#bars).map((bar) => bar.row));
-    clearText(this.#root.querySelector(".sum"));
+    for (const line of [".sum", ".usage"]) clearText(this.#root.querySelector(line));
     this.#root.hidden = false;
     if (this.#running) return;
     this.#running = true;
@@ -71,6 +71,11 @@ export class Timeline {
     bar.row.dataset.state = status;
     if (status !== "failed") setText(bar.row.querySelector(".figures"), "figures", { model: bar.model, ttft_ms, tokens_per_s });
     setText(bar.row.querySelector(".times"), "times", { start: bar.begin ?? bar.start, end: bar.end });
+  }
+
+  /** Shows the tokens and the cost of all calls, if the server knows them. */
+  showUsage(usage) {
+    if (usage?.calls) setText(this.#root.querySelector(".usage"), "usage", usage);
   }
 
   finish(at_ms = this.elapsed + this.#idle) {

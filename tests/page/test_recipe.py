@@ -125,12 +125,14 @@ def test_done_is_shown_once(page: Page, serve_runs: ServeRuns) -> None:
 
 
 def test_the_timeline_shows_when_each_part_was_written(page: Page, serve_runs: ServeRuns) -> None:
-    """Each part has a bar with the times of its events, and the sum is compared with the total."""
+    """Each part has a bar with the times of its events; the sum is compared with the total; tokens and cost follow."""
     times = {part: 100 * number for number, part in enumerate(PARTS)}
     starts = [start(part, at_ms=at) for part, at in times.items()]
     stops = [stop(part, at_ms=at + 1500) for part, at in times.items()]
-    serve_runs([*PICK, *starts, *stops, end(at_ms=2000)])
+    usage = {"calls": 7, "input_tokens": 3043, "output_tokens": 486, "cost_usd": 0.000748, "is_estimated": False}
+    serve_runs([*PICK, *starts, *stops, end(at_ms=2000, usage=usage)])
     ask(page)
+    expect(page.locator(".usage")).to_have_text("7 calls: 3,043 tokens in, 486 out, $0.00075.")
     expect(page.locator(".timeline li[data-part=sides] .times")).to_have_text("0.40–1.9 s")
     expect(page.locator(".timeline li[data-part=alternates] .times")).to_have_text("0.00–1.5 s")
     expect(page.locator(".sum")).to_have_text("One after another: 9.0 s. Side by side: 2.0 s.")
