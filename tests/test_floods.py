@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from app.server.protocol import CONNECTIONS, HEAD_BYTES, HEADERS, SEND_BUFFER, BoundedHttp
 from tests.client import ask, wait_until
+from tests.server_process import server_process
 from tests.servers import Gate, serving
 
 
@@ -180,3 +181,9 @@ def test_the_kernel_keeps_little_for_clients_that_do_not_read() -> None:
             stack.enter_context(connected(url, b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
         assert wait_until(lambda: len(kept := unsent(url)) == 30 and min(kept) > 0, seconds=10)
         assert max(unsent(url)) <= 4 * SEND_BUFFER
+
+
+def test_sizzle_serve_has_these_bounds(tmp_path: Path) -> None:
+    with server_process(tmp_path) as server, connected(server.url, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200) as bomb:
+        assert rest(bomb).startswith(b"HTTP/1.1 431")
+        assert ask("GET", server.url).status_code == 200
