@@ -59,12 +59,16 @@ def test_readers_of_an_earlier_epoch_resume(serve_scripts: ServeScripts) -> None
             assert follow(address, event.id) == whole[kept:]
 
 
+def has_ended(address: str, part: str) -> bool:
+    return ask("GET", address).json()["parts"][part]["state"] == "ok"
+
+
 def test_a_part_of_a_live_run_is_rewritten(serve_scripts: ServeScripts) -> None:
     """It is added to the same log, and the run ends when all parts have ended."""
     gate = Gate()
     url, _ = serve_scripts({"nutrition": ["Beef ", gate], "intro": [["First."], ["Second."]]})
     address = start(url)
-    assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", seconds=5)
+    assert wait_until(lambda: all(has_ended(address, part) for part in ("intro", "steps")), seconds=5)
     assert rewrite(address, "intro").json()["attempt"] == 2
     assert wait_until(lambda: ask("GET", address).json()["parts"]["intro"]["text"] == "Second.", seconds=5)
     gate.open()
@@ -79,7 +83,7 @@ def test_a_run_ends_after_its_rewrites(serve_scripts: ServeScripts) -> None:
     gate, again = Gate(), Gate()
     url, _ = serve_scripts({"nutrition": ["Beef ", gate], "intro": [["First."], ["Second.", again]]})
     address = start(url)
-    assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", seconds=5)
+    assert wait_until(lambda: all(has_ended(address, part) for part in ("intro", "steps")), seconds=5)
     assert rewrite(address, "intro").status_code == 202
     gate.open()
     assert wait_until(lambda: ask("GET", address).json()["parts"]["nutrition"]["state"] == "ok", seconds=5)
