@@ -71,9 +71,8 @@ def nginx(folder: Path, nodes: Sequence[str], prefix: str = "") -> Iterator[str]
     }
     if prefix:
         site |= {"location / {": f"location {prefix}/ {{", "http://sizzle;": "http://sizzle/;"}
-    upstream = {"127.0.0.1:8000": nodes[0]}
-    if len(nodes) > 1:
-        upstream |= {"# server 127.0.0.1:8001": f"server {nodes[1]}"}
+    line = "    server 127.0.0.1:8000 max_fails=0;\n"
+    upstream = {line * 2: "".join(line.replace("127.0.0.1:8000", node) for node in (nodes[0], nodes[-1]))}
     for name, replacements in {"nginx.conf": site, "upstream.conf": upstream}.items():
         (folder / name).write_text(replaced((DEPLOY / name).read_text(), replacements))
     (folder / "main").write_text(NGINX.format(folder=folder))

@@ -72,6 +72,8 @@ def serve(
         store, composition, SIZZLE_WORKER=None if worker else "false", SIZZLE_OPEN="true" if open_ else None
     )
     users = audience(host)
+    if workers > 1:
+        _check_sharing(workers)
     with listen(host, port) as listener:
         typer.echo(f"Sizzle: {url_of(listener)}, {users} (Ctrl-C stops it)")
         if workers == 1:
@@ -129,7 +131,8 @@ def _announce() -> None:
     logging.getLogger("app").info("Sizzle is ready.")
 
 
-def _serve_in_workers(host: str, port: int, workers: int, root_path: str) -> None:
+def _check_sharing(workers: int) -> None:
+    """Raises `ConfigError` if the processes cannot share a store."""
     import asyncio
 
     from app.runs.opening import check_store, is_shared
@@ -142,6 +145,9 @@ def _serve_in_workers(host: str, port: int, workers: int, root_path: str) -> Non
         raise ConfigError(NOT_SHARED.format(workers=workers))
     settings.check()
     asyncio.run(check_store(settings))
+
+
+def _serve_in_workers(host: str, port: int, workers: int, root_path: str) -> None:
     uvicorn.run(
         "app.main:served_app",
         factory=True,
