@@ -5,7 +5,7 @@ UV := $(shell command -v uv)
 VENV := .venv
 BIN := $(VENV)/bin
 GROUPS := tests browser notebooks benchmarks
-DEPLOYED := --extra redis --group build
+DEPLOYED := --extra otel --extra redis --group build
 SETUP := pyproject.toml constraints.txt
 PLAIN := run_routes generate events failures attempts schedule rewrite resume runs faults lasting_faults cuts compositions any_chat_model
 

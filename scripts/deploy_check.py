@@ -240,7 +240,8 @@ def check_nodes(image: Image, folder: Path, page: Page) -> None:
             generate(page, url)
         reader = Reader(client, client.post("/runs", json=REQUEST).headers["location"])
         visitor = Visitor(client)
-        reader.start(), visitor.start()
+        reader.start()
+        visitor.start()
         with step("web nodes and a worker are restarted, one after the other"):
             assert wait_until(lambda: len(reader.events) > 20, 30), "nothing is streamed"
             assert client.get(reader.run_address).json()["status"] == "running"
@@ -275,7 +276,8 @@ def check_reload(image: Image, folder: Path) -> None:
             httpx.Client(base_url=url, verify=trusting(proxy), timeout=30) as client,
         ):
             reader, visitor = Reader(client, client.post("/runs", json=REQUEST).headers["location"]), Visitor(client)
-            reader.start(), visitor.start()
+            reader.start()
+            visitor.start()
             with step("SIGHUP replaces the processes of `serve --workers 2` without a refused request or a lost run"):
                 node.process.send_signal(signal.SIGHUP)
                 pid = node.process.pid

@@ -44,7 +44,7 @@ def test_the_requirements_are_the_constraints_with_hashes() -> None:
     assert {pin.removesuffix(" \\\n") for pin in pins} <= set(constraints.splitlines())
     assert all(each.startswith("sha256:") for each in hashes[0])
     assert not re.search("://|--(extra-)?index|--find-links", text + constraints)
-    assert {"redis", "setuptools", "uvicorn"} <= {re.split("[= ]", pin)[0] for pin in pins}
+    assert {"opentelemetry-sdk", "redis", "setuptools", "uvicorn"} <= {re.split("[= ]", pin)[0] for pin in pins}
 
 
 @pytest.fixture(scope="module")
