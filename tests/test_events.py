@@ -96,7 +96,7 @@ def test_a_token_event_describes_its_run_as_the_start_event_does() -> None:
         run(writing(scripted.url))
     assert {event["run_id"] for event in texts} == beginnings.keys()
     assert [_run_of(event) for event in texts] == [beginnings[event["run_id"]] for event in texts]
-    assert all(data["tags"] == ["quick"] and data["parent_ids"] for data in beginnings.values())
+    assert all("quick" in data["tags"] and data["parent_ids"] for data in beginnings.values())
 
 
 def test_nested_events_have_the_same_text() -> None:
