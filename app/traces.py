@@ -72,7 +72,7 @@ class RunSpan:
         with trace.use_span(self._span, end_on_exit=False):
             yield
 
-    def end(self, status: str, ttft_s: float | None, cost_usd: float | None) -> None:
+    def end(self, status: str, ttft_s: float | None = None, cost_usd: float | None = None) -> None:
         self._span.set_attribute("sizzle.run.status", status)
         _set(self._span, {"gen_ai.response.time_to_first_chunk": ttft_s, "sizzle.cost_usd": cost_usd})
         if status == "failed":

@@ -210,9 +210,10 @@ class LiveRun:
     async def _close_log(self, stopping: Stopping | None) -> None:
         match stopping:
             case Stopping("fenced"):
-                pass
+                self._span.end("fenced")
             case Stopping("released"):
                 await self._log.release(self._run_id)
+                self._span.end("released")
             case _:
                 total_ms = round((perf_counter() - self._started_at) * 1000)
                 message = stopping.message if stopping else None
