@@ -47,27 +47,19 @@ Uncalled = tuple[str, Provider]
 
 # these start processes, send thousands of requests, or wait for timeouts
 SLOW = {
-    *("test_access", "test_attackers"),
-    *("test_any_chat_model", "test_any_input", "test_chat_front_ends", "test_cli", "test_composition_declarations"),
-    *("test_compositions", "test_cuts", "test_environment", "test_examples", "test_failures", "test_faults"),
-    *("test_fuzz", "test_http", "test_langserve", "test_lasting_faults", "test_provider_streams", "test_proxies"),
-    *(
-        "test_budget",
-        "test_logs",
-        "test_traces",
-        "test_nodes",
-        "test_outages",
-        "test_race",
-        "test_race_command",
-        "test_restarts",
-    ),
-    *("test_runs_command", "test_schemathesis", "test_sdk_comparison", "test_shutdown", "test_slow_readers"),
-    *("test_random_faults", "test_terminal", "test_traces", "test_what_is_sent", "test_workers"),
+    *("test_access", "test_any_chat_model", "test_any_input", "test_attackers", "test_budget"),
+    *("test_chat_front_ends", "test_cli", "test_composition_declarations", "test_compositions", "test_cuts"),
+    *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_lasting_faults"),
+    *("test_logs", "test_nodes", "test_outages", "test_provider_streams", "test_proxies", "test_race"),
+    *("test_race_command", "test_random_faults", "test_restarts", "test_runs_command", "test_schemathesis"),
+    *("test_sdk_comparison", "test_shutdown", "test_slow_readers", "test_terminal", "test_traces"),
+    *("test_what_is_sent", "test_workers"),
 }
 # these repeat on other stores what the quick tests do in memory, or need seconds for a detail
 LONG = {
-    *("test_any_composition", "test_attempts", "test_composition_messages", "test_extension", "test_fairness"),
-    *("test_fast", "test_hostile", "test_limits", "test_queue", "test_redis_server", "test_shared", "test_sqlite"),
+    *("test_any_composition", "test_attempts", "test_composition_messages", "test_environment", "test_examples"),
+    *("test_extension", "test_fairness", "test_fast", "test_hostile", "test_limits", "test_queue"),
+    *("test_redis_server", "test_shared", "test_sqlite"),
 }
 
 ON_EACH_STORE = {"test_cuts", "test_resume", "test_rewrite", "test_runs"}
