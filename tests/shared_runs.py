@@ -161,12 +161,12 @@ def waiting_script(gate: Gate, part: str) -> list[str | Gate]:
     return [f"{part} one, ", gate, f"{part} two."]
 
 
-WHEN_WRITING = has("part_end", part="nutrition"), has("fragment", part="steps")
+ALL_BUT_STEPS = [has("part_end", part=part) for part in PARTS if part != "steps"]
 
 
 def is_in_the_middle(events: list[Event]) -> bool:
-    """One part has ended and another one is being written."""
-    return all(condition(events) for condition in WHEN_WRITING)
+    """All parts have ended except the steps, which are being written."""
+    return all(condition(events) for condition in [*ALL_BUT_STEPS, has("fragment", part="steps")])
 
 
 def rewrite(run: str, key: str, part: str) -> httpx.Response:

@@ -44,8 +44,8 @@ def test_any_process_cancels_a_run(redis_server: RedisServer, serve_scripts: Ser
     web, _ = serve_scripts(store=store, worker=False)
     run, key = start_run(node)
     reader = Reader(elsewhere(run, web))
-    reader.wait_for(is_in_the_middle)
-    reader.wait_for(has("fragment", part="sides"))
+    for part in ("steps", "sides"):
+        reader.wait_for(has("fragment", part=part))
     assert httpx.delete(elsewhere(run, web), headers={"Sizzle-Run-Key": key}).status_code == 204
     assert reader.to_the_end()[-1].data["status"] == "cancelled"
     while len(provider.closed) < 2:

@@ -184,5 +184,5 @@ def test_the_stand_in_leaves_the_server_s_log_alone() -> None:
     process.stdout.close()
     assert log.count("Sizzle is ready.") == 1
     assert log.count("Finished server process") == 1
-    assert '"POST /generate HTTP/1.1" 200' in log
+    assert '"event":"POST /generate","status":200' in log
     assert "/v1/chat/completions" not in log
