@@ -1,23 +1,33 @@
 """A budget per day: refused before any call, on every face, also after a restart and by every node."""
 
+import asyncio
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from typer.testing import CliRunner
 
 from app.cli import cli
 from app.main import create_app
+from app.runs.budget import Budget, Reservation
+from app.stores.ledger import Spent
+from app.stores.sqlite import SqliteEventLog
 from chains.errors import ConfigError
+from chains.models.calls import Call, Price, Tokens
 from tests.client import NO_TLS, wait_until
 from tests.redis_servers import RedisServer, binary
-from tests.servers import Provider, provider, serving, settings_from
+from tests.servers import Gate, Provider, provider, run, serving, settings_from
 
 BEEF = {"ingredientsOnHand": "beef"}
 FACES: list[tuple[str, str, Mapping[str, Any]]] = [
@@ -91,6 +101,11 @@ def _is_used_up(client: httpx.Client, status: int) -> bool:
     return wait_until(lambda: client.post("/runs", json=BEEF).status_code == status, 5)
 
 
+def _usage(store: str, *options: str) -> str:
+    with ThreadPoolExecutor(1) as thread:  # the command runs a loop of its own
+        return thread.submit(CliRunner(env={"SIZZLE_STORE": store}).invoke, cli, ["usage", *options]).result().output
+
+
 def test_a_used_up_budget_is_refused_on_every_face_before_any_call(open_server: Open, scripted: Provider) -> None:
     with open_server(daily_budget_usd=1.9) as client:
         first = client.get(QUESTION)
@@ -120,14 +135,7 @@ def test_a_clients_budget_holds_after_a_restart_and_leaves_the_others_theirs(ope
         with httpx.Client(base_url=client.base_url, transport=elsewhere, timeout=30) as other:
             assert other.get(QUESTION).text == "Fine."
 
-    with ThreadPoolExecutor(1) as thread:  # the command runs a loop of its own
-        listed, table = (
-            thread.submit(CliRunner(env={"SIZZLE_STORE": values["store"]}).invoke, cli, ["usage", *more])
-            .result()
-            .output
-            for more in (["--json"], [])
-        )
-    rows = json.loads(listed)
+    rows, table = json.loads(_usage(values["store"], "--json")), _usage(values["store"])
     today = datetime.now(UTC).date().isoformat()
     used = {"day": today, "model": "dear", "cost_usd": 2, "calls": 1, "input_tokens": 1900, "output_tokens": 100}
     assert [row["client"] for row in rows] == ["127.0.0.1", "127.0.0.2"]
@@ -159,3 +167,58 @@ def test_a_budget_needs_prices(open_server: Open, registry: Path, scripted: Prov
     with open_server(daily_budget_usd=100) as client:
         refused = client.get("/completion?query=hello&model=unpriced")
     assert [refused.status_code, "has no price" in refused.text, scripted.calls] == [502, True, []]
+
+
+def test_a_call_that_is_cancelled_while_it_reserves_gives_all_back(tmp_path: Path) -> None:
+    """At any moment, although the thread of SQLite completes what it has begun."""
+    call = Call("groq", "dear", "dear", "", 1, 500, most=Tokens(100, 500), price=Price(1000, 1000))
+
+    async def cancel_after(steps: int) -> tuple[Spent, int]:
+        async with aclosing(SqliteEventLog(tmp_path / f"{steps}.db", {})) as log:
+            budget = Budget(log.ledger, daily_usd=1)
+            reserving = asyncio.create_task(budget.reserve(call, "alice"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            reserving.cancel()
+            (reservation,) = await asyncio.gather(reserving, return_exceptions=True)
+            for _ in range(5):  # each waits for its turn in that thread
+                await log.ledger.rows()
+                await budget.flush()
+            spent = await log.ledger.spent(datetime.now(UTC).date().isoformat(), "alice")
+            return spent, reservation.nano_usd if isinstance(reservation, Reservation) else 0
+
+    for spent, reserved in [run(cancel_after(steps)) for steps in range(6)]:
+        assert spent == Spent(reserved, reserved)
+
+
+@pytest.mark.parametrize(("how", "costs"), [("hangs up", True), ("waits", True), ("is refused", False)])
+def test_a_call_that_was_sent_costs_its_prompt_unless_it_is_refused(
+    registry: Path, tmp_path: Path, how: str, costs: bool
+) -> None:
+    """Even if no answer begins before the client hangs up or the time is over."""
+    gate, arrived, store = Gate(), Event(), f"sqlite://{tmp_path / 'runs.db'}"
+
+    async def answer(_: Request) -> Response:
+        arrived.set()
+        if costs:
+            await gate.passed()
+        return Response(status_code=400)
+
+    first_token_s = 0.1 if how == "waits" else 60
+    groq = f"[providers.groq]\nlabel = 'Groq'\nbase_url = 'https://unused'\nfirst_token_s = {first_token_s}\n"
+    registry.write_text(DEAR + groq)
+    silent = Starlette(routes=[Route("/chat/completions", answer, methods=["POST"])])
+    with serving(silent) as address:
+        app = create_app(
+            settings_from(groq_api_key="k", groq_base_url=address, registry=registry, model="dear", store=store)
+        )
+        with serving(app) as url, httpx.Client(base_url=url, verify=NO_TLS) as client:
+            if how == "hangs up":
+                with pytest.raises(httpx.ReadTimeout):
+                    client.get(QUESTION, timeout=1)
+                assert arrived.is_set()
+            else:
+                assert client.get(QUESTION, timeout=30).status_code == 502
+        gate.open()
+    (row,) = json.loads(_usage(store, "--json"))
+    assert [row["input_tokens"] > 0, row["cost_usd"] > 0, row["output_tokens"]] == [costs, costs, 0]

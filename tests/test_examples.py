@@ -1,6 +1,7 @@
 """Broadcasts over real sockets: one completion, followed over four transports, without losing or repeating text."""
 
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from app.api import examples
+from app.main import create_app
 from app.models import open_models
 from app.runs.broadcasts import Broadcast, Broadcasts, End
 from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
@@ -162,6 +164,19 @@ def test_polling_answers_at_once_and_long_polling_with_the_next_piece(serve_scri
     assert [piece["n"], piece["text"]] == [1, "Onions "]
     second.open()
     assert by_long_polling(broadcast, 1)[0] == ["and salt"]
+
+
+def test_a_long_poll_that_is_hung_up_logs_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    caplog.set_level(logging.INFO)
+    with provider({"completion": [gate]}) as scripted:
+        app = create_app(settings_from(groq_api_key="k", groq_base_url=scripted.url))
+        with serving(app) as url:
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.get(start(url), params={"wait": True, "after": 999}, timeout=0.2)
+            assert wait_until(lambda: "GET /examples/broadcasts/" in caplog.text, 5)
+            gate.open()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_broadcast_continues_when_readers_leave(serve_scripts: ServeScripts) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from secrets import token_hex
 from typing import LiteralString
 
@@ -100,7 +101,7 @@ class Budget:
         most = call.price.nano_usd(call.most)
         try:
             await self._flush_excess()
-            if most and not await self.ledger.reserve(account, most, self._cap):
+            if most and not await self._reserve(account, most):
                 spent = await self.ledger.spent(account.day, client)
                 raise self._used_up(is_total=not Cap(self._cap.total).allows(spent.plus(most)))
         except UnavailableError:
@@ -115,11 +116,30 @@ class Budget:
             nano_usd=(cost or 0) - reservation.nano_usd,
             unpriced_calls=int(cost is None), estimated_calls=int(tokens.is_estimated),
         )  # fmt: skip
-        self._pending[reservation.account] = self._pending.get(reservation.account, Spending()).plus(amount)
-        self._changed.set()
+        self._add(reservation.account, amount)
 
     async def flush(self) -> None:
-        """Stores what calls have used so far. Raises `UnavailableError`."""
+        """Stores what calls have used so far, also if it is cancelled. Raises `UnavailableError`."""
+        await asyncio.shield(self._flush())
+
+    async def _reserve(self, account: Account, most: int) -> bool:
+        """Reserves it in a task, because the store does not undo it when a call is cancelled."""
+        reserving = asyncio.ensure_future(self.ledger.reserve(account, most, self._cap))
+        try:
+            return await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            reserving.add_done_callback(partial(self._give_back, account, most))
+            raise
+
+    def _give_back(self, account: Account, most: int, reserving: asyncio.Future[bool]) -> None:
+        if not reserving.cancelled() and not reserving.exception() and reserving.result():
+            self._add(account, Spending(nano_usd=-most))
+
+    def _add(self, account: Account, amount: Spending) -> None:
+        self._pending[account] = self._pending.get(account, Spending()).plus(amount)
+        self._changed.set()
+
+    async def _flush(self) -> None:
         async with self._flush_lock:
             if self._pending and not self._unstored:
                 self._unstored, self._pending = (token_hex(8), self._pending), {}

@@ -6,7 +6,7 @@ TCP and TLS overhead is not included. WebSocket messages are counted before comp
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from http import HTTPStatus
+from http.client import responses
 from typing import Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -101,8 +101,8 @@ def _fields(headers: list[tuple[bytes, bytes]]) -> int:
 
 
 def _status_line(status: int) -> int:
-    """Includes the empty line after the fields."""
-    return len(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n\r\n")
+    """Includes the empty line after the fields. A status such as 499 has no phrase."""
+    return len(f"HTTP/1.1 {status} {responses.get(status, '')}\r\n\r\n")
 
 
 def _chunk(size: int) -> int:

@@ -36,7 +36,7 @@ from chains.models.lines import Admission, CallLine
 from chains.models.registry import LimitField
 from chains.models.sse import merged
 from chains.models.timeouts import ReadTimeout
-from chains.models.transport import Endpoint, drain_body
+from chains.models.transport import ConnectFailedError, Endpoint, HttpStatusError, drain_body
 from chains.sending import report_sent
 
 logger = logging.getLogger(__name__)
@@ -48,11 +48,11 @@ BROKEN_OFF: LiteralString = "The provider broke off before the end."
 
 @dataclass(slots=True)
 class _Progress:
-    """A call that goes on. It is accepted when the provider has begun to answer."""
+    """A call that goes on. It may cost something once it is sent, unless the provider refuses it."""
 
     started_at: float
     first_at: float = 0.0
-    is_accepted: bool = False
+    may_cost: bool = False
 
     @property
     def ttft_s(self) -> float | None:
@@ -175,8 +175,7 @@ class ProviderChat(ChatOpenAI):
         answer, failure = self._reader(limit), None
         async with self._observed(self._call(messages, limit), answer) as progress:
             try:
-                async with self._response(request) as reader:
-                    progress.is_accepted = True
+                async with self._response(request, progress) as reader:
                     while not answer.is_over and (block := await reader.read()):
                         pieces, broken = answer.feed(block)
                         progress.first_at = progress.first_at or (monotonic() if pieces else 0)
@@ -224,7 +223,7 @@ class ProviderChat(ChatOpenAI):
     def _end(
         self, call: Call, answer: AnswerReader, progress: "_Progress", outcome: Outcome, failure: ProviderError | None
     ) -> CallEnd:
-        tokens = answer.tokens(call.most.input // BYTES_PER_TOKEN) if progress.is_accepted else Tokens(0, 0)
+        tokens = answer.tokens(call.most.input // BYTES_PER_TOKEN) if progress.may_cost else Tokens(0, 0)
         kind = type(failure).__name__ if failure else ""
         return CallEnd(
             outcome, monotonic() - progress.started_at, progress.ttft_s, tokens,
@@ -259,12 +258,17 @@ class ProviderChat(ChatOpenAI):
         return AnswerReader(self.next_token_s, max_tokens=limit, starts_with_thinking=is_thinker)
 
     @asynccontextmanager
-    async def _response(self, request: Mapping[str, Any]) -> AsyncGenerator[ReadTimeout]:
+    async def _response(self, request: Mapping[str, Any], progress: "_Progress") -> AsyncGenerator[ReadTimeout]:
         """Opens the body of the answer. Comments do not extend the timeout of a token."""
         report_sent()
+        progress.may_cost = True
         first = asyncio.get_running_loop().time() + self.first_token_s
-        async with asyncio.timeout_at(first):
-            response = await self.endpoint.ask(request)
+        try:
+            async with asyncio.timeout_at(first):
+                response = await self.endpoint.ask(request)
+        except (ConnectFailedError, HttpStatusError):
+            progress.may_cost = False
+            raise
         async with response:
             coalesced = self.endpoint.http.coalescing.stream(response.content)
             with coalesced as body, ReadTimeout(body, first) as reader:
