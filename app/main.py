@@ -111,6 +111,11 @@ class SizzleApp(DocumentedApp):
     """A FastAPI application whose own middleware stays outermost when its user adds more."""
 
     @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app_root_path"] = scope.get("root_path", "")  # where it is mounted in another application, if it is
+        await super().__call__(scope, receive, send)
+
+    @override
     def build_middleware_stack(self) -> ASGIApp:
         limited = BodyLimit(BudgetGuard(Bookings(super().build_middleware_stack())), MAX_BODY)
         secured = guarded(limited, self.state.access, refusal)

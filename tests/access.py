@@ -17,6 +17,8 @@ TOKEN = "sizzle-canary-token-0123456789-abcdef"
 RUN = "00000000-0000-4000-8000-000000000000"
 VALUES = {"run_id": RUN, "part": "intro", "name": "fetch", "file_path": "index.html"}
 
+OPEN: dict[str, Any] = {"open": True, "daily_budget_usd": 10_000}  # to clients of other machines
+
 Route = tuple[str, str]  # a method and a path
 
 

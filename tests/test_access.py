@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
@@ -132,7 +134,7 @@ def test_signing_in_leads_to_no_other_site(private: Guarded, address: str) -> No
 
 
 def test_a_wrong_token_says_so_and_is_slowed(private: Guarded) -> None:
-    """After ten attempts an address has to wait; other addresses, programs and signed-in people do not."""
+    """After ten attempts an address has to wait before it tries another one; the right token is accepted."""
     client = {"X-Forwarded-For": "203.0.113.9"}
     answers = [ask("POST", f"{private.url}/sign-in", data={"token": OTHER}, headers=client) for _ in range(11)]
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
@@ -140,9 +142,46 @@ def test_a_wrong_token_says_so_and_is_slowed(private: Guarded) -> None:
     assert [OTHER in answers[0].text, answers[-1].headers["retry-after"]] == [False, "60"]
     korean = ask("POST", f"{private.url}/sign-in", data={"token": OTHER}, headers={"Accept-Language": "ko"})
     assert "올바른 토큰이 아니에요." in korean.text
-    assert ask("POST", f"{private.url}/sign-in", data={"token": TOKEN}, headers=client).status_code == 429
+    assert ask("POST", f"{private.url}/sign-in", data={"token": TOKEN}, headers=client).status_code == 303
     assert private.ask("GET", "/healthz", headers=client).status_code == 200
     assert form(private.url, TOKEN).status_code == 303
+
+
+def test_a_long_form_is_not_parsed(private: Guarded) -> None:
+    """Parsing a megabyte of fields would take a second, during which nobody else is served."""
+    fields = f"token={TOKEN}" + "&%41=%41" * 600
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": "203.0.113.10"}
+    assert ask("POST", f"{private.url}/sign-in", content=fields, headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"User-Agent": "curl/8"}, 200),
+        ({"User-Agent": "Mozilla/5.0"}, 403),
+        ({"User-Agent": "Mozilla/5.0", "Referer": "http://evil.example/"}, 403),
+        ({"User-Agent": "Mozilla/5.0", "Referer": "{url}/examples/fetch"}, 200),
+        ({"User-Agent": "Mozilla/5.0", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"User-Agent": "Mozilla/5.0", "Authorization": f"Bearer {TOKEN}"}, 200),
+    ],
+)
+def test_a_get_that_costs_money_comes_from_our_pages(headers: dict[str, str], code: int) -> None:
+    """Over plain HTTP browsers do not say which site an image is for, only perhaps its page."""
+    with guarded(token=None) as server:
+        own = {name: value.format(url=server.url) for name, value in headers.items()}
+        answer = ask("GET", f"{server.url}/completion", params={"query": "beef"}, headers=own)
+    assert [answer.status_code, len(server.provider.calls)] == [code, int(code == 200)]
+
+
+def test_the_guard_knows_where_the_server_is_mounted() -> None:
+    """In another application it finds the same public and private paths."""
+    with guarded() as server:
+        outer = Starlette(routes=[Mount("/kitchen", server.app)])
+        with serving(outer) as url:
+            assert ask("GET", f"{url}/kitchen/sign-in").status_code == 200
+            assert ask("GET", f"{url}/kitchen/healthz").status_code == 401
+            foreign = {"Sec-Fetch-Site": "cross-site", "Authorization": f"Bearer {TOKEN}"}
+            assert ask("GET", f"{url}/kitchen/completion?query=beef", headers=foreign).status_code == 403
 
 
 def test_a_navigation_leads_to_the_sign_in_page(private: Guarded) -> None:
@@ -354,6 +393,14 @@ def test_other_machines_need_a_token_or_an_open_server(settings: dict[str, Any],
     app = create_app(settings_from(standin_ttft_ms=0, **settings))
     with serving(Elsewhere(app)) as url:
         assert ask("GET", f"{url}/healthz", headers={"Host": host}).status_code == code
+
+
+def test_a_proxy_on_this_machine_does_not_let_others_in() -> None:
+    """Who is behind it needs a token, although the connection comes from this machine."""
+    with guarded(token=None) as server:
+        behind = {"X-Forwarded-For": "203.0.113.9"}
+        codes = [ask("GET", f"{server.url}/healthz", headers=headers).status_code for headers in ({}, behind)]
+    assert codes == [200, 403]
 
 
 @pytest.mark.parametrize("command", ["serve", "standin"])

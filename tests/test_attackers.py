@@ -102,10 +102,20 @@ def sign_in(page: Page, url: str) -> None:
 
 # without Chromium's own defence, which other browsers lack
 REBINDING = ["--host-resolver-rules=MAP evil.example 127.0.0.1", "--disable-features=LocalNetworkAccessChecks"]
+NAMED = ["--host-resolver-rules=MAP cook.example 127.0.0.1"]
 REBOUND = """async (body) => {
     const headers = { "Content-Type": "application/json" };
     return (await fetch("/runs", { method: "POST", headers, body })).status;
 }"""
+
+
+def test_a_person_signs_in_over_plain_http(browser_type: BrowserType, browser_type_launch_args: dict[str, Any]) -> None:
+    """There browsers send no `Sec-Fetch-Site`, and the form's `Origin` only if the page's policy lets them."""
+    options = {**browser_type_launch_args, "args": [*browser_type_launch_args.get("args", []), *NAMED]}
+    with guarded(allowed_hosts=("cook.example",)) as server, browser_type.launch(**options) as browser:
+        page = browser.new_page()
+        sign_in(page, server.url.replace("127.0.0.1", "cook.example"))
+        expect(page.get_by_role("heading", name="Which model is fastest?")).to_be_visible()
 
 
 def test_a_rebound_name_reaches_nothing(browser_type: BrowserType, browser_type_launch_args: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from app.clients import Client, current_client
 from app.main import create_app
+from tests.access import OPEN
 from tests.client import ask, follow, start, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Gate, Refuse, provider, serving, settings_from
@@ -51,7 +52,7 @@ def clients_in_log(logger: str) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("new_store", ["memory", "sqlite", "valkey"], indirect=True)
 def test_calls_to_a_provider_know_whose_work_they_are(serve_scripts: ServeScripts) -> None:
-    url, _ = serve_scripts({"intro": [Refuse(401)]})
+    url, _ = serve_scripts({"intro": [Refuse(401)]}, **OPEN)
     with clients_in_log("chains.models.chat") as names:
         run = start(url, None, **{"X-Forwarded-For": ALICE})
         events = follow(run)
@@ -64,7 +65,7 @@ def test_a_run_that_is_resumed_stays_its_clients(tmp_path: Path) -> None:
     gate = Gate()
     with provider({"intro": [[gate], [Refuse(401)]]}) as scripted:
         settings = settings_from(
-            store=f"sqlite://{tmp_path}/runs.db", groq_api_key="sk-groq-1", groq_base_url=scripted.url
+            store=f"sqlite://{tmp_path}/runs.db", groq_api_key="sk-groq-1", groq_base_url=scripted.url, **OPEN
         )
         with serving(create_app(settings)) as url:
             path = start(url, None, **{"X-Forwarded-For": ALICE}).removeprefix(url)

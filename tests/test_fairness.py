@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from chains.models.lines import CallLine, RequestsPerMinute
+from tests.access import OPEN
 from tests.client import NO_TLS, REQUEST, ask, cancel, follow, rewrite, start, statuses, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.redis_servers import RedisServer
@@ -31,6 +33,12 @@ COST = {
     "a broadcast": (1, "POST", "/examples/broadcasts", QUESTION),
     "a race": (2, "POST", "/race", {"rounds": 1, "models": ["groq-gpt-oss-20b"]}),
 }
+
+
+@pytest.fixture
+def serve(serve: Serve) -> Serve:
+    """A server with clients on other machines."""
+    return partial(serve, **OPEN)
 
 
 def send(url: str, face: str, headers: dict[str, str]) -> httpx.Response:

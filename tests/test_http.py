@@ -205,7 +205,7 @@ def test_a_page_of_another_site_opens_no_socket(sizzle_url: str) -> None:
 def test_every_answer_has_the_security_headers(sizzle_url: str, path: str) -> None:
     headers = ask("GET", f"{sizzle_url}{path}").headers
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["x-frame-options"] == "DENY"
     assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
     assert "camera=()" in headers["permissions-policy"]

@@ -68,6 +68,7 @@ def serve(
     open_: Open = False,
 ) -> None:
     """Serves the page, POST /generate and runs."""
+    root_path = f"/{root_path.strip('/')}".rstrip("/")
     set_environment(
         store, composition, SIZZLE_WORKER=None if worker else "false", SIZZLE_OPEN="true" if open_ else None
     )

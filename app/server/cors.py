@@ -40,7 +40,7 @@ def is_foreign(headers: Headers, allowed: Collection[str]) -> bool:
         return False
     if site:
         return site not in ("same-origin", "none")
-    return origin is not None and _host(origin) != headers.get("host")
+    return origin is not None and host_of(origin) != headers.get("host")
 
 
 def origin(text: str) -> str:
@@ -68,8 +68,9 @@ def _refuse(text: str) -> str:
     raise ValueError(f"{text!r} is not an origin; {EXAMPLE}") from None
 
 
-def _host(origin: str) -> str | None:
+def host_of(url: str) -> str | None:
+    """Returns the host and port of a page or an origin."""
     try:
-        return urlsplit(origin).netloc
+        return urlsplit(url).netloc
     except ValueError:
         return None

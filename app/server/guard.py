@@ -12,9 +12,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.admission import is_on_this_machine
 from app.clients import Client
 from app.server.clients import bearer_of, client_of
-from app.server.cors import cors, is_foreign
+from app.server.cors import cors, host_of, is_foreign
 from app.server.errors import HTTPError
 from app.server.hosts import AllowedHosts, is_local
 from app.server.root_path import route_path
@@ -119,9 +120,10 @@ class Guard:
         """Raises `HTTPError`."""
         access, scope, path = self._access, connection.scope, route_path(connection.scope)
         tokens = access.tokens.current
-        if not tokens and not access.is_open and not is_local(scope):
+        if not tokens and not access.is_open and not (is_local(scope) and is_on_this_machine(client_of(scope))):
             raise HTTPError(403, CLOSED)
-        if is_foreign(connection.headers, access.origins) and not _only_reads(connection, path):
+        is_suspect = is_foreign(connection.headers, access.origins) or _may_be_foreign(connection)
+        if is_suspect and not _only_reads(connection, path):
             raise HTTPError(403, FOREIGN)
         if tokens and not client_of(scope).is_named and not self._is_public(path, scope):
             raise self._no_token(connection)
@@ -159,6 +161,18 @@ def is_navigation(headers: Headers) -> bool:
 def _only_reads(connection: HTTPConnection, path: str) -> bool:
     """Whether the request neither starts work nor changes anything. A WebSocket, without a method, may do both."""
     return connection.scope.get("method") in SAFE_METHODS and path.rstrip("/") not in WORKING_GETS
+
+
+def _may_be_foreign(connection: HTTPConnection) -> bool:
+    """Whether a browser does not say which page a GET is for, and it is not known to be one of ours.
+
+    For images and links browsers send no `Origin`, and over plain HTTP no `Sec-Fetch-Site`.
+    """
+    headers = connection.headers
+    if connection.scope.get("method") not in SAFE_METHODS or "sec-fetch-site" in headers or bearer_of(connection):
+        return False
+    is_browser = headers.get("user-agent", "").startswith("Mozilla/")
+    return is_browser and "origin" not in headers and host_of(headers.get("referer", "")) != headers.get("host")
 
 
 def _has_other_body(scope: Scope, headers: Headers) -> bool:

@@ -7,7 +7,7 @@ POLICY = "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancesto
 PAGE_POLICY = f"{POLICY}; require-trusted-types-for 'script'; trusted-types 'none'"
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",  # for browsers without frame-ancestors
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",  # does not affect CORS requests, Fetch §3.7

@@ -98,6 +98,9 @@ class DirectConnection:
         except TimeoutError:
             await self._connection.disconnect(nowait=True)  # it may have been interrupted while it connected
             raise NoAnswerError from None
+        except asyncio.CancelledError:
+            await self._connection.disconnect(nowait=True)  # the next call would read the answer to this one
+            raise
 
 
 @dataclass(frozen=True, slots=True)
