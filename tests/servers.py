@@ -86,7 +86,7 @@ class Provider:
     closed: list[str] = field(default_factory=list)
     url: str = ""
     most_at_once: int = 0
-    _streams: int = 0
+    open_streams: int = 0
 
     def app(self) -> Starlette:
         return Starlette(routes=[Route("/v1/chat/completions", self._answer, methods=["POST"])])
@@ -114,8 +114,8 @@ class Provider:
         return script  # type: ignore[return-value]
 
     async def _stream(self, step: str, script: Script) -> AsyncIterator[bytes]:
-        self._streams += 1
-        self.most_at_once = max(self.most_at_once, self._streams)
+        self.open_streams += 1
+        self.most_at_once = max(self.most_at_once, self.open_streams)
         try:
             yield chunk({"role": "assistant", "content": ""})
             for move in [*script, *([] if script and isinstance(script[-1], Finish) else [Finish("stop")])]:
@@ -135,7 +135,7 @@ class Provider:
             self.closed.append(step)
             raise
         finally:
-            self._streams -= 1
+            self.open_streams -= 1
 
 
 def apart(*texts: str) -> Script:

@@ -2,7 +2,9 @@
 
 import re
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -88,6 +90,24 @@ def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScrip
         events = reader.to_the_end()
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
         assert events[-1].data["status"] == "cancelled"
+
+
+def test_a_process_ends_although_its_store_is_gone(
+    tmp_path: Path, serve_scripts: ServeScripts, servers: ExitStack
+) -> None:
+    """The end of a run that cannot be stored is left to the next worker."""
+    gate = Gate()
+    with own_server(tmp_path) as server:
+        node, provider = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
+        start_run(node)
+        assert wait_until(lambda: any(call["step"] == "steps" for call in provider.calls), 20)
+        server.kill()
+        gate.open()
+        assert wait_until(lambda: provider.open_streams == 0, 20)
+        closing = threading.Thread(target=servers.close, daemon=True)
+        closing.start()
+        closing.join(40)
+        assert not closing.is_alive()
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,27 @@ def test_what_a_stream_sends_within_an_interval_is_read_together(interval_s: flo
     assert run_async(read_three()) == blocks
 
 
+def test_what_arrived_before_a_connection_broke_is_read() -> None:
+    """The error is raised by the next read, as without coalescing."""
+
+    async def read_all() -> list[bytes]:
+        body, read = empty_body(), list[bytes]()
+        with ReadCoalescing(per_stream_s=0.1).stream(body) as coalesced:
+            for data in (b"a", b"b"):
+                body.feed_data(data)
+                read.append(await coalesced.readany())
+            reading = asyncio.create_task(coalesced.readany())
+            await asyncio.sleep(0)
+            body.feed_data(b"data: [DONE]")
+            body.set_exception(ConnectionResetError())
+            read.append(await reading)
+            with pytest.raises(ConnectionResetError):
+                await coalesced.readany()
+        return read
+
+    assert run_async(read_all()) == [b"a", b"b", b"data: [DONE]"]
+
+
 def test_all_fast_streams_are_read_in_the_same_turn() -> None:
     async def read_two() -> tuple[bool, bool]:
         coalescing, bodies = ReadCoalescing(per_stream_s=0.15), (empty_body(), empty_body())

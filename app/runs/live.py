@@ -218,7 +218,11 @@ class LiveRun:
                 total_ms = round((perf_counter() - self._started_at) * 1000)
                 message = stopping.message if stopping else None
                 end = RunEnd(self._status(stopping), total_ms, message, self._tally.usage())
-                await self._log.append(self._run_id, end)
+                try:
+                    await self._log.append(self._run_id, end)
+                except FencedError:
+                    if end.status != "cancelled":  # otherwise whoever cancelled the run has written its end
+                        raise
                 self._report(end)
 
     def _report(self, end: RunEnd) -> None:

@@ -40,6 +40,7 @@ JOBS_AT_ONCE = 8
 MAX_TAKES = 10  # of a run whose workers die, possibly because of it, before a part ends
 REPORTED_RUNS = 1000  # so many are not logged again
 RETRY_S = 0.2
+END_S = 5  # for the ends of runs when the worker stops
 RESTART_S = 0.5  # until a task that has failed starts again
 
 
@@ -66,6 +67,7 @@ class Worker:
     async def working(self) -> AsyncGenerator[None]:
         """Takes runs within the block. Afterwards it finishes those that end in time, and releases the others."""
         await self._queue.open()
+        self._wait_for_renewals()  # the server may have come back at this moment
         claiming, *loops = [
             asyncio.create_task(self._restarted(loop), name="worker")
             for loop in (self._claim, self._renew, self._follow_hints)
@@ -209,13 +211,13 @@ class Worker:
         state = await self._runs.state(run_id)  # a run that cannot be read is not taken
         if not (meta := await self._taken(job)):
             return None
-        if self.is_closing:
-            return await self._log.release(job.run_id)
         if meta.takes > MAX_TAKES:
             return await self._give_up(job.run_id, state.request.language)
         if meta.last != state.length:
             state = await self._runs.state(run_id)
         served, rewrites = self._served[state.composition], await self._log.rewrites(job.run_id)
+        if self.is_closing:
+            return await self._log.release(job.run_id)
         composition, is_new = served.composition, meta.last == 1 and not meta.is_reopened
         if meta.is_reopened:
             state.stop_others({part for rewrite in rewrites for part in rewrite.parts})
@@ -290,6 +292,8 @@ class Worker:
         runs = [*self.live.values()]
         for run in runs:
             run.release()
-        for run in runs:
-            await run.ended.wait()
-        await asyncio.gather(*self._tasks, return_exceptions=True)  # what they have taken, they release
+        with suppress(TimeoutError):  # an end that the store does not take is written by the next worker
+            async with asyncio.timeout(END_S):
+                for run in runs:
+                    await run.ended.wait()
+                await asyncio.gather(*self._tasks, return_exceptions=True)  # what they have taken, they release

@@ -304,7 +304,10 @@ class SqliteEventLog:
             self._flushing = None
 
     async def _flush(self) -> None:
-        """Stores all events so far. Raises `UnavailableError`."""
+        """Stores all events so far, even if the caller is cancelled meanwhile. Raises `UnavailableError`."""
+        await asyncio.shield(self._flush_all())
+
+    async def _flush_all(self) -> None:
         async with self._flush_lock:
             runs = self._unstored
             self._unstored = {}

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Any, cast
 
 from aiohttp import StreamReader
 
@@ -60,10 +61,20 @@ class CoalescedBody:
     async def readany(self) -> bytes:
         if self._is_fast:
             await self._coalescing.elapsed()
-            if block := self._body.read_nowait():
+            if block := self._arrived():
                 return block
         block, now = await self._body.readany(), perf_counter()
         self._is_fast, self._read_at = now - self._read_at < self._coalescing.interval_s, now
+        return block
+
+    def _arrived(self) -> bytes:
+        """Returns what has arrived, also if the connection broke after it, which the next read raises."""
+        error = self._body.exception()
+        if error is None:
+            return self._body.read_nowait()
+        self._body.set_exception(cast(Any, None))  # with an error a body returns nothing
+        block = self._body.read_nowait()
+        self._body.set_exception(error)
         return block
 
     def set_exception(self, error: Exception) -> None:

@@ -64,11 +64,15 @@ class RunQueue:
 
     async def next_jobs(self, count: int) -> list[Job]:
         """Waits for new jobs, for at most a second."""
-        if self._connection_id is None:
-            self._connection_id = await self._blocking.client_id()
-        streams: Any = await self._blocking.xreadgroup(
-            GROUP, self._worker, {self._queue: ">"}, count=count, block=BLOCK_MS
-        )
+        try:
+            if self._connection_id is None:
+                self._connection_id = await self._blocking.client_id()
+            streams: Any = await self._blocking.xreadgroup(
+                GROUP, self._worker, {self._queue: ">"}, count=count, block=BLOCK_MS
+            )
+        except RedisError:
+            self._connection_id = None  # the next connection has another one
+            raise
         return [job for pages in streams.values() for page in pages for job in await self._jobs(page)]
 
     async def pending_jobs(self) -> list[Job]:
