@@ -147,6 +147,7 @@ class Reader(threading.Thread):
     run_address: str
     events: dict[int, str] = field(default_factory=dict)  # by number; an id also names the process that wrote it
     last: str = ""
+    ended_parts: set[str] = field(default_factory=set)
     end: str = ""
     connections: int = 0
 
@@ -169,6 +170,8 @@ class Reader(threading.Thread):
                 number = int(event.id.rpartition("-")[2])
                 assert number == len(self.events) + 1, "an event is lost or repeated"
                 self.events[number], self.last = event.data, event.id
+                if event.event == "part_end":
+                    self.ended_parts.add(json.loads(event.data)["part"])
                 if event.event == "end":
                     self.end = json.loads(event.data)["status"]
 
@@ -279,6 +282,8 @@ def check_reload(image: Image, folder: Path) -> None:
             reader.start()
             visitor.start()
             with step("SIGHUP replaces the processes of `serve --workers 2` without a refused request or a lost run"):
+                # a proposal that is cut off after the pick is not continued, and the run is "partial"
+                assert wait_until(lambda: "alternates" in reader.ended_parts, 60), "nothing is proposed"
                 node.process.send_signal(signal.SIGHUP)
                 pid = node.process.pid
                 assert wait_until(lambda: len(_children(pid)) == 2 and not _children(pid) & before, READY_S), node.log
