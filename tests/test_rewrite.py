@@ -123,6 +123,7 @@ def test_a_running_part_is_not_rewritten(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts({"steps": ["1. ", Gate()], "sides": [Gate()]})
     address = start(url)
     assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["text"] == "1. ", seconds=5)
+    assert wait_until(lambda: ask("GET", address).json()["parts"]["intro"]["state"] == "ok", seconds=5)
     for part in ("steps", "ingredients", "sides", "alternates"):
         answer = rewrite(address, part)
         assert answer.status_code == 409
