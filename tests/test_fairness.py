@@ -214,7 +214,7 @@ def test_one_client_has_at_most_so_many_calls_at_a_time(serve_scripts: ServeScri
 
     async def scenario() -> list[int]:
         async with flooding(url, 20, **ALICE) as flood, flooding(url, 5, **BOB) as others:
-            await until(lambda: len(scripted.calls) == 10)
+            await until(lambda: scripted.open_streams == 10)
             gate.open()
             answers = await asyncio.gather(*flood, *others)
             return [answer.status_code for answer in answers]
