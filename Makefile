@@ -106,7 +106,7 @@ audit: | $(VENV)/.made
 	@$(BIN)/python -m pip install --quiet pip-audit
 	$(BIN)/pip-audit --strict --disable-pip --requirement deploy/requirements.txt
 
-# takes the Dockerfile's steps, serves behind nginx, and restarts everything under runs; about two minutes
+# takes the Dockerfile's steps, serves through nginx, and restarts everything during runs; about three minutes
 deploy-check: $(VENV)/.for-checking
 	$(BIN)/python -m scripts.deploy_check
 

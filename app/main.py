@@ -3,7 +3,7 @@
 import atexit
 import gc
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import cache
 from importlib.metadata import version
@@ -57,6 +57,7 @@ from app.server.traffic import TrafficMeter
 from app.settings import Settings, hide_texts_from_langsmith, read_settings, wants_traces
 from app.stores import EventLogError
 from app.traces import start_tracing
+from chains.parts.composition import Composition
 from chains.recipe.request import RecipeRequest
 
 logger = logging.getLogger(__name__)
@@ -80,24 +81,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.keep_alive_s = settings.keep_alive_s
     app.state.send_timeout_s = settings.send_timeout_s
     app.state.shutdown = ShutdownNotifier()
-    served = settings.load_compositions().values()
     app.state.access = access_of(settings)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(pages.router)
-    app.include_router(sign_in.router)
-    for composition in served:
-        prefix = place_of(composition).prefix
-        app.include_router(compositions.router(composition, served), prefix=prefix)
-        app.include_router(generate.router(composition), prefix=prefix)
-        app.include_router(runs.router(composition), prefix=prefix)
-        app.include_router(langserve.router(composition), prefix=prefix)
-    app.include_router(completion.router)
-    app.include_router(examples.router)
-    app.include_router(openai_errors.hints)
     app.state.race_lock = RaceLock(is_open=settings.race or not settings.provider_keys())
-    app.include_router(race.router)
-    app.mount("/static", Assets(directory=WEB), name="static")
+    _add_routes(app, settings.load_compositions().values())
     add_error_handlers(app)
     app.add_exception_handler(EventLogError, runs.run_error)
     app.add_exception_handler(RunError, runs.run_error)
@@ -105,6 +91,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(StreamHeaders)
     app.add_middleware(HeadAsGet)
     return app
+
+
+def _add_routes(app: FastAPI, served: Collection[Composition]) -> None:
+    for module in (health, metrics, pages, sign_in):
+        app.include_router(module.router)
+    for composition in served:
+        prefix = place_of(composition).prefix
+        app.include_router(compositions.router(composition, served), prefix=prefix)
+        app.include_router(generate.router(composition), prefix=prefix)
+        app.include_router(runs.router(composition), prefix=prefix)
+        app.include_router(langserve.router(composition), prefix=prefix)
+    for router in (completion.router, examples.router, openai_errors.hints, race.router):
+        app.include_router(router)
+    app.mount("/static", Assets(directory=WEB), name="static")
 
 
 class SizzleApp(DocumentedApp):

@@ -1,7 +1,7 @@
 """Tries what deploy/ ships, without Docker: `make deploy-check`.
 
-Takes the Dockerfile's steps in a temporary folder, serves with what they installed, behind nginx with the shipped
-configuration and over a Redis with that of compose.yaml, and restarts everything while runs are read.
+Takes the Dockerfile's steps in a temporary folder, serves with what they installed through nginx with the
+shipped configuration and over a Redis with that of compose.yaml, and restarts everything while runs are read.
 """
 
 import json

@@ -90,9 +90,13 @@ def test_a_websocket_needs_a_token(private: Guarded) -> None:
         socket.recv()
 
 
-def test_a_person_signs_in_and_out_with_a_cookie(private: Guarded) -> None:
+def test_a_person_signs_in_and_out_with_a_cookie(private: Guarded, caplog: pytest.LogCaptureFixture) -> None:
     """The cookie is not the token, no script can read it, and no other site can make a browser send it."""
+    caplog.set_level("INFO")
     answer = form(private.url, TOKEN, next="/race?x=1")
+    (record,) = (each for each in caplog.records if each.message == "Signed in.")
+    assert vars(record)["client"] == "owner"
+    assert TOKEN not in caplog.text
     assert [answer.status_code, answer.headers["location"]] == [303, "/race?x=1"]
     cookie = answer.headers["set-cookie"]
     assert TOKEN not in cookie
@@ -396,10 +400,10 @@ def test_other_machines_need_a_token_or_an_open_server(settings: dict[str, Any],
 
 
 def test_a_proxy_on_this_machine_does_not_let_others_in() -> None:
-    """Who is behind it needs a token, although the connection comes from this machine."""
+    """Its clients need a token, although the connection comes from this machine."""
     with guarded(token=None) as server:
-        behind = {"X-Forwarded-For": "203.0.113.9"}
-        codes = [ask("GET", f"{server.url}/healthz", headers=headers).status_code for headers in ({}, behind)]
+        elsewhere = {"X-Forwarded-For": "203.0.113.9"}
+        codes = [ask("GET", f"{server.url}/healthz", headers=headers).status_code for headers in ({}, elsewhere)]
     assert codes == [200, 403]
 
 

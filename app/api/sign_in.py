@@ -1,5 +1,6 @@
 """The page where people sign in with a token. It works without JavaScript."""
 
+import logging
 import re
 from html import escape
 from typing import Annotated
@@ -17,6 +18,8 @@ from app.server.page import WEB, page_response
 from app.server.tokens import COOKIE_S
 from chains.messages import Message
 from chains.translations import Language
+
+logger = logging.getLogger(__name__)
 
 WORDS: dict[Language, dict[str, str]] = {
     "en": {
@@ -63,6 +66,7 @@ async def sign_in(request: Request, access: AccessDep, client: ClientDep, root: 
     if not found:
         access.failures.add(client)
         return _page(request, client, 401)
+    logger.info("Signed in.", extra={"client": found.name, "address": client.name})
     response = RedirectResponse(next if OWN_PATH.fullmatch(next) else f"{root}/", 303)
     response.set_cookie(
         COOKIE, tokens.cookie_for(found.name), COOKIE_S, path=f"{root}/",

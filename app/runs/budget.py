@@ -120,7 +120,9 @@ class Budget:
 
     async def flush(self) -> None:
         """Stores what calls have used so far, also if it is cancelled. Raises `UnavailableError`."""
-        await asyncio.shield(self._flush())
+        flushing = asyncio.ensure_future(self._flush())
+        flushing.add_done_callback(_retrieve_exception)
+        await asyncio.shield(flushing)
 
     async def _reserve(self, account: Account, most: int) -> bool:
         """Reserves it in a task, because the store does not undo it when a call is cancelled."""
@@ -179,6 +181,12 @@ class Budget:
 
     def _today(self) -> str:
         return self._now().date().isoformat()
+
+
+def _retrieve_exception(task: asyncio.Future[None]) -> None:
+    """Otherwise asyncio would log the traceback of a task that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _nano(usd: float | None) -> int | None:

@@ -28,6 +28,7 @@ from app.stores import (
 from app.stores.redis.log import RENEWALS, RedisEventLog
 from chains.parts.composition import Request
 
+RETRY_S = 1.0
 AT_CAPACITY: LiteralString = "The server is at capacity. Please try again in a few seconds."
 
 
@@ -43,6 +44,7 @@ class DispatchedRuns(Runs):
         super().__init__(served, log, limit, admission)
         self._shared_log = log
         self._start_lock = nullcontext()  # the store lets only one run begin with a key
+        self._forgetting = set[asyncio.Task[None]]()
         self.own: Mapping[str, LiveRun] = {}
 
     @override
@@ -115,7 +117,20 @@ class DispatchedRuns(Runs):
 
     @override
     async def forget(self, run_id: UUID) -> None:
-        await self._shared_log.forget(str(run_id))
+        if run := self.own.get(str(run_id)):
+            return run.forget()
+        forgetting = asyncio.create_task(self._forget(str(run_id)), name="forget")
+        self._forgetting.add(forgetting)
+        forgetting.add_done_callback(self._forgetting.discard)
+        return None
+
+    async def _forget(self, run_id: str) -> None:
+        """Tries again until the store answers. Otherwise another process would write the run to its end for nobody."""
+        while True:
+            try:
+                return await self._shared_log.forget(run_id)
+            except UnavailableError:
+                await asyncio.sleep(RETRY_S)
 
     @asynccontextmanager
     async def owning(self, lease_s: float) -> AsyncGenerator[None]:

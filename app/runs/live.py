@@ -221,7 +221,7 @@ class LiveRun:
                 try:
                     await self._log.append(self._run_id, end)
                 except FencedError:
-                    if end.status != "cancelled":  # otherwise whoever cancelled the run has written its end
+                    if end.status != "cancelled":  # otherwise the process that cancelled the run has written its end
                         raise
                 self._report(end)
 

@@ -155,6 +155,11 @@ class Worker:
     def _trusts_claims(self) -> bool:
         return perf_counter() > self._claims_from
 
+    @property
+    def _trusts_owners(self) -> bool:
+        """Web processes that were out of reach need a whole lease at most to renew the claims on their runs."""
+        return perf_counter() > self._claims_from + self._lease_s / 2
+
     async def _follow_hints(self) -> None:
         while True:
             with suppress(RedisError):
@@ -168,7 +173,7 @@ class Worker:
             run = self.live.get(run_id)
             if run and claim is Claim.LOST:
                 run.fence()
-            if run and claim is Claim.ORPHANED and self._trusts_claims:
+            if run and claim is Claim.ORPHANED and self._trusts_owners:
                 run.forget()
             if run and claim is Claim.CHANGED:
                 self._start(self._try_rewrite(run_id, run))
@@ -235,7 +240,7 @@ class Worker:
     async def _taken(self, job: Job) -> RunMeta | None:
         """Takes the run, unless it has ended."""
         with suppress(ValueError):
-            return await self._log.take(job.run_id, job.id, self.name, drops_orphan=self._trusts_claims)
+            return await self._log.take(job.run_id, job.id, self.name, drops_orphan=self._trusts_owners)
         return None
 
     async def _count(self, job: Job) -> None:

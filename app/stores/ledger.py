@@ -1,5 +1,6 @@
 """What calls to models have used and cost, by day, client and model. Kept in the store, so that a budget survives."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
@@ -72,6 +73,7 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._accounts: dict[Account, Spending] = {}
+        self._sums = Counter[tuple[str, str | None]]()  # by day and client; those of a whole day have no client
 
     async def reserve(self, account: Account, nano_usd: int, cap: Cap) -> bool:
         if not cap.allows((await self.spent(account.day, account.client)).plus(nano_usd)):
@@ -84,14 +86,19 @@ class MemoryLedger:
             self._add(account, amount)
 
     async def spent(self, day: str, client: str) -> Spent:
-        of_day = [(account.client, each.nano_usd) for account, each in self._accounts.items() if account.day == day]
-        return Spent(sum(cost for _, cost in of_day), sum(cost for name, cost in of_day if name == client))
+        return Spent(self._sums[day, None], self._sums[day, client])
 
     async def rows(self) -> dict[Account, Spending]:
         return dict(self._accounts)
 
     def _add(self, account: Account, amount: Spending) -> None:
-        if account not in self._accounts:
-            days = sorted({each.day for each in self._accounts} | {account.day})[-DAYS:]
-            self._accounts = {each: sums for each, sums in self._accounts.items() if each.day in days}
+        if (account.day, None) not in self._sums:
+            self._drop_old(account.day)
+        for client in (None, account.client):
+            self._sums[account.day, client] += amount.nano_usd
         self._accounts[account] = self._accounts.get(account, Spending()).plus(amount)
+
+    def _drop_old(self, today: str) -> None:
+        days = sorted({each.day for each in self._accounts} | {today})[-DAYS:]
+        self._accounts = {each: sums for each, sums in self._accounts.items() if each.day in days}
+        self._sums = Counter({key: cost for key, cost in self._sums.items() if key[0] in days})

@@ -75,18 +75,16 @@ def compose(
     Call it with `ainvoke`, or stream it with `astream_parts`. Only the parts missing from a `Draft` are generated.
     """
     hedge = Hedge(hedge_after_s) if hedge_after_s else None
-    branches: dict[str, Runnable[RunContext, Any]] = {}
-    for name in composition.call_order:
+
+    def branch(name: str) -> Runnable[RunContext, Any]:
         variants = [wrap(step(composition, name, model)) for model in models[name]]
-        needs = composition.prompt_variables(name)
-        declared = composition[name]
+        needs, declared = composition.prompt_variables(name), composition[name]
         if isinstance(declared, Choice):
-            branches[name] = _choice_branch(
-                declared, ProposalStep(declared, needs, variants, models[name], hedge), watch
-            )
-        else:
-            branches[name] = _branch(name, RetryingStep(needs, variants, models[name], hedge), watch)
-    together = wrap(RunnableParallel(branches))
+            proposal = ProposalStep(declared, needs, variants, models[name], hedge)
+            return _choice_branch(declared, proposal, watch)
+        return _branch(name, RetryingStep(needs, variants, models[name], hedge), watch)
+
+    together = wrap(RunnableParallel({name: branch(name) for name in composition.call_order}))
 
     async def run(request: Request | Draft | Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         draft = request if isinstance(request, Draft) else Draft(composition.request.model_validate(request))

@@ -4,15 +4,17 @@ import asyncio
 from contextlib import aclosing
 
 from app.stores.ledger import Account, Cap, Spending, Spent
+from tests.redis_servers import RedisServer, flaky
 from tests.servers import run
 from tests.stores.conftest import MakeLog
+from tests.stores.shared_logs import shared_logs
 
 TODAY = "2026-11-27"
 ALICE, BOB = (Account(TODAY, name, "m") for name in ("alice", "bob"))
 
 
 def test_two_reservations_at_the_same_time_never_exceed_a_cap(make_log: MakeLog) -> None:
-    """Neither that of all clients nor that of one; another day begins anew."""
+    """This holds for all clients together and for each one. The next day begins with nothing spent."""
 
     async def scenario() -> list[object]:
         async with aclosing(make_log()) as log:
@@ -40,3 +42,15 @@ def test_what_was_used_replaces_what_was_reserved(make_log: MakeLog) -> None:
     spent, rows = run(scenario())
     assert spent == Spent(14, 14)
     assert rows == {ALICE: Spending(2, 1002, 53, 14, 0, 1), BOB: Spending(1, unpriced_calls=1)}
+
+
+def test_a_reservation_whose_reply_is_lost_counts_once(redis_server: RedisServer) -> None:
+    """Every third script loses its reply, and is repeated."""
+
+    async def scenario(url: str) -> tuple[set[bool], Spent]:
+        async with shared_logs(url, 1) as (log,):
+            answers = {await log.ledger.reserve(ALICE, 10, Cap(1000)) for _ in range(10)}
+            return answers, await log.ledger.spent(TODAY, "alice")
+
+    with flaky(redis_server, redis_server.url, cut_every=3) as url:
+        assert run(scenario(url)) == ({True}, Spent(100, 100))

@@ -5,8 +5,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Self, cast
@@ -22,6 +22,7 @@ from redis.exceptions import ConnectionError, RedisError
 from redis.exceptions import TimeoutError as NoAnswerError
 from typing_extensions import override
 
+from app.stores import UnavailableError
 from chains.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -215,3 +216,13 @@ def _reason(error: RedisError) -> str:
             return "is still loading its data"
         case _:
             return "does not answer"
+
+
+@contextmanager
+def answering() -> Generator[None]:
+    """Raises `UnavailableError` in the place of Redis' errors, also while its memory is full."""
+    try:
+        yield
+    except RedisError as error:
+        logger.warning("The store does not answer: %s.", type(error).__name__)
+        raise UnavailableError from None

@@ -4,26 +4,29 @@
 # (redis-py leaves some keyword arguments untyped)
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from app.stores import UnavailableError
 from app.stores.ledger import DAYS, Account, Cap, Spending, Spent
+from app.stores.redis.connection import answering
 
 DAY_S = 86_400
 SEPARATOR = "\x1f"  # within a field: client, model, what is counted
 
-# KEYS: accounts, sums. ARGV: client, field of the cost, cost, cap in all, cap of the client, seconds to keep
+# a call that is repeated because its reply was lost changes nothing
+# KEYS: accounts, sums, this call. ARGV: client, field of the cost, cost, cap in all, cap of the client, seconds to keep
 RESERVE = """#!lua
+if redis.call('EXISTS', KEYS[3]) == 1 then return 1 end
 local function exceeds(name, cap)
   return cap ~= '' and (tonumber(redis.call('HGET', KEYS[2], name) or '0') + tonumber(ARGV[3])) > tonumber(cap)
 end
 if exceeds('total', ARGV[4]) or exceeds('client:' .. ARGV[1], ARGV[5]) then return 0 end
 redis.call('HINCRBY', KEYS[1], ARGV[2], ARGV[3])
 for _, name in ipairs({'total', 'client:' .. ARGV[1]}) do redis.call('HINCRBY', KEYS[2], name, ARGV[3]) end
-for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[6]) end
+for _, key in ipairs({KEYS[1], KEYS[2]}) do redis.call('EXPIRE', key, ARGV[6]) end
+redis.call('SET', KEYS[3], 1, 'EX', 60)
 return 1"""
 
 # also while the memory is full, because it mostly gives back what was reserved; a repeated batch changes nothing
@@ -51,38 +54,31 @@ class RedisLedger:
     async def reserve(self, account: Account, nano_usd: int, cap: Cap) -> bool:
         caps = ["" if each is None else each for each in cap]
         arguments = [account.client, _field(account, "nano_usd"), nano_usd, *caps, DAYS * DAY_S]
-        try:
-            return bool(await self._reserve(keys=self._keys(account.day), args=arguments))
-        except RedisError:
-            raise UnavailableError from None
+        keys = [*self._keys(account.day), f"{self._prefix}:spending:reservation:{token_hex(8)}"]
+        with answering():
+            return bool(await self._reserve(keys=keys, args=arguments))
 
     async def add(self, amounts: Mapping[Account, Spending], batch: str) -> None:
-        try:
+        with answering():
             for day in {account.day for account in amounts}:
                 numbers = [each for account in amounts if account.day == day for each in _numbers(account, amounts)]
                 keys = [*self._keys(day), f"{self._prefix}:spending:batch:{batch}:{day}"]
                 await self._add(keys=keys, args=[DAYS * DAY_S, *numbers])
-        except RedisError:
-            raise UnavailableError from None
 
     async def spent(self, day: str, client: str) -> Spent:
-        try:
+        with answering():
             sums = await self._redis.hmget(self._keys(day)[1], ["total", f"client:{client}"])
-        except RedisError:
-            raise UnavailableError from None
         return Spent(*(int(each or 0) for each in cast(list[bytes | None], sums)))
 
     async def rows(self) -> dict[Account, Spending]:
         today, accounts = datetime.now(UTC).date(), dict[Account, dict[str, int]]()
-        try:
+        with answering():
             for days_ago in reversed(range(DAYS)):
                 day = (today - timedelta(days_ago)).isoformat()
                 fields = cast(Mapping[bytes, bytes], await self._redis.hgetall(self._keys(day)[0]))
                 for field, number in sorted(fields.items()):
                     client, model, name = field.decode().split(SEPARATOR)
                     accounts.setdefault(Account(day, client, model), {})[name] = int(number)
-        except RedisError:
-            raise UnavailableError from None
         return {account: Spending(**numbers) for account, numbers in accounts.items()}
 
     def _keys(self, day: str) -> list[str]:

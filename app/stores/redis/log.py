@@ -4,8 +4,8 @@
 # (redis-py leaves some keyword arguments untyped)
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from secrets import token_bytes, token_hex
 from time import perf_counter
@@ -32,16 +32,14 @@ from app.stores import (
     RunStart,
     RunStatus,
     TooManyRunsError,
-    UnavailableError,
-    UnknownRunError,
 )
 from app.stores.encoding import LETTERS, Decoder, encode
-from app.stores.redis.connection import ANSWER_S, Address, check_server
+from app.stores.redis.connection import ANSWER_S, Address, answering, check_server
 from app.stores.redis.ledger import RedisLedger
-from app.stores.redis.meta import RunMeta
+from app.stores.redis.meta import RunMeta, meta_of
 from app.stores.redis.queue import GROUP
 from app.stores.redis.readers import Entry, Readers, Tail, entry_id, events_of
-from app.stores.redis.scripts import CHANGED, ENDED, EXPIRED, FENCED, FULL, MANY, ORPHANED, UNKNOWN, Scripts
+from app.stores.redis.scripts import CHANGED, ENDED, FENCED, FULL, MANY, ORPHANED, Scripts
 from app.stores.redis.writers import ENTRY_BYTES, PENDING_BYTES, Outbox, Writer
 from chains.parts.composition import Request
 
@@ -149,7 +147,7 @@ class RedisEventLog:
         answer = await self._call("reopen", run_id, token_hex(4))
         if answer[0] == CHANGED:
             raise ValueError("the run has not ended: it can't be reopened")
-        self._writers[run_id] = Writer.of(run_id, _meta(answer))
+        self._writers[run_id] = Writer.of(run_id, meta_of(answer))
 
     async def take_over(self, run_id: str) -> int:
         await self._flushed(run_id)
@@ -165,7 +163,7 @@ class RedisEventLog:
             raise ValueError("the run has ended: it can't be taken over")
         if answer[0] == FENCED:
             raise FencedError
-        meta = _meta(answer)
+        meta = meta_of(answer)
         self._writers[run_id] = Writer.of(run_id, meta)
         return meta
 
@@ -200,7 +198,7 @@ class RedisEventLog:
         await self._flushed(run_id)
         answer = await self._call("end", run_id, line)
         if answer[0] != ENDED:
-            _meta(answer)
+            meta_of(answer)
             if writer := self._writers.get(run_id):
                 writer.error = FencedError()
             self._readers.wake()
@@ -234,7 +232,7 @@ class RedisEventLog:
         return await self._find(run_id)
 
     async def rewrites(self, run_id: str) -> list[Rewrite]:
-        with _unavailable():
+        with answering():
             key = f"{self.address.prefix}:rewrites:{run_id}"
             rewrites = cast(list[bytes], await self.redis.lrange(key, 0, -1))
         return [_DECODE_REWRITE(each) for each in rewrites]
@@ -269,7 +267,7 @@ class RedisEventLog:
             raise LogFullError
         if answer[0] == MANY:
             raise TooManyRunsError
-        return answer[0] != CHANGED and bool(_meta(answer))
+        return answer[0] != CHANGED and bool(meta_of(answer))
 
     async def unfinished(self) -> list[str]:
         with suppress(ResponseError):  # there is no queue yet
@@ -280,14 +278,14 @@ class RedisEventLog:
     async def waiting_count(self) -> int:
         """How many runs wait in the queue for a worker."""
         queue = f"{self.address.prefix}:queue"
-        with _unavailable():
+        with answering():
             groups = {group["name"]: group["pending"] for group in await self.redis.xinfo_groups(queue)}
             return int(await self.redis.xlen(queue)) - int(groups.get(GROUP.encode(), 0))
 
     async def secret(self) -> bytes:
         if self._secret is None:
             key = f"{self.address.prefix}:secret"
-            with _unavailable():
+            with answering():
                 if not await self.redis.exists(key):  # a full server refuses SET
                     await self.redis.set(key, token_bytes(32), nx=True)
                 self._secret = cast(bytes, await self.redis.get(key))
@@ -336,7 +334,7 @@ class RedisEventLog:
         await self.redis.aclose()
 
     async def _call(self, name: str, *arguments: str | bytes | int) -> Any:
-        with _unavailable():
+        with answering():
             return await self.scripts.call(name, *arguments)
 
     async def _begin(
@@ -356,7 +354,7 @@ class RedisEventLog:
         return epoch, size
 
     async def _find(self, run_id: str) -> RunMeta:
-        return _meta(await self._call("find", run_id))
+        return meta_of(await self._call("find", run_id))
 
     async def _current(self, run_id: str) -> RunMeta:
         """What this process has appended counts, too."""
@@ -374,7 +372,7 @@ class RedisEventLog:
         """Returns a page of events after number `after`; none if there are no more."""
         key, start, found = f"{self.address.prefix}:log:{run_id}", after, list[LogEntry]()
         while not found:
-            with _unavailable():
+            with answering():
                 page = await self.redis.xrange(key, f"({start}-{_MAX_NUMBER}", count=PAGE)
             entries = cast(Sequence[Entry], page)
             for entry in entries:
@@ -395,21 +393,3 @@ class RedisEventLog:
         """Whether this process writes everything that the tail lacks."""
         writer = self._writers.get(run_id)
         return bool(writer and not writer.error and writer.number == tail.number and tail.last >= writer.logged)
-
-
-@contextmanager
-def _unavailable() -> Generator[None]:
-    try:
-        yield
-    except RedisError as error:  # also while its memory is full
-        logger.warning("The store does not answer: %s.", type(error).__name__)
-        raise UnavailableError from None
-
-
-def _meta(answer: Any) -> RunMeta:
-    """Reads a script's answer. Raises `ExpiredRunError` and `UnknownRunError`."""
-    if answer[0] == EXPIRED:
-        raise ExpiredRunError
-    if answer[0] == UNKNOWN:
-        raise UnknownRunError
-    return RunMeta.parse(*answer)

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from app.stores import EventId
+from app.stores import EventId, ExpiredRunError, UnknownRunError
+from app.stores.redis.scripts import EXPIRED, UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,12 @@ class RunMeta:
         if last.epoch != self.epoch:
             return min(last.seq, self.lengths.get(last.epoch, 0))
         return last.seq if last.seq <= self.last else 0
+
+
+def meta_of(answer: Any) -> RunMeta:
+    """Reads a script's answer. Raises `ExpiredRunError` and `UnknownRunError`."""
+    if answer[0] == EXPIRED:
+        raise ExpiredRunError
+    if answer[0] == UNKNOWN:
+        raise UnknownRunError
+    return RunMeta.parse(*answer)
