@@ -268,17 +268,19 @@ def test_what_a_stream_sends_within_an_interval_is_read_together(interval_s: flo
     assert run_async(read_three()) == blocks
 
 
-def test_what_arrived_before_a_connection_broke_is_read() -> None:
-    """The error is raised by the next read, as without coalescing."""
+@pytest.mark.parametrize("interval_s", [0, 0.1])
+def test_what_arrived_before_a_connection_broke_is_read(interval_s: float) -> None:
+    """The error is raised by the next read, whether the stream is slow or fast."""
 
     async def read_all() -> list[bytes]:
         body, read = empty_body(), list[bytes]()
-        with ReadCoalescing(per_stream_s=0.1).stream(body) as coalesced:
+        with ReadCoalescing(per_stream_s=interval_s).stream(body) as coalesced:
             for data in (b"a", b"b"):
                 body.feed_data(data)
                 read.append(await coalesced.readany())
             reading = asyncio.create_task(coalesced.readany())
-            await asyncio.sleep(0)
+            if interval_s:  # the read is waiting
+                await asyncio.sleep(0)
             body.feed_data(b"data: [DONE]")
             body.set_exception(ConnectionResetError())
             read.append(await reading)

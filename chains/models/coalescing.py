@@ -61,8 +61,8 @@ class CoalescedBody:
     async def readany(self) -> bytes:
         if self._is_fast:
             await self._coalescing.elapsed()
-            if block := self._arrived():
-                return block
+        if (self._is_fast or self._body.exception()) and (block := self._arrived()):
+            return block
         block, now = await self._body.readany(), perf_counter()
         self._is_fast, self._read_at = now - self._read_at < self._coalescing.interval_s, now
         return block
