@@ -71,6 +71,12 @@ KOREAN: dict[str, str] = {
     "You have used up your budget for today. The next one begins at 00:00 UTC.": (
         "오늘 쓸 수 있는 예산을 다 썼어요. 다음 예산은 00:00 UTC에 시작해요."
     ),
+    "The rest of the budget is reserved for calls under way. Please try again in a few seconds.": (
+        "남은 예산은 진행 중인 호출에 잡혀 있어요. 몇 초 뒤에 다시 시도해 주세요."
+    ),
+    "The rest of your budget is reserved for your calls under way. Please try again in a few seconds.": (
+        "남은 예산은 진행 중인 내 호출에 잡혀 있어요. 몇 초 뒤에 다시 시도해 주세요."
+    ),
     "The server cannot check its budget now. Please try again in a few seconds.": (
         "지금은 서버가 예산을 확인할 수 없어요. 몇 초 뒤에 다시 시도해 주세요."
     ),

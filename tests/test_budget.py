@@ -30,11 +30,12 @@ from tests.redis_servers import RedisServer, binary
 from tests.servers import Gate, Provider, provider, run, serving, settings_from
 
 BEEF = {"ingredientsOnHand": "beef"}
+CHAT = {"model": "recipe", "messages": [{"role": "user", "content": "beef"}]}
 FACES: list[tuple[str, str, Mapping[str, Any]]] = [
     ("POST", "/runs", {"json": BEEF}),
     ("POST", "/generate", {"json": BEEF}),
     ("GET", "/completion?query=hello", {}),
-    ("POST", "/v1/chat/completions", {"json": {"model": "recipe", "messages": [{"role": "user", "content": "beef"}]}}),
+    ("POST", "/v1/chat/completions", {"json": CHAT}),
     ("POST", "/chains/recipe/invoke", {"json": {"input": BEEF}}),
     ("POST", "/chains/recipe/batch", {"json": {"inputs": [BEEF, BEEF]}}),
     ("POST", "/chains/intro/stream", {"json": {"input": BEEF}}),
@@ -124,6 +125,25 @@ def test_a_used_up_budget_is_refused_on_every_face_before_any_call(open_server: 
     assert answers[3].json()["error"]["code"] == "insufficient_quota"
 
 
+@pytest.mark.parametrize(("cap", "status"), [("daily_budget_usd", 503), ("client_daily_budget_usd", 429)])
+def test_what_calls_under_way_have_reserved_is_not_used_up(
+    open_server: Open, scripted: Provider, cap: str, status: int
+) -> None:
+    """It may be given back in seconds, so the refusal does not speak of tomorrow."""
+    gate = Gate()
+    scripted.scripts = {"completion": ["Fine", gate, "."]}
+    with open_server(**{cap: 0.9}) as client, ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(client.get, QUESTION)
+        assert wait_until(lambda: len(scripted.calls) == 1, 5)
+        refused = client.get(QUESTION)
+        gate.open()
+        assert under_way.result().text == "Fine."
+        again = client.get(QUESTION)
+    assert [refused.status_code, refused.headers["Retry-After"]] == [status, "5"]
+    assert "calls under way" in refused.text
+    assert again.text == "Fine."
+
+
 def test_a_clients_budget_holds_after_a_restart_and_leaves_the_others_theirs(open_server: Open, tmp_path: Path) -> None:
     values = {"client_daily_budget_usd": 1.9, "store": f"sqlite://{tmp_path / 'runs.db'}"}
     with open_server(**values) as client:
@@ -152,10 +172,11 @@ def test_nodes_share_a_budget_and_refuse_while_their_store_does_not_answer(
             assert one.get(QUESTION).text == "Fine."
             assert _is_used_up(other, 503)
             redis.kill()
-            down = other.get(QUESTION)
+            down, chat = other.get(QUESTION), other.post("/v1/chat/completions", json=CHAT)
             assert [down.status_code, "cannot check its budget" in down.text, down.headers["Retry-After"]] == [
                 503, True, "5"
             ]  # fmt: skip
+            assert [chat.status_code, chat.json()["error"]["code"]] == [503, None]
             redis.start()
     assert len(scripted.calls) == 1
 

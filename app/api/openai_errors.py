@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from app.admission import RefusedError
 from app.api.error_handlers import allowed_methods
 from app.api.openapi import Responses
-from app.runs.budget import BudgetError
+from app.runs.budget import RETRY_S, BudgetError
 from app.server.errors import HTTPError
 from app.server.languages import language_of
 from chains.errors import SizzleError
@@ -74,7 +74,7 @@ def _api_error(request: Request, error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
-        case BudgetError(status=status):
+        case BudgetError(status=status, retry_after=seconds) if seconds > RETRY_S:  # used up for today
             return ApiError(status, error.message, code="insufficient_quota")
         case RefusedError(status=status):
             return ApiError(status, error.message, code="rate_limit_exceeded" if status == 429 else None)

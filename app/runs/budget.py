@@ -17,16 +17,20 @@ from typing import LiteralString
 from app.admission import RefusedError
 from app.runs.tally import NANO, cost_of
 from app.stores import UnavailableError
-from app.stores.ledger import Account, Cap, Ledger, Spending
+from app.stores.ledger import Account, Cap, Ledger, Spending, Spent
 from chains.errors import ProviderError
 from chains.models.calls import Call, CallEnd
 
 logger = logging.getLogger(__name__)
 
 FLUSH_S = 0.5
-RETRY_S = 5  # after the store could not be asked
+RETRY_S = 5  # after the store could not be asked, and while calls under way may give money back
 USED_UP: LiteralString = "This server has used up its budget for today. The next one begins at 00:00 UTC."
 CLIENT_USED_UP: LiteralString = "You have used up your budget for today. The next one begins at 00:00 UTC."
+BUSY: LiteralString = "The rest of the budget is reserved for calls under way. Please try again in a few seconds."
+CLIENT_BUSY: LiteralString = (
+    "The rest of your budget is reserved for your calls under way. Please try again in a few seconds."
+)
 UNCHECKED: LiteralString = "The server cannot check its budget now. Please try again in a few seconds."
 UNPRICED: LiteralString = (
     "{model} has no price, so it is not used while there is a budget: add price_in and price_out to the registry."
@@ -64,6 +68,7 @@ class Budget:
         self.ledger, self._now = ledger, now
         self._cap = Cap(_nano(daily_usd), _nano(client_daily_usd))
         self._is_limited = self._cap != Cap()
+        self._reserved: dict[str, int] = {}  # by calls of this process that are under way, for each client
         self._pending: dict[Account, Spending] = {}
         self._unstored: tuple[str, dict[Account, Spending]] | None = None  # a batch that may not have been stored
         self._changed = asyncio.Event()
@@ -89,7 +94,7 @@ class Budget:
         except UnavailableError:
             raise BudgetError(UNCHECKED, RETRY_S, 503) from None
         if not self._cap.allows(spent.plus(1)):
-            raise self._used_up(is_total=not Cap(self._cap.total).allows(spent.plus(1)))
+            raise self._refusal(client, spent.plus(1))
 
     async def reserve(self, call: Call, client: str) -> Reservation:
         """Raises `BudgetError` or `UnpricedModelError` if the call may not be made."""
@@ -102,15 +107,18 @@ class Budget:
         try:
             await self._flush_excess()
             if most and not await self._reserve(account, most):
-                spent = await self.ledger.spent(account.day, client)
-                raise self._used_up(is_total=not Cap(self._cap.total).allows(spent.plus(most)))
+                await self.flush()  # gives back what calls that have ended did not use
+                if not await self._reserve(account, most):
+                    raise self._refusal(client, (await self.ledger.spent(account.day, client)).plus(most))
         except UnavailableError:
             raise BudgetError(UNCHECKED, RETRY_S, 503) from None
+        self._reserved[client] = self._reserved.get(client, 0) + most
         return Reservation(account, most)
 
     def settle(self, reservation: Reservation, call: Call, end: CallEnd) -> None:
         """Accounts for what the call has used, in the place of what was reserved."""
         cost, tokens = cost_of(call, end), end.tokens
+        self._release(reservation)
         amount = Spending(
             calls=1, input_tokens=tokens.input, output_tokens=tokens.output,
             nano_usd=(cost or 0) - reservation.nano_usd,
@@ -173,11 +181,34 @@ class Budget:
         if self._pending or self._unstored:
             self._changed.set()
 
-    def _used_up(self, *, is_total: bool) -> BudgetError:
+    def _release(self, reservation: Reservation) -> None:
+        client = reservation.account.client
+        rest = self._reserved.pop(client, 0) - reservation.nano_usd
+        if rest > 0:
+            self._reserved[client] = rest
+
+    def _refusal(self, client: str, wanted: Spent) -> BudgetError:
+        """Says whether the budget is used up, or whether calls under way may give some of it back."""
+        is_total = not Cap(self._cap.total).allows(wanted)
+        status = 503 if is_total else 429
+        if self._cap.allows(self._without_reservations(client, wanted)):
+            return BudgetError(BUSY if is_total else CLIENT_BUSY, RETRY_S, status)
         now = self._now()
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         retry_after = max(1, round((midnight - now).total_seconds()))
-        return BudgetError(USED_UP, retry_after, 503) if is_total else BudgetError(CLIENT_USED_UP, retry_after)
+        return BudgetError(USED_UP if is_total else CLIENT_USED_UP, retry_after, status)
+
+    def _without_reservations(self, client: str, spent: Spent) -> Spent:
+        """Leaves out what calls of this process have reserved, or not used of it."""
+        unstored = self._unstored[1] if self._unstored else {}
+        changes = [
+            (account.client, amount.nano_usd) for each in (self._pending, unstored) for account, amount in each.items()
+        ]
+        changes += [(name, -reserved) for name, reserved in self._reserved.items()]
+        return Spent(
+            spent.total + sum(change for _, change in changes),
+            spent.client + sum(change for name, change in changes if name == client),
+        )
 
     def _today(self) -> str:
         return self._now().date().isoformat()
