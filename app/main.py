@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Generator, Map
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.routing import Mount
@@ -33,7 +34,7 @@ from app.api.budget_guard import BudgetGuard
 from app.api.error_handlers import add_error_handlers
 from app.api.langserve import SuppressReportedErrors, chains_app
 from app.api.openai import openai_app
-from app.api.openapi import DocumentedApp
+from app.api.openapi import DocumentedApp, describe_guard
 from app.api.race_lock import RaceLock
 from app.api.refusals import refusal
 from app.compositions import place_of
@@ -122,6 +123,12 @@ class SizzleApp(DocumentedApp):
         # outermost, because FastAPI's body limit replaces `receive`
         metered = TrafficMeter(Clients(RequestLog(secured), self.state.access.tokens), "/examples/broadcasts/")
         return ShutdownMiddleware(metered, self.state.shutdown, self.state.send_timeout_s)
+
+    @override
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            describe_guard(super().openapi(), needs_token=bool(self.state.access.tokens.current))
+        return super().openapi()
 
 
 def served_app() -> FastAPI:

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from app.main import create_app
 from app.settings import Settings
+from tests.access import guarded
 from tests.client import REQUEST, ask, follow, start
 from tests.conftest import ServeScripts
 from tests.servers import Refuse, serving
@@ -74,6 +75,20 @@ def test_streams_headers_and_refusals_are_described(fast_url: str) -> None:
     assert {"422", "502"} <= paths["/completion"]["get"]["responses"].keys()
 
 
+def test_a_document_says_which_routes_need_a_token(fast_url: str) -> None:
+    with guarded() as private:
+        made = private.ask("GET", "/openapi.json").json()
+        start_run, alive = made["paths"]["/runs"]["post"], made["paths"]["/livez"]["get"]
+        refused = [private.ask("POST", "/runs", token="", json={}), private.ask("GET", "/livez", token="")]
+    assert made["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert [start_run["security"], "401" in start_run["responses"]] == [[{"token": []}], True]
+    assert ["security" in alive, "401" in alive["responses"], "421" in alive["responses"]] == [False, False, True]
+    assert [answer.status_code for answer in refused] == [401, 200]
+    validator(fast_url, "Refusal").validate(refused[0].json())
+    open_run = document(fast_url)["paths"]["/runs"]["post"]
+    assert ["security" in open_run, "401" in open_run["responses"]] == [False, False]
+
+
 def test_bad_input_and_refusals_have_the_form_that_is_described(fast_url: str) -> None:
     bad, refusal = validator(fast_url, "HTTPValidationError"), validator(fast_url, "Refusal")
     bad.validate(ask("POST", f"{fast_url}/runs", json={}).json())
@@ -124,6 +139,7 @@ OPENAI_REFUSALS = [
     (404, {"json": {"model": "none", "messages": [{"role": "user", "content": "beef"}]}}),
     (413, {"content": b" " * 1_100_000, "headers": {"Content-Type": "application/json"}}),
     (415, {"content": b"{}"}),
+    (421, {"headers": {"Host": "other.example"}, "json": {}}),
 ]
 
 
@@ -132,7 +148,7 @@ def test_the_openai_routes_document_their_errors(fast_url: str, status: int, req
     """They have OpenAI's format; FastAPI's 422 is neither sent nor documented."""
     made = document(f"{fast_url}/v1")
     responses = made["paths"]["/chat/completions"]["post"]["responses"]
-    assert responses.keys() == {"200", "400", "401", "403", "404", "413", "415", "429", "502", "503"}
+    assert responses.keys() == {"200", "400", "401", "403", "404", "413", "415", "421", "429", "502", "503"}
     assert "HTTPValidationError" not in made["components"]["schemas"]
     answer = ask("POST", f"{fast_url}/v1/chat/completions", **request_)
     assert answer.status_code == status

@@ -184,7 +184,7 @@ def _completions(
 
     @routes.post(
         "/chat/completions",
-        responses={200: COMPLETION} | api_errors(400, 401, 403, 404, 413, 415, 429, 502, 503),
+        responses={200: COMPLETION} | api_errors(400, 401, 403, 404, 413, 415, 421, 429, 502, 503),
     )
     @routes.post("/chat/completions/", include_in_schema=False)
     async def chat_completions(body: ChatRequest, request: Request) -> Response:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from typing_extensions import override
 
 from app.runs.state import RunState
+from app.server.guard import WITHOUT_TOKEN
 from app.stores import EVENT_NAMES
 from chains.race import Progress
 
@@ -133,6 +134,18 @@ def _components() -> dict[str, Any]:
 
 def _any_of(title: str, kinds: Iterable[type]) -> dict[str, Any]:
     return {"title": title, "anyOf": [{"$ref": COMPONENT.format(model=kind.__name__)} for kind in kinds]}
+
+
+def describe_guard(document: dict[str, Any], *, needs_token: bool) -> None:
+    """Adds what the guard answers on every route, and how a program sends a token if the server has any."""
+    for path, operations in document["paths"].items():
+        wants = needs_token and path not in WITHOUT_TOKEN
+        for operation in operations.values():
+            operation["responses"] |= errors(401, 421) if wants else errors(421)
+            if wants:
+                operation["security"] = [{"token": []}]
+    if needs_token:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
 
 
 class AppWithout422(FastAPI):
