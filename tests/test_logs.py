@@ -27,6 +27,24 @@ def _only(lines: list[dict[str, Any]], **fields: Any) -> Mapping[str, Any]:
     return found
 
 
+def _assert_form(lines: list[dict[str, Any]]) -> None:
+    for line in lines:
+        assert {"time", "level", "logger", "event"} <= line.keys()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line["time"])
+
+
+def _assert_usage(ended: Mapping[str, Any], usage: Mapping[str, Any]) -> None:
+    """The line of a run's end and its state say the same."""
+    assert ended["attempts"] == 7
+    assert 0 < ended["ttft_s"] <= ended["seconds"]
+    assert [usage[name] for name in ("input_tokens", "output_tokens", "cost_usd")] == [
+        ended[name] for name in ("input_tokens", "output_tokens", "cost_usd")
+    ]
+    assert ended["input_tokens"] > 1000
+    assert ended["cost_usd"] > 1000 * 0.15 / 1_000_000
+    assert usage["is_estimated"]  # the other parts have no usage
+
+
 def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_path: Path) -> None:
     """A run of which one attempt fails, and a plain completion: none of their texts and no key is in the log."""
     usage = {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 10}}
@@ -51,9 +69,7 @@ def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_pa
 
     assert started.headers["X-Request-ID"] == GIVEN_ID
     assert re.fullmatch("[0-9a-f]{16}", insane.headers["X-Request-ID"])
-    for line in lines:
-        assert {"time", "level", "logger", "event"} <= line.keys()
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line["time"])
+    _assert_form(lines)
     assert not [secret for secret in SECRETS if secret in server.said]
 
     who = {"request_id": GIVEN_ID, "run": run, "client": "127.0.0.1"}
@@ -63,14 +79,7 @@ def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_pa
     assert failed["failure"] == "HttpStatusError 500"
     _only(lines, event="Run started.", route="POST /runs", **who)
     ended = _only(lines, event="Run ended: ok.", **who)
-    assert ended["attempts"] == 7
-    assert 0 < ended["ttft_s"] <= ended["seconds"]
-    assert [state["usage"][name] for name in ("input_tokens", "output_tokens", "cost_usd")] == [
-        ended[name] for name in ("input_tokens", "output_tokens", "cost_usd")
-    ]
-    assert ended["input_tokens"] > 1000
-    assert ended["cost_usd"] > 1000 * 0.15 / 1_000_000
-    assert state["usage"]["is_estimated"]  # the other parts have no usage
+    _assert_usage(ended, state["usage"])
     other = {"run": second["run_id"], "client": "127.0.0.1"}
     _only(lines, event="Run cancelled.", route=f"DELETE /runs/{second['run_id']}", **other)
     _only(lines, event="Part regenerated.", part="nutrition", **other)

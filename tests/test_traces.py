@@ -81,6 +81,25 @@ def _attributes(span: ReadableSpan) -> dict[str, object]:
     return dict(span.attributes or {})
 
 
+def _assert_attempts(failed: ReadableSpan, answered: ReadableSpan, part: ReadableSpan) -> None:
+    """The first call of the steps was refused, the second one was answered."""
+    assert {span.parent and span.parent.span_id for span in (failed, answered)} == {
+        part.context and part.context.span_id
+    }
+    asked = {
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "groq", "gen_ai.request.model": "openai/gpt-oss-120b",
+        "gen_ai.request.stream": True, "sizzle.part": "steps",
+    }  # fmt: skip
+    assert _attributes(failed).items() >= {**asked, "sizzle.attempt": 1, "error.type": "HttpStatusError 500"}.items()
+    assert not failed.status.is_ok
+    used = {"gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 10, "sizzle.attempt": 2}
+    assert _attributes(answered).items() >= {**asked, **used}.items()
+    assert _attributes(answered)["gen_ai.response.finish_reasons"] == ("stop",)
+    first_s = _attributes(answered)["gen_ai.response.time_to_first_chunk"]
+    assert isinstance(first_s, float)
+    assert first_s > 0
+
+
 def test_a_run_is_one_trace_with_a_span_for_each_part_and_call(
     serve_scripts: ServeScripts, exporter: InMemorySpanExporter
 ) -> None:
@@ -105,22 +124,5 @@ def test_a_run_is_one_trace_with_a_span_for_each_part_and_call(
     assert len(calls) == len(PARTS) + 1
     assert _attributes(run) | {"sizzle.run.id": run_id, "sizzle.run.status": "ok"} == _attributes(run)
     assert "whispered" not in "".join(span.to_json() for span in exporter.get_finished_spans())
-
-    failed, answered = sorted(
-        (span for span in calls if _attributes(span)["sizzle.part"] == "steps"), key=lambda span: span.start_time or 0
-    )
-    assert {span.parent and span.parent.span_id for span in (failed, answered)} == {
-        parts["steps"].context and parts["steps"].context.span_id
-    }
-    asked = {
-        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "groq", "gen_ai.request.model": "openai/gpt-oss-120b",
-        "gen_ai.request.stream": True, "sizzle.part": "steps",
-    }  # fmt: skip
-    assert _attributes(failed).items() >= {**asked, "sizzle.attempt": 1, "error.type": "HttpStatusError 500"}.items()
-    assert not failed.status.is_ok
-    used = {"gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 10, "sizzle.attempt": 2}
-    assert _attributes(answered).items() >= {**asked, **used}.items()
-    assert _attributes(answered)["gen_ai.response.finish_reasons"] == ("stop",)
-    first_s = _attributes(answered)["gen_ai.response.time_to_first_chunk"]
-    assert isinstance(first_s, float)
-    assert first_s > 0
+    of_steps = (span for span in calls if _attributes(span)["sizzle.part"] == "steps")
+    _assert_attempts(*sorted(of_steps, key=lambda span: span.start_time or 0), part=parts["steps"])
