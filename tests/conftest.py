@@ -49,6 +49,7 @@ Uncalled = tuple[str, Provider]
 SLOW = {
     *("test_access", "test_any_chat_model", "test_any_input", "test_attackers", "test_budget"),
     *("test_chat_front_ends", "test_cli", "test_composition_declarations", "test_compositions", "test_cuts"),
+    "test_exposure",
     *("test_failures", "test_faults", "test_fuzz", "test_http", "test_langserve", "test_lasting_faults"),
     *("test_logs", "test_nodes", "test_outages", "test_provider_streams", "test_proxies", "test_race"),
     *("test_race_command", "test_random_faults", "test_restarts", "test_runs_command", "test_schemathesis"),

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from starlette.responses import JSONResponse
 
+from tests.client import wait_until
 from tests.page.conftest import ServeRuns
 from tests.page.wire import (
     BUSY,
@@ -96,9 +97,8 @@ def test_stop_before_the_id_cancels_the_run(page: Page, serve_runs: ServeRuns) -
     page.get_by_role("button", name="Stop").click()
     expect(status(page)).to_have_text("Stopped before anything was written.")
     expect(page.locator("#generate")).to_be_focused()
-    with page.expect_request(lambda request: request.method == "DELETE") as deleted:
-        gate.open()
-    assert deleted.value.url == f"{fake.url}/runs/run-1"
+    gate.open()
+    assert wait_until(lambda: fake.made("DELETE run") == [{"id": "run-1"}], 10)
     expect(page).to_have_url(f"{fake.url}/")
     expect(title(page)).to_have_text("Ingredients in, recipe out.")
 
@@ -109,12 +109,12 @@ def test_the_same_request_after_stop_is_another_run(page: Page, serve_runs: Serv
     fake = serve_runs([*PICK, Gate()])
     fake.refusals["POST /runs"] = [gate]
     ask(page)
+    assert wait_until(lambda: len(fake.made("POST /runs")) == 1, 10)
     page.get_by_role("button", name="Stop").click()
     page.locator("#generate").click()
     expect(page).to_have_url(f"{fake.url}/r/run-1")
-    with page.expect_request(lambda request: request.method == "DELETE") as deleted:
-        gate.open()
-    assert deleted.value.url == f"{fake.url}/runs/run-2"
+    gate.open()
+    assert wait_until(lambda: fake.made("DELETE run") == [{"id": "run-2"}], 10)
     expect(status(page)).to_have_text("Writing your recipe…")
 
 
