@@ -139,10 +139,10 @@ def _any_of(title: str, kinds: Iterable[type]) -> dict[str, Any]:
 def describe_guard(document: dict[str, Any], *, needs_token: bool) -> None:
     """Adds what the guard answers on every route, and how a program sends a token if the server has any."""
     for path, operations in document["paths"].items():
-        wants = needs_token and path not in WITHOUT_TOKEN
+        is_private = needs_token and path not in WITHOUT_TOKEN
         for operation in operations.values():
-            operation["responses"] |= errors(401, 421) if wants else errors(421)
-            if wants:
+            operation["responses"] |= errors(401, 421) if is_private else errors(421)
+            if is_private:
                 operation["security"] = [{"token": []}]
     if needs_token:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
