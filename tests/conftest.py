@@ -14,10 +14,11 @@ from hypothesis import settings
 
 from app.main import create_app
 from app.settings import Settings
-from tests.amounts import IN_CI, cases
+from tests.amounts import cases
 from tests.commands import Command
 from tests.fault_recipes import ServeFaults, sizzle_over
 from tests.faults import Answer, FaultServer, faults
+from tests.needs import give_up
 from tests.redis_servers import Kind, RedisServer, binary
 from tests.servers import Provider, Script, provider, serving, settings_from
 from tests.shared_runs import LEASE_S, StartWorker, Worker
@@ -207,10 +208,7 @@ def uncalled() -> Iterator[Uncalled]:
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
     if CHROMIUM is None:
-        missing = "needs Debian's packages chromium-headless-shell and fonts-noto-cjk"
-        if IN_CI:
-            pytest.fail(missing)
-        pytest.skip(missing)
+        give_up("needs Debian's packages chromium-headless-shell and fonts-noto-cjk")
     return {"executable_path": CHROMIUM, "args": QUIET}
 
 

