@@ -49,7 +49,6 @@ KOREAN: dict[str, str] = {
     ("The server's storage is full or out of reach. Please try again later."): (
         "서버의 저장 공간이 가득 찼거나 닿지 않아요. 나중에 다시 시도해 주세요."
     ),
-    ("Cut off when the server was restarted."): ("서버가 다시 시작되면서 끊겼어요."),
     ("The run was stopped before it finished."): ("끝나기 전에 멈췄어요."),
     ("The server was stopped."): ("서버가 멈췄어요."),
     ("Run not found. It may have been lost when the server restarted."): (

@@ -1,6 +1,7 @@
 """A run whose process was killed is finished by the next process: what has ended stays, the rest begins again."""
 
 import asyncio
+import json
 import resource
 import sqlite3
 import zlib
@@ -24,14 +25,14 @@ from app.stores.encoding import LETTERS
 from app.stores.sqlite import SqliteEventLog
 from chains.errors import OUR_SIDE
 from chains.parts.composition import Composition
-from chains.parts.events import Fragment, PartEnd, PartStart
+from chains.parts.events import Fragment, Option, PartEnd, PartStart
 from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
 from examples.trip import TRIP
 from tests.client import REQUEST, ReceivedEvent, ask, follow, rewrite, start, statuses, wait_until, written
 from tests.commands import sizzle
 from tests.server_process import server_process
-from tests.servers import PARTS, Gate, Provider, Script, default_script, provider, run, settings_from
+from tests.servers import PARTS, Gate, Provider, Refuse, Script, default_script, provider, run, settings_from
 
 SEED = next(seed for seed in range(100) if Random(seed).randrange(3) == 0)  # picks the first of three
 COMPOSITIONS = {"recipe": RECIPE, "trip": TRIP}
@@ -132,8 +133,8 @@ def assert_goes_on(
     assert {part for part, _ in starts(new)}.isdisjoint(ended(kept))
     assert all(attempt > 1 for _, attempt in starts(new))
     reader, everybody = folded(composition, after), folded(composition, whole)
-    assert everybody.status in {"ok", "partial"}
-    assert {part.state for part in everybody.parts.values()} <= {"ok", "cut_off"}
+    assert everybody.status == "ok"
+    assert {part.state for part in everybody.parts.values()} == {"ok"}
     assert [(part.state, part.text) for part in reader.parts.values()] == [
         (part.state, part.text) for part in everybody.parts.values()
     ]
@@ -188,16 +189,47 @@ def stored_events(path: Path) -> int:
     return sum(text.count(b"\n") + 1 for text in texts)
 
 
-def test_a_proposal_cut_off_after_its_pick_keeps_the_pick(tmp_path: Path) -> None:
-    """No more options are proposed, and its part says that it was cut off."""
-    proposal: Script = ['[{"name": "Pepper Steak", "intro": "Quick."}', Gate()]
-    state, calls = killed_run(
-        tmp_path, {"proposal": [[*proposal], []], "steps": [["1. ", Gate()], ["2."]]}, ["intro", "sides"]
-    )
-    assert [state.options, state.picked] == [({"name": "Pepper Steak", "intro": "Quick."},), 0]
-    assert [state.parts["alternates"].state, state.parts["steps"].text] == ["cut_off", "2."]
-    assert [call["step"] for call in calls] == ["steps"]
-    assert state.status == "partial"
+PEPPER_STEAK = {"name": "Pepper Steak", "intro": "Quick."}
+SOUP = {"name": "Soup", "intro": "Warm."}
+STEW = {"name": "Stew", "intro": "Slow."}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "options"),
+    [
+        ([PEPPER_STEAK], [SOUP, STEW, PEPPER_STEAK], [PEPPER_STEAK, SOUP, STEW]),
+        ([PEPPER_STEAK, SOUP], [PEPPER_STEAK, STEW], [PEPPER_STEAK, SOUP, STEW]),
+        ([PEPPER_STEAK, SOUP, STEW], [{"name": "Salad", "intro": "Cold."}], [PEPPER_STEAK, SOUP, STEW]),
+    ],
+)
+def test_a_proposal_cut_off_after_its_pick_is_completed(
+    tmp_path: Path, before: list[Option], after: list[Option], options: list[Option]
+) -> None:
+    """The pick and all options that were read are kept, and so is what was made from the pick."""
+    beginning = json.dumps(before).removesuffix("]")
+    scripts: dict[str, Script | list[Script]] = {
+        "proposal": [[beginning, Gate()], [json.dumps(after)]],
+        "steps": [["1. ", Gate()], ["2."]],
+    }
+    state, calls = killed_run(tmp_path, scripts, ["intro", "sides"])
+    assert [state.status, list(state.options), state.picked] == ["ok", options, 0]
+    alternates = state.parts["alternates"]
+    assert [alternates.state, alternates.attempt] == ["ok", 2]
+    assert alternates.text == "".join(f"{each['name']}: {each['intro']}\n" for each in options[1:])
+    assert sorted(call["step"] for call in calls) == ["proposal", "steps"]
+    assert state.parts["steps"].text == "2."
+
+
+def test_a_proposal_that_cannot_be_completed_keeps_what_it_had(tmp_path: Path) -> None:
+    """Two options are enough; with fewer, only the other ideas fail."""
+    for before, status in ([PEPPER_STEAK], "failed"), ([PEPPER_STEAK, SOUP], "ok"):
+        beginning = json.dumps(before).removesuffix("]")
+        folder = tmp_path / status
+        folder.mkdir()
+        scripts: dict[str, Script | list[Script]] = {"proposal": [[beginning, Gate()], [Refuse(401)]]}
+        state, _ = killed_run(folder, scripts, ["intro", "sides"])
+        assert [state.parts["alternates"].state, state.options] == [status, tuple(before)]
+        assert {part.state for name, part in state.parts.items() if name != "alternates"} == {"ok"}
 
 
 def test_a_proposal_without_a_pick_is_made_again(tmp_path: Path) -> None:

@@ -16,8 +16,6 @@ from chains.parts.events import Draft, PartEnd, PartEvent, Proposal
 from chains.parts.requests import chosen_option
 from chains.parts.stream import astream_parts
 
-INTERRUPTED = Message("Cut off when the server was restarted.")
-
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
@@ -75,20 +73,18 @@ def unfinished(
     """What another process left: parts that have ended stay as they are, the others begin again.
 
     The log may lack so many `attempts_lost` of a part, which its readers have seen. If the pick is in the log, it is
-    kept, and no more options are proposed.
+    kept, and only the missing options are proposed.
     """
     missing = {name for name, part in state.parts.items() if part.state in {"waiting", "writing"}}
     missing |= {part for each in rewrites for part in each.parts if state.last_end(part) <= each.after}
     ends: list[PartEnd] = []
-    choice = composition.choice
-    if choice and choice.name in missing and _is_picked(choice.name, state, rewrites):
-        ends.append(PartEnd(choice.name, "cut_off", message=INTERRUPTED.in_language(state.request.language)))
-        missing.discard(choice.name)
     for name in composition.call_order:
         if name in missing and (need := _missing_need(composition, state, name, missing)):
             ends.append(_dependency_failed(composition, state, name, need))
             missing.discard(name)
-    return _remainder(composition, state, missing, ends, attempts_lost)
+    return _remainder(
+        composition, state, missing, ends, attempts_lost, is_picked=_is_picked(composition, state, rewrites)
+    )
 
 
 def _remainder(
@@ -97,16 +93,19 @@ def _remainder(
     parts: Collection[str],
     ends: Iterable[PartEnd] = (),
     attempts_lost: int = 0,
+    *,
+    is_picked: bool = False,
 ) -> Remainder:
     choice = composition.choice.name if composition.choice else None
     proposes = choice in parts
     draft = Draft(
         state.request,
-        () if proposes else state.options,
+        state.options if is_picked or not proposes else (),
         state.picked or 0,
         texts={name: state.text_of(name) for name in composition.names if name not in parts},
         attempts=_attempts(state, parts, attempts_lost),
         previous_texts={name: state.text_of(name) for name in parts if name != choice},
+        proposes_more=proposes,
     )
     ordered = tuple(name for name in composition.names if name in parts)
     return Remainder(ordered, draft, proposes, tuple(ends))
@@ -116,9 +115,10 @@ def _attempts(state: RunState, parts: Collection[str], lost: int) -> Mapping[str
     return {name: max(part.attempt, lost if name in parts else 0) for name, part in state.parts.items()}
 
 
-def _is_picked(choice: str, state: RunState, rewrites: Iterable[Rewrite]) -> bool:
+def _is_picked(composition: Composition, state: RunState, rewrites: Iterable[Rewrite]) -> bool:
     """Whether the options in the log are those of the proposal that was under way."""
-    asked_after = max((each.after for each in rewrites if choice in each.parts), default=0)
+    choice = composition.choice
+    asked_after = max((each.after for each in rewrites if choice and choice.name in each.parts), default=0)
     return bool(state.options) and state.last_proposal > asked_after
 
 

@@ -156,7 +156,9 @@ def verdict(run: Run, state: dict[str, Any]) -> str:
     wrong_texts = [part for part in wanted if texts.get(part) != wanted[part] or ends.get(part) != "ok"]
     if wrong_texts:
         return f"the text of {wrong_texts} is wrong"
-    return _with_alternates(status, ends.get("alternates"), texts.get("alternates", ""))
+    alternates, end = texts.get("alternates", ""), ends.get("alternates")
+    is_exact = status == end == "ok" and alternates in _alternates()
+    return "exact" if is_exact else f"alternates: {end}, {alternates[:40]!r}"
 
 
 def _is_same(run: Run, text: str, part: dict[str, Any]) -> bool:
@@ -166,13 +168,6 @@ def _is_same(run: Run, text: str, part: dict[str, Any]) -> bool:
     """
     is_taken_over = run.events[0].epoch != run.events[-1].epoch
     return text == part["text"] or (is_taken_over and part["state"] == "cut_off" and text.startswith(part["text"]))
-
-
-def _with_alternates(status: str, end: str | None, text: str) -> str:
-    if status == "ok" and text in _alternates():
-        return "exact"
-    is_cut = status == "partial" and end == "cut_off" and any(each.startswith(text) for each in _alternates())
-    return "exact, alternates cut off" if is_cut else f"alternates: {end}, {text[:40]!r}"
 
 
 def _alternates() -> set[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Self, cast
@@ -122,22 +122,24 @@ class Options:
 
     Waiters are shielded: cancelling one does not cancel the future it waits on.
 
+    With the options `found` before, of which one was `picked`, only the other places are filled.
+
     `completed_lists` counts how often a model completed its list.
     """
 
     @classmethod
     def given(cls, options: Sequence[Option], picked: int) -> Self:
         """Creates complete options with their pick."""
-        self = cls(max(len(options), 1))
-        self.picked = picked
-        for option in options:
-            self.add(option)
+        self = cls(max(len(options), 1), found=options, picked=picked)
         self.close("")
         return self
 
-    def __init__(self, places: int, seed: int | None = None) -> None:
+    def __init__(
+        self, places: int, seed: int | None = None, *, found: Iterable[Option] = (), picked: int | None = None
+    ) -> None:
         draw = Random(seed)  # noqa: S311  not a secret
-        self.picked, self._second_draw = draw.randrange(places), draw.random()
+        drawn, self._second_draw = draw.randrange(places), draw.random()
+        self.picked = drawn if picked is None else picked
         self.found: list[Option] = []
         loop = asyncio.get_running_loop()
         self._places: list[asyncio.Future[Option | None]] = [loop.create_future() for _ in range(places)]
@@ -145,6 +147,8 @@ class Options:
         self._reason = ""
         self.completed_lists = 0
         self.is_closed = False
+        for option in found:
+            self.add(option)
 
     @property
     def is_enough(self) -> bool:

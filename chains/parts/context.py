@@ -26,7 +26,8 @@ class RunContext:
         self.texts = draft.texts
         self.ends_at = asyncio.get_running_loop().time() + deadline_s
         choice = composition.choice
-        self.proposes = choice is not None and not draft.options and choice.name not in draft.texts
+        is_chosen = draft.options and not draft.proposes_more
+        self.proposes = choice is not None and not is_chosen and choice.name not in draft.texts
         self._options = _options(choice, draft, proposes=self.proposes) if choice else None
         self.variables = Variables(composition)
         self.variables.update(composition.variables(draft.request))
@@ -79,7 +80,10 @@ class Variables:
 
 
 def _options(choice: Choice, draft: Draft, *, proposes: bool) -> Options:
-    return Options(choice.options, draft.request.seed) if proposes else Options.given(draft.options, draft.picked)
+    if not proposes:
+        return Options.given(draft.options, draft.picked)
+    picked = draft.picked if draft.options else None
+    return Options(choice.options, draft.request.seed, found=draft.options, picked=picked)
 
 
 def material(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,8 +83,9 @@ PartEvent = Proposal | Alternate | PartStart | Fragment | PartEnd
 class Draft:
     """A partly generated composition. The parts in `texts` are kept; all others are generated.
 
-    With `options` nothing is proposed, and `picked` is the index of the picked one. `attempts` counts the earlier
-    attempts of each part. A part whose rewrite produces nothing gets its text in `previous_texts` back.
+    With `options` nothing is proposed, and `picked` is the index of the picked one; with `proposes_more` the options
+    that are missing are proposed. `attempts` counts the earlier attempts of each part. A part whose rewrite produces
+    nothing gets its text in `previous_texts` back.
     """
 
     request: Request
@@ -93,3 +94,4 @@ class Draft:
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
     attempts: Mapping[str, int] = field(default_factory=dict[str, int])
     previous_texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    proposes_more: bool = False

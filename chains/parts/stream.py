@@ -80,7 +80,7 @@ class EventTranslator:
                 return [proposal]
             case {"event": "on_custom_event", "data": Alternate() as alternate}:
                 self._alternates.append(alternate)
-                return [alternate]
+                return [alternate] if alternate.part in self._attempted else []  # otherwise after the start
             # `compose` returns a PartOutput for each part instead of dispatching a custom event as `part()` does, which
             # takes 0.1 ms each. The type distinguishes the end of a part from the ends of all other runs.
             case {"event": "on_chain_end", "data": {"output": PartOutput(part, value)}}:
@@ -95,7 +95,7 @@ class EventTranslator:
         part = call.part
         self._attempts[part] += 1
         self._attempted.setdefault(part, []).append(call)
-        # options of earlier attempts count
+        # options of earlier attempts and of the draft count
         alternates = [alternate for alternate in self._alternates if alternate.part == part]
         return [PartStart(part, self._attempts[part], call.provider, call.model), *alternates]
 
