@@ -6,6 +6,7 @@ import time
 import urllib.request
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -19,7 +20,7 @@ from benchmarks.schedule import end, our_plan
 
 @dataclass(frozen=True)
 class Cell:
-    """The settings of a cell. Recipes that take longer than `deadline_s` have failed."""
+    """The settings of a cell. Recipes that take longer than `deadline_s` have failed. Each run has some `followers`."""
 
     name: str
     pace: Pace
@@ -27,6 +28,7 @@ class Cell:
     servers: Sequence[str] = SERVERS
     rounds: int = 5
     deadline_s: float = 120
+    followers: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ async def measure(
     gc.disable()
     cpu, provider_cpu, client_cpu = server.cpu_s(), provider.cpu_s(), time.process_time()
     started, peak = time.perf_counter(), asyncio.create_task(_peak_mb(server))
-    read, parser = (read_runs, RunParser) if by_runs else (read_recipes, Parser)
+    read, parser = (partial(read_runs, followers=cell.followers), RunParser) if by_runs else (read_recipes, Parser)
     readers = await read(server.port, cell.recipes, cell.deadline_s, seed)
     wall = time.perf_counter() - started
     spent = {"client_us": time.process_time() - client_cpu, "provider_us": provider.cpu_s() - provider_cpu}

@@ -128,21 +128,26 @@ class RunParser(Parser):
                 pass
 
 
-async def read_runs(port: int, count: int, deadline_s: float, seed: int | None = None) -> list[Reader]:
-    """Starts `count` runs and reads their events. The seed repeats the pick."""
-    return list(await asyncio.gather(*(_read_run(port, number, deadline_s, seed) for number in range(count))))
+async def read_runs(
+    port: int, count: int, deadline_s: float, seed: int | None = None, followers: int = 1
+) -> list[Reader]:
+    """Starts `count` runs and reads the events of each for so many followers. The seed repeats the pick."""
+    runs = (_read_run(port, number, deadline_s, seed, followers) for number in range(count))
+    return [reader for readers in await asyncio.gather(*runs) for reader in readers]
 
 
-async def _read_run(port: int, number: int, deadline_s: float, seed: int | None) -> Reader:
+async def _read_run(port: int, number: int, deadline_s: float, seed: int | None, followers: int) -> list[Reader]:
     started = perf_counter()
     starting = Reader(number, _post(b"/runs", number, seed))
     await _read(port, starting, deadline_s)
     response = b"".join(block for _, block in starting.blocks)
     run_id = orjson.loads(response.partition(b"\r\n\r\n")[2])["run_id"].encode()
-    reader = Reader(number, b"GET /runs/%b/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % run_id)
-    await _read(port, reader, deadline_s)
-    reader.started = started
-    return reader
+    request = b"GET /runs/%b/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % run_id
+    readers = [Reader(number, request) for _ in range(followers)]
+    await asyncio.gather(*(_read(port, reader, deadline_s) for reader in readers))
+    for reader in readers:
+        reader.started = started
+    return readers
 
 
 async def read_recipes(port: int, count: int, deadline_s: float, seed: int | None = None) -> list[Reader]:

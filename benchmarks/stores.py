@@ -19,6 +19,7 @@ from benchmarks.cells import Cell, Measured, at, measure
 from benchmarks.figures import of, ratio, spread
 from benchmarks.matrix import SATURATED, Results, gathered, warm_up
 from benchmarks.processes import Process, our_settings, running
+from benchmarks.provider import Pace
 from benchmarks.report import machine, table
 from benchmarks.timeline import Timeline
 from tests.redis_servers import RedisServer, binary
@@ -28,6 +29,11 @@ STORES = ("memory", "SQLite", "Redis, one process", "Redis, web + worker", "Redi
 CELLS = [
     Cell(*at(rate, recipes), STORES, rounds=4) for rate, recipes in ((80, 1), (80, 8), (80, 32), (500, 8), (500, 32))
 ]
+FOLLOWED = [
+    Cell(f"{runs} runs, {each} each", Pace(tokens_per_s=80), runs, STORES, followers=each)
+    for runs, each in ((8, 40), (32, 10))
+]
+FOLLOWED_ROUNDS = 2
 TEXT = """# What the stores cost
 
 Written by `python -m benchmarks.stores`, as [RESULTS.md](RESULTS.md) is: a run is six calls of 200 tokens, read by
@@ -45,6 +51,11 @@ them.
 ## Age of fragments at the reader, p50 / p99 in ms
 
 {ages}
+## Age of fragments for 320 followers of one web process, p50 / p99 in ms
+
+Runs at 80 tokens/s per call. The client that reads 320 connections takes part of the two cores.
+
+{followed}
 ## Tokens per second at unlimited pace, 16 recipes at a time
 
 {carried}
@@ -138,7 +149,8 @@ async def measure_all(rounds: int) -> str:
     with running("provider", ["-m", "benchmarks.provider"]) as provider, servers(f"{provider.url}/v1") as by_store:
         await warm_up(by_store, provider)
         for turn in range(rounds):
-            for cell in (*CELLS, replace(SATURATED, servers=STORES)):
+            followed = FOLLOWED if turn < FOLLOWED_ROUNDS else []
+            for cell in (*CELLS, *followed, replace(SATURATED, servers=STORES)):
                 first = turn % len(STORES)
                 for name in STORES[first:] + STORES[:first]:
                     rows.append((turn, cell, name, await measure_round(cell, by_store[name], provider)))
@@ -167,10 +179,15 @@ def report(rows: Sequence[tuple[int, Cell, str, Round]]) -> str:
     return TEXT.format(
         cpu=table(["cell", *STORES[1:]], ([cell, *_over_memory(results, cell)] for cell in names)),
         redis=table(["cell", *shared], ([cell, *(_redis(rounds[cell, name]) for name in shared)] for cell in names)),
-        ages=table(["cell", *STORES], ([cell, *(_ages(rounds[cell, name]) for name in STORES)] for cell in names)),
+        ages=_age_table(names, rounds),
+        followed=_age_table([cell.name for cell in FOLLOWED], rounds),
         carried=table(["store", "tokens/s", "over memory"], (_carried(rates, name) for name in STORES)),
         machine=machine(),
     )
+
+
+def _age_table(cells: Sequence[str], rounds: Mapping[tuple[str, str], Sequence[Round]]) -> str:
+    return table(["cell", *STORES], ([cell, *(_ages(rounds[cell, name]) for name in STORES)] for cell in cells))
 
 
 def _over_memory(results: Results, cell: str) -> list[str]:

@@ -4,7 +4,10 @@ import json
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import cpu_count, get_context
 from random import Random
 from typing import Any
 
@@ -13,6 +16,7 @@ import httpx
 from app.main import create_app
 from tests.servers import serving, settings_from
 
+BATCH = 1000
 CANARY = "sk-canary-77123"
 INTENDED = (502, 503)  # no provider answers, and only a few runs are allowed
 GOOD = {"ingredientsOnHand": "beef, onions", "prepTime": 30}
@@ -116,5 +120,18 @@ def fuzz(count: int, seed: int = 1) -> Findings:
     return findings
 
 
+def main(count: int) -> None:
+    """Sends the requests in batches, each to a server of its own, and prints what was found so far."""
+    found, batches = Findings(), range(1, -(-count // BATCH) + 1)
+    with ProcessPoolExecutor(cpu_count(), get_context("spawn")) as pool:
+        for number, each in enumerate(pool.map(partial(fuzz, BATCH), batches), 1):
+            found.statuses += each.statuses
+            found.faults += each.faults
+            found.slow += each.slow
+            lines = [f"{number * BATCH:,} sent: {dict(found.statuses)}", *each.faults, *each.slow]
+            print(*lines, sep="\n", flush=True)  # noqa: T201
+    print(f"{len(found.faults)} faults, {len(found.slow)} slower than a second")  # noqa: T201
+
+
 if __name__ == "__main__":
-    print(fuzz(int(sys.argv[1])))  # noqa: T201
+    main(int(sys.argv[1]))

@@ -180,8 +180,8 @@ def open_gate() -> Gate:
 
 
 @contextmanager
-def own_server(folder: Path, *options: str) -> Iterator[RedisServer]:
+def own_server(folder: Path, *options: str, **environment: str) -> Iterator[RedisServer]:
     """A server that the test may kill, which loses nothing that it has acknowledged."""
     durable = ("--appendonly", "yes", "--appendfsync", "always")
-    with RedisServer(binary("valkey"), folder, options or durable) as server:
+    with RedisServer(binary("valkey"), folder, options or durable, environment=environment) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Runs while Redis does not answer, is full, or is restarted."""
+"""Runs while Redis does not answer, is full, is restarted, or has a clock that is wrong."""
 
 import re
 import socket
@@ -11,16 +11,21 @@ import httpx
 import pytest
 from redis import Redis
 
+from app.stores.redis.queue import GROUP
 from tests.client import wait_until
 from tests.commands import sizzle
 from tests.conftest import Serve, ServeScripts
+from tests.needs import fake_clock
 from tests.redis_servers import RedisServer, flaky
 from tests.servers import Gate
 from tests.shared_runs import (
+    LEASE_S,
     REQUEST,
     Reader,
+    StartWorker,
     assert_exact,
     attempts,
+    has,
     is_in_the_middle,
     own_server,
     start_run,
@@ -63,6 +68,42 @@ def test_a_start_waits_for_redis(tmp_path: Path, serve_scripts: ServeScripts) ->
         server.start()
         node, _ = starting.result()
         assert_exact(Reader(start_run(node)[0]).to_the_end())
+
+
+def test_a_clock_of_redis_that_jumps_loses_nothing(
+    tmp_path: Path, serve_scripts: ServeScripts, start_worker: StartWorker
+) -> None:
+    """All claims seem to have expired, but no other worker takes a run over until its worker is dead."""
+    clock, gate = tmp_path / "clock", Gate()
+    scripts = {"steps": waiting_script(gate, "steps")}
+    with (
+        own_server(tmp_path, **fake_clock(clock)) as server,
+        Redis(port=server.port) as admin,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        store = server.url
+        web, provider = serve_scripts(scripts, store=store, worker=False)
+        worker = start_worker(store, provider)
+        generated = threads.submit(httpx.post, f"{web}/generate", json=REQUEST, timeout=60)
+        reader = Reader(start_run(web)[0])
+        reader.wait_for(is_in_the_middle)
+        other = start_worker(store, provider)
+        assert wait_until(lambda: other.output.read_text().count("http") > 0, 20)
+        queue = f"{{{store.rpartition('=')[2]}}}:queue"
+
+        def is_renewed() -> bool:
+            pending = admin.xpending_range(queue, GROUP, "-", "+", 2)
+            return len(pending) == 2 and all(0 < int(each["time_since_delivered"]) < LEASE_S * 1000 for each in pending)
+
+        for jump in ("+1d", "+2d", "+3d", "+1h"):
+            clock.write_text(jump)
+            assert wait_until(is_renewed, 20)
+        assert attempts(reader.events)["steps"] == 1
+        worker.kill()
+        reader.wait_for(has("part_start", part="steps", attempt=2))
+        gate.open()
+        assert_exact(reader.to_the_end())
+        assert "steps two." in generated.result().text
 
 
 def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScripts) -> None:

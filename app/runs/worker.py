@@ -139,7 +139,7 @@ class Worker:
             started_at = perf_counter()
             try:
                 claims = await self._log.renew(self.name, [*self.live])
-                if perf_counter() - started_at > self._lease_s / RENEWALS:
+                if perf_counter() - started_at > self._lease_s / RENEWALS or self._log.has_jumped:
                     self._wait_for_renewals()
                 self._heed(claims)
                 if self._room and self._trusts_claims:
@@ -148,7 +148,10 @@ class Worker:
                 self._wait_for_renewals()
 
     def _wait_for_renewals(self) -> None:
-        """Lets the other processes renew their claims first, which they could not do during an outage either."""
+        """Lets the other processes renew their claims first, which they could not do during an outage either.
+
+        When the store's clock has jumped, they only seem to have expired.
+        """
         self._claims_from = perf_counter() + self._lease_s / 2
 
     @property

@@ -95,6 +95,8 @@ class RedisEventLog:
         self._decoder = Decoder(requests)
         self._max_bytes, self._all_bytes, self._limit = max_bytes, all_bytes, limit
         self._name, self._lease_ms, self._owns_runs = token_hex(8), round(lease_s * 1000), False
+        self._clock_s: float | None = None  # the server's, from the point of view of this process's
+        self.has_jumped = False  # the server's clock, between the last two renewals
         self._writers: dict[str, Writer] = {}
         self._readers = Readers(self.address, self.redis, self._decoder, self._find, self._is_own)
         self._outbox = Outbox(self.scripts, self._readers.add_batch, self._readers.wake)
@@ -175,11 +177,14 @@ class RedisEventLog:
         writers = [writer for run_id in run_ids if (writer := self._writers.get(run_id)) and not writer.error]
         claims = dict.fromkeys(run_ids, Claim.LOST)
         owner = self._name if self._owns_runs else ""
-        if writers or owner:
-            arguments = [each for writer in writers for each in (writer.run_id, writer.term, writer.rewrites)]
-            answers = await self._call("renew", worker, owner, self._lease_ms, *arguments)
-            claims |= {writer.run_id: Claim(answer) for writer, answer in zip(writers, answers, strict=True)}
-        return claims
+        arguments = [each for writer in writers for each in (writer.run_id, writer.term, writer.rewrites)]
+        *answers, now_ms = await self._call("renew", worker, owner, self._lease_ms, *arguments)
+        self._compare_clocks(now_ms / 1000 - perf_counter())
+        return claims | {writer.run_id: Claim(answer) for writer, answer in zip(writers, answers, strict=True)}
+
+    def _compare_clocks(self, clock_s: float) -> None:
+        before, self._clock_s = self._clock_s, clock_s
+        self.has_jumped = before is not None and abs(clock_s - before) > self._lease_ms / 1000 / RENEWALS
 
     async def release(self, run_id: str) -> None:
         """Queues the run again, with all that was appended."""

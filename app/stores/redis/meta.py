@@ -26,7 +26,10 @@ class RunMeta:
 
     @classmethod
     def parse(cls, now_ms: int, items: Sequence[bytes]) -> "RunMeta":
-        """Reads the reply of HGETALL. Fields that a newer version has added are ignored."""
+        """Reads the reply of HGETALL. Fields that a newer version has added are ignored.
+
+        No time passes while the server's clock is set back.
+        """
         fields = {name.decode(): value for name, value in zip(items[::2], items[1::2], strict=True)}
         number, has_ended = int(fields["number"]), fields["ended"] == b"1"
         epochs = tuple(fields[f"epoch:{each}"].decode() for each in range(number + 1))
@@ -39,9 +42,9 @@ class RunMeta:
             size=int(fields["bytes"]),
             has_ended=has_ended,
             is_reopened="reopened" in fields,
-            age_ms=now_ms - int(fields["began_ms"]),
+            age_ms=max(0, now_ms - int(fields["began_ms"])),
             takes=int(fields.get("takes", b"0")),
-            active_ms=int(fields["active_ms"]) + (0 if has_ended else now_ms - int(fields["since_ms"])),
+            active_ms=int(fields["active_ms"]) + (0 if has_ended else max(0, now_ms - int(fields["since_ms"]))),
         )
 
     @property

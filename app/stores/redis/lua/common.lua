@@ -10,6 +10,9 @@ local SWEEP = 100 -- runs that a call expires at most
 local ORPHAN_MS = 60000 -- how long an ephemeral run is kept that its process has not dropped
 local MEMORY_SHARE = 0.95 -- of the server's limit; beyond that the oldest finished runs expire
 
+-- ms since then; 0 if the clock has been set back beyond that
+local function since(ms) return math.max(0, now - ms) end
+
 local function run_key(id) return prefix .. ':run:' .. id end
 local function log_key(id) return prefix .. ':log:' .. id end
 local function rewrites_key(id) return prefix .. ':rewrites:' .. id end
@@ -132,7 +135,7 @@ end
 -- the end of a run; `active_ms` is how long it was written, without the time between an end and a reopening
 local function finish(id, last)
   local run = run_key(id)
-  redis.call('HINCRBY', run, 'active_ms', now - redis.call('HGET', run, 'since_ms'))
+  redis.call('HINCRBY', run, 'active_ms', since(redis.call('HGET', run, 'since_ms')))
   redis.call('HSET', run, 'last', last, 'ended', 1)
   redis.call('HDEL', run, 'takes')
   local is_ephemeral = redis.call('HEXISTS', run, 'owner') == 1

@@ -6,8 +6,8 @@ local number, last, ended, began_ms, since_ms, active_ms =
   unpack(redis.call('HMGET', run, 'number', 'last', 'ended', 'began_ms', 'since_ms', 'active_ms'))
 if not number then return missing(id) end
 if ended == '1' then return {ENDED} end
-local lines = line:gsub('@total_ms', string.format('%d', active_ms + now - since_ms))
-lines = lines:gsub('@at_ms', string.format('%d', now - began_ms))
+local lines = line:gsub('@total_ms', string.format('%d', active_ms + since(since_ms)))
+lines = lines:gsub('@at_ms', string.format('%d', since(began_ms)))
 local epoch = redis.call('HGET', run, 'epoch:' .. number)
 local added = redis.pcall('XADD', log_key(id), (last + 1) .. '-' .. number, 'epoch', epoch, 'lines', lines)
 if type(added) == 'table' and added.err then

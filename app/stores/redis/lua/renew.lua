@@ -2,7 +2,7 @@
 -- Allowed when the memory is full: it only updates.
 -- ARGV: worker, the process or '' if it owns no runs, ms of its claim, and for each run its id, the writer's term, how many rewrites it has seen
 -- for each run 1: renewed, CHANGED: renewed, and there are more rewrites, ORPHANED: renewed, but its process has died,
--- FENCED
+-- FENCED; and then the server's time
 local worker, owner, owner_ms, answers = ARGV[5], ARGV[6], ARGV[7], {}
 if owner ~= '' then redis.call('SET', owner_key(owner), 1, 'PX', owner_ms) end
 for at = 8, #ARGV, 3 do
@@ -18,4 +18,5 @@ for at = 8, #ARGV, 3 do
 end
 expire_old()
 free_memory()
+answers[#answers + 1] = now
 return answers
