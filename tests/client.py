@@ -68,9 +68,9 @@ def start_of(events: list[Event], part: str) -> int:
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     """Whether the condition becomes true in time."""
     end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
+    while not (is_true := condition()) and time.monotonic() < end:
         threading.Event().wait(0.01)
-    return condition()
+    return is_true
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 import re
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -19,7 +21,6 @@ from tests.needs import fake_clock
 from tests.redis_servers import RedisServer, flaky
 from tests.servers import Gate
 from tests.shared_runs import (
-    LEASE_S,
     REQUEST,
     Reader,
     StartWorker,
@@ -31,6 +32,11 @@ from tests.shared_runs import (
     start_run,
     waiting_script,
 )
+
+
+def queue_of(store: str) -> str:
+    """The key of the queue of jobs."""
+    return f"{{{store.rpartition('=')[2]}}}:queue"
 
 
 def test_a_restart_of_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
@@ -80,23 +86,28 @@ def test_a_clock_of_redis_that_jumps_loses_nothing(
         own_server(tmp_path, **fake_clock(clock)) as server,
         Redis(port=server.port) as admin,
         ThreadPoolExecutor(1) as threads,
+        ExitStack() as stack,
     ):
-        store = server.url
+        stack.callback(gate.open)
+        store, lease_s = server.url, 1
         web, provider = serve_scripts(scripts, store=store, worker=False)
-        worker = start_worker(store, provider)
+        worker = start_worker(store, provider, SIZZLE_LEASE_S=str(lease_s))
         generated = threads.submit(httpx.post, f"{web}/generate", json=REQUEST, timeout=60)
         reader = Reader(start_run(web)[0])
         reader.wait_for(is_in_the_middle)
-        other = start_worker(store, provider)
+        other = start_worker(store, provider, SIZZLE_LEASE_S=str(lease_s))
         assert wait_until(lambda: other.output.read_text().count("http") > 0, 20)
-        queue = f"{{{store.rpartition('=')[2]}}}:queue"
 
         def is_renewed() -> bool:
-            pending = admin.xpending_range(queue, GROUP, "-", "+", 2)
-            return len(pending) == 2 and all(0 < int(each["time_since_delivered"]) < LEASE_S * 1000 for each in pending)
+            pending = admin.xpending_range(queue_of(store), GROUP, "-", "+", 2)
+            return len(pending) == 2 and all(0 < int(each["time_since_delivered"]) < lease_s * 1000 for each in pending)
 
-        for jump in ("+1d", "+2d", "+3d", "+1h"):
-            clock.write_text(jump)
+        def is_ahead(by_s: int) -> bool:
+            return abs(cast(tuple[int, int], admin.time())[0] - time.time() - by_s) < 60
+
+        for jump_s in (86_400, 2 * 86_400, 3 * 86_400, 3600):
+            clock.write_text(f"+{jump_s}")
+            assert wait_until(lambda by_s=jump_s: is_ahead(by_s), 20)
             assert wait_until(is_renewed, 20)
         assert attempts(reader.events)["steps"] == 1
         worker.kill()
@@ -104,6 +115,24 @@ def test_a_clock_of_redis_that_jumps_loses_nothing(
         gate.open()
         assert_exact(reader.to_the_end())
         assert "steps two." in generated.result().text
+
+
+def test_a_reader_who_leaves_during_an_outage_ends_his_run(
+    tmp_path: Path, serve_scripts: ServeScripts, start_worker: StartWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody writes a run of `/generate` for a reader who has gone, even if the store first could not be told."""
+    scripts = {"steps": waiting_script(Gate(), "steps")}
+    with own_server(tmp_path) as server, Redis(port=server.port) as admin:
+        store = server.url
+        web, provider = serve_scripts(scripts, store=store, worker=False)
+        start_worker(store, provider)
+        with httpx.stream("POST", f"{web}/generate", json=REQUEST, timeout=20) as response:
+            assert any("steps one" in line for line in response.iter_lines())
+            server.kill()
+        assert wait_until(lambda: caplog.text.count("The store does not answer") > 2, 30)
+        server.start()
+        assert wait_until(lambda: provider.closed == ["steps"] and not admin.xlen(queue_of(store)), 20)
+        assert [call["step"] for call in provider.calls].count("steps") == 1
 
 
 def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScripts) -> None:

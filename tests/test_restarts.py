@@ -18,7 +18,7 @@ import pytest
 
 from app.models import open_models
 from app.runs.live import STORE_UNAVAILABLE
-from app.runs.runs import Runs
+from app.runs.runs import MAX_TAKEOVERS, Runs
 from app.runs.state import RunState, state_of
 from app.stores import LogEntry, RunEnd, RunStart
 from app.stores.encoding import LETTERS
@@ -321,27 +321,33 @@ def test_readers_of_a_server_that_is_killed_come_back_to_the_next(tmp_path: Path
 
 
 def test_a_run_whose_processes_die_is_given_up(tmp_path: Path) -> None:
-    """After five of them the next start ends it with a message and makes no call. A stopped process does not count."""
-    gate = Gate()
-    stuck: list[Script] = [[gate]] * 9
+    """After ten of them the next start ends it with a message and makes no call. A stopped process does not count, and
+    those that died before a part ended do not either.
+    """
+    never, later = Gate(), Gate()
+    path = tmp_path / "0.db"
 
     async def scenario(scripted: Provider) -> None:
-        async with process(tmp_path / "0.db", scripted) as runs:
+        nonlocal path
+        async with process(path, scripted) as runs:
             run_id = await runs.start("recipe", run_request(RECIPE).model_validate(REQUESTS["recipe"]))
             await read(runs, run_id, 2)
-        for number in range(5):  # the process before was stopped
-            async with process(tmp_path / f"{number}.db", scripted) as runs:
+        for number in range(1, 6 + MAX_TAKEOVERS):  # the process before was stopped
+            async with process(path, scripted) as runs:
                 assert (await runs.state(run_id)).status == "running"
-                copy(tmp_path / f"{number}.db", tmp_path / f"{number + 1}.db")
+                if number == 5:
+                    later.open()
+                    await reached(runs, run_id, ["nutrition"], None, path)
+                path = copy(path, tmp_path / f"{number}.db")
         calls = len(scripted.calls)
-        async with process(tmp_path / "5.db", scripted) as runs:
+        async with process(path, scripted) as runs:
             end = (await read(runs, run_id))[-1].event
         assert isinstance(end, RunEnd)
         assert [end.status, end.message, len(scripted.calls)] == ["failed", OUR_SIDE, calls]
 
-    with provider({"alternates": stuck}) as scripted:
+    with provider({"proposal": [never], "nutrition": [later, "Beef is good."]}) as scripted:
         run(scenario(scripted))
-        gate.open()
+        never.open()
 
 
 def test_a_run_goes_on_when_a_disk_that_was_full_at_the_start_has_room(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from chains.parts.composition import Request
 
 logger = logging.getLogger(__name__)
 
-MAX_TAKEOVERS = 5  # of a run whose processes die, possibly because of it
+MAX_TAKEOVERS = 10  # of a run whose processes die, possibly because of it, before a part ends
 RESUME_AGAIN_S = 1.0  # after the store could not be written
 NOT_OWNER: LiteralString = "Only the browser or program that started this run can stop it or regenerate its parts."
 

@@ -18,9 +18,10 @@ import orjson
 
 from app.stores import ExpiredRunError, LogFullError, Rewrite, RunExistsError, UnknownRunError
 from app.stores.clock import Clock
-from app.stores.encoding import Decoder, EncodedEntry
+from app.stores.encoding import LETTERS, Decoder, EncodedEntry
 from app.stores.schema import APPLICATION_ID, MIGRATIONS
 from chains.errors import ConfigError
+from chains.parts.events import PartEnd
 
 ROW_BYTES = 150  # of a run beyond its events
 BUSY_S = 2  # until a file that another program has locked is given up
@@ -54,6 +55,10 @@ class Block:
     run: int
     first: int
     lines: bytes
+
+    @property
+    def ends_a_part(self) -> bool:
+        return b"\n" + LETTERS[PartEnd] in b"\n" + self.lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class Database:
         with self.transaction():
             for block in blocks:
                 self._add(block)
+            self._reset_takeovers(block.run for block in blocks if block.ends_a_part)
             if self.is_full:
                 self._make_room(self._busiest_of({block.run for block in blocks}))
 
@@ -124,7 +130,7 @@ class Database:
             execute("UPDATE runs SET ended_at = ?, rewrites = '[]', takeovers = 0 WHERE run = ?", (ended_at, run))
 
     def begin_epoch(self, run: int, epoch: str, epoch_lengths: Mapping[str, int], lines: bytes) -> int:
-        """Continues a run in another epoch that begins with these events. Returns how many there were in a row."""
+        """Continues a run in another epoch that begins with these events. Returns how often, since a part has ended."""
         with self.transaction() as execute:
             self._replace(run, lines)
             values = (epoch, orjson.dumps(epoch_lengths).decode(), run)
@@ -134,8 +140,12 @@ class Database:
 
     def reset_takeovers(self, run: int) -> None:
         """Says that the run has left its process alive."""
-        with self.transaction() as execute:
-            execute("UPDATE runs SET takeovers = 0 WHERE run = ? AND takeovers > 0", (run,))
+        with self.transaction():
+            self._reset_takeovers([run])
+
+    def _reset_takeovers(self, runs: Iterable[int]) -> None:
+        rows = [(run,) for run in runs]
+        self._connection.executemany("UPDATE runs SET takeovers = 0 WHERE run = ? AND takeovers > 0", rows)
 
     def set_rewrites(self, run: int, rewrites: Sequence[Rewrite]) -> None:
         values = (orjson.dumps(rewrites).decode(), run)

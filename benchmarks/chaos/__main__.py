@@ -23,6 +23,7 @@ from tests.redis_servers import RedisServer, binary
 
 REPORT = Path(__file__).parent.parent / "CHAOS.md"
 FAULTS = {"embedded": 50, "workers": 200, "stopped": 100, "hand-overs": 20, "web": 20, "redis": 20, "cancels": 40}
+LONG_OUTAGE_S = 10
 GOOD = ("exact", "cancelled")
 TEXT = """# Chaos
 
@@ -57,6 +58,7 @@ async def chaos(faults: dict[str, int]) -> list[Phase]:
                 done.append(show(await phases.hand_overs(cluster, faults["hand-overs"])))
                 done.append(show(await phases.web_kills(cluster, faults["web"])))
                 done.append(show(await phases.redis_kills(cluster, faults["redis"])))
+                done.append(show(await phases.long_outage(cluster, LONG_OUTAGE_S)))
                 done.append(show(await phases.cancels(cluster, faults["cancels"])))
         return done
 

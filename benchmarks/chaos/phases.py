@@ -43,9 +43,15 @@ class Phase:
             if before.epoch != after.epoch and before.connection == after.connection
         )
 
-    def longest_silence(self) -> float:
-        gaps = (after.at - before.at for run in self.runs for before, after in pairwise(run.events))
-        return max(gaps, default=0)
+    def longest_wait_after(self, outages: Sequence[tuple[float, float]]) -> float:
+        """Seconds from the end of an outage to the next event of a reader, at most."""
+        return max(
+            after.at - end
+            for run in self.runs
+            for before, after in pairwise(run.events)
+            for began, end in outages
+            if before.at < end and began < after.at
+        )
 
     def repeated_parts(self) -> int:
         return sum(is_repeated(event) for run in self.runs for event in run.events)
@@ -98,7 +104,8 @@ async def embedded_kills(stage: Stage, kills: int) -> Phase:
     node = await stage.node(*arguments)
     async with stage.load(phase, lambda: [node.port]):
         for _ in range(kills):
-            await asyncio.sleep(stage.chance.uniform(0.8, 1.8))
+            # a run would be given up if no part ended in ten of these times
+            await asyncio.sleep(stage.chance.uniform(1, 2.5))
             node.kill()
             await node.gone()
             node = await stage.node(*arguments, port=node.port)
@@ -197,22 +204,43 @@ async def web_kills(cluster: Cluster, kills: int) -> Phase:
 
 async def redis_kills(cluster: Cluster, kills: int) -> Phase:
     """Kills Redis and starts it again on its append-only file."""
-    phase, longest_outage = Phase("Redis killed"), 0.0
+    phase, outages = Phase("Redis killed"), list[tuple[float, float]]()
     async with cluster.stage.load(phase, cluster.ports):
         for _ in range(kills):
             await asyncio.sleep(cluster.stage.chance.uniform(1.5, 2.5))
-            began = time.monotonic()
-            cluster.redis.kill()
-            await asyncio.sleep(0.5)
-            await asyncio.to_thread(cluster.redis.start)
-            longest_outage = max(longest_outage, time.monotonic() - began)
+            outages.append(await _redis_outage(cluster, 0.5))
             phase.faults += 1
-    phase.figures |= {
-        "longest outage": f"{longest_outage:.2f} s",
-        "longest silence": f"{phase.longest_silence():.2f} s",
+    phase.figures |= _silence(phase, outages)
+    return phase
+
+
+async def long_outage(cluster: Cluster, seconds: float) -> Phase:
+    """Kills Redis for so long, while runs go on and a web node and a worker start."""
+    phase = Phase(f"Redis away for {seconds:g} s, also for nodes that start")
+    async with cluster.stage.load(phase, cluster.ports):
+        outage = asyncio.create_task(_redis_outage(cluster, seconds))
+        await asyncio.sleep(seconds / 10)
+        await asyncio.gather(cluster.add_web(), cluster.add_worker())
+        phase.figures |= _silence(phase, [await outage])
+        phase.faults += 1
+    return phase
+
+
+async def _redis_outage(cluster: Cluster, seconds: float) -> tuple[float, float]:
+    """Returns when it began and when it was over."""
+    began = time.monotonic()
+    cluster.redis.kill()
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(cluster.redis.start)
+    return began, time.monotonic()
+
+
+def _silence(phase: Phase, outages: Sequence[tuple[float, float]]) -> dict[str, str]:
+    return {
+        "longest outage": f"{max(end - began for began, end in outages):.2f} s",
+        "longest silence after the end of an outage": f"{phase.longest_wait_after(outages):.2f} s",
         "parts begun again": str(phase.repeated_parts()),
     }
-    return phase
 
 
 async def cancels(cluster: Cluster, count: int) -> Phase:

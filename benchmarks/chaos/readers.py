@@ -158,7 +158,7 @@ def verdict(run: Run, state: dict[str, Any]) -> str:
         return f"the text of {wrong_texts} is wrong"
     alternates, end = texts.get("alternates", ""), ends.get("alternates")
     is_exact = status == end == "ok" and alternates in _alternates()
-    return "exact" if is_exact else f"alternates: {end}, {alternates[:40]!r}"
+    return "exact" if is_exact else f"{status}, alternates {end}: {alternates!r}"
 
 
 def _is_same(run: Run, text: str, part: dict[str, Any]) -> bool:
