@@ -26,14 +26,20 @@ class Node:
             self._command = Command((*arguments, "--port", str(port)), environment, log.fileno(), log.fileno(), folder)
 
     async def ready(self) -> "Node":
-        """Waits until the node takes work. Raises `TimeoutError`."""
-        async with asyncio.timeout(READY_S):
-            while not (found := _URL.search(self._log.read_text("utf-8", errors="replace"))):
-                await asyncio.sleep(0.02)
-            self.port = int(found[1])
-            while not await self._is_ready():
-                await asyncio.sleep(0.02)
+        """Waits until the node takes work. Raises `TimeoutError`, with what it has logged."""
+        try:
+            async with asyncio.timeout(READY_S):
+                await self._wait_until_ready()
+        except TimeoutError:
+            raise TimeoutError(f"{self.name} is not ready: {self.words()}") from None
         return self
+
+    async def _wait_until_ready(self) -> None:
+        while not (found := _URL.search(self._log.read_text("utf-8", errors="replace"))):
+            await asyncio.sleep(0.02)
+        self.port = int(found[1])
+        while not await self._is_ready():
+            await asyncio.sleep(0.02)
 
     async def _is_ready(self) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 
@@ -52,6 +53,21 @@ def test_a_server_that_does_not_answer_is_refused() -> None:
     with pytest.raises(ConfigError) as raised:
         run(check_server(Address.parse(f"redis://user:secret@127.0.0.1:{port}/0"), timeout_s=0.1))
     assert str(raised.value) == f"SIZZLE_STORE: 127.0.0.1:{port} does not answer."
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+def test_a_server_that_loads_its_file_is_waited_for(tmp_path: Path, kind: Kind) -> None:
+    """Meanwhile it says that it has no append-only file."""
+    with server(tmp_path, kind, "--appendonly", "yes", "--key-load-delay", "200") as started:
+        with Redis(port=started.port) as admin, admin.pipeline() as pipeline:
+            for number in range(5000):
+                pipeline.set(str(number), 1)
+            pipeline.execute()
+        started.kill()
+        with ThreadPoolExecutor(1) as threads:
+            starting = threads.submit(started.start)
+            run(check_server(Address.parse(started.url)))
+            starting.result()
 
 
 @pytest.mark.parametrize("kind", ["redis", "valkey"])

@@ -18,7 +18,7 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import ConnectionError, RedisError
+from redis.exceptions import BusyLoadingError, ConnectionError, RedisError
 from redis.exceptions import TimeoutError as NoAnswerError
 from typing_extensions import override
 
@@ -198,8 +198,12 @@ async def check_server(address: Address, keep_bytes: int = 0, timeout_s: float =
 async def _info(redis: Redis, deadline: float) -> Mapping[str, Any]:
     while True:
         try:
-            return cast(Mapping[str, Any], await redis.info())
-        except (ConnectionError, NoAnswerError) as error:  # also while it loads its file
+            info = cast(Mapping[str, Any], await redis.info())
+            if not info["loading"]:  # otherwise it says that it has no append-only file
+                return info
+            if monotonic() > deadline:
+                raise BusyLoadingError
+        except (ConnectionError, NoAnswerError) as error:
             if type(error).__name__ == "AuthenticationError" or monotonic() > deadline:
                 raise
         await asyncio.sleep(0.1)
