@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +11,7 @@ from random import Random
 
 import orjson
 
+from app.stores.redis.log import RedisEventLog
 from benchmarks.chaos.nodes import Node
 from benchmarks.chaos.readers import LENGTH, Read, Run
 from benchmarks.cooks import ask
@@ -34,10 +35,14 @@ class Phase:
     runs: list[Run] = field(default_factory=list[Run])
     figures: dict[str, str] = field(default_factory=dict[str, str])
 
-    def silences(self) -> list[float]:
-        """Seconds without an event, of readers who stayed connected, until another process went on."""
+    def silences(self, epochs: Mapping[str, Sequence[str]]) -> list[tuple[int, float]]:
+        """Seconds without an event, of readers who stayed connected, until another process went on.
+
+        Each comes after the number of processes that took the run over meanwhile; all but the last one died, too.
+        `epochs` are those of each run.
+        """
         return sorted(
-            after.at - before.at
+            (epochs[run.run_id].index(after.epoch) - epochs[run.run_id].index(before.epoch), after.at - before.at)
             for run in self.runs
             for before, after in pairwise(run.events)
             if before.epoch != after.epoch and before.connection == after.connection
@@ -142,6 +147,11 @@ class Cluster:
     def ports(self) -> list[int]:
         return [node.port for node in self.web]
 
+    async def epochs(self, runs: Sequence[Run]) -> Mapping[str, Sequence[str]]:
+        """Returns the epochs of each run, one for each process that took it over."""
+        async with aclosing(RedisEventLog(self.url, {})) as log:
+            return {run.run_id: (await log.meta(run.run_id)).epochs for run in runs}
+
     def take_worker(self) -> Node:
         return self.workers.pop(self.stage.chance.randrange(len(self.workers)))
 
@@ -165,7 +175,7 @@ async def _replaced_workers(cluster: Cluster, count: int, phase: Phase, end: Cal
             await worker.gone()
             await cluster.add_worker()
             phase.faults += 1
-    phase.figures |= _takeover(phase)
+    phase.figures |= _takeover(phase, await cluster.epochs(phase.runs))
     return phase
 
 
@@ -281,9 +291,15 @@ def _median(values_ms: list[float]) -> str:
     return f"p50 {ordered[len(ordered) // 2]:.0f} ms, max {ordered[-1]:.0f} ms"
 
 
-def _takeover(phase: Phase) -> dict[str, str]:
-    silences = phase.silences()
-    if not silences:
-        return {}
-    middle, most = silences[len(silences) // 2], silences[-1]
-    return {"silence until another worker went on": f"p50 {middle:.2f} s, max {most:.2f} s, of {len(silences)}"}
+def _takeover(phase: Phase, epochs: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    silences = phase.silences(epochs)
+    once = [seconds for takes, seconds in silences if takes == 1]
+    more = [seconds for takes, seconds in silences if takes > 1]
+    figures = dict[str, str]()
+    if once:
+        figures["silence until another worker went on"] = (
+            f"p50 {once[len(once) // 2]:.2f} s, max {once[-1]:.2f} s, of {len(once)}"
+        )
+    if more:
+        figures["silence if that worker was killed, too"] = f"max {max(more):.2f} s, of {len(more)}"
+    return figures

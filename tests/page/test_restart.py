@@ -6,10 +6,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.client import wait_until
 from tests.page.wire import PARTS, ask, body, state, status, title
+from tests.restarts import stored_events
 from tests.server_process import server_process
 from tests.servers import Gate, Script, provider
 from tests.stores.test_sqlite import DAY_S, change
-from tests.test_restarts import stored_events
 
 
 def test_an_open_page_finishes_after_its_server_was_killed(page: Page, tmp_path: Path) -> None:
