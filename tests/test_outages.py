@@ -34,56 +34,63 @@ from tests.shared_runs import (
 )
 
 
+@pytest.fixture
+def own_redis(tmp_path: Path, servers: ExitStack) -> RedisServer:
+    """A server that the test may kill. It ends after the processes that would wait for it."""
+    return servers.enter_context(own_server(tmp_path))
+
+
 def queue_of(store: str) -> str:
     """The key of the queue of jobs."""
     return f"{{{store.rpartition('=')[2]}}}:queue"
 
 
-def test_a_restart_of_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+def test_a_restart_of_redis_is_a_pause(own_redis: RedisServer, serve_scripts: ServeScripts) -> None:
     """No part is started again, and the reader does not even reconnect."""
     gate = Gate()
-    with own_server(tmp_path) as server:
-        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
-        reader = Reader(start_run(node)[0])
-        reader.wait_for(is_in_the_middle)
-        server.kill()
-        gate.open()
-        server.start()
-        events = reader.to_the_end()
-        assert_exact(events)
-        assert set(attempts(events).values()) == {1}
+    node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=own_redis.url)
+    reader = Reader(start_run(node)[0])
+    reader.wait_for(is_in_the_middle)
+    own_redis.kill()
+    gate.open()
+    own_redis.start()
+    events = reader.to_the_end()
+    assert_exact(events)
+    assert set(attempts(events).values()) == {1}
 
 
-def test_a_slow_redis_loses_nothing(redis_server: RedisServer, serve: Serve, serve_scripts: ServeScripts) -> None:
+def test_a_slow_redis_loses_nothing(
+    redis_server: RedisServer, servers: ExitStack, serve: Serve, serve_scripts: ServeScripts
+) -> None:
     """Every answer takes 50 to 200 ms, for a web process and for a worker; no part is started again."""
-    with flaky(redis_server, redis_server.url, delays=(0.05, 0.2)) as store:
-        web = serve(store=store, worker=False)
-        serve_scripts(store=store)
-        events = Reader(start_run(web)[0]).to_the_end()
-        assert_exact(events)
-        assert set(attempts(events).values()) == {1}
+    store = servers.enter_context(flaky(redis_server, redis_server.url, delays=(0.05, 0.2)))
+    web = serve(store=store, worker=False)
+    serve_scripts(store=store)
+    events = Reader(start_run(web)[0]).to_the_end()
+    assert_exact(events)
+    assert set(attempts(events).values()) == {1}
 
 
-def test_a_start_waits_for_redis(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+def test_a_start_waits_for_redis(own_redis: RedisServer, serve_scripts: ServeScripts) -> None:
     """Until it answers, connections to its port are closed at once."""
-    with own_server(tmp_path) as server, ThreadPoolExecutor(1) as threads:
-        server.kill()
-        with socket.create_server(("127.0.0.1", server.port)) as listener:
-            starting = threads.submit(serve_scripts, store=server.url)
+    with ThreadPoolExecutor(1) as threads:
+        own_redis.kill()
+        with socket.create_server(("127.0.0.1", own_redis.port)) as listener:
+            starting = threads.submit(serve_scripts, store=own_redis.url)
             listener.accept()[0].close()
-        server.start()
+        own_redis.start()
         node, _ = starting.result()
         assert_exact(Reader(start_run(node)[0]).to_the_end())
 
 
 def test_a_clock_of_redis_that_jumps_loses_nothing(
-    tmp_path: Path, serve_scripts: ServeScripts, start_worker: StartWorker
+    tmp_path: Path, servers: ExitStack, serve_scripts: ServeScripts, start_worker: StartWorker
 ) -> None:
     """All claims seem to have expired, but no other worker takes a run over until its worker is dead."""
     clock, gate = tmp_path / "clock", Gate()
     scripts = {"steps": waiting_script(gate, "steps")}
+    server = servers.enter_context(own_server(tmp_path, **fake_clock(clock)))
     with (
-        own_server(tmp_path, **fake_clock(clock)) as server,
         Redis(port=server.port) as admin,
         ThreadPoolExecutor(1) as threads,
         ExitStack() as stack,
@@ -118,48 +125,47 @@ def test_a_clock_of_redis_that_jumps_loses_nothing(
 
 
 def test_a_reader_who_leaves_during_an_outage_ends_his_run(
-    tmp_path: Path, serve_scripts: ServeScripts, start_worker: StartWorker, caplog: pytest.LogCaptureFixture
+    own_redis: RedisServer, serve_scripts: ServeScripts, start_worker: StartWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody writes a run of `/generate` for a reader who has gone, even if the store first could not be told."""
     scripts = {"steps": waiting_script(Gate(), "steps")}
-    with own_server(tmp_path) as server, Redis(port=server.port) as admin:
-        store = server.url
+    with Redis(port=own_redis.port) as admin:
+        store = own_redis.url
         web, provider = serve_scripts(scripts, store=store, worker=False)
         start_worker(store, provider)
         with httpx.stream("POST", f"{web}/generate", json=REQUEST, timeout=20) as response:
             assert any("steps one" in line for line in response.iter_lines())
-            server.kill()
+            own_redis.kill()
         assert wait_until(lambda: caplog.text.count("The store does not answer") > 2, 30)
-        server.start()
+        own_redis.start()
         assert wait_until(lambda: provider.closed == ["steps"] and not admin.xlen(queue_of(store)), 20)
         assert [call["step"] for call in provider.calls].count("steps") == 1
 
 
-def test_a_store_that_is_gone_is_named(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+def test_a_store_that_is_gone_is_named(own_redis: RedisServer, serve_scripts: ServeScripts) -> None:
     """Requests for a run that this process is writing do not wait for the store's return either.
 
     A cancel closes the calls, and the end follows as soon as the store is back.
     """
-    with own_server(tmp_path) as server:
-        node, provider = serve_scripts({"steps": waiting_script(Gate(), "steps")}, store=server.url)
-        run, key = start_run(node)
-        reader = Reader(run)
-        reader.wait_for(is_in_the_middle)
-        server.kill()
-        answers = [httpx.post(f"{node}/runs", json=REQUEST, timeout=20), httpx.get(run, timeout=20)]
-        assert not provider.closed
-        answers.append(httpx.delete(run, headers={"Sizzle-Run-Key": key}, timeout=20))
-        assert provider.closed == ["steps"]
-        for answer in answers:
-            assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
-            assert "storage is full or out of reach" in answer.text
-        assert httpx.get(f"{node}/readyz").status_code == 503
-        health = httpx.get(f"{node}/healthz").json()
-        assert [health["store"], health["store_answers"]] == ["redis", False]
-        server.start()
-        events = reader.to_the_end()
-        assert [event.seq for event in events] == list(range(1, len(events) + 1))
-        assert events[-1].data["status"] == "cancelled"
+    node, provider = serve_scripts({"steps": waiting_script(Gate(), "steps")}, store=own_redis.url)
+    run, key = start_run(node)
+    reader = Reader(run)
+    reader.wait_for(is_in_the_middle)
+    own_redis.kill()
+    answers = [httpx.post(f"{node}/runs", json=REQUEST, timeout=20), httpx.get(run, timeout=20)]
+    assert not provider.closed
+    answers.append(httpx.delete(run, headers={"Sizzle-Run-Key": key}, timeout=20))
+    assert provider.closed == ["steps"]
+    for answer in answers:
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+        assert "storage is full or out of reach" in answer.text
+    assert httpx.get(f"{node}/readyz").status_code == 503
+    health = httpx.get(f"{node}/healthz").json()
+    assert [health["store"], health["store_answers"]] == ["redis", False]
+    own_redis.start()
+    events = reader.to_the_end()
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert events[-1].data["status"] == "cancelled"
 
 
 def test_a_process_ends_although_its_store_is_gone(
@@ -198,27 +204,27 @@ def test_a_store_that_cannot_be_used_is_refused_in_one_line(
     assert re.fullmatch(f"sizzle: .*{problem}.*\n", done.stderr), done.stderr
 
 
-def test_starts_with_idempotency_keys_do_not_wait_for_each_other(tmp_path: Path, serve: Serve) -> None:
+def test_starts_with_idempotency_keys_do_not_wait_for_each_other(own_redis: RedisServer, serve: Serve) -> None:
     """Equal keys start one run, and during an outage each request is answered on its own."""
-    with own_server(tmp_path) as server, ThreadPoolExecutor(8) as threads:
-        node = serve(store=server.url, worker=False)
+    with ThreadPoolExecutor(8) as threads:
+        node = serve(store=own_redis.url, worker=False)
 
         def post(key: object) -> httpx.Response:
             return httpx.post(f"{node}/runs", json=REQUEST, headers={"Idempotency-Key": str(key)}, timeout=20)
 
         assert len({answer.json()["run_id"] for answer in threads.map(post, ["same"] * 8)}) == 1
-        server.pause()  # one after the other, eight would take longer than the timeout
+        own_redis.pause()  # one after the other, eight would take longer than the timeout
         assert [answer.status_code for answer in threads.map(post, range(8))] == [503] * 8
 
 
-def test_a_full_redis_is_a_pause(tmp_path: Path, serve_scripts: ServeScripts) -> None:
+def test_a_full_redis_is_a_pause(own_redis: RedisServer, serve_scripts: ServeScripts) -> None:
     """New runs are refused, others read and cancelled; active ones go on when there is room again.
 
     Finished runs make room, the oldest first.
     """
     gate = Gate()
-    with own_server(tmp_path) as server, Redis(port=server.port) as admin:
-        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=server.url)
+    with Redis(port=own_redis.port) as admin:
+        node, _ = serve_scripts({"steps": waiting_script(gate, "steps")}, store=own_redis.url)
         run, _ = start_run(node)
         other, key = start_run(node)
         reader, other_reader = Reader(run), Reader(other)

@@ -131,6 +131,7 @@ def test_a_refused_stop_has_the_servers_message(page: Page, serve_runs: ServeRun
     fake = serve_runs([*PICK, Gate()])
     fake.refusals["DELETE run"] = [JSONResponse({"detail": "Not yours."}, 403)]
     ask(page)
+    expect(title(page)).to_have_text("Pepper Steak")
     page.get_by_role("button", name="Stop").click()
     expect(status(page)).to_have_text("Not yours.")
     expect(page.get_by_role("button", name="Stop")).to_be_enabled()
@@ -160,6 +161,7 @@ def test_a_run_that_was_stopped_before_its_dish_can_continue(page: Page, serve_r
     fake = serve_runs([run_begins(), Gate()])
     fake.again = [[*PICK[1:], *INGREDIENTS, *OTHERS, end("partial")]]
     ask(page)
+    expect(page).to_have_url(f"{fake.url}/r/run-1")
     page.get_by_role("button", name="Stop").click()
     page.locator("#again").click()
     expect(title(page)).to_have_text("Pepper Steak")
