@@ -95,7 +95,7 @@ class RedisEventLog:
         self._decoder = Decoder(requests)
         self._max_bytes, self._all_bytes, self._limit = max_bytes, all_bytes, limit
         self._name, self._lease_ms, self._owns_runs = token_hex(8), round(lease_s * 1000), False
-        self._clock_s: float | None = None  # the server's, from the point of view of this process's
+        self._clock_s: tuple[float, float] | None = None  # how far the server's clock is ahead, at least and at most
         self.has_jumped = False  # the server's clock, between the last two renewals
         self._writers: dict[str, Writer] = {}
         self._readers = Readers(self.address, self.redis, self._decoder, self._find, self._is_own)
@@ -158,7 +158,8 @@ class RedisEventLog:
     async def take(self, run_id: str, job: str, worker: str, *, drops_orphan: bool = False) -> RunMeta:
         """Takes over the run of a job. Raises `FencedError` if the worker has lost its claim.
 
-        With `drops_orphan` an ephemeral run whose process has died is dropped instead, as if it had ended.
+        An ephemeral run whose process seems to have died is left alone (`FencedError`), or with `drops_orphan` dropped,
+        as if it had ended.
         """
         answer = await self._call("take", run_id, token_hex(4), job, worker, int(drops_orphan))
         if answer[0] == ENDED:
@@ -178,13 +179,15 @@ class RedisEventLog:
         claims = dict.fromkeys(run_ids, Claim.LOST)
         owner = self._name if self._owns_runs else ""
         arguments = [each for writer in writers for each in (writer.run_id, writer.term, writer.rewrites)]
+        asked_at = perf_counter()
         *answers, now_ms = await self._call("renew", worker, owner, self._lease_ms, *arguments)
-        self._compare_clocks(now_ms / 1000 - perf_counter())
+        self._compare_clocks(now_ms / 1000 - perf_counter(), now_ms / 1000 - asked_at)
         return claims | {writer.run_id: Claim(answer) for writer, answer in zip(writers, answers, strict=True)}
 
-    def _compare_clocks(self, clock_s: float) -> None:
-        before, self._clock_s = self._clock_s, clock_s
-        self.has_jumped = before is not None and abs(clock_s - before) > self._lease_ms / 1000 / RENEWALS
+    def _compare_clocks(self, least_s: float, most_s: float) -> None:
+        before, self._clock_s = self._clock_s, (least_s, most_s)
+        tolerance_s = self._lease_ms / 1000 / RENEWALS
+        self.has_jumped = before is not None and (least_s > before[1] + tolerance_s or most_s < before[0] - tolerance_s)
 
     async def release(self, run_id: str) -> None:
         """Queues the run again, with all that was appended."""

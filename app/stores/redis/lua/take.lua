@@ -1,6 +1,6 @@
 -- Makes the caller the writer, in a new term. An epoch that nobody has written in is continued.
 -- ARGV: run, the new epoch, the job and the worker that has its claim, or '' for neither, and whether an ephemeral run
--- is dropped if its process has died
+-- is dropped if its process has died; otherwise it is left alone
 local id, epoch, job, worker, drops_orphan = unpack(ARGV, 5)
 local run = run_key(id)
 local number, last, ended, run_job, fresh_on =
@@ -11,7 +11,8 @@ if job ~= '' and run_job ~= job then -- nobody needs it
 end
 if not number then return missing(id) end
 if ended == '1' then return {ENDED} end
-if drops_orphan == '1' and is_orphaned(id) then
+if is_orphaned(id) then
+  if drops_orphan ~= '1' then return {FENCED} end
   drop(id)
   return {ENDED}
 end
