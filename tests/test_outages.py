@@ -127,7 +127,7 @@ def test_a_clock_of_redis_that_jumps_loses_nothing(
 def test_a_reader_who_leaves_during_an_outage_ends_his_run(
     own_redis: RedisServer, serve_scripts: ServeScripts, start_worker: StartWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody writes a run of `/generate` for a reader who has gone, even if the store first could not be told."""
+    """Nobody writes a run of `/generate` whose reader has left, although the store did not answer at first."""
     scripts = {"steps": waiting_script(Gate(), "steps")}
     with Redis(port=own_redis.port) as admin:
         store = own_redis.url

@@ -139,7 +139,7 @@ class Worker:
             started_at = perf_counter()
             try:
                 claims = await self._log.renew(self.name, [*self.live])
-                if perf_counter() - started_at > self._lease_s / RENEWALS or self._log.has_jumped:
+                if perf_counter() - started_at > self._lease_s / RENEWALS or self._log.clock.has_jumped:
                     self._wait_for_renewals()
                 self._heed(claims)
                 if self._room and self._trusts_claims:

@@ -139,7 +139,7 @@ class Options:
     ) -> None:
         draw = Random(seed)  # noqa: S311  not a secret
         drawn, self._second_draw = draw.randrange(places), draw.random()
-        self.picked = drawn if picked is None else picked
+        self.picked, self.was_picked = (drawn, False) if picked is None else (picked, True)
         self.found: list[Option] = []
         loop = asyncio.get_running_loop()
         self._places: list[asyncio.Future[Option | None]] = [loop.create_future() for _ in range(places)]

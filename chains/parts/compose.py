@@ -169,6 +169,8 @@ def _choice_branch(choice: Choice, step: "ProposalStep", watch: Watch) -> Runnab
             proposing.cancel()
             await asyncio.gather(proposing, return_exceptions=True)  # so that its call is closed with this run
         value = await _value_or_failed(_checked(context.options, others), context.language)
+        if isinstance(value, Failed) and context.options.was_picked:  # only its other options are missing
+            value = Failed(value.message, cut_off=True)
         text = "".join(Alternate(choice.name, option).text for option in others)
         context.variables.set(choice.name, value if isinstance(value, Failed) else text)
         return PartOutput(choice.name, value)

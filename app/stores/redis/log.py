@@ -34,6 +34,7 @@ from app.stores import (
     TooManyRunsError,
 )
 from app.stores.encoding import LETTERS, Decoder, encode
+from app.stores.redis.clock import ServerClock
 from app.stores.redis.connection import ANSWER_S, Address, answering, check_server
 from app.stores.redis.ledger import RedisLedger
 from app.stores.redis.meta import RunMeta, meta_of
@@ -95,8 +96,7 @@ class RedisEventLog:
         self._decoder = Decoder(requests)
         self._max_bytes, self._all_bytes, self._limit = max_bytes, all_bytes, limit
         self._name, self._lease_ms, self._owns_runs = token_hex(8), round(lease_s * 1000), False
-        self._clock_s: tuple[float, float] | None = None  # how far the server's clock is ahead, at least and at most
-        self.has_jumped = False  # the server's clock, between the last two renewals
+        self.clock = ServerClock(lease_s / RENEWALS)  # compared at each renewal
         self._writers: dict[str, Writer] = {}
         self._readers = Readers(self.address, self.redis, self._decoder, self._find, self._is_own)
         self._outbox = Outbox(self.scripts, self._readers.add_batch, self._readers.wake)
@@ -181,13 +181,8 @@ class RedisEventLog:
         arguments = [each for writer in writers for each in (writer.run_id, writer.term, writer.rewrites)]
         asked_at = perf_counter()
         *answers, now_ms = await self._call("renew", worker, owner, self._lease_ms, *arguments)
-        self._compare_clocks(now_ms / 1000 - perf_counter(), now_ms / 1000 - asked_at)
+        self.clock.compare(now_ms / 1000, asked_at, perf_counter())
         return claims | {writer.run_id: Claim(answer) for writer, answer in zip(writers, answers, strict=True)}
-
-    def _compare_clocks(self, least_s: float, most_s: float) -> None:
-        before, self._clock_s = self._clock_s, (least_s, most_s)
-        tolerance_s = self._lease_ms / 1000 / RENEWALS
-        self.has_jumped = before is not None and (least_s > before[1] + tolerance_s or most_s < before[0] - tolerance_s)
 
     async def release(self, run_id: str) -> None:
         """Queues the run again, with all that was appended."""
