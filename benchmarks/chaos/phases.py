@@ -109,8 +109,7 @@ async def embedded_kills(stage: Stage, kills: int) -> Phase:
     node = await stage.node(*arguments)
     async with stage.load(phase, lambda: [node.port]):
         for _ in range(kills):
-            # a run would be given up if no part ended in ten of these times
-            await asyncio.sleep(stage.chance.uniform(1, 2.5))
+            await asyncio.sleep(stage.chance.uniform(0.8, 1.8))
             node.kill()
             await node.gone()
             node = await stage.node(*arguments, port=node.port)
