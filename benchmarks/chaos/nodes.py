@@ -1,9 +1,14 @@
-"""The processes under test, which are forked from one that has imported them, so that a restart is quick."""
+"""The processes under test, which are forked from one that has imported them, so that a restart is quick.
+
+Only those of another release are started from its files.
+"""
 
 import asyncio
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,14 +21,27 @@ READY_S = 30
 
 
 class Node:
-    """A `sizzle` process on a port that the system picks, or on `port`."""
+    """A `sizzle` process on a port that the system picks, or on `port`, of this release or of the one in `tree`."""
 
-    def __init__(self, folder: Path, name: str, arguments: tuple[str, ...], settings: Mapping[str, str], port: int = 0):
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        arguments: tuple[str, ...],
+        settings: Mapping[str, str],
+        port: int = 0,
+        tree: Path = ROOT,
+    ) -> None:
         self.name, self.port, self._log = name, port, folder / f"{name}.log"
         environment = {key: value for key, value in os.environ.items() if not FOREIGN.search(key)}
-        environment |= {"PYTHONPATH": str(ROOT), **settings}
+        environment |= {"PYTHONPATH": str(tree), **settings}
+        arguments = (*arguments, "--port", str(port))
         with self._log.open("wb") as log:
-            self._command = Command((*arguments, "--port", str(port)), environment, log.fileno(), log.fileno(), folder)
+            if tree == ROOT:
+                self._command = Command(arguments, environment, log.fileno(), log.fileno(), folder)
+            else:
+                command = [sys.executable, "-m", "app", *arguments]
+                self._command = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)  # noqa: S603
 
     async def ready(self) -> "Node":
         """Waits until the node takes work. Raises `TimeoutError`, with what it has logged."""

@@ -15,7 +15,7 @@ from app.stores.redis.log import RedisEventLog
 from benchmarks.chaos.nodes import Node
 from benchmarks.chaos.readers import LENGTH, Read, Run
 from benchmarks.cooks import ask
-from benchmarks.processes import Process, our_settings
+from benchmarks.processes import ROOT, Process, our_settings
 from benchmarks.provider import Pace
 from benchmarks.tokens import REALISTIC
 from tests.redis_servers import RedisServer
@@ -75,11 +75,11 @@ class Stage:
     chance: Random
     serial: int = 0
 
-    async def node(self, *arguments: str, port: int = 0) -> Node:
+    async def node(self, *arguments: str, port: int = 0, tree: Path = ROOT) -> Node:
         self.serial += 1
         settings = our_settings(f"{self.provider.url}/v1")
         settings |= {"SIZZLE_LEASE_S": str(LEASE_S), "SIZZLE_DRAIN_S": "0", "SIZZLE_MAX_RUNS": "5000"}
-        node = Node(self.folder, f"{arguments[0]}-{self.serial}", arguments, settings, port)
+        node = Node(self.folder, f"{arguments[0]}-{self.serial}", arguments, settings, port, tree)
         return await node.ready()
 
     @asynccontextmanager
@@ -120,10 +120,10 @@ async def embedded_kills(stage: Stage, kills: int) -> Phase:
 
 
 class Cluster:
-    """Web nodes and workers on one Redis."""
+    """Web nodes and workers on one Redis. New ones are of the release in `tree`."""
 
-    def __init__(self, stage: Stage, redis: RedisServer) -> None:
-        self.stage, self.redis, self.url = stage, redis, redis.url
+    def __init__(self, stage: Stage, redis: RedisServer, tree: Path = ROOT) -> None:
+        self.stage, self.redis, self.url, self.tree = stage, redis, redis.url, tree
         self.web: list[Node] = []
         self.workers: list[Node] = []
 
@@ -138,10 +138,10 @@ class Cluster:
         await asyncio.gather(*(node.gone() for node in nodes))
 
     async def add_web(self) -> None:
-        self.web.append(await self.stage.node("serve", "--no-worker", "--store", self.url))
+        self.web.append(await self.stage.node("serve", "--no-worker", "--store", self.url, tree=self.tree))
 
     async def add_worker(self) -> None:
-        self.workers.append(await self.stage.node("worker", "--store", self.url))
+        self.workers.append(await self.stage.node("worker", "--store", self.url, tree=self.tree))
 
     def ports(self) -> list[int]:
         return [node.port for node in self.web]
@@ -176,6 +176,28 @@ async def _replaced_workers(cluster: Cluster, count: int, phase: Phase, end: Cal
             phase.faults += 1
     phase.figures |= _takeover(phase, await cluster.epochs(phase.runs))
     return phase
+
+
+async def rolling_restart(cluster: Cluster, tree: Path) -> Phase:
+    """Replaces each node by one of the release in `tree`, one at a time."""
+    phase = Phase(f"each node replaced by one of {'this release' if tree == ROOT else tree.name}")
+    cluster.tree = tree
+    async with cluster.stage.load(phase, cluster.ports):
+        for _ in range(WORKERS):
+            await cluster.add_worker()
+            await _end(cluster.workers.pop(0))
+            phase.faults += 1
+        for _ in range(WEB_NODES):
+            await cluster.add_web()
+            await _end(cluster.web.pop(0))
+            phase.faults += 1
+    phase.figures |= _takeover(phase, await cluster.epochs(phase.runs))
+    return phase
+
+
+async def _end(node: Node) -> None:
+    node.terminate()
+    await node.gone()
 
 
 async def stopped_writers(cluster: Cluster, stops: int) -> Phase:
