@@ -1,6 +1,7 @@
 """Slow and hostile connections: they are closed, and harm nobody else."""
 
 import itertools
+import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -138,12 +139,87 @@ def test_a_head_is_bounded(head: bytes, status: bytes) -> None:
         assert ask("POST", url, content=b"beef").text == "4"
 
 
-def test_an_endless_address_and_endless_trailers_are_refused() -> None:
-    trailers = b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 200
+def queues(url: str) -> list[tuple[int, int]]:
+    """Bytes that the kernel keeps for and from each client of the server (proc(5))."""
+    port = f"{int(url.rpartition(':')[2]):04X}"
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    sizes = [row[4].split(":") for row in rows if row[1].endswith(f":{port}") and row[3] == "01"]
+    return [(int(unsent, 16), int(unread, 16)) for unsent, unread in sizes]
+
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+LONG = b"GET /?q=" + b"a" * 120_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+BEEF = HEAD + b"Content-Length: 4\r\n\r\nbeef"
+TOO_LARGE = "The address and the headers are too large: the limit is 65,536 bytes and 100 headers."
+MALFORMED = [{"field": "request", "message": "This is not valid HTTP.", "expected": "HTTP/1.1 as in RFC 9112."}]
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def last_answer(url: str, *pieces: bytes) -> tuple[bytes, object]:
+    """The status line and the JSON of the answer after which the server ends the connection."""
+    with connected(url) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            connection.sendall(piece)
+            wait_until(lambda: not any(unread for _, unread in queues(url)), seconds=5)
+        head, _, body = rest(connection).rpartition(b"\r\n\r\n")
+    status, _, headers = head[head.rindex(b"HTTP/1.1 ") :].partition(b"\r\n")
+    assert b"Content-Type: application/json\r\n" in headers
+    assert b"X-Content-Type-Options: nosniff\r\n" in headers
+    return status, json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [LONG],
+        *([LONG[:cut], LONG[cut:]] for cut in (1, 6, 40_000, 65_535, 65_536, 65_537, len(LONG) - 1)),
+        [LONG[start : start + 20_000] for start in range(0, len(LONG), 20_000)],
+        [GET, LONG],
+        [GET, LONG[:60_000], LONG[60_000:]],
+        [BEEF[:-4], b"beef" + LONG[:100_000], LONG[100_000:]],
+        [GET[:-2] + b"X: y\r\n" * HEADERS + b"\r\n"],
+        [GET[:-2] + b"X: " + b"y" * 70_000 + b"\r\n\r\n"],
+        [CHUNKED + b"0\r\n" + b"X: y\r\n" * 200],
+        [CHUNKED + b"4\r\nbeef\r\n0\r\n", *[b"X" * 40_000] * 4],
+        [CHUNKED + b"4;", *[b"x" * 40_000] * 4],
+    ],
+)
+def test_what_is_too_large_gets_a_431_as_json_however_it_arrives(pieces: list[bytes]) -> None:
     with bounded() as (url, _):
-        for begin in (b"GET /" + b"a" * 50_000 * 2, HEAD + trailers):
-            with connected(url, begin) as connection:
-                assert b" 200 " not in rest(connection)
+        assert last_answer(url, *pieces) == (b"HTTP/1.1 431 Request Header Fields Too Large", {"detail": TOO_LARGE})
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"GARBAGE\r\n\r\n"],
+        [b"\x16\x03\x01\x02\x00\x01\x00"],
+        [b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n"],
+        [b"CONNECT a:1 HTTP/1.1\r\n\r\n"],
+        [GET, b"GET / HTTP/9.9\r\n\r\n"],
+        [HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n"],
+        [BEEF + b"GARBAGE\r\n\r\n"],
+        [CHUNKED, b"zz\r\n"],
+    ],
+)
+def test_what_is_not_http_gets_a_400_as_json(pieces: list[bytes]) -> None:
+    with bounded() as (url, _):
+        assert last_answer(url, *pieces) == (b"HTTP/1.1 400 Bad Request", {"detail": MALFORMED})
+
+
+def test_a_large_body_in_small_chunks_is_no_head() -> None:
+    with bounded() as (url, _), connected(url, CHUNKED + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n") as connection:
+        assert connection.recv(65536).endswith(b"50000")
+
+
+def test_no_answer_is_written_into_another_one() -> None:
+    with bounded() as (url, gate), connected(url, GET.replace(b"/ ", b"/slow ")) as connection:
+        received = connection.recv(65536)
+        connection.sendall(b"GARBAGE\r\n\r\n")
+        received += rest(connection)
+        gate.open()
+    assert [received.count(b"HTTP/1.1"), received.endswith(b"begin \r\n")] == [1, True]
 
 
 def test_one_address_has_so_many_connections() -> None:
@@ -168,19 +244,12 @@ def test_one_address_has_so_many_connections() -> None:
         assert wait_until(answers, seconds=5)
 
 
-def unsent(url: str) -> list[int]:
-    """Bytes that the kernel keeps for each client of the server (proc(5))."""
-    port = f"{int(url.rpartition(':')[2]):04X}"
-    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [int(row[4].split(":")[0], 16) for row in rows if row[1].endswith(f":{port}") and row[3] == "01"]
-
-
 def test_the_kernel_keeps_little_for_clients_that_do_not_read() -> None:
     with bounded() as (url, _), ExitStack() as stack:
         for _ in range(30):
             stack.enter_context(connected(url, b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
-        assert wait_until(lambda: len(kept := unsent(url)) == 30 and min(kept) > 0, seconds=10)
-        assert max(unsent(url)) <= 4 * SEND_BUFFER
+        assert wait_until(lambda: len(kept := queues(url)) == 30 and min(kept) > (0, 0), seconds=10)
+        assert max(unsent for unsent, _ in queues(url)) <= 4 * SEND_BUFFER
 
 
 def test_sizzle_serve_has_these_bounds(tmp_path: Path) -> None:

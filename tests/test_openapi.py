@@ -72,7 +72,7 @@ def test_streams_headers_and_refusals_are_described(fast_url: str) -> None:
     assert "idempotency-key" in {parameter["name"].lower() for parameter in start_run["parameters"]}
     assert {"404", "409", "410", "422", "503"} <= paths["/runs/{run_id}/parts/{part}"]["post"]["responses"].keys()
     assert {"413", "415", "422", "503"} <= paths["/generate"]["post"]["responses"].keys()
-    assert {"422", "502"} <= paths["/completion"]["get"]["responses"].keys()
+    assert {"400", "422", "431", "502"} <= paths["/completion"]["get"]["responses"].keys()
 
 
 def test_a_document_says_which_routes_need_a_token(fast_url: str) -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from app.main import create_app
+from app.server.protocol import BoundedHttp
 from app.settings import Settings
 from tests.amounts import cases
 from tests.servers import serving
@@ -16,7 +17,7 @@ NOT_CHECKED = "negative_data_rejection,positive_data_acceptance"
 
 def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     """There is no 5xx and no undocumented status, media type, header or schema."""
-    with serving(create_app(Settings(standin_ttft_ms=0, standin_tokens_per_s=0))) as url:
+    with serving(create_app(Settings(standin_ttft_ms=0, standin_tokens_per_s=0)), http=BoundedHttp) as url:
         command = [
             *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json"),
             *("--max-examples", str(EXAMPLES), "--exclude-checks", NOT_CHECKED, "--no-color"),

@@ -82,7 +82,7 @@ def _calls(handler: Any, model: type[BaseModel], book: Callable[..., Awaitable[N
 
     Invoke and batch are cancelled when the client disconnects.
     """
-    routes = APIRouter(responses=errors(400, 401, 403, 413, 415, 421, 429, 502, 503))
+    routes = APIRouter(responses=errors(400, 401, 403, 413, 415, 421, 429, 431, 502, 503))
     stream_events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
     @routes.post("/invoke", response_model=handler.InvokeResponse)

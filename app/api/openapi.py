@@ -30,7 +30,7 @@ REFUSAL = {
 PROBLEM = {
     "type": "object",
     "properties": {
-        "field": {"type": "string", "description": "The invalid field or header, or body."},
+        "field": {"type": "string", "description": "The invalid field or header, or body or request."},
         "message": {"type": "string", "description": "What is wrong."},
         "expected": {"type": "string", "description": "What is expected."},
     },
@@ -45,6 +45,7 @@ BAD_INPUT = {
 }
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 LOCATION = {"Location": {"description": "The address of the created resource.", "schema": {"type": "string"}}}
+EVERYWHERE = (400, 421, 431)
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -137,11 +138,11 @@ def _any_of(title: str, kinds: Iterable[type]) -> dict[str, Any]:
 
 
 def describe_guard(document: dict[str, Any], *, needs_token: bool) -> None:
-    """Adds what the guard answers on every route, and how a program sends a token if the server has any."""
+    """Adds what the server and the guard answer on every route, and how a program sends a token if there is any."""
     for path, operations in document["paths"].items():
         is_private = needs_token and path not in WITHOUT_TOKEN
         for operation in operations.values():
-            operation["responses"] |= errors(401, 421) if is_private else errors(421)
+            operation["responses"] |= errors(*EVERYWHERE, 401) if is_private else errors(*EVERYWHERE)
             if is_private:
                 operation["security"] = [{"token": []}]
     if needs_token:

@@ -4,10 +4,12 @@ It overrides only methods of `HttpToolsProtocol` that asyncio and httptools call
 handshake a WebSocket is left to Uvicorn's protocol, and counts as a connection.
 """
 
+import json
 import socket
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import Container
 from functools import cache, lru_cache
+from http import HTTPStatus
 from typing import Any, cast
 
 from typing_extensions import override
@@ -15,12 +17,29 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.clients import Client
+from app.server.security_headers import SECURITY_HEADERS
 
 ARRIVAL_S = 20.0  # for a whole request; also for the first one of a connection
 HEAD_BYTES, HEADERS = 64 * 1024, 100
 CONNECTIONS = 200  # of one client; proxies that say for whom they ask have no limit
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for a client that does not read; Linux doubles the number
-TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+def _refusal(status: HTTPStatus, detail: object) -> bytes:
+    body = json.dumps({"detail": detail})
+    own = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"{name}: {value}" for name, value in {**SECURITY_HEADERS, **own}.items()]
+    return "\r\n".join([f"HTTP/1.1 {status.value} {status.phrase}", *lines, "", body]).encode()
+
+
+TOO_LARGE = _refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    f"The address and the headers are too large: the limit is {HEAD_BYTES:,} bytes and {HEADERS} headers.",
+)
+MALFORMED = _refusal(
+    HTTPStatus.BAD_REQUEST,
+    [{"field": "request", "message": "This is not valid HTTP.", "expected": "HTTP/1.1 as in RFC 9112."}],
+)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -28,8 +47,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     arrival_s = ARRIVAL_S
     _timer: TimerHandle | None = None
-    _head_bytes = 0
-    _is_in_head = True
+    _head_bytes = 0  # received since the last piece of a body, or the end of a head
+    _is_refused = False
+    url = b""
 
     @override
     def connection_made(self, transport: BaseTransport) -> None:
@@ -47,11 +67,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         if not self.cycle or self.cycle.response_complete:
             self._expect_request()
-        self._head_bytes += len(data) if self._is_in_head else 0
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self._is_in_head and self._head_bytes > HEAD_BYTES:
+        if self._head_bytes > HEAD_BYTES:
             self.send_400_response("")
 
     @override
@@ -68,21 +90,44 @@ class BoundedHttp(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
+        if self._is_too_long():
+            raise ValueError("too long")
         super().on_headers_complete()
-        self._is_in_head, self._head_bytes = False, 0
+        self._head_bytes = 0
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._head_bytes = 0
 
     @override
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._stop_timer()
-        self._is_in_head = True
+        self._head_bytes = 0
 
     @override
     def send_400_response(self, msg: str) -> None:
-        if self._head_bytes <= HEAD_BYTES:
-            return super().send_400_response(msg)
-        self.transport.write(TOO_LARGE)
-        return self.transport.close()
+        """Answers with JSON, and discards what follows: closing at once could reset the connection before."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        if self._is_answering() or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        if self.cycle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.write(TOO_LARGE if self._head_bytes > HEAD_BYTES or self._is_too_long() else MALFORMED)
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._expect_request()
+
+    def _is_too_long(self) -> bool:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers or ()) >= HEAD_BYTES
+
+    def _is_answering(self) -> bool:
+        return bool(self.pipeline or (self.cycle and self.cycle.response_started and not self.cycle.response_complete))
 
     def _expect_request(self) -> None:
         self._timer = self._timer or self.loop.call_later(self.arrival_s, self._on_timeout)
