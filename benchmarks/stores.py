@@ -58,6 +58,9 @@ Runs at 80 tokens/s per call. The client that reads 320 connections takes part o
 {followed}
 ## Tokens per second at unlimited pace, 16 recipes at a time
 
+The tokens per second are those of a machine that the client, the provider and Redis use up as well. With these
+elsewhere, *n* cores carry *n* million over the CPU of a token, if no process needs more than one core.
+
 {carried}
 {machine}
 """
@@ -181,7 +184,9 @@ def report(rows: Sequence[tuple[int, Cell, str, Round]]) -> str:
         redis=table(["cell", *shared], ([cell, *(_redis(rounds[cell, name]) for name in shared)] for cell in names)),
         ages=_age_table(names, rounds),
         followed=_age_table([cell.name for cell in FOLLOWED], rounds),
-        carried=table(["store", "tokens/s", "over memory"], (_carried(rates, name) for name in STORES)),
+        carried=table(
+            ["store", "tokens/s", "over memory", "CPU, µs per token"], (_carried(rates, name) for name in STORES)
+        ),
         machine=machine(),
     )
 
@@ -196,7 +201,7 @@ def _over_memory(results: Results, cell: str) -> list[str]:
 
 def _carried(rates: Mapping[str, Sequence[Measured]], name: str) -> list[str]:
     over_memory = spread(ratio(rates[name], rates["memory"], "tokens_per_s"))
-    return [name, of(rates[name], "tokens_per_s").text(0), over_memory.text()]
+    return [name, of(rates[name], "tokens_per_s").text(0), over_memory.text(), of(rates[name], "cpu_us").text(1)]
 
 
 def _redis(rounds: Sequence[Round]) -> str:
