@@ -18,6 +18,8 @@ from chains.models.calls import Call, CallEnd
 PROVIDERS = {"mistral": "mistral_ai", "azure": "azure.ai.openai"}
 NANO = 1_000_000_000
 
+TRACEPARENT = "traceparent"  # the name of a header
+
 _tracer = trace.get_tracer("sizzle")
 _traceparent = TraceContextTextMapPropagator()
 
@@ -40,16 +42,23 @@ def start_tracing() -> Callable[[], None]:
 
 
 @contextmanager
-def continued(headers: Mapping[str, str]) -> Generator[None]:
-    """Within the block, spans belong to the trace that a `traceparent` header names (W3C Trace Context), if any."""
-    if "traceparent" not in headers:
+def continued(traceparent: str | None) -> Generator[None]:
+    """Within the block, spans belong to the trace that this `traceparent` names (W3C Trace Context), if any."""
+    if not traceparent:
         yield
         return
-    token = context.attach(_traceparent.extract({"traceparent": headers["traceparent"]}))
+    token = context.attach(_traceparent.extract({TRACEPARENT: traceparent}))
     try:
         yield
     finally:
         context.detach(token)
+
+
+def traceparent() -> str | None:
+    """Returns what lets another process continue the current trace, if there is one."""
+    headers = dict[str, str]()
+    _traceparent.inject(headers)
+    return headers.get(TRACEPARENT)
 
 
 def trace_id() -> str | None:
@@ -61,9 +70,11 @@ def trace_id() -> str | None:
 class RunSpan:
     """The span of a run, which ends with the run."""
 
-    def __init__(self, run_id: str, composition: str) -> None:
+    def __init__(self, run_id: str, composition: str, parent: str | None = None) -> None:
+        """`parent` is the `traceparent` of the request that started the run. A current trace precedes it."""
         attributes = {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": composition}
-        self._span = _tracer.start_span(f"invoke_workflow {composition}", attributes=attributes)
+        with continued(None if trace_id() else parent):
+            self._span = _tracer.start_span(f"invoke_workflow {composition}", attributes=attributes)
         self._span.set_attribute("sizzle.run.id", run_id)
 
     @contextmanager

@@ -166,6 +166,15 @@ def test_a_get_that_costs_money_comes_from_our_pages(headers: dict[str, str], co
     assert [answer.status_code, len(server.provider.calls)] == [code, int(code == 200)]
 
 
+def test_a_line_feed_at_the_end_of_an_address_does_not_hide_it_from_the_guard() -> None:
+    """The patterns of routes also match in front of one."""
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    with guarded(token=None) as server:
+        paths = [f"/completion{end}?query=beef" for end in ("%0a", "/%0a", "%0a%0a", "%0d%0a")]
+        codes = [ask("GET", server.url + path, headers=foreign).status_code for path in paths]
+    assert [codes, server.provider.calls] == [[404] * len(paths), []]
+
+
 def test_the_guard_knows_where_the_server_is_mounted() -> None:
     """In another application it finds the same public and private paths."""
     with guarded() as server:

@@ -81,6 +81,7 @@ def test_a_page_of_another_origin_starts_no_work(browser: Browser, victim: tuple
     server, has_token = victim
     routes = sorted(route for route in server.routes() if not route[1].startswith("/static"))
     asking = [(method, f"{path}?query=beef" if path == "/completion" else path) for method, path in routes]
+    asking.append(("GET", "/completion%0a?query=beef"))
     page = browser.new_page()
     if has_token:
         sign_in(page, server.url)

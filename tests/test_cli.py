@@ -199,13 +199,14 @@ def test_serve_starts_the_stand_in_and_ends_with_it() -> None:
 
 
 def test_standin_serves_alone() -> None:
-    """`sizzle standin` prints its address and answers there."""
+    """`sizzle standin` prints its address and answers there, within the bounds of `sizzle serve`."""
     command = [SIZZLE, "standin", "--port", "0", "--ttft-ms", "1", "--tokens-per-s", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
     assert process.stdout
     url = next(found[0] for line in process.stdout if (found := re.search(r"http://127.0.0.1:\d+", line)))
     models = httpx.get(f"{url}/v1/models", headers={"Authorization": "Bearer any"}).json()
     assert "rule-based" in json.dumps(models)
+    assert httpx.get(f"{url}/v1/models", headers=[("X", "y")] * 101).status_code == 431
     process.terminate()
     process.stdout.read()
     process.stdout.close()

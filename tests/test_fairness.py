@@ -125,6 +125,22 @@ def test_a_finished_run_can_be_rewritten_when_its_client_has_room_again(serve_sc
     gate.open()
 
 
+@pytest.mark.parametrize("new_store", ["memory", "valkey"], indirect=True)
+def test_what_is_refused_for_runs_at_a_time_costs_no_calls(serve_scripts: ServeScripts) -> None:
+    gate = Gate()
+    url, _ = serve_scripts({"intro": [["Hot."], [gate]]}, client_runs=1, client_calls_per_minute=19)
+    first = start(url, None, **ALICE)
+    assert statuses(follow(first)) == ["ok"]
+    second = start(url, None, **ALICE)
+    refusals = [send(url, "a run", ALICE) for _ in range(3)] + [rewrite(first, "sides") for _ in range(3)]
+    assert ["at a time" in refusal.json()["detail"] for refusal in refusals] == [True] * 6
+    assert cancel(second).status_code == 204
+    third = start(url, None, **ALICE)
+    assert cancel(third).status_code == 204
+    assert rewrite(first, "sides").status_code == 202
+    gate.open()
+
+
 def test_limits_hold_for_several_processes_together(serve: Serve, redis_server: RedisServer) -> None:
     store = redis_server.url
     with provider() as scripted:

@@ -15,10 +15,12 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.sync.client import connect
 
+from app.main import create_app
 from app.server.protocol import CONNECTIONS, HEAD_BYTES, HEADERS, SEND_BUFFER, BoundedHttp
-from tests.client import ask, wait_until
+from tests.access import TOKEN
+from tests.client import REQUEST, ask, wait_until
 from tests.server_process import server_process
-from tests.servers import Gate, serving
+from tests.servers import Gate, serving, settings_from
 
 
 class HastyHttp(BoundedHttp):
@@ -220,6 +222,18 @@ def test_no_answer_is_written_into_another_one() -> None:
         received += rest(connection)
         gate.open()
     assert [received.count(b"HTTP/1.1"), received.endswith(b"begin \r\n")] == [1, True]
+
+
+def test_trailers_are_no_headers() -> None:
+    """A proxy that passes them has not checked them, so they let nobody in."""
+    trailer = f"Authorization: Bearer {TOKEN}\r\n".encode()
+    head = b"POST /runs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    body = json.dumps(REQUEST).encode()
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(body), body)
+    with serving(create_app(settings_from(token=TOKEN)), http=BoundedHttp) as url:
+        for request, code in ((head + chunks + trailer, b"401"), (head + trailer + chunks, b"201")):
+            with connected(url, request + b"\r\n") as connection:
+                assert rest(connection).startswith(b"HTTP/1.1 " + code)
 
 
 def test_one_address_has_so_many_connections() -> None:

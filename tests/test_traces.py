@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.client import NO_TLS, follow, wait_until
-from tests.conftest import ServeScripts
+from tests.client import NO_TLS, follow, start, wait_until
+from tests.conftest import Serve, ServeScripts
+from tests.redis_servers import RedisServer
 from tests.server_process import server_process
 from tests.servers import PARTS, Refuse, provider, serving
 
@@ -126,3 +127,20 @@ def test_a_run_is_one_trace_with_a_span_for_each_part_and_call(
     assert "whispered" not in "".join(span.to_json() for span in exporter.get_finished_spans())
     of_steps = (span for span in calls if _attributes(span)["sizzle.part"] == "steps")
     _assert_attempts(*sorted(of_steps, key=lambda span: span.start_time or 0), part=parts["steps"])
+
+
+def test_a_worker_continues_the_trace_of_the_request_that_started_its_run(
+    serve: Serve, redis_server: RedisServer, exporter: InMemorySpanExporter
+) -> None:
+    """Readers are not told which trace it is."""
+    with provider() as scripted:
+        settings = {"store": redis_server.url, "groq_api_key": "k", "groq_base_url": scripted.url}
+        web, _ = serve(worker=False, **settings), serve(**settings)
+        run = start(web, None, traceparent=TRACEPARENT)
+        follow(run)
+        read = httpx.get(f"{run}/events", verify=NO_TLS).text + httpx.get(run, verify=NO_TLS).text
+        assert wait_until(lambda: "invoke_workflow recipe" in [span.name for span in exporter.get_finished_spans()], 5)
+    spans = exporter.get_finished_spans()
+    assert {f"{span.context.trace_id:032x}" for span in spans if span.context} == {TRACE}
+    assert len([span for span in spans if span.name.startswith("chat ")]) == len(PARTS)
+    assert TRACE not in read

@@ -13,14 +13,15 @@ from app.admission import RefusedError
 from app.api.web import missing_page, wants_page
 from app.server.disconnect import client_closed_request
 from app.server.errors import HTTPError, InvalidFieldError, error_response, provider_error, validation_error
+from app.server.guard import NO_ROUTE
 from app.server.languages import language_of
 from chains.errors import SizzleError
 from chains.messages import Message
 from chains.translations import KOREAN_STATUS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+NOTHING = Message(NO_ROUTE)
 OUR_SIDE = Message("Something went wrong on our side: try again.")
-NO_ROUTE = Message("There is nothing at this address. /docs lists the routes.")
 FASTAPI_UNREADABLE = "There was an error parsing the body"  # nested too deeply, not UTF-8, or a number too long
 UNREADABLE = InvalidFieldError(
     "body", Message("This is not JSON that can be read."), Message("A JSON object in UTF-8.")
@@ -48,7 +49,7 @@ async def http_error(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPError):
         return error_response(request, error.status_code, error.message, error.headers)
     if error.detail == HTTPStatus.NOT_FOUND.phrase:
-        return missing_page(request) if wants_page(request) else error_response(request, 404, NO_ROUTE, error.headers)
+        return missing_page(request) if wants_page(request) else error_response(request, 404, NOTHING, error.headers)
     korean = KOREAN_STATUS.get(error.status_code) if language_of(request) == "ko" else None
     return JSONResponse({"detail": korean or error.detail}, error.status_code, error.headers)
 

@@ -185,6 +185,7 @@ def standin(
     open_: Open = False,
 ) -> None:
     """Serves the rule-based stand-in alone, as an OpenAI-compatible provider. Its API keys are Sizzle's tokens."""
+    from app.server.protocol import ProviderHttp
     from app.settings import read_settings
     from app.standin.server import run
 
@@ -192,7 +193,10 @@ def standin(
         os.environ["SIZZLE_OPEN"] = "true"
     users = audience(host, spends_money=False)
     tokens = read_settings().token_source()
-    run(host, port, ttft_ms, tokens_per_s, seed, users, lambda key: not tokens.current or tokens.current.knows(key))
+    run(
+        host, port, ttft_ms, tokens_per_s, seed, users,
+        is_valid_key=lambda key: not tokens.current or tokens.current.knows(key), http=ProviderHttp,
+    )  # fmt: skip
 
 
 def _checked_request(

@@ -26,6 +26,7 @@ from app.stores import (
     UnknownRunError,
 )
 from app.stores.redis.log import RENEWALS, RedisEventLog
+from app.traces import traceparent
 from chains.parts.composition import Request
 
 RETRY_S = 1.0
@@ -52,7 +53,8 @@ class DispatchedRuns(Runs):
         self._check_open()
         composition = served.composition
         parts = whole(composition, request).parts
-        start = RunStart(str(run_id), composition.name, request, parts, current_client())
+        start = RunStart(str(run_id), composition.name, request, parts, current_client(), traceparent())
+        await self._check_room(start.client)
         await self._admission.book(len(parts))
         try:
             with self._within_capacity(start.client) as most:
@@ -78,11 +80,18 @@ class DispatchedRuns(Runs):
                 raise PartBusyError("Still being generated: {parts}.", parts=composition.titles(names))
             rewrite, count = Rewrite(remainder.parts, state.length), len(rewrites)
             if not is_booked:
+                if state.status != "running":
+                    await self._check_room(state.client)
                 await self._admission.book(len(remainder.parts))
                 is_booked = True
             with self._within_capacity(state.client) as most:
                 if await self._shared_log.request_rewrite(str(run_id), seen, count, rewrite, self._limit, most):
                     return state.parts[part].attempt + 1
+
+    async def _check_room(self, client: Client) -> None:
+        """Refuses a run before it costs its client any calls. Others may take the room meanwhile."""
+        with self._within_capacity(client) as most:
+            await self._shared_log.check_room(client, self._limit, most)
 
     @contextmanager
     def _within_capacity(self, client: Client) -> Generator[int | None]:

@@ -89,7 +89,7 @@ class LiveRun:
         self._first_text_at: float | None = None
         self._composition = composition.name
         self._tally = Tally.of(state.usage)
-        self._span = RunSpan(state.run_id, composition.name)
+        self._span = RunSpan(state.run_id, composition.name, state.traceparent)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._is_forgotten = False

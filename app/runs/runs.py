@@ -32,6 +32,7 @@ from app.stores import (
     UnavailableError,
     UnknownRunError,
 )
+from app.traces import traceparent
 from chains.errors import OUR_SIDE
 from chains.messages import Message
 from chains.parts.composition import Request
@@ -79,7 +80,7 @@ class Runs:
     async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:
         composition = served.composition
         remainder = whole(composition, request)
-        start = RunStart(str(run_id), composition.name, request, remainder.parts, current_client())
+        start = RunStart(str(run_id), composition.name, request, remainder.parts, current_client(), traceparent())
         self._check_capacity(start.client)
         await self._admission.book(len(remainder.parts))
         with self._registered(run_id, state_of(start, composition), is_ephemeral=ephemeral) as run:

@@ -54,6 +54,7 @@ class RunState:
     _last_proposal: int = 0
     _last_at_ms: int = 0
     _client: Client = LOCAL
+    _traceparent: str | None = None
 
     def add(self, events: Iterable[LogEntry]) -> None:
         """Adds the next events. Fragments are joined by part before they are added."""
@@ -90,6 +91,11 @@ class RunState:
     def client(self) -> Client:
         """The client that started the run."""
         return self._client
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the run's first request continued."""
+        return self._traceparent
 
     def last_end(self, part: str) -> int:
         """Returns the number of the part's last end, or 0."""
@@ -157,7 +163,14 @@ class RunState:
 def state_of(start: RunStart, composition: Composition) -> RunState:
     """The state of a run that has just begun."""
     parts = {part: PartState() for part in start.parts}
-    state = RunState(start.run_id, start.composition, start.request, parts=parts, _client=start.client)
+    state = RunState(
+        start.run_id,
+        start.composition,
+        start.request,
+        parts=parts,
+        _client=start.client,
+        _traceparent=start.traceparent,
+    )
     if option := chosen_option(composition, start.request):
         state.options, state.picked = (option,), 0
     return state

@@ -33,6 +33,7 @@ MAX_ADDRESSES = 10_000
 MISDIRECTED: LiteralString = "This server does not answer under this name. SIZZLE_ALLOWED_HOSTS can allow more."
 CLOSED: LiteralString = "This server answers only its own machine, because it has no token: set SIZZLE_TOKEN."
 FOREIGN: LiteralString = "Pages of other sites may not send this request. SIZZLE_CORS_ORIGINS can allow more origins."
+NO_ROUTE: LiteralString = "There is nothing at this address. /docs lists the routes."
 NOT_JSON: LiteralString = "The Content-Type must be application/json."
 UNNAMED: LiteralString = "This server needs a token: send it as Authorization: Bearer TOKEN, or sign in at /sign-in."
 UNKNOWN: LiteralString = "This token is not valid."
@@ -120,6 +121,8 @@ class Guard:
         """Raises `HTTPError`."""
         access, scope, path = self._access, connection.scope, route_path(connection.scope)
         tokens = access.tokens.current
+        if path.endswith("\n"):  # `$` in a pattern matches before it, so a route would, too
+            raise HTTPError(404, NO_ROUTE)
         if not tokens and not access.is_open and not (is_local(scope) and is_on_this_machine(client_of(scope))):
             raise HTTPError(403, CLOSED)
         is_suspect = is_foreign(connection.headers, access.origins) or _may_be_foreign(connection)

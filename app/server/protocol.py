@@ -22,6 +22,7 @@ from app.server.security_headers import SECURITY_HEADERS
 ARRIVAL_S = 20.0  # for a whole request; also for the first one of a connection
 HEAD_BYTES, HEADERS = 64 * 1024, 100
 CONNECTIONS = 200  # of one client; proxies that say for whom they ask have no limit
+PROVIDER_CONNECTIONS = 4000  # more than the calls of one process, SIZZLE_MAX_CALLS
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for a client that does not read; Linux doubles the number
 
 
@@ -46,6 +47,7 @@ class BoundedHttp(HttpToolsProtocol):
     """Closes connections of clients that have many, whose requests do not arrive, or whose heads are too large."""
 
     arrival_s = ARRIVAL_S
+    most_connections = CONNECTIONS
     _timer: TimerHandle | None = None
     _head_bytes = 0  # received since the last piece of a body, or the end of a head
     _is_refused = False
@@ -93,6 +95,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_too_long():
             raise ValueError("too long")
         super().on_headers_complete()
+        self.headers = [*self.headers]  # trailers are no headers (RFC 9110 §6.5.1): a proxy has not checked them
         self._head_bytes = 0
 
     @override
@@ -149,7 +152,13 @@ class BoundedHttp(HttpToolsProtocol):
         if host is None or host in _proxies(_joined(self.config.forwarded_allow_ips)):
             return False
         clients = [getattr(each, "client", None) for each in self.connections]
-        return sum(_name(client[0]) == _name(host) for client in clients if client) > CONNECTIONS
+        return sum(_name(client[0]) == _name(host) for client in clients if client) > self.most_connections
+
+
+class ProviderHttp(BoundedHttp):
+    """The same for a provider, to which one server makes many calls at a time."""
+
+    most_connections = PROVIDER_CONNECTIONS
 
 
 def _joined(addresses: list[str] | str) -> str:

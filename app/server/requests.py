@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server.root_path import route_path
-from app.traces import continued
+from app.traces import TRACEPARENT, continued
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +35,13 @@ class RequestLog:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        given = Headers(scope=scope).get(REQUEST_ID, "")
+        headers = Headers(scope=scope)
+        given = headers.get(REQUEST_ID, "")
         request_id = given if SANE_ID.fullmatch(given) else token_hex(8)
         answer = _Answer(scope, send, request_id)
         with (
             structlog.contextvars.bound_contextvars(request_id=request_id, route=answer.route),
-            continued(Headers(scope=scope)),
+            continued(headers.get(TRACEPARENT)),
         ):
             try:
                 await self._app(scope, receive, answer.send)

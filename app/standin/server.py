@@ -9,10 +9,11 @@ import logging
 import socket
 import sys
 import threading
+from asyncio import Protocol
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -212,11 +213,11 @@ def _url(host: str, sock: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}/v1"
 
 
-def _server(app: Starlette) -> _Server:
+def _server(app: Starlette, http: type[Protocol] | Literal["auto"] = "auto") -> _Server:
     # no log_config or access_log, because both would change the logging of the enclosing server
     # longer than Sizzle keeps idle connections, so that none is closed just when it is reused
     keep_s = 75
-    return _Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_keep_alive=keep_s))
+    return _Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_keep_alive=keep_s, http=http))
 
 
 @contextmanager
@@ -264,6 +265,7 @@ def serving(
 def run(
     host: str, port: int, ttft_ms: float, tokens_per_s: float, seed: int,
     users: str = "for this machine only", is_valid_key: Callable[[str], bool] = bool,
+    http: type[Protocol] | Literal["auto"] = "auto",
 ) -> None:  # fmt: skip
     """Serves in the foreground until interrupted."""
     with _bind(host, port) as sock, suppress(KeyboardInterrupt):
@@ -271,4 +273,4 @@ def run(
         sys.stdout.write(f"Rule-based stand-in (not a language model), model {MODEL_ID}, {address}\n")
         sys.stdout.flush()
         app = standin_app(ttft_ms=ttft_ms, tokens_per_s=tokens_per_s, seed=seed, is_valid_key=is_valid_key)
-        _server(app).run([sock])
+        _server(app, http).run([sock])

@@ -83,7 +83,8 @@ class Decoder:
             raise UnknownRunError from None
         client = fields.get("client")  # an older version has not stored it
         who = Client(client["name"], client["is_named"]) if client else LOCAL
-        return RunStart(fields["run_id"], fields["composition"], request, tuple(fields["parts"]), who)
+        parts, traceparent = tuple(fields["parts"]), fields.get("traceparent")
+        return RunStart(fields["run_id"], fields["composition"], request, parts, who, traceparent)
 
 
 def encode(entries: Iterable[LogEntry]) -> bytes:

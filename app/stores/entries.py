@@ -17,13 +17,17 @@ RunStatus = Literal["ok", "partial", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """A run of a composition began; `parts` will follow."""
+    """A run of a composition began; `parts` will follow.
+
+    The client who started it, and the trace that its request continued, are for stores only, not for readers.
+    """
 
     run_id: str
     composition: str
     request: Request
     parts: tuple[str, ...]
-    client: Client = LOCAL  # who started it; for stores only, not for readers
+    client: Client = LOCAL
+    traceparent: str | None = None  # W3C Trace Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +178,10 @@ def to_json(event: RunEvent) -> bytes:
 
 
 def public(json: bytes) -> bytes:
-    """Returns the JSON of a `RunStart` without its client."""
+    """Returns the JSON of a `RunStart` without what is for stores only."""
     fields = orjson.loads(json)
-    fields.pop("client", None)  # an older version has not stored it
+    for name in ("client", "traceparent"):
+        fields.pop(name, None)  # an older version has not stored it
     return orjson.dumps(fields)
 
 

@@ -16,6 +16,7 @@ import msgspec
 import orjson
 from redis.exceptions import RedisError, ResponseError
 
+from app.clients import Client
 from app.stores import (
     MAX_BATCH,
     EventEntry,
@@ -24,14 +25,12 @@ from app.stores import (
     ExpiredRunError,
     FencedError,
     LogEntry,
-    LogFullError,
     Rewrite,
     RunEnd,
     RunEvent,
     RunExistsError,
     RunStart,
     RunStatus,
-    TooManyRunsError,
 )
 from app.stores.encoding import LETTERS, Decoder, encode
 from app.stores.redis.clock import ServerClock
@@ -40,7 +39,7 @@ from app.stores.redis.ledger import RedisLedger
 from app.stores.redis.meta import RunMeta, meta_of
 from app.stores.redis.queue import GROUP
 from app.stores.redis.readers import Entry, Readers, Tail, entry_id, events_of
-from app.stores.redis.scripts import CHANGED, ENDED, FENCED, FULL, MANY, ORPHANED, Scripts
+from app.stores.redis.scripts import CHANGED, ENDED, FENCED, ORPHANED, Scripts, check_admission
 from app.stores.redis.writers import ENTRY_BYTES, PENDING_BYTES, Outbox, Writer
 from chains.parts.composition import Request
 
@@ -120,6 +119,10 @@ class RedisEventLog:
         """No other process takes the run over unless this one releases it."""
         epoch, size = await self._begin(run_id, start, "")
         self._writers[run_id] = Writer(run_id, 1, 0, epoch, 1, size, perf_counter(), 1)
+
+    async def check_room(self, client: Client, limit: int, client_limit: int | None) -> None:
+        """Raises `LogFullError` if `limit` runs have not ended, `TooManyRunsError` if `client_limit` of this client."""
+        check_admission(await self._call("room", client.name, limit, "" if client_limit is None else client_limit))
 
     async def submit(
         self, run_id: str, start: RunStart, limit: int, client_limit: int | None = None, *, ephemeral: bool = False
@@ -266,10 +269,7 @@ class RedisEventLog:
         of_client = "" if client_limit is None else client_limit
         arguments = seen.number, int(seen.has_ended), rewrites, line, token_hex(4), limit, of_client
         answer = await self._call("rewrite", run_id, *arguments)
-        if answer[0] == FULL:
-            raise LogFullError
-        if answer[0] == MANY:
-            raise TooManyRunsError
+        check_admission(answer[0])
         return answer[0] != CHANGED and bool(meta_of(answer))
 
     async def unfinished(self) -> list[str]:
@@ -348,10 +348,7 @@ class RedisEventLog:
         size, most = len(lines) + ENTRY_BYTES, "" if client_limit is None else client_limit
         arguments = run_id, epoch, lines, size, self._limit, limit, owner, self._lease_ms, start.client.name, most
         answer = await self._call("begin", *arguments)
-        if answer == FULL:
-            raise LogFullError
-        if answer == MANY:
-            raise TooManyRunsError
+        check_admission(answer)
         if answer == 0:
             raise RunExistsError
         return epoch, size

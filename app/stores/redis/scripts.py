@@ -8,10 +8,12 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from app.stores import LogFullError, TooManyRunsError
 from app.stores.redis.connection import DirectConnection
 
 EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL, ORPHANED, MANY = -1, -2, -3, -4, -5, -6, -7, -8
 NAMES = (
+    "room",
     "begin",
     "append",
     "find",
@@ -32,6 +34,14 @@ def _script(name: str) -> str:
     folder = files("app.stores.redis").joinpath("lua")
     texts = [folder.joinpath(f"{each}.lua").read_text(encoding="utf-8") for each in ("common", name)]
     return "\n".join(["#!lua flags=allow-oom" if name in WITHOUT_MEMORY else "#!lua", *texts])
+
+
+def check_admission(answer: int) -> None:
+    """Raises `LogFullError` and `TooManyRunsError` if a script has refused a run."""
+    if answer == FULL:
+        raise LogFullError
+    if answer == MANY:
+        raise TooManyRunsError
 
 
 class Scripts:
