@@ -18,18 +18,19 @@ NO_REASON: LiteralString = "The provider did not say why its answer ended."
 _WORDS: tuple[tuple[FinishReason, tuple[str, ...]], ...] = (
     (
         "content_filter",
-        ("filter", "safety", "recitation", "blocklist", "prohibited", "spii", "toxic", "guardrail", "moderation",
-         "sensitive", "refus", "flagged"),
+        ("filter", "safety", "recitation", "block", "prohibited", "spii", "toxic", "guardrail", "moderation",
+         "sensitive", "refus", "flagged", "violat", "harm"),
     ),
     (
         "length",
         ("length", "max_tok", "maxtok", "max_out", "max_new", "max_completion", "token_limit", "error_limit",
-         "context", "truncat", "incomplete"),
+         "output_limit", "num_predict", "context", "truncat", "incomplete"),
     ),
     (
         "error",
         ("error", "abort", "cancel", "fail", "overload", "insufficient", "timeout", "timed", "malformed",
-         "unavailable", "interrupt", "rate_limit"),
+         "unavailable", "interrupt", "rate_limit", "exception", "crash", "disconnect",
+         "shutdown", "preempt", "killed"),
     ),
     ("tool_calls", ("tool", "function")),
 )  # fmt: skip

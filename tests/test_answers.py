@@ -105,6 +105,10 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
         BEEF + event(choices=[{"delta": {}, **STOP}], x_groq={"usage": {"completion_tokens": 9}}) + DONE,
         ok(tokens=9),
     ),
+    "a usage of zero, and one with the names of the Responses API": (
+        BEEF + choice(**STOP) + usage(0) + event(usage={"input_tokens": 3, "output_tokens": 7}) + usage(0),
+        ok(tokens=7),
+    ),
     "a usage that is none": (BEEF + choice(**STOP) + usage("many") + usage(-1) + usage(10**30), ok()),
     # odd chunks in a good answer
     "a choice without a delta": (
@@ -118,6 +122,25 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
         ok(reason=None),
     ),
     "a number as content": (choice("Use ") + choice(5) + choice(**STOP), ok("Use 5")),
+    "Perplexity's chunks, which also have the message so far": (
+        event(choices=[{"delta": {"content": "Be"}, "message": {"content": "Be"}}])
+        + event(choices=[{"delta": {"content": "ef."}, "message": {"content": "Beef."}, **STOP}])
+        + event(choices=[{"delta": {}, "message": {"content": "Beef."}, **STOP}]),
+        ok(),
+    ),
+    "such chunks without an end": (
+        event(choices=[{"delta": {"content": "Be"}, "message": {"content": "Be"}}]),
+        Answer("Be", None, is_complete=False),
+    ),
+    "the whole message after its deltas": (BEEF + event(choices=[{"message": {"content": "Beef."}, **STOP}]), ok()),
+    "parts of all kinds": (
+        choice([{"text": "Be"}, {"type": "reference", "reference_ids": [1]}, {"type": "image_url", "image_url": {}}])
+        + choice({"type": "output_text", "text": "ef"})
+        + choice([{"type": "redacted_thinking", "text": "Hm."}, {"type": "text", "text": None}, "."])
+        + choice(**STOP),
+        ok(),
+    ),
+    "a list of chunks": (event(choices=[]) + b"data: [" + BEEF[6:-2] + b"," + choice(**STOP)[6:-2] + b"]\n\n", ok()),
     "a list of parts as content, thinking among them": (
         choice([{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Beef."}])
         + choice(**STOP),
@@ -145,6 +168,8 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
         b": ping\n\nretry: 5\n\ndata:\n\nevent: x\n\nid: 1\n" + BEEF + b"event: message\n" + choice(**STOP),
         ok(),
     ),
+    "[DONE] with spaces, quotes or small letters": (BEEF + b'data:  "[done]" \n\n', ok(reason=None)),
+    "JSON without a field's name": (b": ping\n\n" + BEEF[6:] + choice(**STOP)[6:], ok()),
     # not a stream
     "a whole completion": (json.dumps(WHOLE, indent=1).encode(), ok()),
     "a whole completion without a reason": (
@@ -154,6 +179,7 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
     "a document with an error": (json.dumps({"error": {"code": 429, "message": CANARY}}).encode(), failed(429)),
     "a document that is something else": (b'{"hello": "world"}', failed("ValueError")),
     "a page": (b"\n<!doctype html><p>Hello", failed("ValueError")),
+    "a list with Google's error": (b'[{"error": {"code": 503, "status": "UNAVAILABLE"}}]', failed(503)),
     # failures in the stream
     "OpenRouter's": (
         BEEF + choice(finish_reason="error", error={"code": 502, "message": CANARY}),
@@ -186,6 +212,8 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
     "an error in an error": (event(error={"error": {"code": "401"}}), failed(401)),
     "one that is a sentence": (event(error="Incorrect API key provided, or not found"), failed("StreamFailure")),
     "Groq's": (event(choices=[], x_groq={"error": {"code": 503}}), failed(503)),
+    "llama.cpp's": (BEEF + b'error: {"code": 500, "message": "x"}\n\n', failed(500, "Beef.")),
+    "a failure without a field's name": (BEEF + b'{"error": {"code": 503}}\n\n' + DONE, failed(503, "Beef.")),
     # thinking in the content
     "thinking in tags": (choice("<think>Draft.</think>\n\nBeef.") + choice(**STOP), ok()),
     "thinking whose tags are in pieces": (
@@ -225,12 +253,71 @@ def test_an_answer_is_the_same_wherever_its_body_is_split(body: bytes, answer: A
     assert [each for each in [*splits, bytewise] if each != answer] == []
 
 
+FAILURES: list[tuple[bytes, int | str]] = [
+    (event(errors=[{"code": 429}], choices=[]), 429),
+    (event(type="response.failed", response={"error": {"code": "rate_limit_exceeded"}}), 429),
+    (event(type="Error", code=500), 500),
+    (event(object="chat.completion.error", code=500), 500),
+    (event(status="error", code=503), 503),
+    (event(type="about:blank", title="Too Many Requests", status=429), 429),
+    (event(status_code=503), 503),
+    (event(code=500, choices=[]), 500),
+    (event(throttlingException={"message": CANARY}), "StreamFailure"),
+    (event(choices=None, base_resp={"status_code": 1002, "status_msg": CANARY}), "StreamFailure"),
+    (b'data: [{"error": {"code": 503}}]\n\n', 503),
+    (event(error={"code": 503.0}), 503),
+    (event(error=503), 503),
+    (event(error="503"), 503),
+    (event(error=f"Error code: 401 - {CANARY}"), 401),
+    (event(error={"message": '{"error": {"code": 429}}'}), 429),
+    (event(choices=[{"delta": {}, "error": "overloaded_error"}]), 503),
+    (b'event: Error\ndata: {"code": 503}\n\n', 503),
+    (b'event: exception\ndata: {"code": 503}\n\n', 503),
+    (b'event: response.failed\ndata: {"response": {"error": {"code": "server_error"}}}\n\n', 500),
+]
+
+
+@pytest.mark.parametrize(("failure", "status"), FAILURES)
+def test_a_failure_is_one_however_it_is_spelled(failure: bytes, status: int | str) -> None:
+    assert read(BEEF + failure + choice(**STOP) + DONE) == failed(status, "Beef.")
+    assert read(BEEF + choice(**STOP) + failure + DONE) == ok()
+
+
+@pytest.mark.parametrize(
+    "chunk", [{"code": 0, "msg": "success"}, {"success": True, "message": "x"}, {"base_resp": {"status_code": 0}}]
+)
+def test_a_chunk_that_reports_success_is_no_failure(chunk: dict[str, Any]) -> None:
+    assert read(event(**chunk) + BEEF + choice(**STOP)) == ok()
+
+
+THINKING = [
+    "<reason>Draft.</reason>Beef.",
+    "<analysis>Draft.</analysis>\nBeef.",
+    "<think>Draft.</think><answer>Beef.</answer>",
+    "<|begin_of_thought|>Draft.<|end_of_thought|><|begin_of_solution|>Beef.<|end_of_solution|>",
+    "<|START_THINKING|>Draft.<|END_THINKING|><|START_RESPONSE|>Beef.<|END_RESPONSE|>",
+    "<|start|>assistant<|channel|>analysis<|message|>Draft.<|end|>"
+    "<|start|>assistant<|channel|>final<|message|>Beef.<|return|>",
+    "analysisWe need a draft.assistantfinalBeef.",
+    "Here is my thought process: Draft.\n\nHere is my response: Beef.",
+    "<think>Draft.</think>Be<think>Another one.</think>ef.",
+    "Beef.</s>",
+    "Beef.<|im_end|>",
+]
+
+
+@pytest.mark.parametrize("text", THINKING)
+def test_thinking_and_the_marks_of_an_answer_are_removed(text: str) -> None:
+    assert read(choice(text), choice(**STOP)) == ok()
+    assert read(*map(choice, text), choice(**STOP)) == ok()
+
+
 REASONS = {
     "stop": ["stop", "eos", "eos_token", "COMPLETE", "end_turn", "STOP", "stop_sequence", True, "OTHER", "1"],
-    "length": ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length", "ERROR_LIMIT"],
-    "content_filter": ["content_filter", "SAFETY", "RECITATION", "refusal", "ERROR_TOXIC", "PROHIBITED_CONTENT"],
+    "length": ["length", "max_tokens", "MAX_TOKENS", "model_length", "output_limit", "ERROR_LIMIT"],
+    "content_filter": ["content_filter", "SAFETY", "RECITATION", "refusal", "blocked", "violation", "ERROR_TOXIC"],
     "tool_calls": ["tool_calls", "function_call", "tool_use"],
-    "error": ["error", "abort", "CANCELLED", "insufficient_system_resource", f"error: {CANARY}",
+    "error": ["error", "abort", "CANCELLED", "insufficient_system_resource", "exception", f"error: {CANARY}",
               "MALFORMED_FUNCTION_CALL"],
     None: [None, "", "  ", "null", {}, [], 0, False],
 }  # fmt: skip

@@ -33,16 +33,18 @@ STREAMS: dict[str, bytes] = {
     "mixed line endings": BEEF.replace(b"\n\n", b"\r\n\n") + BEEF.replace(b"\n\n", b"\r\n\r\n") + DONE,
     "nothing": b"",
 }
-PYTHON_ONLY, THINKING, DOCUMENT, FAILURE = (
+PYTHON_ONLY, THINKING, DOCUMENT, MORE, FAILURE = (
     "Python's client loses the first event after a byte order mark, which WHATWG HTML §9.2.6 removes.",
     "Thinking is no part of the answer.",
     "The clients expect a stream; some servers send a whole completion, which is an answer, too.",
+    "The clients ignore chunks in this form.",
     "The provider reports a failure, which the clients hand on as if it were a chunk.",
 )
 DIFFERENCES: dict[str, str] = {
     "a byte order mark": PYTHON_ONLY,
     "a byte order mark after blank lines": PYTHON_ONLY,
     "a list of parts as content, thinking among them": THINKING,
+    "parts of all kinds": THINKING,
     "thinking in tags": THINKING,
     "thinking whose tags are in pieces": THINKING,
     "thinking that is recognized by how it begins": THINKING,
@@ -51,7 +53,12 @@ DIFFERENCES: dict[str, str] = {
     "thinking up to the limit": THINKING,
     "a whole completion": DOCUMENT,
     "a whole completion without a reason": DOCUMENT,
+    "JSON without a field's name": MORE,
+    "a list of chunks": MORE,
     "a document with an error": FAILURE,
+    "a list with Google's error": FAILURE,
+    "llama.cpp's": FAILURE,
+    "a failure without a field's name": FAILURE,
     "a document that is something else": FAILURE,
     "a page": FAILURE,
     "OpenRouter's": FAILURE,

@@ -140,7 +140,7 @@ class AnswerReader:
     def _add_chunk(self, chunk: Json, shown: list[AnswerPiece]) -> None:
         self._count(chunk)
         choice = _first(chunk.get("choices"))
-        delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
+        delta = self._delta(choice)
         text = _text(delta.get("content"))
         self._add_text(text, shown)
         self._reasoning_characters += sum(len(each) for field in REASONING if isinstance(each := delta.get(field), str))
@@ -149,8 +149,16 @@ class AnswerReader:
             self.has_output = True
         self.has_refused = self.has_refused or bool(delta.get("refusal"))
         self._has_progress = self._has_progress or any(value for field, value in delta.items() if field != "role")
-        self._is_whole = self._is_whole or bool(choice.get("message"))
         self._end(choice, has_text=bool(text))
+
+    def _delta(self, choice: Json) -> Json:
+        """Returns the delta, or the message of a whole answer. Perplexity's chunks have both, the message so far."""
+        delta, message = choice.get("delta"), _mapping(choice.get("message"))
+        has_text = self._characters_left < self._character_limit
+        if isinstance(delta, Mapping) or not message or (has_text and not self._is_whole):
+            return _mapping(delta)
+        self._is_whole = True
+        return message
 
     def _end(self, choice: Json, *, has_text: bool) -> None:
         reason = finish_reason_of(choice.get("finish_reason"))
@@ -186,15 +194,19 @@ def _text(content: object) -> str:
         case list():
             return "".join(map(_part_text, cast(list[object], content)))
         case _:
-            raise ValueError("the content is not text")
+            return _part_text(content)
 
 
 def _part_text(part: object) -> str:
     match part:
-        case {"type": "thinking" | "reasoning"}:
-            return ""
-        case {"type": "text", "text": str(text)}:
+        case str(text):
             return replaced(text)
+        case {"type": str(kind)} if "think" in kind or "reason" in kind:
+            return ""
+        case {"text": str(text)}:
+            return replaced(text)
+        case {"type": str()}:  # an image, or Mistral's references
+            return ""
         case _:
             raise ValueError("a part of the content is not text")
 
@@ -212,8 +224,9 @@ def _tool_calls(calls: object) -> list[ToolCallChunk]:
 
 
 def _usage_of(usage: Json) -> UsageMetadata | None:
-    prompt, completion = _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
-    if completion is None:
+    prompt = _tokens(usage.get("prompt_tokens", usage.get("input_tokens")))
+    completion = _tokens(usage.get("completion_tokens", usage.get("output_tokens")))
+    if not completion:  # a zero only says that nobody has counted
         return None
     reasoning = _tokens(_mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"))
     cached = _tokens(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))

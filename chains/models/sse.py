@@ -9,6 +9,7 @@ It accepts everything that the official SDKs accept, and more: tests/test_sdk_co
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeVar, cast
 
@@ -25,6 +26,10 @@ LONGEST_EVENT = 1024 * 1024  # bytes
 LONGEST_ANSWER = 64 * LONGEST_EVENT  # bytes; three times as much as 65,536 tokens with an event each
 DONE = b"[DONE]"
 BOM = b"\xef\xbb\xbf"
+_DATA = (b"data:", b"{")  # some servers send a failure as a line of JSON that is no event
+_FAILURE_EVENT = re.compile(
+    rb"event:\s*[\w.]*(?:error|exception|failed)|error:", re.IGNORECASE
+)  # `error:` is llama.cpp's
 
 
 class NotAStreamError(ValueError):
@@ -95,11 +100,10 @@ class PieceDecoder:
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     pass
                 # not within the `except`, where its context would contain the provider's words
-                if event.startswith(DONE):
+                if event.strip(b' "').upper().startswith(DONE):
                     self.has_ended = True
                     break
-                if (chunk := _chunk(event)) is not None:
-                    pieces.append(chunk)
+                pieces.extend(_chunks(event))
         except (ValueError, StreamFailure) as error:
             failure = error
         except (AttributeError, TypeError, LookupError, RecursionError):
@@ -107,15 +111,18 @@ class PieceDecoder:
         return [*merged(pieces)] if len(pieces) > 1 else pieces, failure
 
 
-def _chunk(event: bytes) -> Chunk | None:
-    """Returns the event as a chunk, or None for any other value. Raises `StreamFailure` and `ValueError`."""
-    chunk = _loads(event)
-    if not isinstance(chunk, dict):
-        return None
-    chunk = cast(Chunk, chunk)
-    if failure := failure_in(chunk):
-        raise failure
-    return chunk
+def _chunks(event: bytes) -> Iterator[Chunk]:
+    """Yields the event as a chunk, or several if it is a list; not any other value.
+
+    Raises `StreamFailure` and `ValueError`.
+    """
+    value = _loads(event)
+    for chunk in cast(list[object], value) if isinstance(value, list) else [value]:
+        if isinstance(chunk, dict):
+            chunk = cast(Chunk, chunk)
+            if failure := failure_in(chunk):
+                raise failure
+            yield chunk
 
 
 class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -210,7 +217,7 @@ def _data(event: bytes) -> bytes:
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
     lines = [line.removeprefix(BOM) for line in event.split(b"\n")]
-    values = [line.removeprefix(b"data:").removeprefix(b" ") for line in lines if line.startswith(b"data:")]
-    data = b"\n".join(values)
-    is_error = any(line.removeprefix(b"event:").strip() == b"error" for line in lines if line.startswith(b"event:"))
+    data = b"\n".join(line.removeprefix(b"data:").removeprefix(b" ") for line in lines if line.startswith(_DATA))
+    is_error = any(_FAILURE_EVENT.match(line) for line in lines)
+    data = data or b"".join(line.removeprefix(b"error:") for line in lines if line.startswith(b"error:"))
     return b'{"error":%b}' % data if is_error and data else data

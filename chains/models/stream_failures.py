@@ -3,12 +3,15 @@
 Each is mapped to an HTTP status, so that it is retried or rejected like a response with that status.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 Json = Mapping[str, Any]
 
 _CODE_FIELDS = ("status_code", "statusCode", "http_status", "http_code", "code", "status", "error_code", "errorCode")
+_TEXT_FIELDS = ("message", "msg", "detail", "error")
+_NUMBER_IN_TEXT = re.compile(r"\b(?:code|status|http|error)\W{0,3}([45]\d\d)\b", re.IGNORECASE)
 _NAME_FIELDS = ("code", "type", "status", "error_type", "error", "__type", "reason")
 # Fields of a body without choices that report a failure: FastAPI, Cloudflare, Baidu, AWS …
 _FAILURE_FIELDS = ("detail", "errors", "message", "msg", "error_msg", "error_code", "errorCode", "exception")
@@ -53,12 +56,30 @@ def _errors(chunk: Json) -> Iterable[object]:
     choices = chunk.get("choices")
     first = cast(list[object], choices)[0] if isinstance(choices, list) and choices else None
     for holder in (chunk, cast(object, chunk.get("x_groq")), first):
-        if isinstance(holder, Mapping) and (error := cast(Json, holder).get("error")):
-            yield error
-    if chunk.get("object") == "error" or chunk.get("type") == "error":
+        if isinstance(holder, Mapping):
+            yield from filter(None, map(cast(Json, holder).get, ("error", "errors")))
+    says_so = any(_means_failure(chunk.get(field)) for field in ("object", "type", "status")) or _has_bad_code(chunk)
+    if says_so or (not choices and not _means_success(chunk) and any(map(_is_failure_field, chunk, chunk.values()))):
         yield chunk
-    if not isinstance(choices, list) and any(chunk.get(field) for field in _FAILURE_FIELDS):
-        yield chunk
+
+
+def _means_failure(value: object) -> bool:
+    return isinstance(value, str) and any(mark in value.casefold() for mark in ("error", "fail", "exception"))
+
+
+def _means_success(chunk: Json) -> bool:
+    return chunk.get("code") in (0, "0") or chunk.get("success") is True
+
+
+def _is_failure_field(name: str, value: object) -> bool:
+    is_name = name in _FAILURE_FIELDS or name.endswith("Exception")  # AWS
+    return bool(value) if is_name else name in _CODE_FIELDS and _number(value) is not None
+
+
+def _has_bad_code(chunk: Json) -> bool:
+    """MiniMax reports failures in `base_resp`, with numbers of its own."""
+    report = chunk.get("base_resp")
+    return isinstance(report, Mapping) and bool(cast(Json, report).get("status_code"))
 
 
 def _status(places: Iterable[object]) -> int | None:
@@ -66,23 +87,33 @@ def _status(places: Iterable[object]) -> int | None:
     reports = [report for place in places for report in _reports(place)]
     numbers = (_number(report.get(field)) for report in reports for field in _CODE_FIELDS)
     names = (_named(report.get(field)) for report in reports for field in _NAME_FIELDS)
-    return next(filter(None, numbers), None) or next(filter(None, names), None)
+    texts = (_number_in(report.get(field)) for report in reports for field in _TEXT_FIELDS)
+    found = (next(filter(None, statuses), None) for statuses in (numbers, names, texts))
+    return next(filter(None, found), None)
 
 
 def _reports(error: object, depth: int = 3) -> Iterable[Json]:
     """Yields the error and the errors nested in it: some providers forward another one's."""
     if isinstance(error, list):
         error = cast(list[object], error)[0] if error else None
+    if isinstance(error, str | int | float):
+        yield {"code": error, "error": error}
     if isinstance(error, Mapping) and depth:
         report = cast(Json, error)
         yield report
-        for field in ("error", "errors", "detail", "metadata"):
+        for field in ("error", "errors", "detail", "metadata", "response"):
             yield from _reports(report.get(field), depth - 1)
 
 
 def _number(value: object) -> int | None:
-    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    text = f"{value:g}" if isinstance(value, int | float) else value if isinstance(value, str) else ""
     return int(text) if len(text) == 3 and text.isdecimal() and "400" <= text <= "599" else None
+
+
+def _number_in(text: object) -> int | None:
+    """Returns the status in a text such as `Error code: 429 - …`, which some proxies forward."""
+    found = _NUMBER_IN_TEXT.search(text[:200]) if isinstance(text, str) else None
+    return int(found[1]) if found else None
 
 
 def _named(value: object) -> int | None:

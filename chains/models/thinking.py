@@ -13,17 +13,34 @@ _BLOCKS = (
     ("<thought>", "</thought>"),
     ("<thoughts>", "</thoughts>"),
     ("<reasoning>", "</reasoning>"),
+    ("<reason>", "</reason>"),
+    ("<analysis>", "</analysis>"),
+    ("<reflection>", "</reflection>"),
+    ("<scratchpad>", "</scratchpad>"),
     ("<seed:think>", "</seed:think>"),
     ("[think]", "[/think]"),
     ("◁think▷", "◁/think▷"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|start_thinking|>", "<|end_thinking|>"),
+    ("<|channel>thought", "<channel|>"),
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
 )
-_TAGS = tuple(tag for block in _BLOCKS for tag in block)
+# The answer after the thinking is between tags of its own, or the server forgot to remove its end.
+_MARKS = (
+    "<answer>", "</answer>", "<|begin_of_solution|>", "<|end_of_solution|>", "<|start_response|>", "<|end_response|>",
+    "<|begin_of_box|>", "<|end_of_box|>", "<|end|>", "<|return|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "</s>",
+    "<end_of_turn>", "<|start|>assistant",
+)  # fmt: skip
+_TAGS = (*(tag for block in _BLOCKS for tag in block), *_MARKS)
 _LONGEST_TAG = max(map(len, _TAGS))
 _OPENING = re.compile("|".join(re.escape(opening) for opening, _ in _BLOCKS), re.IGNORECASE)
-# a quoted tag is part of the text
-_CLOSING = re.compile("(?<![`'\"“])(?:" + "|".join(re.escape(closing) for _, closing in _BLOCKS) + ")", re.IGNORECASE)
-_OPENING_AT_LINE_START = re.compile(rf"(?<=\n)(?:{_OPENING.pattern})", re.IGNORECASE)
+_UNTAGGED_ENDS = ("assistantfinal", "here is my response:")  # of gpt-oss without its tokens, and of Granite
+_QUOTED = "(?<![`'\"“])"  # a quoted tag is part of the text
+_CLOSING = re.compile(
+    f"{_QUOTED}(?:{'|'.join(map(re.escape, (*(closing for _, closing in _BLOCKS), *_UNTAGGED_ENDS)))})", re.IGNORECASE
+)
+_OPENING_IN_TEXT = re.compile(f"{_QUOTED}(?:{_OPENING.pattern})", re.IGNORECASE)
+_MARK = re.compile(f"{_QUOTED}(?:{'|'.join(map(re.escape, _MARKS))})", re.IGNORECASE)
 
 # Beginnings of reasoning that answers do not have.
 _LEADS = (
@@ -32,7 +49,8 @@ _LEADS = (
     "we need to", "we are asked", "we have to", "we should", "i need to", "i should", "i have to",
     "let me think", "let me see", "let me start", "let me consider", "let me draft", "let me plan",
     "let's think", "let's see", "let's draft", "let's plan", "first, i", "first, let", "so, the user", "so the user",
-    "thinking process", "here's a thinking process", "here's my thinking", "wait,",
+    "analysiswe", "analysisthe user", "analysisuser", "analysisneed", "analysislet", "analysisi ", "analysisokay",
+    "here is my thought process", "thinking process", "here's a thinking process", "here's my thinking", "wait,",
     "사용자", "음,", "음.", "자, 사용자", "좋아, ", "알겠습니다. 사용자", "먼저 사용자",
     "用户", "好的，用户", "嗯", "首先，用户", "我们需要",
 )  # fmt: skip
@@ -78,7 +96,7 @@ class ThinkingFilter:
         """Returns the rest at the end of the text. If the text was cut at a limit, possible thinking is dropped."""
         if self._mode is _Mode.INSIDE or (self._mode is _Mode.ASSUMED and is_cut):
             return ""
-        return self._rest
+        return _MARK.sub("", self._rest)
 
     def _advance(self, visible: list[str]) -> bool:
         """Processes the next portion of the rest. Returns whether another step is possible."""
@@ -94,7 +112,7 @@ class ThinkingFilter:
         text = self._rest.lstrip()
         if opening := _OPENING.match(text):
             return self._remove(text[opening.end() :], _Mode.INSIDE)
-        if closing := _CLOSING.match(text):
+        if closing := _CLOSING.match(text) or _MARK.match(text):
             return self._remove(text[closing.end() :], _Mode.BEGINNING)
         lead = text[:_LONGEST_TAG].lower()
         leads = () if self._has_removed else _LEADS
@@ -106,13 +124,13 @@ class ThinkingFilter:
 
     def _show(self, visible: list[str]) -> bool:
         text = self._last + self._rest
-        opening, closing = _OPENING_AT_LINE_START.search(text), _CLOSING.search(text)
+        opening, closing = _OPENING_IN_TEXT.search(text), _CLOSING.search(text)
         if closing and not (opening and opening.start() < closing.start()):
             visible.clear()
             self.has_retracted, self._has_shown, self.is_untagged = self._has_shown, False, True
             return self._remove(text[closing.end() :], _Mode.BEGINNING)
         ready = opening.start() if opening else len(text) - _partial_tag(self._rest)
-        visible.append(text[1:ready])
+        visible.append(_MARK.sub("", text[:ready])[1:])
         self._last = text[ready - 1]
         if opening:
             return self._remove(text[opening.end() :], _Mode.INSIDE)
@@ -135,7 +153,11 @@ class ThinkingFilter:
 
 
 def _partial_tag(text: str) -> int:
-    """Returns how many characters at the end of the text may be the beginning of a tag."""
+    """Returns how many characters at the end of the text may be the beginning of a longer tag."""
     ending = text[-_LONGEST_TAG:]
     lengths = (len(ending) - at for at, character in enumerate(ending) if character in "<[◁")
-    return next((length for length in lengths if any(tag.startswith(ending[-length:].lower()) for tag in _TAGS)), 0)
+    return next((length for length in lengths if _begins_tag(ending[-length:].lower())), 0)
+
+
+def _begins_tag(text: str) -> bool:
+    return any(tag.startswith(text) and tag != text for tag in _TAGS)
