@@ -153,10 +153,10 @@ class AnswerReader:
 
     def _delta(self, choice: Json) -> Json:
         """Returns the delta, or the message of a whole answer. Perplexity's chunks have both, the message so far."""
-        delta, message = choice.get("delta"), _mapping(choice.get("message"))
+        has_delta, message = isinstance(choice.get("delta"), Mapping), _mapping(choice.get("message"))
         has_text = self._characters_left < self._character_limit
-        if isinstance(delta, Mapping) or not message or (has_text and not self._is_whole):
-            return _mapping(delta)
+        if has_delta or not message or (has_text and not self._is_whole):
+            return _mapping(choice.get("delta"))
         self._is_whole = True
         return message
 
