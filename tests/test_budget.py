@@ -144,6 +144,21 @@ def test_what_calls_under_way_have_reserved_is_not_used_up(
     assert again.text == "Fine."
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
+def test_twenty_requests_at_once_share_a_budget_for_one(
+    open_server: Open, scripted: Provider, tmp_path: Path, redis_server: RedisServer, kind: str
+) -> None:
+    store = {"memory": "memory://", "sqlite": f"sqlite://{tmp_path / 'runs.db'}", "redis": redis_server.url}[kind]
+    gate = Gate()
+    scripted.scripts = {"completion": ["Fine", gate, "."]}
+    with open_server(store=store, daily_budget_usd=0.9) as client, ThreadPoolExecutor(20) as threads:
+        answers = [threads.submit(client.get, QUESTION) for _ in range(20)]
+        assert wait_until(lambda: sum(answer.done() for answer in answers) == 19, 10)
+        gate.open()
+        codes = sorted(answer.result().status_code for answer in answers)
+    assert [codes, len(scripted.calls)] == [[200] + [503] * 19, 1]
+
+
 def test_a_clients_budget_holds_after_a_restart_and_leaves_the_others_theirs(open_server: Open, tmp_path: Path) -> None:
     values = {"client_daily_budget_usd": 1.9, "store": f"sqlite://{tmp_path / 'runs.db'}"}
     with open_server(**values) as client:
