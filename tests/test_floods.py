@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import CloseCode
 from websockets.sync.client import connect
 
 from app.main import create_app
@@ -264,6 +266,19 @@ def test_the_kernel_keeps_little_for_clients_that_do_not_read() -> None:
             stack.enter_context(connected(url, b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
         assert wait_until(lambda: len(kept := queues(url)) == 30 and min(kept) > (0, 0), seconds=10)
         assert max(unsent for unsent, _ in queues(url)) <= 4 * SEND_BUFFER
+
+
+def test_a_large_message_to_a_websocket_of_sizzle_serve_closes_it(tmp_path: Path) -> None:
+    """Compressed, one of 16 MB would take 16 KB to send, and many of them wait for nobody."""
+    with server_process(tmp_path) as server:
+        broadcast = ask("POST", f"{server.url}/examples/broadcasts", json={"query": "beef?"}).json()["id"]
+        address = f"{server.url.replace('http', 'ws')}/examples/broadcasts/{broadcast}/socket"
+        with connect(address) as reader:
+            reader.send("x" * 2_000)
+            with pytest.raises(ConnectionClosedError) as closed:
+                list(reader)
+    assert closed.value.rcvd
+    assert closed.value.rcvd.code == CloseCode.MESSAGE_TOO_BIG
 
 
 def test_sizzle_serve_has_these_bounds(tmp_path: Path) -> None:

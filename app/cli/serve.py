@@ -14,7 +14,7 @@ import uvicorn
 
 from app.cli.exposure import audience
 from app.server.network import is_loopback
-from app.server.protocol import BoundedHttp
+from app.server.protocol import WS_MESSAGE_BYTES, BoundedHttp
 from app.server.starting import PAGE, PROBES, StartingApp
 from chains.errors import ConfigError
 
@@ -110,6 +110,7 @@ def _serve_at_once(listener: socket.socket, root_path: str, early: re.Pattern[st
     config = uvicorn.Config(
         app,
         http=BoundedHttp,
+        ws_max_size=WS_MESSAGE_BYTES,
         root_path=root_path,
         log_config=None,
         access_log=False,
@@ -153,6 +154,7 @@ def _serve_in_workers(host: str, port: int, workers: int, root_path: str) -> Non
         "app.main:served_app",
         factory=True,
         http=BoundedHttp,
+        ws_max_size=WS_MESSAGE_BYTES,
         host=host,
         port=port,
         workers=workers,

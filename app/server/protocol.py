@@ -23,6 +23,7 @@ ARRIVAL_S = 20.0  # for a whole request; also for the first one of a connection
 HEAD_BYTES, HEADERS = 64 * 1024, 100
 CONNECTIONS = 200  # of one client; proxies that say for whom they ask have no limit
 PROVIDER_CONNECTIONS = 4000  # more than the calls of one process, SIZZLE_MAX_CALLS
+WS_MESSAGE_BYTES = 1024  # from a client, inflated; our WebSockets only send
 SEND_BUFFER = 64 * 1024  # bytes in the kernel for a client that does not read; Linux doubles the number
 
 
