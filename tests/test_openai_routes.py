@@ -229,5 +229,5 @@ def test_a_client_that_leaves_closes_the_calls(
 
     run(leave())
     assert provider.calls
-    assert wait_until(lambda: len(provider.closed) == len(provider.calls), seconds=1)
+    assert wait_until(lambda: len(provider.closed) == len(provider.calls), seconds=10)
     assert "Exception" not in caplog.text
