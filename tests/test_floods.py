@@ -212,6 +212,26 @@ def test_what_is_not_http_gets_a_400_as_json(pieces: list[bytes]) -> None:
         assert last_answer(url, *pieces) == (b"HTTP/1.1 400 Bad Request", {"detail": MALFORMED})
 
 
+HANDSHAKE = (
+    b"GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "rest_of_head",
+    [b"Content-Length: 4\r\n", b"Transfer-Encoding: chunked\r\n", b"X: " + b"y" * 10_000 + b"\r\n"],
+    ids=["length", "chunks", "long header"],
+)
+def test_an_invalid_handshake_of_a_websocket_is_refused(rest_of_head: bytes) -> None:
+    """Otherwise the connection would stay open, without an answer."""
+    with bounded() as (url, _):
+        assert last_answer(url, HANDSHAKE + rest_of_head + b"\r\n") == (
+            b"HTTP/1.1 400 Bad Request",
+            {"detail": MALFORMED},
+        )
+
+
 def test_a_large_body_in_small_chunks_is_no_head() -> None:
     with bounded() as (url, _), connected(url, CHUNKED + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n") as connection:
         assert connection.recv(65536).endswith(b"50000")

@@ -1,7 +1,7 @@
 """Uvicorn's HTTP protocol with bounds against slow and hostile clients, which Uvicorn itself does not have.
 
-It overrides only methods of `HttpToolsProtocol` that asyncio and httptools call, and `send_400_response`. After its
-handshake a WebSocket is left to Uvicorn's protocol, and counts as a connection.
+It overrides only methods of `HttpToolsProtocol` that asyncio and httptools call, `send_400_response` and
+`handle_websocket_upgrade`. After its handshake a WebSocket is left to Uvicorn's protocol, and counts as a connection.
 """
 
 import json
@@ -109,6 +109,15 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
         self._stop_timer()
         self._head_bytes = 0
+
+    @override
+    def handle_websocket_upgrade(self) -> None:
+        """Also refuses a handshake that Uvicorn leaves open without an answer, such as one with a body."""
+        super().handle_websocket_upgrade()
+        handshake = getattr(self.transport.get_protocol(), "conn", None)
+        if getattr(handshake, "handshake_exc", None) and not self.transport.is_closing():
+            self.transport.write(MALFORMED)
+            self.transport.close()
 
     @override
     def send_400_response(self, msg: str) -> None:
