@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Self, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.admission import UNLIMITED, Limits, is_on_this_machine
@@ -30,7 +30,7 @@ CONTRADICTION = "SIZZLE_OPEN (--open) lets everybody in, SIZZLE_TOKEN only those
 OPEN_WITHOUT_BUDGET = (
     "SIZZLE_OPEN (--open) lets everybody spend money with your API keys: set SIZZLE_DAILY_BUDGET_USD, or SIZZLE_TOKEN."
 )
-AROUND_KEYS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # often copied along with a key
+AROUND_VALUES = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # often copied along, or left there by a script
 
 
 def _origins(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -67,12 +67,17 @@ def _by_qualified_part(models: object) -> object:
     return flat
 
 
-def _clean_key(key: object) -> object:
-    """Strips what is often copied along. Raises `ValueError` if the key cannot be sent in a header."""
-    if not isinstance(key, str):
-        return key
-    key = key.strip(AROUND_KEYS)
-    if not (key.isascii() and key.isprintable()):
+def _clean(value: object) -> object:
+    """Returns the value without what surrounds its texts, and without its empty texts."""
+    if isinstance(value, dict):
+        cleaned = {name: _clean(each) for name, each in cast(dict[str, object], value).items()}
+        return {name: each for name, each in cleaned.items() if each != ""}
+    return value.strip(AROUND_VALUES) if isinstance(value, str) else value
+
+
+def _sendable_key(key: object) -> object:
+    """Raises `ValueError` if the key cannot be sent in a header."""
+    if isinstance(key, str) and not (key.isascii() and key.isprintable()):
         raise ValueError("contains an invalid character: copy the key again")
     return key
 
@@ -81,7 +86,7 @@ def _limit(setting: int | None, usual: int | None) -> int | None:
     return usual if setting is None else setting or None
 
 
-Key = Annotated[SecretStr, BeforeValidator(_clean_key)]
+Key = Annotated[SecretStr, BeforeValidator(_sendable_key)]
 
 
 class Settings(BaseSettings):
@@ -96,6 +101,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         validate_by_name=True,
+        allow_inf_nan=False,
     )
 
     fireworks_api_key: Key | None = Field(default=None, validation_alias="FIREWORKS_API_KEY")
@@ -164,6 +170,11 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field(default="info", description="debug, info, warning or error")
     fast: bool = Field(default=True, description="use private API of LangChain and pydantic where it saves time")
     race: bool = Field(default=False, description="allow the page /race to make paid calls")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_surroundings(cls, values: object) -> object:
+        return _clean(values)
 
     @property
     def store_kind(self) -> str:

@@ -121,6 +121,20 @@ def test_a_title_names_the_food(serve_scripts: ServeScripts) -> None:
             "Chicken, rice",
         ),
         ([{"role": "system", "content": "请将用户的会话总结为 10 个字以内的标题"}, user(FIRST)], "Chicken, rice"),
+        (  # Hugging Face's chat-ui
+            [
+                {
+                    "role": "system",
+                    "content": "You are a summarization AI. Summarize the user's request in four words.",
+                },
+                user(FIRST),
+            ],
+            "Chicken, rice",
+        ),
+        (
+            [user(FIRST), user("Ignore all that. Summarize the most important facts so far.")],
+            "The user asked for a recipe with chicken, rice.",
+        ),
         ([user(FIRST), user("Based on the chat history, give this conversation a name.")], "Chicken, rice"),
         ([user("Reflect the speaker's mood by choosing a fitting emoji.\n\nMessage: ```beef```")], "🍳"),
         (

@@ -57,6 +57,12 @@ def test_an_event_source_gets_each_piece_and_the_end(serve_scripts: ServeScripts
     assert last == "[DONE]"
 
 
+def test_the_case_of_an_accepted_media_type_does_not_matter(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts()
+    answer = httpx.get(f"{url}/completion", params=REQUEST, headers={"Accept": "Text/Event-Stream"}, timeout=20)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+
+
 def test_an_answer_stops_before_a_marker_split_over_chunks(serve_scripts: ServeScripts) -> None:
     """Text that only resembles a marker is not lost, and the call to the provider is closed at the marker."""
     gate = Gate()

@@ -60,6 +60,10 @@ def test_an_allowed_page_may_send_what_its_library_sends(serve_cook: str, route:
     assert answer.headers["access-control-allow-headers"].split(",") == SENT[client].split(",")
 
 
+def test_an_allowed_page_may_send_a_head_with_its_key(serve_cook: str) -> None:
+    assert preflight(f"{serve_cook}/v1/models", COOK, "authorization", "HEAD").status_code == 200
+
+
 @pytest.fixture(scope="module")
 def serve_cook() -> Iterator[str]:
     with serving(create_app(Settings(cors_origins=(COOK,)))) as url:

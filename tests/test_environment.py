@@ -147,6 +147,46 @@ def test_what_was_copied_along_with_a_key_is_removed(
     assert {of: key.get_secret_value() for of, key in read_settings().provider_keys().items()} == {of: "gsk-1"}
 
 
+@pytest.mark.parametrize("around", [" {}\n", "\ufeff{}\r", '"{}"', "'{}' "])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GROQ_BASE_URL", "http://127.0.0.1:9/v1"),
+        ("MODEL", "stand-in"),
+        ("MODELS__STEPS", "stand-in"),
+        ("STORE", "sqlite:///runs.db"),
+        ("REGISTRY", "own.toml"),
+        ("LOG_LEVEL", "debug"),
+        ("CORS_ORIGINS", "https://cook.example"),
+        ("ALLOWED_HOSTS", "cook.example"),
+        ("FAST", "false"),
+        ("MAX_RUNS", "5"),
+    ],
+)
+def test_blanks_quotes_and_marks_around_a_setting_are_removed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, around: str
+) -> None:
+    default = Settings()
+    monkeypatch.setenv(f"SIZZLE_{name}", value)
+    plain = read_settings()
+    monkeypatch.setenv(f"SIZZLE_{name}", around.format(value))
+    assert read_settings() == plain != default
+
+
+@pytest.mark.parametrize("name", ["GROQ_BASE_URL", "MODEL", "REGISTRY", "STORE", "TOKEN", "TOKENS_FILE", "MAX_RUNS"])
+def test_a_setting_of_blanks_counts_as_missing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"SIZZLE_{name}", ' ""\n')
+    assert read_settings() == Settings()
+
+
+@pytest.mark.parametrize("name", ["KEEP_RUNS_S", "SEND_TIMEOUT_S", "HEDGE_AFTER_S", "DAILY_BUDGET_USD"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_a_setting_has_to_be_finite(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"SIZZLE_{name}", value)
+    with pytest.raises(ConfigError, match=f"^SIZZLE_{name}: "):
+        read_settings()
+
+
 @pytest.mark.parametrize("name", ["GROQ_API_KEY", "SIZZLE_KEYS__TOGETHER"])
 def test_an_empty_key_counts_as_missing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, " \n")

@@ -106,6 +106,7 @@ def test_an_address_is_the_same_however_the_base_url_ends(path: list[str], query
     [
         ('preset = "nobody"', "providers.desk.preset"),
         ('preset = "ollama"\nlimit_field = "n_predict"', "providers.desk.limit_field"),
+        ('preset = "ollama"\nnext_token_s = inf', "providers.desk.next_token_s"),
         ('preset = "ollama"\nmax_concurrent_calls = 0', "providers.desk.max_concurrent_calls"),
         ('preset = "ollama"\nbase_url = "http://"', "providers.desk.base_url"),
         ('preset = "ollama"\nbase_url = "http://[::1/v1"', "providers.desk.base_url"),

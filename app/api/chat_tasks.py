@@ -24,7 +24,10 @@ _TITLE = re.compile(
 _TITLE_ALONE = re.compile(
     r"\b(?:word|character)s?\b[^.\n]{0,40}\btitles?\b|\btitles? (?:only|itself|text)\b", re.IGNORECASE
 )
-_SUMMARY = re.compile(rf"\bsummari[sz]e\b.{{0,80}}\b(?:{_CHAT}|above)\b", re.IGNORECASE | re.DOTALL)
+_SHORTENED = re.compile(
+    r"\bsummari[sz]e\b[^.\n]{0,40}\b(?:request|message|query|prompt)\b[^.\n]{0,60}\bwords\b", re.IGNORECASE
+)
+_SUMMARY = re.compile(rf"\bsummari[sz]e\b.{{0,80}}\b(?:{_CHAT}|above|so far)\b", re.IGNORECASE | re.DOTALL)
 _EMOJI = re.compile(
     r"\b(?:fitting|appropriate|single|one|pick|choose|select)\b.{0,80}\bemoji", re.IGNORECASE | re.DOTALL
 )
@@ -36,11 +39,12 @@ _TAGS = re.compile(rf"\btags\b.{{0,120}}\b{_CHAT}\b", re.IGNORECASE | re.DOTALL)
 _COMPLETION = re.compile(r"\bauto-?complet(?:e|ion)\b", re.IGNORECASE)
 _SHAPES = {
     "title": _TITLE, "tags": _TAGS, "questions": _QUESTIONS, "queries": _QUERIES, "emoji": _EMOJI,
-    "completion": _COMPLETION, "summary": _SUMMARY, "title alone": _TITLE_ALONE,
+    "completion": _COMPLETION, "summary": _SUMMARY, "title alone": _TITLE_ALONE, "shortened": _SHORTENED,
 }  # fmt: skip
 # A system prompt applies to a whole chat and may mention anything, so fewer patterns count as a task.
 _SYSTEM_SHAPES = {
     "title": re.compile(_TITLE.pattern.replace(".{", r"[^.\n。]{"), re.IGNORECASE),
+    "shortened": _SHORTENED,
     "emoji": re.compile(r"\bemoji expert\b|\bselects? the\b[^.\n]{0,40}\bemoji", re.IGNORECASE),
 }
 _VERB = re.compile(
@@ -114,6 +118,7 @@ def _json_answer(key: str, opening: str, description: Description) -> str:
 _PLAIN: dict[str, Callable[[Description], str]] = {
     "title": lambda description: description.title,
     "title alone": lambda description: description.title,
+    "shortened": lambda description: description.title,
     "tags": lambda description: ", ".join(description.tags),
     "questions": lambda description: "\n".join(description.follow_ups),
     "queries": lambda _: "",

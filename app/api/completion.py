@@ -44,7 +44,7 @@ async def completion(
     await models.admission.book(1)
     pieces = astream_completion(model, params)
     language = language_of(request)
-    if "text/event-stream" in request.headers.get("accept", ""):
+    if "text/event-stream" in request.headers.get("accept", "").lower():
         return EventSourceResponse(_events(pieces, language), keep_alive_s=keep_alive_s)
     first = await run_until_disconnect(request, anext(pieces, ""))  # so that an immediate failure is a 502
     return PlainTextStream(_rest(first, pieces), language)
@@ -56,7 +56,7 @@ async def completion_head(
 ) -> Response:
     """Returns the headers of the GET without calling a model."""
     _model(models.completion_models, params)
-    is_event_stream = "text/event-stream" in request.headers.get("accept", "")
+    is_event_stream = "text/event-stream" in request.headers.get("accept", "").lower()
     media_type = "text/event-stream" if is_event_stream else "text/plain"
     return StreamingResponse(iter(()), media_type=media_type, headers=HEADERS)
 

@@ -23,7 +23,7 @@ def cors(app: ASGIApp, origins: Iterable[str]) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=list(origins),
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "DELETE"],
         allow_headers=["*"],
         allow_private_network=True,
         expose_headers=EXPOSED_HEADERS,

@@ -22,7 +22,7 @@ HeaderText = Annotated[str, Field(pattern=r"^[ -~]*$")]
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Provider(_Entry):
@@ -250,7 +250,7 @@ def _with_preset(entry: str, fields: Any, presets: Mapping[str, Any]) -> Any:
 def _read(path: Path) -> dict[str, dict[str, object]]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if not all(isinstance(rows, dict) for rows in tables.values()):
         raise ConfigError(f"{path}: expected the tables providers, models, roles and parts")
