@@ -89,7 +89,7 @@ def _avoidance(restrictions: Restrictions, diet: str, avoid: str, on_hand: Larde
 
 def _items(text: str) -> list[str]:
     items = re.split(
-        r"[,;/&\n.]|\b(?:and|or)\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\s(?:및|그리고)\s", text
+        r"[,;/&\n.()]|\b(?:and|or)\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\s(?:및|그리고)\s", text
     )
     return [item.strip().lower() for item in items if item.strip()]
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from chains.recipe.servings import servings_in
 
 _WINDOW = 90  # characters around a word such as "allergic" that are searched for foods
-_BREAK = re.compile(r"[,;:.!?()\[\]{}<>\n\"“”、，。•|]")
+_BREAK = re.compile(r"[,;:.!?()\[\]{}<>\n\"“”、，。•|]|\s[-–—]\s")
 _SEPARATOR = re.compile(
     r"\s*(?:,|/|&|\+|·|\b(?:and|or|nor)\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\b(?:및|또는|그리고)\b)\s*",
     re.IGNORECASE,
@@ -29,7 +29,11 @@ _BEFORE = re.compile(  # words that come before the foods to avoid
       | (?:in)?toleran(?:t|ce)\s(?:to|of)
       | (?:sensitive|sensitivity|reacts?|reaction|anaphyla\w{0,8}|intoleran(?:t|ce))\sto
       | free\s(?:from|of)
-      | (?:with)?out\sany | without
+      | (?:with)?out\sany | without | sans | neither | nothing\s(?:with|containing|made\s(?:with|of))
+      | (?:steer|stay|keep|keeping)\s(?:well\s)?(?:clear\sof|away\sfrom) | (?:cut|cutting)\sout
+      | nothing(?=\s(?:spicy|hot|fishy|raw)\b)
+      | (?:zero|(?<![\d.,])0)(?=\s(?:dairy|milk|lactose|gluten|wheat|nuts?|peanuts?|eggs?
+          |soya?|fish|shellfish|sesame|pork|meat|alcohol|sugar)\b)
       | (?:avoid|exclud|omit|skip)(?:s|e|es|ing|ting|ping)?\s?:?
       | leav(?:e|es|ing)\sout | hold\sthe | minus | except(?:\sfor)? | anything\sbut | never
       | (?:do|does|can|could|would|should|must|may|am|is|are|we|i)\s?
@@ -46,15 +50,22 @@ _BEFORE = re.compile(  # words that come before the foods to avoid
 _AFTER = re.compile(  # words that come after them
     r"(?:[-\s]{1,2}free(?![-\w'’])(?!\s(?:from|of|range)\b)"
     r"|[-\s]{1,2}(?:allerg(?:y|ies|ic)|intoleran(?:t|ce|ces)|sensitiv(?:e|ity))\b(?!\sto\b))"
+    r"|\s(?:is|are)\s(?:(?:strictly|absolutely|completely|all|also)\s)?(?:(?:a\s)?no[- ]go|out(?!\sof)"
+    r"|off\s(?:the\s(?:menu|table)|limits)"
+    r"|off-limits|forbidden|banned|not\s(?:allowed|ok(?:ay)?|permitted|an\soption)|poison\s(?:to|for)\s\w{1,12})\b"
+    r"|\s(?:makes?|gives?|will\s(?:make|give|kill))\s(?:me|him|her|us|them|my\s\w{1,12})\s?"
+    r"(?:(?:very|really|feel|violently)\s){0,2}(?:ill|sick|unwell|itch\w{0,2}|hives|a\srash|cramps|migraines?|sneeze|vomit|bloated)?\b"
     r"|(?:(?<=\begg)|(?<=\bmeat)|(?<=\bsugar)|(?<=\bdairy))less\b",
     re.IGNORECASE,
 )
 _AFTER_KO = re.compile(
-    r"\s?(?:알레르기|알러지|앨러지|알레르지|불내증|과민증|프리(?!미엄|마|지|랜|즈|저|카|토)|빼고|빼\s?주|빼줘|빼면|빼서|뺀|없이|말고|"
-    r"제외|못\s?먹|안\s?먹|싫어|금지|넣지\s?(?:말|마|않)|쓰지\s?(?:말|마|않)|없어|없음|없습|없는|없고|안\s?(?:돼|되|됩|넣|들어)|피하|피해)"
+    r"\s?(?:알레르기|알러지|앨러지|알레르지|불내증|과민증|프리(?!미엄|마|지|랜|즈|저|카|토)|빼고|빼\s?주|빼줘|빼면|빼서|뺀|없이|말고(?!도)|"
+    r"제외|못\s?[먹마드]|안\s?[먹드마]|먹지|싫어|금지|사절|"
+    r"먹으면\s?(?:안|두드러기|탈|배|알레|아[프파]|토|죽|큰일|가려|간지|속|입|숨|목)|(?:이|가)?\s?들어\s?(?:있으면|가면|간\s?(?:거|것|건|음식)[은는]?\s?(?:안|못|빼|싫|제외))|"
+    r"(?<=[가-힣\s])[xX×✕❌](?!\s?\d|[\w가-힣])|넣지\s?(?:말|마|않)|쓰지\s?(?:말|마|않)|없어|없음|없습|없는|없고|안\s?(?:돼|되|됩|넣|들어)|피하|피해)"
 )
 _TAIL_KO = re.compile(
-    r"[가-힣]{0,8}(?:\s(?:있|주세|줘|해\s?주|부탁|먹|마세|하고|때문|환자|체질|넣|되|돼|요리|음식|사람|편|써|만들)[가-힣]{0,6}){0,3}"
+    r"[가-힣]{0,8}(?:\s(?:있|주세|줘|해\s?주|부탁|먹|마세|하고|때문|환자|체질|넣|되|돼|요리|음식|사람|편|써|만들|아이|아기|아들|딸|남편|아내|친구|손님|가족)[가-힣]{0,6}){0,3}"
 )
 # the lookbehinds exclude 오이, 포도, 떡볶이, …, which end like a noun with its particle
 _PARTICLE = re.compile(
@@ -62,6 +73,10 @@ _PARTICLE = re.compile(
     r"|(?<=[가-힣]{2})(?:에|(?<!떡볶)(?<!골뱅)(?<!새송)(?<!우렁)(?<!달팽)이|가|(?<!포)도|의|만))$"
 )
 _LINK = re.compile(r"(?:이랑|랑|하고|과|와|이나|나|및|또는|그리고|,|/|·)$")
+_ADVERB_KO = re.compile(
+    r"(?:\s(?:(?:종교|건강|체질|취향|알레르기|알러지|개인|신념)\S{0,2}\s?(?:때문에|상|이유로|적으로)|절대로?|전혀|아예|정말|도저히|진짜|잘|꼭|되도록|가능하면|웬만하면"
+    r"|다|모두|전부|많이|거의)){1,2}\s?$"
+)
 _NOT_KO = re.compile(r"(?:밖에|지)\s?$")  # 감자밖에 없어요, 볶지 말고
 _NOTHING_ELSE_KO = re.compile(r"(?:말고|빼고|제외)[가-힣]{0,3}\s?(?:아무\S{0,3}\s?)?없")
 _NEGATED = re.compile(
@@ -108,7 +123,8 @@ class _Match(NamedTuple):
 @lru_cache(maxsize=256)
 def restrictions_in(text: str) -> Restrictions:
     """Returns the diets, foods to avoid and number of people in a list of ingredients, in their order."""
-    text = _NEGATED.sub(" , ", re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFC", text)))
+    text = _spelt(re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFC", text)))
+    text = _NEGATED.sub(" , ", text)
     found = _all(text)
     counts = [each.people for each in found if each.people]
     return Restrictions(
@@ -117,6 +133,11 @@ def restrictions_in(text: str) -> Restrictions:
         servings=max(counts, default=None),
         rest=_without(text, found),
     )
+
+
+def _spelt(text: str) -> str:
+    """Replaces common misspellings and short forms: alergic, glutenfree, GF."""
+    return _misspelt().sub(lambda found: _spellings()[found[0].lower()], text)
 
 
 def _all(text: str) -> list[_Match]:
@@ -135,7 +156,7 @@ def _without(text: str, found: Iterable[_Match]) -> str:
         for piece in rest.split(",")
         for item in (map(_without_lead, piece.split("\0")) if "\0" in piece else [piece])
     )
-    return ", ".join(filter(None, map(str.strip, items)))
+    return ", ".join(filter(None, (re.sub(r"^[\s&+–—-]+(?=\s|$)", "", item).strip() for item in items)))
 
 
 def _without_lead(item: str) -> str:
@@ -160,6 +181,14 @@ def _following(text: str) -> Iterator[_Match]:
         length, foods = _foods_after(trigger[0].lower(), text[trigger.end() : trigger.end() + _WINDOW])
         if foods:
             yield _Match(trigger.start(), trigger.end() + length, foods)
+        elif lead := _no_food_at_start(text[trigger.end() : trigger.end() + _WINDOW]):
+            yield _Match(trigger.start(), trigger.end() + lead)
+
+
+def _no_food_at_start(text: str) -> int:
+    """Returns the length of the first word if it makes no food of the next: no fuss pasta."""
+    word = re.match(r"[\w'’]{1,20}(?=\s)", text)
+    return len(word[0]) if word and _singular(word[0].lower()) in _not_foods() else 0
 
 
 @lru_cache(maxsize=1024)
@@ -168,8 +197,9 @@ def _foods_after(trigger: str, window: str) -> tuple[int, tuple[str, ...]]:
     clause = _BREAK.split(window)[0]
     if trigger.rstrip().endswith(":"):
         clause = _list_of_allergens(window)
-    elif "allerg" in trigger or "intoleran" in trigger:
-        clause = clause + _more_of_a_list(window[len(clause) :])
+    else:
+        links = r"\b(?:and|or)\b" if "allerg" in trigger or "intoleran" in trigger else r"\bn?or\b"
+        clause = clause + _more_of_a_list(window[len(clause) :], links)
     clause = clause[: stop.start()] if (stop := _STOP.search(clause)) else clause
     if trigger.startswith("non"):
         clause = clause.split(" ")[0]
@@ -184,9 +214,9 @@ def _list_of_allergens(window: str) -> str:
     return "".join(items[:last]).rstrip(",")
 
 
-def _more_of_a_list(text: str) -> str:
+def _more_of_a_list(text: str, links: str) -> str:
     """Returns the rest of a list, such as `, eggs and milk`, if it contains allergens only."""
-    listed = re.match(r"(?:,[^,;:.!?()\n]{1,30}){0,5}?,?[^,;:.!?()\n]{0,30}\b(?:and|or)\s[^,;:.!?()\n]{1,30}", text)
+    listed = re.match(rf"(?:,[^,;:.!?()\n]{{1,30}}){{0,5}}?,?[^,;:.!?()\n]{{0,30}}{links}\s[^,;:.!?()\n]{{1,30}}", text)
     return listed[0] if listed and text.startswith(",") and _are_allergens(listed[0]) else ""
 
 
@@ -254,7 +284,7 @@ def _preceding_ko(text: str) -> Iterator[_Match]:
 
 @lru_cache(maxsize=1024)
 def _foods_before_ko(before: str, is_allergy: bool) -> tuple[int, tuple[str, ...]]:
-    near = _BREAK.split(before)[-1]
+    near = _ADVERB_KO.sub("", _BREAK.split(before)[-1])
     if _NOT_KO.search(near) or not (names := _named_ko(near)):
         return 0, ()
     if is_allergy:
@@ -275,7 +305,12 @@ def _named_ko(near: str) -> list[str]:
 
 def _foods(names: Iterable[str]) -> tuple[str, ...]:
     cleaned = (_clean(name) for name in names)
-    return tuple(name for name in cleaned if name and len(name.split()) <= 4 and _singular(name) not in _not_foods())
+    return tuple(name for name in cleaned if name and len(name.split()) <= 4 and _is_food(name))
+
+
+def _is_food(name: str) -> bool:
+    first = _singular(name.split()[0])
+    return _singular(name) not in _not_foods() and (first == "seed" or first not in _not_foods())
 
 
 def _clean(name: str) -> str:
@@ -298,6 +333,17 @@ def _plain(word: str) -> str:
 @cache
 def _data() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads(files("chains.recipe").joinpath("data", "restrictions.toml").read_text("utf-8"))
+
+
+@cache
+def _spellings() -> dict[str, str]:
+    return {wrong: right for right, words in _data()["spellings"].items() for wrong in words}
+
+
+@cache
+def _misspelt() -> re.Pattern[str]:
+    words = "|".join(sorted(map(re.escape, _spellings()), key=len, reverse=True))
+    return re.compile(rf"(?<![^\W_])(?<!\bmy )(?:{words})(?![a-z])", re.IGNORECASE)
 
 
 @cache

@@ -9,7 +9,12 @@ _NUMBERS: dict[str, int] = {
     **{word: number for number, word in enumerate(_WORDS, 1)},
     **{word: number for number, word in enumerate(_NATIVE, 1)},
     **{word: number for number, word in enumerate("일이삼사오육칠팔구십", 1)},
-    **{"둘": 2, "셋": 3, "넷": 4, "혼자": 1, "me": 1, "myself": 1},
+    **{"하나": 1, "둘": 2, "셋": 3, "넷": 4, "혼자": 1, "me": 1, "myself": 1},
+    **dict.fromkeys(
+        ("i", "a", "an", "wife", "husband", "partner", "girlfriend", "boyfriend", "friend", "mother", "mum", "mom"), 1
+    ),
+    **dict.fromkeys(("dad", "father", "son", "daughter", "sister", "brother", "flatmate", "roommate", "혼밥"), 1),
+    **dict.fromkeys(("single", "solo", "alone", "by myself", "on my own"), 1),
     **{"a couple": 2, "a dozen": 12, "half a dozen": 6},
 }
 _WORD = "|".join(_WORDS)
@@ -19,8 +24,15 @@ _WHO = (
     r"|of\sus)"
 )
 _MORE = (
-    r"(?:\s(?:and|&|plus|\+)\s(?P<more>\d{1,2}|" + _WORD + r")\s(?:kids|children|adults|babies|teenagers|guests)\b)?"
+    r"(?:\s(?:and|&|plus|\+)\s(?P<more>\d{1,2}|an?|"
+    + _WORD
+    + r")\s(?:kids?|child(?:ren)?|adults?|bab(?:y|ies)|toddlers?|teen(?:ager)?s?|guests?)\b)?"
 )
+_KIN = (
+    "wife|husband|partner|girlfriend|boyfriend|friend|mother|mum|mom|dad|father|son|daughter|sister|brother"
+    "|flatmate|roommate"
+)
+_COUNT_KO = r"\d{1,2}|하나|둘|셋|넷|다섯|여섯|일곱|여덟|아홉|열|한|두|세|네"
 _FOR = (
     r"(?:\b(?:for|serves?|serving|feeds?|feeding|we(?:['’]re|\sare)|there\sare)\s"
     r"(?:(?:about|around|the|my|our|us|a)\s){0,2})?"
@@ -29,8 +41,16 @@ _NO_TIME = r"\b(?!\s?(?:minutes?|mins?|hours?|hrs?|days?|weeks?|g|kg|ml)\b)"
 _END = r"(?=\s?(?:[,;:.!?\n]|$))"
 _MEAL = r"(?:dinner|lunch|supper|breakfast|brunch|meal|food|recipe|dish|enough|cook|cooking|feast)"
 _PATTERNS = (
+    rf"\b(?:for\s)?(?P<NAME>me|myself|i)\s(?:and|&|\+)\s(?:my|the)\s({_KIN})\b" + _MORE.replace("more", "more_kin"),
+    rf"\b(?:for\s)?my\s(?P<NAME>{_KIN})(?:\s(?:and|&|\+)|,)\s(i|me|myself)\b" + _MORE.replace("more", "more_me"),
+    r"\b(?P<NAME>single|solo)\s(?:portion|serving|person|dinner|lunch|meal|supper|cook)\b",
+    r"\b(?:(?:i['’]m|i|i\sam)\s)?(?:live|living|eat|eating|dine|dining|cook|cooking)\s(?P<NAME>alone|by\smyself|on\smy\sown)\b",
+    r"\bx\s?(?P<NAME>\d{1,2})\s(?:servings?|portions?|people|persons?)\b",
+    r"\bwe(?:['’]re|\sare)\s" + _MANY + _END,
+    rf"(?:어른|성인)\s?(?P<NAME>{_COUNT_KO})\s?(?:명|분)?[,과와]?\s?(?:이랑\s|하고\s)?(?:아이|어린이|애|아기)\s?({_COUNT_KO})\s?(?:명)?",
+    rf"(?:손님|친구|어른|어르신)\s?(?P<NAME>{_COUNT_KO})\s?(?:명|분)(?:이|을|의)?",
     _FOR + r"(?<![\d.,/])\b" + _MANY + r"\s?(?:(?:hungry|small|big|grown)\s)?" + _WHO + r"\b" + _MORE,
-    r"\b(?:serves?|servings?:?|portions?:|feeds?|(?:family|party|group|household)\sof|table\sfor)\s?"
+    r"\b(?:serves?|servings?:?|portions?:|feeds?|(?:family|party|group|household|crowd|gang|team|bunch|table|house)\sof|table\sfor)\s?"
     + _MANY
     + _NO_TIME,
     r"\b" + _MEAL + r"\sfor\s(?:the\s)?" + _MANY + _NO_TIME + rf"(?:\s{_WHO}\b)?",
@@ -41,7 +61,8 @@ _PATTERNS = (
     r"(?P<NAME>\d{1,3}|다섯|여섯|일곱|여덟|아홉|열|[한두세네일이삼사오육칠팔구십])\s?"
     r"(?:인분|인\s?(?:가족|식구|용|기준)|명(?=분|이|\s|$|[,.;!?]|용|의|을)|식구|사람(?=이|\s|분|$|[,.;!?]))"
     r"(?:\s?(?:분량|이서|이\s?먹을|이\s?먹는|기준|으로|용|을\s위한|정도)){0,2}",
-    r"(?P<NAME>둘|셋|넷)이서",
+    r"(?P<NAME>둘|셋|넷|다섯|여섯)이(?:서|\s?먹\S{0,4})",
+    r"(?P<NAME>혼밥)",
     r"(?P<NAME>혼자)\s?(?:먹\S{0,4}|살\S{0,4})?",
 )
 _SERVINGS = re.compile("|".join(each.replace("NAME", f"n{at}") for at, each in enumerate(_PATTERNS)), re.IGNORECASE)
@@ -55,4 +76,4 @@ def servings_in(text: str) -> Iterator[tuple[int, int, int]]:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdigit() else _NUMBERS.get(text.lower(), 0)
+    return int(text) if text.isdigit() else _NUMBERS.get(" ".join(text.lower().split()), 0)

@@ -130,6 +130,13 @@ def test_no_part_names_what_is_avoided(restriction: str, foods: list[str], langu
         ({"avoid": "peanuts, milk"}, f"{MILK}|peanuts?"),
         ({"avoid": ["onions", "mushrooms"]}, "onions?|mushrooms?"),
         ({"avoid": "양파와 버섯"}, "onions?|mushrooms?"),
+        ({"diet": "lacto-vegetarian"}, f"{ANIMAL}|eggs?"),
+        ({"diet": "jain"}, f"{ANIMAL}|eggs?|onions?|potato(?:es)?|carrots?|garlic"),
+        ({"avoid": "onions (even cooked)"}, "onions?"),
+        ({"avoid": "legumes"}, "peanuts?|beans?|lentils?|chickpeas?|tofu|soy sauce|edamame"),
+        ({"avoid": "citrus"}, "lemons?|limes?|oranges?"),
+        ({"avoid": "corn"}, "corn|sweetcorn|cornflour|polenta"),
+        ({"avoid": "sulphites"}, "wine|raisins?|mustard|jam"),
         ({"avoid": "nut-free please", "diet": "halal"}, f"{BANNED['halal']}|nuts?|almonds?"),
     ],
 )
