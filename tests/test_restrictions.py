@@ -134,6 +134,8 @@ def test_an_ingredient_of_one_syllable_or_two_letters_is_accepted(serve_scripts:
         ("어른 2명 아이 1명, 두부", "", "", 3, "두부"),
         ("손님 여섯 분, 소고기", "", "", 6, "소고기"),
         ("3 adults and a toddler: beef", "", "", 4, "beef"),
+        ("cooking for 3 adults and a toddler: beef", "", "", 4, "beef"),
+        ("Jain food: rice", "Jain", "", None, "rice"),
         ("no fuss pasta", "", "", None, "pasta"),
         ("양파 x3, 소고기", "", "", None, "양파 x3, 소고기"),
         ("고기 말고도 두부 있어요", "", "", None, "고기 말고도 두부 있어요"),

@@ -373,7 +373,7 @@ def _diet_pattern() -> re.Pattern[str]:
     korean = "|".join(word for word in words if not word[0].isascii())
     # kosher salt is salt, and 키토산 is not a diet
     return re.compile(
-        rf"(?:\b(?P<latin>{latin})s?\b(?!\s?salt)(?:[ -](?:diet|friendly)\b)?"
+        rf"(?:\b(?P<latin>{latin})s?\b(?!\s?salt)(?:[ -](?:diet|friendly|food|household|style)\b)?"
         rf"|(?P<korean>{korean})(?!산|버터|치즈|마요|빵|우유)\s?(?:식단|주의자|환자|중|체질|식|용|메뉴|요리|음식)?"
         r"(?:이에요|예요|입니다|이고|이라서|이라|라서|라|인데|인|이|가|을|를|으로|로|에요|임|하는|하고|에)?(?:\s(?:위한|좋은|있어요|있는))?)",
         re.IGNORECASE,

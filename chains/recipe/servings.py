@@ -53,7 +53,7 @@ _PATTERNS = (
     r"\b(?:serves?|servings?:?|portions?:|feeds?|(?:family|party|group|household|crowd|gang|team|bunch|table|house)\sof|table\sfor)\s?"
     + _MANY
     + _NO_TIME,
-    r"\b" + _MEAL + r"\sfor\s(?:the\s)?" + _MANY + _NO_TIME + rf"(?:\s{_WHO}\b)?",
+    r"\b" + _MEAL + r"\sfor\s(?:the\s)?" + _MANY + _NO_TIME + rf"(?:\s{_WHO}\b)?" + _MORE.replace("more", "more_meal"),
     r"\bfor\s(?:just\s|only\s)?" + _MANY + _END,
     r"\b(?:just|only)\s(?:for\s)?(?P<NAME>me|myself)\b",
     r"\bfor\s(?P<NAME>a\scouple|a\sdozen|half\sa\sdozen)(?:\sof)?(?:\speople|\sguests)?" + _END,
