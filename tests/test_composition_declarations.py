@@ -23,6 +23,7 @@ class Topic(Request):
     topic: str
 
 
+TWICE = "is used twice: parts, fields of the request and what the Choice gives need different names"
 PITCH = Choice("pitch", "{topic}", gives=("headline",))
 
 
@@ -32,9 +33,9 @@ PITCH = Choice("pitch", "{topic}", gives=("headline",))
         ((Part("a", "{topik}"),), "talk: 'a' names 'topik', which nothing gives"),
         ((Part("a", "{b}"), Part("b", "{a}"), Part("c", "{a}")), "talk: these parts wait for each other: a, b"),
         ((Part("a", "{a}"),), "talk: these parts wait for each other: a"),
-        ((Part("a", "{topic}"), Part("a", "{topic}")), "talk: 'a' is used twice"),
-        ((Part("topic", "{language_name}"),), "talk: 'topic' is used twice"),
-        ((Part("Big-Talk", "{topic}"),), "talk: 'Big-Talk' is not an identifier in lower case"),
+        ((Part("a", "{topic}"), Part("a", "{topic}")), f"talk: 'a' {TWICE}"),
+        ((Part("topic", "{language_name}"),), f"talk: 'topic' {TWICE}"),
+        ((Part("Big-Talk", "{topic}"),), "talk: 'Big-Talk' is not an identifier in lower case, such as day_by_day"),
         *(
             ((Part(name, "{topic}"),), f"talk: {name!r} is the name of an event")
             for name in (*EVENT_NAMES.values(), "error")
@@ -49,6 +50,10 @@ PITCH = Choice("pitch", "{topic}", gives=("headline",))
         ),
         (
             (Choice("pitch", "{topic}", gives={"headline": "x", "why": "x"}), Part("a", "{headline}")),
+            "talk: 'pitch' has to give a tuple of names, or a mapping of names to different JSON fields",
+        ),
+        (
+            (Choice("pitch", "{topic}"), Part("a", "{pitch}")),
             "talk: 'pitch' has to give a tuple of names, or a mapping of names to different JSON fields",
         ),
         ((PITCH, Part("a", "{topic}")), "talk: no part uses what 'pitch' gives"),
@@ -103,10 +108,17 @@ def test_a_wrong_declaration_is_refused_in_one_line(parts: tuple[Part, ...], mes
     assert str(refused.value) == message
 
 
+@pytest.mark.parametrize("request_type", [dict, Topic(topic="tides"), None])
+def test_a_request_that_is_no_subclass_is_refused_in_one_line(request_type: Any) -> None:
+    with pytest.raises(CompositionError) as refused:
+        Composition(name="talk", request=request_type, system="Be brief.", parts=(Part("a", "x"),))
+    assert str(refused.value) == "talk: request has to be a subclass of Request"
+
+
 @pytest.mark.parametrize(
     ("name", "system", "message"),
     [
-        ("A talk", "Be brief.", "A talk: 'A talk' is not an identifier in lower case"),
+        ("A talk", "Be brief.", "A talk: 'A talk' is not an identifier in lower case, such as day_by_day"),
         ("talk", "{a}", "talk: the system prompt names 'a', which the request does not give"),
         ("talk", "{", "talk: the system prompt has a stray brace: write {{ and }} for braces in the text"),
     ],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from chains.errors import ProposalError
 from chains.parts.choice import Options, options_in
+from chains.parts.context import material
 from chains.parts.events import Failed, Option
 from tests.servers import run
 
@@ -35,6 +36,15 @@ def test_every_complete_recipe_is_read_whatever_its_text(proposed: list[Option],
     text = before + json.dumps(rows, ensure_ascii=ascii_only) + "\n```"
     is_draft = before == "Sure! Here you are: "
     assert options_in(text, FIELDS, 3) == [clean(recipe) for recipe in proposed][-3 if is_draft else 0 :]
+
+
+def test_values_other_than_texts_become_json() -> None:
+    rows = [{"name": "Kettle", "intro": {"city": "Köln", "since": 1900}}, {"name": "Mug", "intro": 7}]
+    refused = [{"name": 5, "intro": "x"}, {"name": "Jug", "intro": None}]
+    assert options_in(json.dumps([*rows, *refused]), FIELDS, 3) == [
+        option("Kettle", '{"city":"Köln","since":1900}'),
+        option("Mug", "7"),
+    ]
 
 
 @given(recipes, st.data())
@@ -109,3 +119,12 @@ def test_a_cancelled_reader_does_not_affect_the_others() -> None:
         assert leaving.cancelled()
 
     run(ask())
+
+
+def test_an_object_of_the_request_is_json_in_a_prompt_and_closes_no_tag() -> None:
+    values = {"person": {"name": "<Kim>", "tags": ["a"]}, "hints": [{"n": 1}, "b"], "budget": None}
+    assert material(values) == {
+        "person": '{"name":"&lt;Kim&gt;","tags":["a"]}',
+        "hints": '{"n":1}, b',
+        "budget": "",
+    }

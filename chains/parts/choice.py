@@ -25,9 +25,10 @@ MOST_NESTED = 2  # an option may contain one more level of objects
 class ProposalReader:
     """Finds each option in a streamed proposal as soon as it is complete, whatever surrounds it.
 
-    An option is a JSON object whose `fields` are texts; trailing commas and similar mistakes are accepted. Each object
-    is parsed once, and only if its nesting allows it to be an option. Options after other words may be a draft: only
-    `options_in`, which reads the whole proposal, returns them.
+    An option is a JSON object with all `fields`, of which the first, its name, is a text. Numbers, lists and objects in
+    the others become JSON. Trailing commas and similar mistakes are accepted. Each object is parsed once, and only if
+    its nesting allows it to be an option. Options after other words may be a draft: only `options_in`, which reads the
+    whole proposal, returns them.
     """
 
     def __init__(self, fields: Collection[str]) -> None:
@@ -76,9 +77,9 @@ class ProposalReader:
     def _option(self, value: Any) -> list[Option]:
         if not isinstance(value, dict):
             return []
-        texts = [cast(dict[str, object], value).get(field) for field in self._fields]
-        lines = [_one_line(text) for text in texts if isinstance(text, str)]
-        return [dict(zip(self._fields, lines, strict=True))] if len(lines) == len(texts) and all(lines) else []
+        values = cast(dict[str, object], value)
+        option = {field: _one_line(_text(values.get(field))) for field in self._fields}
+        return [option] if all(option.values()) and isinstance(values[_first(self._fields)], str) else []
 
     def _parsed(self, text: str) -> Any:
         try:
@@ -107,6 +108,10 @@ def options_in(text: str, fields: Collection[str], most: int) -> list[Option]:
     """Returns the options of a whole proposal in order; if they follow other words, only the last `most`."""
     reader = ProposalReader(fields)
     return reader.feed(text) or (reader.drafts or [])[-most:]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
 
 
 def _one_line(text: str) -> str:
@@ -202,4 +207,8 @@ class Options:
 
 
 def _name(option: Option) -> str:
-    return next(iter(option.values()))
+    return option[_first(option)]
+
+
+def _first(names: Iterable[str]) -> str:
+    return next(iter(names))

@@ -133,6 +133,9 @@ class Composition:
         parts = cast(object, self.parts)
         if not isinstance(parts, tuple) or not all(isinstance(part, Part) for part in cast(tuple[object, ...], parts)):
             yield "parts has to be a tuple of Part, and one alone needs a comma: (Part(…),)"
+        request = cast(object, self.request)
+        if not isinstance(request, type) or not issubclass(request, Request):
+            yield "request has to be a subclass of Request"
         if sum(isinstance(part, Choice) for part in self.parts) > 1:
             yield "it has more than one Choice"
         prompts = {f"the prompt of the part {part.name!r}": part.prompt for part in self.parts}
@@ -148,9 +151,15 @@ class Composition:
     def _problems_of_names(self) -> Iterable[str]:
         names = [*self.request.model_fields, LANGUAGE_NAME, *self.names, *(self.choice.fields if self.choice else ())]
         yield from (
-            f"{name!r} is not an identifier in lower case" for name in (self.name, *names) if not _NAME.fullmatch(name)
+            f"{name!r} is not an identifier in lower case, such as day_by_day"
+            for name in (self.name, *names)
+            if not _NAME.fullmatch(name)
         )
-        yield from (f"{name!r} is used twice" for name in dict.fromkeys(names) if names.count(name) > 1)
+        yield from (
+            f"{name!r} is used twice: parts, fields of the request and what the Choice gives need different names"
+            for name in dict.fromkeys(names)
+            if names.count(name) > 1
+        )
         yield from (f"{name!r} is an attribute of every request" for name in names if hasattr(Request, name))
         yield from (f"{name!r} is the name of an event" for name in self.codes.values() if name in _EVENTS)
         if self.name in self.names:
@@ -182,7 +191,7 @@ class Composition:
     def _problems_of(self, choice: Choice) -> Iterable[str]:
         if choice.options < MIN_OPTIONS:
             yield f"{choice.name!r} has fewer than {MIN_OPTIONS} options"
-        if isinstance(choice.gives, str) or len(set(choice.fields.values())) < len(choice.fields):
+        if not choice.gives or isinstance(choice.gives, str) or len(set(choice.fields.values())) < len(choice.fields):
             yield f"{choice.name!r} has to give a tuple of names, or a mapping of names to different JSON fields"
         if not _NAME.fullmatch(choice.noun):
             yield f"{choice.noun!r}, the noun of {choice.name!r}, is not an identifier in lower case"

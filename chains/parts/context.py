@@ -6,6 +6,8 @@ from enum import Enum
 from html import escape
 from typing import Any, cast
 
+from pydantic_core import to_json
+
 from chains.errors import DependencyFailedError
 from chains.parts.choice import Options
 from chains.parts.composition import Choice, Composition
@@ -87,7 +89,7 @@ def _options(choice: Choice, draft: Draft, *, proposes: bool) -> Options:
 
 
 def material(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the values with `<`, `>` and `&` as character references, so that no text can close its tag."""
+    """Returns the values as text, objects as JSON, with `<`, `>` and `&` escaped so that no text can close its tag."""
     return {name: value if type(value) in (bool, int, float) else _escaped(value) for name, value in values.items()}
 
 
@@ -96,4 +98,6 @@ def _escaped(value: object) -> str:
         return ", ".join(map(_escaped, cast(Collection[object], value)))
     if isinstance(value, Enum):
         return _escaped(value.value)
+    if isinstance(value, Mapping):
+        return _escaped(to_json(value).decode())
     return "" if value is None else escape(replaced(str(value)), quote=False)
