@@ -56,6 +56,10 @@ def _by_commas(text: object) -> object:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if isinstance(text, str) else text
 
 
+def _in_small_letters(word: object) -> object:
+    return word.lower() if isinstance(word, str) else word
+
+
 def _by_qualified_part(models: object) -> object:
     """`SIZZLE_MODELS__TRIP__ROUTE` as the model of `trip.route`."""
     if not isinstance(models, dict):
@@ -87,6 +91,7 @@ def _limit(setting: int | None, usual: int | None) -> int | None:
 
 
 Key = Annotated[SecretStr, BeforeValidator(_sendable_key)]
+_AnyCase = BeforeValidator(_in_small_letters)
 
 
 class Settings(BaseSettings):
@@ -166,8 +171,10 @@ class Settings(BaseSettings):
     client_daily_budget_usd: float | None = Field(
         default=None, gt=0, description="US dollars that the calls of one client may cost per day (UTC)"
     )
-    log_format: LogFormat = Field(default="auto", description="text, json, or auto: text on a terminal")
-    log_level: LogLevel = Field(default="info", description="debug, info, warning or error")
+    log_format: Annotated[LogFormat, _AnyCase] = Field(
+        default="auto", description="text, json, or auto: text on a terminal"
+    )
+    log_level: Annotated[LogLevel, _AnyCase] = Field(default="info", description="debug, info, warning or error")
     fast: bool = Field(default=True, description="use private API of LangChain and pydantic where it saves time")
     race: bool = Field(default=False, description="allow the page /race to make paid calls")
 

@@ -225,6 +225,12 @@ def test_settings_come_from_the_environment_and_from_dotenv(monkeypatch: pytest.
     assert "from-" not in repr(settings)
 
 
+def test_the_log_is_set_in_letters_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIZZLE_LOG_LEVEL", "INFO")
+    monkeypatch.setenv("SIZZLE_LOG_FORMAT", " Json ")
+    assert [read_settings().log_level, read_settings().log_format] == ["info", "json"]
+
+
 def test_the_sdks_environment_variables_are_not_sent(
     serve_scripts: ServeScripts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
