@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 BURST = 1 / 7  # of a minute's limit: about nine seconds at the even rate
 HANDOVER_S = 0.03
-MANY_CALLS = 12  # of one caller at a time, or in the last minute: two recipes
+MANY_CALLS = 12  # of one caller at a time, or in the last minute: two runs of six parts
 MANY_CALLERS = 10_000  # whose calls of the last minute are counted
 RESERVE = 4  # a caller with many calls leaves a fourth of the slots free
 
