@@ -312,6 +312,11 @@ def test_thinking_and_the_marks_of_an_answer_are_removed(text: str) -> None:
     assert read(*map(choice, text), choice(**STOP)) == ok()
 
 
+def test_words_of_untagged_thinking_end_nothing_in_a_text() -> None:
+    text = "Beef for two [1]. Here is my response: fry it."
+    assert read(choice(text), choice(**STOP)) == ok(text)
+
+
 REASONS = {
     "stop": ["stop", "eos", "eos_token", "COMPLETE", "end_turn", "STOP", "stop_sequence", True, "OTHER", "1"],
     "length": ["length", "max_tokens", "MAX_TOKENS", "model_length", "output_limit", "ERROR_LIMIT"],

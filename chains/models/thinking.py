@@ -36,9 +36,9 @@ _LONGEST_TAG = max(map(len, _TAGS))
 _OPENING = re.compile("|".join(re.escape(opening) for opening, _ in _BLOCKS), re.IGNORECASE)
 _UNTAGGED_ENDS = ("assistantfinal", "here is my response:")  # of gpt-oss without its tokens, and of Granite
 _QUOTED = "(?<![`'\"“])"  # a quoted tag is part of the text
-_CLOSING = re.compile(
-    f"{_QUOTED}(?:{'|'.join(map(re.escape, (*(closing for _, closing in _BLOCKS), *_UNTAGGED_ENDS)))})", re.IGNORECASE
-)
+_CLOSINGS = "|".join(re.escape(closing) for _, closing in _BLOCKS)
+_CLOSING = re.compile(f"{_QUOTED}(?:{_CLOSINGS})", re.IGNORECASE)
+_UNTAGGED_END = re.compile(f"{_QUOTED}(?:{_CLOSINGS}|{'|'.join(_UNTAGGED_ENDS)})", re.IGNORECASE)
 _OPENING_IN_TEXT = re.compile(f"{_QUOTED}(?:{_OPENING.pattern})", re.IGNORECASE)
 _MARK = re.compile(f"{_QUOTED}(?:{'|'.join(map(re.escape, _MARKS))})", re.IGNORECASE)
 
@@ -138,7 +138,8 @@ class ThinkingFilter:
         return False
 
     def _leave(self) -> bool:
-        if closing := _CLOSING.search(self._rest, max(0, self._searched - _LONGEST_TAG)):
+        end = _UNTAGGED_END if self._mode is _Mode.ASSUMED else _CLOSING
+        if closing := end.search(self._rest, max(0, self._searched - _LONGEST_TAG)):
             self._searched = 0
             self.is_untagged = self.is_untagged or self._mode is _Mode.ASSUMED
             return self._remove(self._rest[closing.end() :], _Mode.BEGINNING)
