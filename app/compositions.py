@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 
 from chains.errors import CompositionError
@@ -88,7 +89,15 @@ def _module(name: str, reference: str) -> ModuleType:
     except ImportError as error:
         raise CompositionError(f"{reference}: {error}.") from None
     except Exception as error:  # the module is its author's
-        raise CompositionError(f"{reference}: {type(error).__name__}: {' '.join(str(error).split())}.") from error
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}{_line_of(error, name)}"
+        raise CompositionError(f"{reference}: {text}.") from error
+
+
+def _line_of(error: Exception, module: str) -> str:
+    """Returns the module's own line at which its import failed; a syntax error names it itself."""
+    file = module.rpartition(".")[2] + ".py"
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if Path(frame.filename).name == file]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def qualified_name(composition: Composition, part: str) -> str:

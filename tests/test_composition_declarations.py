@@ -30,7 +30,14 @@ PITCH = Choice("pitch", "{topic}", gives=("headline",))
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ((Part("a", "{topik}"),), "talk: 'a' names 'topik', which nothing gives"),
+        (
+            (Part("a", "{topik}"),),
+            "talk: 'a' names 'topik', which nothing gives; it can name language, seed, topic, language_name",
+        ),
+        (
+            (Part("a", "{topic}", title=cast(Any, {"en": "A", "kr": "가"})),),
+            "talk: 'kr' is not a language of titles: use en or ko",
+        ),
         ((Part("a", "{b}"), Part("b", "{a}"), Part("c", "{a}")), "talk: these parts wait for each other: a, b"),
         ((Part("a", "{a}"),), "talk: these parts wait for each other: a"),
         ((Part("a", "{topic}"), Part("a", "{topic}")), f"talk: 'a' {TWICE}"),
@@ -149,7 +156,7 @@ def serve_composition(reference: str, folder: Path) -> "subprocess.CompletedProc
         ("TALK = talk('{a}')", "talks:TALK: talk: these parts wait for each other: a."),
         ("TALK = talk('{topic}', name='runs')", "talks:TALK: the server has routes of its own at /runs."),
         ("TALK = talk('{topic}', name='recipe')", "talks:TALK: there are two compositions named 'recipe'."),
-        ("TALK = talk()", "talks:TALK: TypeError: talk() missing 1 required positional argument: 'prompt'."),
+        ("TALK = talk()", "talks:TALK: TypeError: talk() missing 1 required positional argument: 'prompt' (line 7)."),
         ("TALK = 3", "talks:TALK: that is no Composition."),
         ("TALKS = 3", "talks:TALK: the module has no TALK."),
         ("import unheard_of", "talks:TALK: No module named 'unheard_of'."),

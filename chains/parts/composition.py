@@ -142,6 +142,7 @@ class Composition:
         for where, template in {"the system prompt": self.system, **prompts}.items():
             yield from (f"{where} {problem}" for problem in _problems_in(template))
         yield from self._problems_of_names()
+        yield from self._problems_of_titles()
         for part in self.parts:
             yield from self._problems_of_part(part)
         if self.choice:
@@ -169,8 +170,16 @@ class Composition:
         unknown = _variables(self.system) - self.request.model_fields.keys() - {LANGUAGE_NAME}
         yield from (f"the system prompt names {name!r}, which the request does not give" for name in sorted(unknown))
         for part in self.parts:
-            unknown = part.variables - set(names)
-            yield from (f"{part.name!r} names {name!r}, which nothing gives" for name in sorted(unknown))
+            known = ", ".join(name for name in names if name != part.name)
+            unknown = sorted(part.variables - set(names))
+            yield from (f"{part.name!r} names {name!r}, which nothing gives; it can name {known}" for name in unknown)
+
+    def _problems_of_titles(self) -> Iterable[str]:
+        for title in (self.title, self.notice, *(part.title for part in self.parts)):
+            unknown = [] if isinstance(title, str) else sorted(title.keys() - LANGUAGE_NAMES.keys())
+            yield from (
+                f"{language!r} is not a language of titles: use {' or '.join(LANGUAGE_NAMES)}" for language in unknown
+            )
 
     def _problems_of_part(self, part: Part) -> Iterable[str]:
         if part.max_tokens < 1:
