@@ -123,6 +123,15 @@ BAD = [
         "전자담배",
         "숯",
     ),
+    *(
+        "브레이크 오일",
+        "metformin",
+        "screwdriver, eggs",
+        "곰인형",
+        "pangolin",
+        "milk left out for three days",
+        "wild mushrooms I can't identify",
+    ),
 ]
 GOOD = [
     "hot dogs, buns",
@@ -309,6 +318,9 @@ GOOD = [
         "수국차",
         "무항생제 닭",
         "방부제 없는 빵",
+        "호랑이콩, 솜사탕, 털게",
+        "my blood sugar is high, on statins; salmon",
+        "lion's mane mushroom, key limes, table salt",
     ),
     "땅콩 알레르기 있는 아이. 국수, 닭고기",
 ]

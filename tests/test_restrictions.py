@@ -140,6 +140,12 @@ def test_an_ingredient_of_one_syllable_or_two_letters_is_accepted(serve_scripts:
         ("양파 x3, 소고기", "", "", None, "양파 x3, 소고기"),
         ("고기 말고도 두부 있어요", "", "", None, "고기 말고도 두부 있어요"),
         ("my gf loves pasta", "", "", None, "my gf loves pasta"),
+        ("peanuts could kill me; chicken", "", "peanuts", None, "chicken"),
+        ("I react badly to soy. chicken", "", "soy", None, "chicken"),
+        ("EpiPen for tree nuts; flour", "", "tree nuts", None, "flour"),
+        ("고혈압, 닭고기", "low salt", "", None, "닭고기"),
+        ("fruitarian, apples", "fruitarian", "", None, "apples"),
+        ("메밀 먹고 쓰러진 적 있어요, 닭고기", "", "메밀", None, "닭고기"),
     ],
 )
 def test_restrictions_in_free_text_are_understood(

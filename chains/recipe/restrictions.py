@@ -27,7 +27,9 @@ _BEFORE = re.compile(  # words that come before the foods to avoid
         (?:severe\s)?allerg(?:ic|y|ies)\s(?:to|against)
       | allerg(?:y|ies|ens?)\s?:
       | (?:in)?toleran(?:t|ce)\s(?:to|of)
-      | (?:sensitive|sensitivity|reacts?|reaction|anaphyla\w{0,8}|intoleran(?:t|ce))\sto
+      | (?:sensitive|sensitivity|reacts?|reaction|anaphyla\w{0,8}|intoleran(?:t|ce))
+        (?:\s(?:bad|severe|strong|terrib)ly)?\sto
+      | (?:hives|rash|epi-?pen)\s(?:from|after|for)
       | free\s(?:from|of)
       | (?:with)?out\sany | without | sans | neither | nothing\s(?:with|containing|made\s(?:with|of))
       | (?:steer|stay|keep|keeping)\s(?:well\s)?(?:clear\sof|away\sfrom) | (?:cut|cutting)\sout
@@ -53,14 +55,14 @@ _AFTER = re.compile(  # words that come after them
     r"|\s(?:is|are)\s(?:(?:strictly|absolutely|completely|all|also)\s)?(?:(?:a\s)?no[- ]go|out(?!\sof)"
     r"|off\s(?:the\s(?:menu|table)|limits)"
     r"|off-limits|forbidden|banned|not\s(?:allowed|ok(?:ay)?|permitted|an\soption)|poison\s(?:to|for)\s\w{1,12})\b"
-    r"|\s(?:makes?|gives?|will\s(?:make|give|kill))\s(?:me|him|her|us|them|my\s\w{1,12})\s?"
+    r"|\s(?:makes?|gives?|(?:will|could|can|would|might|may)\s(?:make|give|kill))\s(?:me|him|her|us|them|my\s\w{1,12})\s?"
     r"(?:(?:very|really|feel|violently)\s){0,2}(?:ill|sick|unwell|itch\w{0,2}|hives|a\srash|cramps|migraines?|sneeze|vomit|bloated)?\b"
     r"|(?:(?<=\begg)|(?<=\bmeat)|(?<=\bsugar)|(?<=\bdairy))less\b",
     re.IGNORECASE,
 )
 _AFTER_KO = re.compile(
     r"\s?(?:알레르기|알러지|앨러지|알레르지|불내증|과민증|프리(?!미엄|마|지|랜|즈|저|카|토)|빼고|빼\s?주|빼줘|빼면|빼서|뺀|없이|말고(?!도)|"
-    r"제외|못\s?[먹마드]|안\s?[먹드마]|먹지|싫어|금지|사절|"
+    r"제외|소화\S?\s?(?:못|안)|먹고\s?(?:쓰러|두드러기|응급|탈)[가-힣]{0,3}(?:\s?적)?|못\s?[먹마드]|안\s?[먹드마]|먹지|싫어|금지|사절|"
     r"먹으면\s?(?:안|두드러기|탈|배|알레|아[프파]|토|죽|큰일|가려|간지|속|입|숨|목)|(?:이|가)?\s?들어\s?(?:있으면|가면|간\s?(?:거|것|건|음식)[은는]?\s?(?:안|못|빼|싫|제외))|"
     r"(?<=[가-힣\s])[xX×✕❌](?!\s?\d|[\w가-힣])|넣지\s?(?:말|마|않)|쓰지\s?(?:말|마|않)|없어|없음|없습|없는|없고|안\s?(?:돼|되|됩|넣|들어)|피하|피해)"
 )
