@@ -36,7 +36,7 @@ def segments(piece: str) -> Iterator[Segment]:
     """Splits a piece into words and their quantities: `양파 2개 당근 1개` has 양파 with 2개 and 당근 with 1개."""
     found = list(_quantity().finditer(piece))
     edges = [0, *(at for each in found for at in each.span()), len(piece)]
-    read = [Quantity(), *(Quantity(each["n"], each["u"] or "", each[0].strip()) for each in found), Quantity()]
+    read = [Quantity(), *map(_quantity_in, found), Quantity()]
     for at in range(len(found) + 1):
         yield Segment(piece[edges[2 * at] : edges[2 * at + 1]].strip(), read[at], read[at + 1])
 
@@ -50,11 +50,16 @@ def split(piece: str) -> tuple[Quantity, str]:
         return Quantity("1", "pinch", pinch[1]), pinch[2]
     found = _quantity().match(piece)
     if found and piece[found.end() :].strip():
-        return Quantity(found["n"], found["u"] or "", found[0].strip()), _without_of(piece[found.end() :])
+        return _quantity_in(found), _without_of(piece[found.end() :])
     last = next((each for each in _quantity().finditer(piece) if each.end() == len(piece) and each.start()), None)
     if last:
-        return Quantity(last["n"], last["u"] or "", last[0].strip()), piece[: last.start()].strip(" x×:")
+        return _quantity_in(last), piece[: last.start()].strip(" x×:")
     return Quantity(), piece
+
+
+def _quantity_in(found: re.Match[str]) -> Quantity:
+    number = f"{_number(found['n'])} 1/2" if found["half"] or found["halves"] else found["n"]
+    return Quantity(number, found["u"] or "", found[0].strip())
 
 
 def _without_of(text: str) -> str:
@@ -68,11 +73,13 @@ def _quantity() -> re.Pattern[str]:
     units = {re.escape(name) for unit in words.units.values() for name in (*unit.names, *unit.also)}
     unit = "|".join(sorted(units, key=len, reverse=True))
     digits = r"\d{1,5}(?:[.,]\d{1,3})?(?:\s?/\s?\d{1,3}|\s\d/\d|\s?[½¼¾⅓⅔])?(?:\s?[–-]\s?\d{1,5})?|[½¼¾⅓⅔]"
+    article = r"\s+(?:of\s+)?(?:an?|the)\b"  # half an onion, a quarter of the cabbage
+    half = r"\s+(?:½|and\s+a\s+half\b)"
     # A Korean counter may carry a particle: 한 모랑.
     end = r"(?![a-z])(?=(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로)?(?:[^가-힣]|$))"
     return re.compile(
-        rf"(?<![\w.])(?:[x×]\s?)?(?P<n>{digits}|(?:{spelled})(?:\s+an?\b)?)(?:\s?[x×](?=[\s\d]))?"
-        rf"(?:\s*(?P<u>{unit}){end}|(?!\w))",
+        rf"(?<![\w.])(?:[x×]\s?)?(?P<n>{digits}|(?:{spelled})(?:{article})?)(?P<half>{half})?"
+        rf"(?:\s?[x×](?=[\s\d]))?(?:\s*(?P<u>{unit}){end}(?P<halves>{half}|\s+반(?!\w))?|(?!\w))",
         re.IGNORECASE,
     )
 
@@ -85,11 +92,15 @@ def format_quantity(quantity: Quantity, default: str, language: Language) -> str
     if unit is None or unit == "piece":
         return number
     name = vocabulary().units[unit].names.en
-    return f"{number} {name if unit in MEASURES or number in ('1', '1/2') else plural(name)}"
+    return f"{number} {name if unit in MEASURES or _is_one(number) else plural(name)}"
+
+
+def _is_one(number: str) -> bool:
+    return number == "1" or bool(re.fullmatch(r"\d/\d", number))
 
 
 def _number(text: str) -> str:
-    bare = re.sub(r"\s+an?$", "", text.lower())
+    bare = re.sub(r"\s+(?:of\s+)?(?:an?|the)$", "", text.lower())
     if bare in vocabulary().numbers:
         return vocabulary().numbers[bare]
     for sign, fraction in _FRACTIONS.items():

@@ -68,6 +68,17 @@ def phrases(on_hand: str) -> list[str]:
         ("spaghetti 250g, 3 eggs, parmesan", ["250 g spaghetti", "3 eggs", "80 g parmesan"]),
         ("half an onion, chicken (500g), eggs x3, 2 lbs beef", ["1/2 onion", "500 g chicken", "3 eggs", "2 lb beef"]),
         ("2-3 carrots, 1½ kg potatoes, a dozen eggs", ["2–3 carrots", "1 1/2 kg potatoes", "12 eggs"]),
+        ("two dozen eggs, several carrots and a few potatoes", ["24 eggs", "4 carrots", "3 potatoes"]),
+        (
+            "a cup and a half of rice, two and a half onions, a pound and a half of beef",
+            ["1 1/2 cups of rice", "2 1/2 onions", "1 1/2 lb beef"],
+        ),
+        (
+            "three-quarters of a cabbage, a quarter of the pumpkin, a third of a cup of rice",
+            ["3/4 cabbage", "1/4 pumpkin", "1/3 cup of rice"],
+        ),
+        ("감자 서너 개, 당근 한두 개랑 양파 아홉 개", ["감자 3–4개", "당근 1–2개", "양파 9개"]),
+        ("두부 한 모 반, 소고기 한 근 반", ["두부 1 1/2모", "소고기 1 1/2근"]),
         ("dinner for four, 800 g chicken, rice", ["800 g chicken", "2 bowls of rice"]),
         ("something with the mince in my freezer and that bag of frozen peas", ["250 g mince", "100 g frozen peas"]),
         ("raw chicken, 5 minutes", ["300 g chicken"]),
