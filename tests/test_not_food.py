@@ -32,7 +32,7 @@ BAD = [
     "batteries",
     "건전지",
     "antifreeze",
-    "부동액",
+    "유리세정제를, 쌀",
     "2 nails",
     "a handful of rusty nails",
     "못, 나사",

@@ -23,6 +23,7 @@ _BEFORE = (
     r"|one|two|three|four|five|minced|chopped|i|have|just|only|pure|liquid|[\w]{1,20}['’]s?"
     r"|나의|우리|내|생|이웃집|옆집)\s){0,6}"
 )
+_PARTICLE = "(?:이랑|랑|하고|과|와|을|를|이|가|은|는|도|만|으로|로)?"
 _AFTER = (
     r"(?:을|를|이|가|은|는|도|만)?(?:\s?(?:\d{1,4}\s?(?:g|kg|ml|개|마리|줌|컵|명|조각)"
     r"|한\s?(?:줌|개|마리|컵|명|조각|스푼)|두\s?(?:개|마리|명)|약간|조금|meat|stew|soup|있어요))?"
@@ -142,9 +143,14 @@ def _items(text: str) -> Iterable[str]:
 def _words(words: Iterable[str]) -> str:
     """Returns a pattern for any of the words, the longest first."""
     longest = sorted(words, key=len, reverse=True)
-    latin = "|".join(_latin(word) for word in longest if word[0].isascii())
+    latin = "|".join(_latin(word) for word in longest if word[0].isascii() and word[0] != "-")
     korean = "|".join(word.replace(" ", r"\s?") for word in longest if not word[0].isascii())
-    patterns = (rf"(?<![\w-])(?:{latin})(?!\w)" if latin else "", rf"(?<![가-힣])(?:{korean})" if korean else "")
+    endings = "|".join(word[1:] for word in longest if word[0] == "-")
+    patterns = (
+        rf"(?<![\w-])(?:{latin})(?!\w)" if latin else "",
+        rf"(?<![가-힣])(?:{korean})" if korean else "",
+        rf"(?<![가-힣])[가-힣]{{1,8}}(?:{endings}){_PARTICLE}(?![가-힣])" if endings else "",
+    )
     return "|".join(filter(None, patterns))
 
 
