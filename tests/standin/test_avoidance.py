@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.standin.cook import reply
+from app.standin.pantry import pantry
+from chains.recipe.not_food import not_food_in
 from chains.recipe.request import RecipeRequest
 from tests.amounts import cases
 from tests.standin.prompts import prompt
@@ -165,3 +167,8 @@ def test_amounts_are_for_the_number_of_people() -> None:
     two, six = (whole(f"tofu, rice, for {people} people", "en", 3)["ingredients"] for people in (2, 6))
     assert two != six
     assert "6 bowls of rice" in six
+
+
+def test_no_food_that_the_stand_in_knows_is_refused() -> None:
+    names = {name for food in pantry().values() for name in (*food.names, *food.also, *food.foreign)}
+    assert {name: found for name in names if (found := not_food_in(name))} == {}
