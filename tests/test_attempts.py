@@ -78,7 +78,7 @@ def test_a_slow_call_is_hedged_and_the_first_token_wins(pair: Pair) -> None:
     assert isinstance(end, PartEnd)
     assert [(first.attempt, first.provider), (second.attempt, second.provider)] == [(1, "fireworks"), (2, "groq")]
     assert [_text(events, "intro"), end.status] == ["intro one, intro two.", "ok"]
-    assert wait_until(lambda: pair.fireworks.closed == ["intro"], seconds=10)
+    assert wait_until(lambda: pair.fireworks.closed == ["intro"], seconds=1)
 
 
 def test_hedging_stays_within_a_tenth_of_the_calls(pair: Pair) -> None:

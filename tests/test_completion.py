@@ -68,7 +68,7 @@ def test_an_answer_stops_before_a_marker_split_over_chunks(serve_scripts: ServeS
     gate = Gate()
     url, provider = serve_scripts({"completion": ["a E", "NOT b E", "N", "D", " c", gate]})
     assert get(url, stop=["END", "nothing"]).text == "a ENOT b "
-    assert wait_until(lambda: provider.closed == ["completion"], seconds=10)
+    assert wait_until(lambda: provider.closed == ["completion"], seconds=2)
     url, _ = serve_scripts({"completion": ["a E", "N"]})
     assert get(url, stop="END").text == "a EN"
 
@@ -167,11 +167,11 @@ def test_a_broken_answer_is_recognizable(serve_scripts: ServeScripts, end: Finis
 
 
 def test_a_reader_that_leaves_closes_the_call(serve_scripts: ServeScripts) -> None:
-    """The provider sees the connection close."""
+    """The provider sees the connection close within a second."""
     url, provider = serve_scripts({"completion": ["Onions ", Gate()]})
     with httpx.stream("GET", f"{url}/completion", params=REQUEST, timeout=20) as answer:
         next(answer.iter_text())
-    assert wait_until(lambda: provider.closed == ["completion"], seconds=10)
+    assert wait_until(lambda: provider.closed == ["completion"], seconds=1)
 
 
 @pytest.mark.parametrize("content", ['"so \\ud83d"', '{"a": "canary"}', '[["canary"]]'])

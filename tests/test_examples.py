@@ -304,7 +304,7 @@ def test_a_broadcast_that_takes_too_long_fails(serve_broadcasts: Callable[..., A
     url, scripted = serve_broadcasts(["Onions", Gate()], deadline_s=0.5)
     texts, end = by_long_polling(start(url))
     assert [texts, end["status"], "longer than 0.5 seconds" in end["message"]] == [["Onions"], "failed", True]
-    assert wait_until(lambda: scripted.closed == ["completion"], seconds=10)
+    assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
 
 
 def exchange(url: str, path: str, headers: str = "") -> tuple[int, int]:

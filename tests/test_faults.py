@@ -105,7 +105,7 @@ def test_a_stalled_call_is_closed(play: ServeFaults, fault: str) -> None:
     url, server = play({"intro": [FAULTS[fault], GOOD]})
     read(url)
     stalled, again = server.of("intro")
-    assert wait_until(lambda: stalled.closed is not None, seconds=10)
+    assert wait_until(lambda: stalled.closed is not None, seconds=1)
     assert stalled.closed is not None
     assert 0.4 < stalled.closed - stalled.received_at < 4
     assert again.closed is None

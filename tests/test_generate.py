@@ -104,9 +104,9 @@ def test_a_run_ends_when_its_client_leaves(serve_scripts: ServeScripts) -> None:
         pieces = response.iter_text()
         first = next(pieces)
         assert wait_until(lambda: len(provider.calls) == 2, seconds=5)
-    assert wait_until(lambda: sorted(provider.closed) == ["nutrition", "proposal"], seconds=10)
+    assert wait_until(lambda: sorted(provider.closed) == ["nutrition", "proposal"], seconds=1)
     run_id = json.loads(first.split("data: run|")[1].split("\n")[0])["run_id"]
-    assert wait_until(lambda: httpx.get(f"{url}/runs/{run_id}").status_code == 404, seconds=10)
+    assert wait_until(lambda: httpx.get(f"{url}/runs/{run_id}").status_code == 404, seconds=1)
 
 
 def test_a_silent_stream_is_kept_open_by_comments(serve_scripts: ServeScripts) -> None:

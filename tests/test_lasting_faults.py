@@ -140,7 +140,7 @@ def test_a_run_ends_at_its_deadline(serve_faults: ServeFaults) -> None:
     assert [end_of(events, "intro")["status"], server.providers_of("intro")] == ["failed", ["fireworks"]]
     assert shown(events) == {**good_recipe(events), "int": PARTIAL_TEXT}
     assert 1900 < events_named(events, "end")[0]["total_ms"] < 4000
-    assert wait_until(lambda: all(call.closed for call in server.of("intro")), seconds=10)
+    assert wait_until(lambda: all(call.closed for call in server.of("intro")), seconds=1)
 
 
 def test_no_other_route_repeats_a_providers_words(serve_faults: ServeFaults, caplog: pytest.LogCaptureFixture) -> None:

@@ -149,7 +149,7 @@ def test_a_run_of_one_connection_ends_with_its_web_process(
                 assert not scripted.closed
         calls = len(scripted.calls)
         serve(store=store, lease_s=LEASE_S, **keys)
-        assert wait_until(lambda: not admin.keys(f"{address.prefix}:run:*"), 60)
+        assert wait_until(lambda: not admin.keys(f"{address.prefix}:run:*"), 20)
         assert wait_until(lambda: "steps" in scripted.closed and scripted.open_streams == 0, 20)
         assert (admin.xlen(f"{address.prefix}:queue"), admin.keys(f"{address.prefix}:log:*")) == (0, [])
         assert len(scripted.calls) == calls

@@ -126,7 +126,7 @@ def test_an_endless_call_is_closed() -> None:
 
     with provider({"completion": ["Slice ", Gate()]}) as scripted:
         *_, result, end = run(received(scripted.url))
-        assert wait_until(lambda: scripted.closed == ["completion"], seconds=10)
+        assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
     reason = "Groq took longer than 0.3 seconds for one answer: try again."
     assert [result, end] == [Result(ONE, (), None, None, reason), RaceEnd((ONE,))]
 
@@ -139,8 +139,8 @@ def test_one_race_at_a_time_and_it_ends_with_its_reader(serve_scripts: ServeScri
         second = httpx.post(f"{url}/race", json={})
         assert [first.status_code, second.status_code] == [200, 409]
         assert "running" in second.json()["detail"]
-    assert wait_until(lambda: scripted.closed == ["completion"], seconds=10)
-    assert wait_until(lambda: httpx.post(f"{url}/race", json={"rounds": 1}).status_code == 200, seconds=10)
+    assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
+    assert wait_until(lambda: httpx.post(f"{url}/race", json={"rounds": 1}).status_code == 200, seconds=2)
 
 
 def test_bad_input_does_not_lock_the_race(serve_scripts: ServeScripts) -> None:

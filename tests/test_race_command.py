@@ -212,6 +212,6 @@ def test_ctrl_c_ends_it_and_leaves_the_terminal_as_it_was() -> None:
 
         lines = drawn_on(80, main_end, interrupt)
         assert process.wait(10) == 130
-        assert wait_until(lambda: scripted.closed == ["completion"], seconds=10)
+        assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
     assert sum(line.lstrip().startswith("1 ") for line in lines) == 1
     assert "Traceback" not in "\n".join(lines)

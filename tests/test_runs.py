@@ -153,7 +153,7 @@ def test_a_log_that_is_full_ends_its_run() -> None:
 
     with provider({"nutrition": [*["Beef " * 100] * 200, Gate()]}) as scripted:
         events = run(wait(scripted.url))
-        assert wait_until(lambda: "nutrition" in scripted.closed, seconds=10)
+        assert wait_until(lambda: "nutrition" in scripted.closed, seconds=1)
     assert any(isinstance(event, Fragment) and event.part == "nutrition" for event in events)
     assert ends(events) == ["failed"]
     assert isinstance(events[-1], RunEnd)

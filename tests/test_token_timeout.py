@@ -40,7 +40,7 @@ def test_a_model_may_think_but_not_fall_silent(serve_intro: ServeIntro) -> None:
     url, server = serve_intro(streamed(Good(1), Stall()), GOOD)
     read(url)
     stalled = server.of("intro")[0]
-    assert wait_until(lambda: stalled.closed is not None, seconds=10)
+    assert wait_until(lambda: stalled.closed is not None, seconds=1)
     assert stalled.closed is not None
     assert 0.4 < stalled.closed - stalled.received_at < 5
 

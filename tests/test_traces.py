@@ -132,7 +132,7 @@ def test_a_run_is_one_trace_with_a_span_for_each_part_and_call(
 def test_a_worker_continues_the_trace_of_the_request_that_started_its_run(
     serve: Serve, redis_server: RedisServer, exporter: InMemorySpanExporter
 ) -> None:
-    """Readers are not told which trace it is."""
+    """The events do not reveal the trace."""
     with provider() as scripted:
         settings = {"store": redis_server.url, "groq_api_key": "k", "groq_base_url": scripted.url}
         web, _ = serve(worker=False, **settings), serve(**settings)

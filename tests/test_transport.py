@@ -30,7 +30,7 @@ def test_opening_the_page_opens_connections_to_the_providers(serve: Serve) -> No
         url = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1")
         for _ in range(3):
             assert httpx.get(url).status_code == 200
-        assert wait_until(lambda: len(seen) == 3, seconds=10)
+        assert wait_until(lambda: len(seen) == 3, seconds=2)
         assert len({port for port, _ in seen}) == 3
         assert {key for _, key in seen} == {"Bearer k-1"}
 

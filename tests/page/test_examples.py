@@ -159,7 +159,7 @@ def test_stop_ends_the_call_and_keeps_the_text(page: Page, serve_scripts: ServeS
     expect(status(page)).to_have_text("Stopped. The text so far stays.")
     expect(text).to_have_text("Onions ")
     expect(page.get_by_role("button", name="Ask")).to_be_focused()
-    assert wait_until(lambda: scripted.closed == ["completion"], seconds=10)
+    assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -175,7 +175,7 @@ def test_rows_are_live_and_stop_keeps_the_figures(page: Page, serve_scripts: Ser
     expect(status(page)).to_have_text("Stopped. What was measured is kept.")
     expect(page.locator(".state")).to_have_text(["Stopped", "Stopped"])
     expect(row(page, ONE).locator(".ttft .value")).to_contain_text("ms, median")
-    assert wait_until(lambda: scripted.closed == ["completion"], seconds=10)
+    assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
 
 
 def test_a_reload_ends_the_race_and_another_can_start(page: Page, serve_scripts: ServeScripts) -> None:
@@ -187,7 +187,7 @@ def test_a_reload_ends_the_race_and_another_can_start(page: Page, serve_scripts:
     assert wait_until(lambda: len(scripted.calls) == 1, seconds=5)
     page.reload()
     expect(start(page)).to_be_enabled()
-    assert wait_until(lambda: scripted.closed == ["completion"], seconds=10)
+    assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
     start(page).click()
     expect(status(page)).to_contain_text("Done. The first to write", timeout=10_000)
 

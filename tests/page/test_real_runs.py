@@ -67,7 +67,7 @@ def test_stop_closes_the_calls_and_keeps_the_text(page: Page, serve_scripts: Ser
     expect(body(page, "intro")).to_have_text(HALF.strip())
     page.get_by_role("button", name="Stop").click()
     expect(status(page)).to_have_text("Stopped. The text so far stays.")
-    assert wait_until(lambda: "intro" in provider.closed, 10)
+    assert wait_until(lambda: "intro" in provider.closed, 2)
     page.reload()
     expect(status(page)).to_have_text("Stopped. The text so far stays.")
     expect(body(page, "intro")).to_have_text(HALF.strip())
