@@ -47,7 +47,8 @@ class Command:
         return self._process.pid
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        if self._process.is_alive():
+            os.kill(self.pid, number)
 
 
 def sizzle(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -147,6 +147,7 @@ def test_a_run_of_one_connection_ends_with_its_web_process(
                 while sum(later > earlier for earlier, later in pairwise(remaining)) < 6:  # longer than a lease
                     remaining.append(admin.pttl(owner))
                 assert not scripted.closed
+                web.kill()  # before its client goes, otherwise it may already have ended the run and not yet dropped it
         calls = len(scripted.calls)
         serve(store=store, lease_s=LEASE_S, **keys)
         assert wait_until(lambda: not admin.keys(f"{address.prefix}:run:*"), 20)
