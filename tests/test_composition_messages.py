@@ -28,12 +28,12 @@ def test_a_422_says_in_korean_what_is_right(serve_scripts: ServeScripts) -> None
         (
             "/trip/runs",
             WISHES | {"choice": 1},
-            "choice: 1~200자의 place, 1,000자까지의 place_about. 없으면 새로 제안해요.",
+            "choice: 1~200자의 place, 4,096자까지의 place_about. 없으면 새로 제안해요.",
         ),
         (
             "/runs",
             {"ingredientsOnHand": "beef", "recipe": 1},
-            "recipe: 1~200자의 name, 1,000자까지의 intro. 없으면 새로 제안해요.",
+            "recipe: 1~200자의 name, 4,096자까지의 intro. 없으면 새로 제안해요.",
         ),
         ("/trip/chains/budget/invoke", {"input": WISHES | {"day_by_day": "1. Walk.", "packing": ""}}, "그 부분의 글."),
     ],

@@ -71,6 +71,21 @@ def test_generate_streams_each_part_under_its_name(serve_scripts: ServeScripts) 
     assert [event["status"] for event in events_named(events, "end")] == ["ok"]
 
 
+def test_lists_and_objects_of_an_option_are_json_in_prompts_and_text_for_readers(serve_scripts: ServeScripts) -> None:
+    about = {"sights": ["hall", "hills"], "nights": {"least": 2, "most": {"alone": 3}}}
+    proposal = json.dumps([{**place, "place_about": about} for place in PLACES])
+    url, provider = serve_trip(serve_scripts, {"ideas": [proposal]})
+    shown = "sights: hall, hills; nights: least: 2, most: alone: 3"
+    assert f"<li><b>place 2</b> &nbsp;<i>{shown}</i></li>" in texts(read(url, WISHES))["ideas"]
+    assert json.dumps(about, separators=(",", ":")) in prompt_of(provider, "overview")
+    markdown = ask("POST", f"{url}/chains/trip/invoke", json={"input": WISHES}).json()["output"]
+    assert markdown.startswith(f"# place 1\n\n{shown}\n\n## About this trip")
+    assert f"- **place 3**: {shown}\n" in markdown
+    run = start_trip(url)
+    follow(run)
+    assert ask("GET", run).json()["parts"]["ideas"]["text"] == f"place 2: {shown}\nplace 3: {shown}\n"
+
+
 def test_a_part_waits_for_the_parts_that_its_prompt_names_only(serve_scripts: ServeScripts) -> None:
     """The budget starts after packing and the days, however long the overview takes."""
     packing, overview = Gate(), Gate()

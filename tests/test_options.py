@@ -47,6 +47,11 @@ def test_values_other_than_texts_become_json() -> None:
     ]
 
 
+def test_an_option_with_objects_of_several_levels_is_read_as_it_is() -> None:
+    deep = {"name": "Kettle", "intro": {"a": {"b": {"c": [{"d": {"e": {"f": 1}}}]}}}}
+    assert options_in(json.dumps([deep]), FIELDS, 3) == [option("Kettle", '{"a":{"b":{"c":[{"d":{"e":{"f":1}}}]}}}')]
+
+
 @given(recipes, st.data())
 def test_a_growing_proposal_only_adds_recipes(proposed: list[Option], data: st.DataObject) -> None:
     """Any prefix of the text contains a prefix of the list."""

@@ -15,7 +15,7 @@ from rich.text import Text
 from app.stores import EVENT_NAMES, RunEnd, RunEvent, RunStart, to_json
 from chains.models.registry import Registry
 from chains.parts.composition import Composition, title_in
-from chains.parts.events import Alternate, Fragment, PartEnd, PartEvent, PartStart, Proposal
+from chains.parts.events import Alternate, Fragment, PartEnd, PartEvent, PartStart, Proposal, option_texts
 from chains.parts.markdown import MarkdownWriter
 from chains.translations import Language
 
@@ -117,8 +117,8 @@ class LivePanels:
     def show(self, event: RunEvent) -> None:
         match event:
             case Proposal(options, picked):
-                name, *others = map(printable, options[picked].values())
-                self._title = Text.assemble((name, "bold"), "\n", (" ".join(others), "italic"))
+                name, *others = map(printable, option_texts(options[picked]))
+                self._title = Text.assemble((name, "bold"), "\n", (" · ".join(others), "italic"))
             case PartStart(part):
                 self._texts[part] = Text()  # discards the text of an earlier attempt
                 self._states[part] = self._words["writing"], STYLES["writing"]

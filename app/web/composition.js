@@ -37,10 +37,27 @@ function depth(part) {
   return Math.max(0, ...needs(part).map((need) => depth(need) + 1));
 }
 
-/** The name of an option and its other fields. */
+/** The name of an option and its other fields, for readers. */
 export function optionTexts(option) {
   const [name, ...others] = choice.fields.map((field) => option[field] ?? "");
-  return { name, about: others.filter(Boolean).join(" ") };
+  return { name, about: others.map(readable).filter(Boolean).join(" · ") };
+}
+
+/** Lists and objects come as JSON. */
+function readable(text) {
+  try {
+    return /^[[{]/.test(text) ? listed(JSON.parse(text)) : text;
+  } catch {
+    return text;
+  }
+}
+
+function listed(value) {
+  if (value === null || typeof value !== "object") return String(value);
+  const items = Array.isArray(value)
+    ? value.map(listed)
+    : Object.entries(value).map(([name, each]) => `${name}: ${listed(each)}`);
+  return items.join(items.some((item) => item.includes(", ")) ? "; " : ", ");
 }
 
 /** The option that a request for a run names, if any. */

@@ -10,7 +10,7 @@ import orjson
 
 from app.stores import EVENT_NAMES, LogEntry, RunEnd, to_json
 from chains.parts.composition import Composition
-from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartStart
+from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartStart, option_texts
 
 NEW_PARAGRAPH = "⮑⮑"
 
@@ -54,8 +54,8 @@ class SeedEncoder:
         if option in self._alternates:
             return b""
         self._alternates.append(option)
-        name, *others = map(_escaped, option.values())
-        return self._text(part, f"<li><b>{name}</b> &nbsp;<i>{' '.join(others)}</i></li>")
+        name, *others = map(_escaped, option_texts(option))
+        return self._text(part, f"<li><b>{name}</b> &nbsp;<i>{' · '.join(others)}</i></li>")
 
 
 def _named(name: str, json: bytes) -> bytes:

@@ -19,7 +19,7 @@ _TOKEN_OUTSIDE = re.compile(r"\{")
 _TOKEN_INSIDE = re.compile(r'"(?:\\.|[^"\\])*"?|[{}]', re.DOTALL)
 LONGEST_OPTION = 4096  # characters
 LONGEST_REPAIR, MOST_REPAIRS = 400, 3  # characters, and objects of a proposal; one can take 16 ms
-MOST_NESTED = 2  # an option may contain one more level of objects
+MOST_NESTED = 10  # levels of objects in an option, with its own
 
 
 class ProposalReader:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, cast
+
+import orjson
 
 from chains.parts.composition import Request
 
@@ -39,7 +41,7 @@ class Alternate:
     @property
     def text(self) -> str:
         """The option on one line."""
-        return f"{': '.join(self.option.values())}\n"
+        return f"{': '.join(option_texts(self.option))}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +97,31 @@ class Draft:
     attempts: Mapping[str, int] = field(default_factory=dict[str, int])
     previous_texts: Mapping[str, str] = field(default_factory=dict[str, str])
     proposes_more: bool = False
+
+
+def option_texts(option: Option) -> list[str]:
+    """Returns the option's name and its other fields for readers: lists and objects without JSON's punctuation."""
+    name, *others = option.values()
+    return [name, *filter(None, map(_readable, others))]
+
+
+def _readable(text: str) -> str:
+    try:
+        value = orjson.loads(text) if text.startswith(("[", "{")) else text
+    except orjson.JSONDecodeError:
+        return text
+    return _listed(value)
+
+
+def _listed(value: object) -> str:
+    match value:
+        case str():
+            return value
+        case dict():
+            items = [f"{name}: {_listed(each)}" for name, each in cast(dict[str, Any], value).items()]
+        case list():
+            items = [_listed(each) for each in cast(list[object], value)]
+        case _:
+            return orjson.dumps(value).decode()
+    separator = "; " if any(", " in item for item in items) else ", "
+    return separator.join(items)

@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from chains.parts.composition import Composition, Request, title_in
-from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartEvent, PartStart, Proposal
+from chains.parts.events import Alternate, Fragment, Option, PartEnd, PartEvent, PartStart, Proposal, option_texts
 from chains.parts.requests import whole_request
 from chains.parts.stream import astream_parts
 from chains.translations import Language
@@ -60,7 +60,7 @@ class MarkdownWriter:
         """Returns the text that the event makes readable, often an empty one."""
         match event:
             case Proposal(options, picked) if not self._title:
-                name, *others = options[picked].values()
+                name, *others = option_texts(options[picked])
                 self._title = "\n\n".join([f"# {name}", *others]) + "\n"
             case PartStart(part, attempt) if attempt > 1 and not self._is_choice(part):
                 # of a `Choice` the options of earlier attempts count, too
@@ -106,5 +106,5 @@ class MarkdownWriter:
 
 
 def _item(option: Option) -> str:
-    name, *others = option.values()
-    return f"- **{name}**: {' '.join(others)}\n" if others else f"- **{name}**\n"
+    name, *others = option_texts(option)
+    return f"- **{name}**: {' · '.join(others)}\n" if others else f"- **{name}**\n"

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model
 
+from chains.parts.choice import LONGEST_OPTION
 from chains.parts.composition import Choice, Composition, Request
 
-LONGEST_NAME, LONGEST_FIELD, LONGEST_TEXT = 200, 1000, 4000  # characters
+LONGEST_NAME, LONGEST_TEXT = 200, 4000  # characters
 
 
 @cache
@@ -26,8 +27,8 @@ def run_request(composition: Composition) -> type[Request]:
 def _option_descriptions(choice: Choice) -> tuple[str, str]:
     """Returns what an option has to be, in English and in Korean."""
     first, *others = choice.fields.values()
-    more = f" and {', '.join(others)} of at most {LONGEST_FIELD:,}" if others else ""
-    more_ko = f", {LONGEST_FIELD:,}자까지의 {', '.join(others)}" if others else ""
+    more = f" and {', '.join(others)} of at most {LONGEST_OPTION:,}" if others else ""
+    more_ko = f", {LONGEST_OPTION:,}자까지의 {', '.join(others)}" if others else ""
     lengths = f"{first} of 1 to {LONGEST_NAME} characters{more}"
     return (
         f"The {choice.noun} to be written, with {lengths}, or nothing for a proposal.",
@@ -66,7 +67,7 @@ def _chain_request(composition: Composition, name: str, fields: dict[str, Any]) 
 def _option(choice: Choice) -> type[BaseModel]:
     first, *others = choice.fields.values()
     fields: dict[str, Any] = {first: (_option_name(choice), ...)}
-    fields |= {name: (_text(LONGEST_FIELD), "") for name in others}
+    fields |= {name: (_text(LONGEST_OPTION), "") for name in others}
     return create_model(choice.noun.capitalize(), __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
 
 
@@ -86,7 +87,7 @@ def _result_field(composition: Composition, variable: str) -> Any:
     title, choice = variable.replace("_", " ").capitalize(), composition.choice
     if choice and variable == next(iter(choice.fields)):
         return _option_name(choice), Field(title=title)
-    return _text(LONGEST_FIELD), Field(default="", title=title)
+    return _text(LONGEST_OPTION), Field(default="", title=title)
 
 
 def _text(longest: int, least: int = 0) -> Any:

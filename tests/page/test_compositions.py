@@ -173,6 +173,21 @@ def test_an_alternate_gets_a_run_of_its_own(page: Page, trips: Trips) -> None:
     expect(body(page, "ideas").get_by_role("listitem")).to_have_count(2)
 
 
+def test_lists_and_objects_of_an_option_are_shown_as_text(page: Page, trips: Trips) -> None:
+    """Such an option can be chosen, too."""
+    about = {"sights": ["hall", "hills"], "nights": {"least": 2, "most": {"alone": 3}}}
+    trips({"ideas": [json.dumps([{**place, "place_about": about} for place in PLACES])]})
+    plan(page)
+    shown = "sights: hall, hills; nights: least: 2, most: alone: 3"
+    tagline = page.locator("#tagline")
+    expect(tagline).to_have_text(shown)
+    expect(body(page, "ideas").get_by_role("listitem").first).to_contain_text(shown)
+    expect(status(page)).to_have_text(DONE["en"])
+    body(page, "ideas").get_by_role("button").first.click()
+    expect(status(page)).to_have_text("Done. All five parts are here.")
+    expect(tagline).to_have_text(shown)
+
+
 def test_stop_ends_the_run_and_keeps_its_text(page: Page, trips: Trips) -> None:
     provider = trips({"packing": ["- Boots for the hills ", Gate()]})
     plan(page)
