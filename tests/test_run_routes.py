@@ -49,6 +49,15 @@ def test_a_run_is_streamed_from_start_to_end(serve_scripts: ServeScripts) -> Non
     assert named(events, "proposal")[-1]["options"][2] == DISH
 
 
+def test_a_run_says_what_was_understood(sizzle_url: str) -> None:
+    """The first event and the state have the fields that the prompts get otherwise than they were sent."""
+    address = start(sizzle_url, {"ingredientsOnHand": "leek, no peanuts, for 3 people", "servings": 2, "diet": "vegan"})
+    understood = {"avoid": "peanuts", "servings": 3}
+    assert follow(address)[0].fields["understood"] == understood
+    state = ask("GET", address).json()
+    assert (state["understood"], state["request"]["servings"]) == (understood, 2)
+
+
 def test_a_stream_sets_the_reconnection_time_and_is_not_cached(sizzle_url: str) -> None:
     """It begins with `retry:`, and proxies must neither cache nor buffer it."""
     answer = ask("GET", f"{start(sizzle_url)}/events")

@@ -14,6 +14,7 @@ from typing_extensions import override
 from app.runs.state import RunState
 from app.server.guard import WITHOUT_TOKEN
 from app.stores import EVENT_NAMES
+from app.stores.entries import FOR_STORES
 from chains.race import Progress
 
 COMPONENT = "#/components/schemas/{model}"
@@ -111,7 +112,9 @@ def _definitions(template: str) -> dict[str, Any]:
     for kind in EVENT_NAMES:
         definitions[kind.__name__]["properties"]["at_ms"] = AT_MS
         definitions[kind.__name__]["required"].append("at_ms")
-    del definitions["RunStart"]["properties"]["client"], definitions["Client"]  # for stores only
+    for name in FOR_STORES:
+        del definitions["RunStart"]["properties"][name]
+    del definitions["Client"]
     fields = definitions["RunState"]["properties"]
     definitions["RunState"]["properties"] = {name: each for name, each in fields.items() if name[0] != "_"}
     for name in ("RunStart", "RunState"):  # the request is that of the run's composition

@@ -9,24 +9,22 @@ from uuid import UUID
 from typing_extensions import override
 
 from app.admission import Admission, too_many_runs
-from app.clients import Client, current_client
+from app.clients import Client
 from app.models import Served
 from app.runs.errors import CapacityError, PartBusyError
 from app.runs.live import LiveRun
 from app.runs.remaining import rewritten, whole
-from app.runs.runs import Runs, log_start
+from app.runs.runs import Runs, log_start, start_of
 from app.runs.state import RunState
 from app.stores import (
     LogFullError,
     Rewrite,
     RunExistsError,
-    RunStart,
     TooManyRunsError,
     UnavailableError,
     UnknownRunError,
 )
 from app.stores.redis.log import RENEWALS, RedisEventLog
-from app.traces import traceparent
 from chains.parts.composition import Request
 
 RETRY_S = 1.0
@@ -53,7 +51,7 @@ class DispatchedRuns(Runs):
         self._check_open()
         composition = served.composition
         parts = whole(composition, request).parts
-        start = RunStart(str(run_id), composition.name, request, parts, current_client(), traceparent())
+        start = start_of(run_id, composition.name, request, parts)
         await self._check_room(start.client)
         await self._admission.book(len(parts))
         try:

@@ -80,7 +80,7 @@ class Runs:
     async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:
         composition = served.composition
         remainder = whole(composition, request)
-        start = RunStart(str(run_id), composition.name, request, remainder.parts, current_client(), traceparent())
+        start = start_of(run_id, composition.name, request, remainder.parts)
         self._check_capacity(start.client)
         await self._admission.book(len(remainder.parts))
         with self._registered(run_id, state_of(start, composition), is_ephemeral=ephemeral) as run:
@@ -324,6 +324,12 @@ class Runs:
         if (first.event.composition, first.event.request) != (composition, request):
             raise IdempotencyKeyReusedError("This Idempotency-Key was used with another request.")
         return True
+
+
+def start_of(run_id: UUID, composition: str, request: Request, parts: tuple[str, ...]) -> RunStart:
+    """The first event of a run that the current client starts."""
+    client, understood = current_client(), request.understood()
+    return RunStart(str(run_id), composition, request, parts, client, traceparent(), understood)
 
 
 def log_start(start: RunStart) -> None:

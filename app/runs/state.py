@@ -1,6 +1,6 @@
 """The state of a run, accumulated from the events of its log."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,6 +40,7 @@ class RunState:
     run_id: str
     composition: str
     request: Request
+    understood: Mapping[str, str | float] = field(default_factory=dict[str, str | float])
     status: Literal["running"] | RunStatus = "running"
     options: tuple[Option, ...] = ()
     picked: int | None = None
@@ -167,6 +168,7 @@ def state_of(start: RunStart, composition: Composition) -> RunState:
         start.run_id,
         start.composition,
         start.request,
+        start.understood,
         parts=parts,
         _client=start.client,
         _traceparent=start.traceparent,

@@ -84,7 +84,8 @@ class Decoder:
         client = fields.get("client")  # an older version has not stored it
         who = Client(client["name"], client["is_named"]) if client else LOCAL
         parts, traceparent = tuple(fields["parts"]), fields.get("traceparent")
-        return RunStart(fields["run_id"], fields["composition"], request, parts, who, traceparent)
+        understood = fields.get("understood", {})
+        return RunStart(fields["run_id"], fields["composition"], request, parts, who, traceparent, understood)
 
 
 def encode(entries: Iterable[LogEntry]) -> bytes:

@@ -1,6 +1,7 @@
 """The events of a run as its log has them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from sys import getsizeof
 from typing import Literal, NamedTuple, Protocol
@@ -19,7 +20,8 @@ RunStatus = Literal["ok", "partial", "failed", "cancelled"]
 class RunStart:
     """A run of a composition began; `parts` will follow.
 
-    The client who started it, and the trace that its request continued, are for stores only, not for readers.
+    `understood` has the fields that prompts get otherwise than they were sent, see `Request.understood`. The client who
+    started the run, and the trace that its request continued, are for stores only, not for readers.
     """
 
     run_id: str
@@ -28,6 +30,7 @@ class RunStart:
     parts: tuple[str, ...]
     client: Client = LOCAL
     traceparent: str | None = None  # W3C Trace Context
+    understood: Mapping[str, str | float] = field(default_factory=dict[str, str | float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Rewrite:
     parts: tuple[str, ...]
     after: int
 
+
+FOR_STORES = "client", "traceparent"  # fields of a `RunStart` that no reader gets
 
 RunEvent = RunStart | PartEvent | RunEnd
 
@@ -180,7 +185,7 @@ def to_json(event: RunEvent) -> bytes:
 def public(json: bytes) -> bytes:
     """Returns the JSON of a `RunStart` without what is for stores only."""
     fields = orjson.loads(json)
-    for name in ("client", "traceparent"):
+    for name in FOR_STORES:
         fields.pop(name, None)  # an older version has not stored it
     return orjson.dumps(fields)
 

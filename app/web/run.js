@@ -157,10 +157,10 @@ export class Run {
     }, TAKEOVER_SHOWN_MS);
   }
 
-  #start({ request, parts, at_ms }) {
+  #start({ request, understood = {}, parts, at_ms }) {
     this.request = request;
     this.#endEvent = null;
-    this.#sheet.begin(request, parts, at_ms);
+    this.#sheet.begin({ ...request, ...understood }, parts, at_ms);
     this.#onOpen?.(request);
     this.#onOpen = null;
   }

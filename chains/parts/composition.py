@@ -62,6 +62,13 @@ class Request(BaseModel):
         """Returns the values of the prompts' variables that the request gives, by the names of its fields."""
         return self.model_dump()
 
+    def understood(self) -> dict[str, str | float]:
+        """Returns the texts and numbers that prompts get otherwise than they were sent, by the aliases of fields."""
+        sent, values = self.model_dump(), self.variables()
+        changed = {name: values[name] for name in sent if name in values and values[name] != sent[name]}
+        aliases = {name: field.alias or name for name, field in type(self).model_fields.items()}
+        return {aliases[name]: value for name, value in changed.items() if isinstance(value, str | int | float)}
+
 
 @dataclass(frozen=True)
 class Part:

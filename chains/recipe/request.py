@@ -110,7 +110,7 @@ class RecipeRequest(Request):
         is_default = self.servings == DEFAULT_SERVINGS
         return {
             **self.model_dump(),
-            "diet": ", ".join(filter(None, (self.diet, *found.diets))),
-            "avoid": ", ".join(filter(None, (self.avoid, *found.avoided))),
+            "diet": ", ".join(dict.fromkeys(filter(None, (self.diet, *found.diets)))),
+            "avoid": ", ".join(dict.fromkeys(filter(None, (self.avoid, *found.avoided)))),
             "servings": found.servings if found.servings and is_default else self.servings,
         }

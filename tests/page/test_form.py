@@ -99,6 +99,21 @@ WORDS = """async () => {
 }"""
 
 
+@pytest.mark.parametrize(
+    ("typed", "language", "whom"),
+    [
+        ("leek, vegan, no peanuts, for 3 people", "en", "For 3 · vegan · without peanuts · 45 minutes at most"),
+        ("두부, 4인분, 달걀 빼고", "ko", "4인분 · 달걀 빼고 · 45분 이내"),
+    ],
+)
+def test_the_recipe_says_whom_it_is_for(real_page: Page, typed: str, language: str, whom: str) -> None:
+    """As the program has understood the free text."""
+    real_page.locator("#language").select_option(language)
+    real_page.locator("textarea").fill(typed)
+    real_page.locator("#generate").click()
+    expect(real_page.locator("#for-whom")).to_have_text(whom)
+
+
 def test_both_languages_have_the_same_words(page: Page, serve_runs: ServeRuns) -> None:
     """No text is missing in either language, and every translated element has a text in both."""
     serve_runs(WHOLE)
