@@ -23,12 +23,12 @@ _WORDS: tuple[tuple[FinishReason, tuple[str, ...]], ...] = (
     ),
     (
         "length",
-        ("length", "max_tok", "maxtok", "max_out", "max_new", "max_completion", "token_limit", "error_limit",
-         "output_limit", "num_predict", "context", "truncat", "incomplete"),
+        ("length", "max", "token_limit", "error_limit", "output_limit", "num_predict", "context", "truncat",
+         "incomplete"),
     ),
     (
         "error",
-        ("error", "abort", "cancel", "fail", "overload", "insufficient", "timeout", "timed", "malformed",
+        ("error", "abort", "cancel", "fail", "overload", "insufficient", "timeout", "timed", "time_limit", "malformed",
          "unavailable", "interrupt", "rate_limit", "exception", "crash", "disconnect",
          "shutdown", "preempt", "killed"),
     ),
@@ -38,11 +38,13 @@ _LONGEST_WORD = 200  # characters that are looked at
 
 
 def finish_reason_of(value: object) -> FinishReason | None:
-    """Returns the reason, or None for an empty value. Unknown words are `stop`."""
+    """Returns the reason, or None for an empty value. Unknown words are `stop`. SGLang sends objects with a `type`."""
+    if isinstance(value, dict):
+        value = cast(dict[str, object], value).get("type", bool(value))
     if not isinstance(value, str):
         return "stop" if value else None
     word = value[:_LONGEST_WORD].strip().casefold().replace("-", "_").replace(" ", "_")
-    if not word or word in ("null", "none"):
+    if word in ("", "null", "none", "not_finished"):  # watsonx says so in each chunk
         return None
     for reason, marks in _WORDS:
         if any(mark in word for mark in marks):

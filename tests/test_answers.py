@@ -121,6 +121,23 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
         b"data: null\n\ndata: 5\n\ndata: []\n\n" + BEEF + b'data: "x"\n\n' + DONE,
         ok(reason=None),
     ),
+    "an index that counts the chunks, as in Foundry Local's and TGI's": (
+        b"".join(choice(text, index=number) for number, text in enumerate(["Be", "e", "f."])) + choice(index=3, **STOP),
+        ok(),
+    ),
+    "an index that begins with 1": (choice("Beef.", index=1) + choice(index=1, **STOP), ok()),
+    "several choices in a chunk": (
+        event(choices=[{"index": 0, "delta": {"content": "Beef."}}, {"index": 1, "delta": {"content": "Pork."}}])
+        + choice(**STOP),
+        ok(),
+    ),
+    "halves of an emoji in two chunks": (
+        b'data: {"choices": [{"delta": {"content": "Be\\ud83e"}}]}\n\n'
+        + b'data: {"choices": [{"delta": {"content": "\\udd69"}}]}\n\n'
+        + choice("f.")
+        + choice(**STOP),
+        ok("Be🥩f."),
+    ),
     "a number as content": (choice("Use ") + choice(5) + choice(**STOP), ok("Use 5")),
     "Perplexity's chunks, which also have the message so far": (
         event(choices=[{"delta": {"content": "Be"}, "message": {"content": "Be"}}])
@@ -179,6 +196,7 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
     "a document with an error": (json.dumps({"error": {"code": 429, "message": CANARY}}).encode(), failed(429)),
     "a document that is something else": (b'{"hello": "world"}', failed("ValueError")),
     "a page": (b"\n<!doctype html><p>Hello", failed("ValueError")),
+    "a text": (b"no healthy upstream\n\nTry again.", failed("ValueError")),
     "a list with Google's error": (b'[{"error": {"code": 503, "status": "UNAVAILABLE"}}]', failed(503)),
     # failures in the stream
     "OpenRouter's": (
@@ -263,6 +281,10 @@ FAILURES: list[tuple[bytes, int | str]] = [
     (event(status_code=503), 503),
     (event(code=500, choices=[]), 500),
     (event(throttlingException={"message": CANARY}), "StreamFailure"),
+    (event(message=CANARY, __type="com.amazon#ThrottlingException"), 429),
+    (event(errorMessage=CANARY), "StreamFailure"),
+    (event(error={"message": CANARY, "http_status_code": 429}), 429),
+    (event(error={"type": "authentication_error", "code": "invalid_request_error"}), 401),
     (event(choices=None, base_resp={"status_code": 1002, "status_msg": CANARY}), "StreamFailure"),
     (b'data: [{"error": {"code": 503}}]\n\n', 503),
     (event(error={"code": 503.0}), 503),
@@ -273,6 +295,10 @@ FAILURES: list[tuple[bytes, int | str]] = [
     (event(choices=[{"delta": {}, "error": "overloaded_error"}]), 503),
     (b'event: Error\ndata: {"code": 503}\n\n', 503),
     (b'event: exception\ndata: {"code": 503}\n\n', 503),
+    (b"event: error\n\n", "StreamFailure"),
+    (b"event: error\ndata: null\n\n", "StreamFailure"),
+    (b'[{"error": {"code": 503}}]\n\n', 503),
+    (choice(finish_reason={"type": "abort", "message": CANARY}), "StreamFailure"),
     (b'event: response.failed\ndata: {"response": {"error": {"code": "server_error"}}}\n\n', 500),
 ]
 
@@ -284,7 +310,13 @@ def test_a_failure_is_one_however_it_is_spelled(failure: bytes, status: int | st
 
 
 @pytest.mark.parametrize(
-    "chunk", [{"code": 0, "msg": "success"}, {"success": True, "message": "x"}, {"base_resp": {"status_code": 0}}]
+    "chunk",
+    [
+        {"code": 0, "msg": "success"},
+        {"code": "200", "message": "ok"},
+        {"success": True, "message": "x"},
+        {"base_resp": {"status_code": 0}},
+    ],
 )
 def test_a_chunk_that_reports_success_is_no_failure(chunk: dict[str, Any]) -> None:
     assert read(event(**chunk) + BEEF + choice(**STOP)) == ok()
@@ -293,6 +325,18 @@ def test_a_chunk_that_reports_success_is_no_failure(chunk: dict[str, Any]) -> No
 THINKING = [
     "<reason>Draft.</reason>Beef.",
     "<analysis>Draft.</analysis>\nBeef.",
+    "<mm:think>Draft.</mm:think>\n\nBeef.",
+    "<ant_thinking>Draft.</ant_thinking>Beef.",
+    "<|think|>Draft.<|/think|>Beef.",
+    "<|thought_start|>Draft.<|thought_end|>Beef.",
+    "<|inner_prefix|>Draft.<|inner_suffix|>Beef.",
+    "<unused94>thought\nDraft.<unused95>Beef.",
+    "[THOUGHT]Draft.[/THOUGHT]Beef.",
+    "◁think▷Draft.◁/think▷Beef.",
+    "<|channel>thought\nDraft.<channel|>Beef.",
+    "<|channel|>commentary<|message|>Draft.<|end|><|start|>assistant<|channel|>final<|message|>Beef.",
+    "<|channel|>final<|message|>Beef.",
+    "<think>Draft.</think><response>Beef.</response>",
     "<think>Draft.</think><answer>Beef.</answer>",
     "<|begin_of_thought|>Draft.<|end_of_thought|><|begin_of_solution|>Beef.<|end_of_solution|>",
     "<|START_THINKING|>Draft.<|END_THINKING|><|START_RESPONSE|>Beef.<|END_RESPONSE|>",
@@ -303,6 +347,10 @@ THINKING = [
     "<think>Draft.</think>Be<think>Another one.</think>ef.",
     "Beef.</s>",
     "Beef.<|im_end|>",
+    "Beef.<|END_OF_TURN_TOKEN|>",
+    "Beef.<｜end▁of▁sentence｜>",
+    "<|im_start|>assistant\nBeef.",
+    "<|start_header_id|>assistant<|end_header_id|>\n\nBeef.",
 ]
 
 
@@ -312,6 +360,14 @@ def test_thinking_and_the_marks_of_an_answer_are_removed(text: str) -> None:
     assert read(*map(choice, text), choice(**STOP)) == ok()
 
 
+@pytest.mark.parametrize(
+    "text", ["Use <5 minutes, 2 < 3 eggs.", "I [think] so", "<b>Beef</b> [1] [THINLY]", "Beef <", "<-"]
+)
+def test_other_brackets_in_a_text_are_shown(text: str) -> None:
+    assert read(choice(text), choice(**STOP)) == ok(text)
+    assert read(*map(choice, text), choice(**STOP)) == ok(text)
+
+
 def test_words_of_untagged_thinking_end_nothing_in_a_text() -> None:
     text = "Beef for two [1]. Here is my response: fry it."
     assert read(choice(text), choice(**STOP)) == ok(text)
@@ -319,12 +375,13 @@ def test_words_of_untagged_thinking_end_nothing_in_a_text() -> None:
 
 REASONS = {
     "stop": ["stop", "eos", "eos_token", "COMPLETE", "end_turn", "STOP", "stop_sequence", True, "OTHER", "1"],
-    "length": ["length", "max_tokens", "MAX_TOKENS", "model_length", "output_limit", "ERROR_LIMIT"],
+    "length": ["length", "max_tokens", "MAX_TOKENS", "model_length", "output_limit", "ERROR_LIMIT", "REASON_MAX_LEN",
+               "maxPredictedTokensReached", {"type": "length", "length": 64}],
     "content_filter": ["content_filter", "SAFETY", "RECITATION", "refusal", "blocked", "violation", "ERROR_TOXIC"],
     "tool_calls": ["tool_calls", "function_call", "tool_use"],
     "error": ["error", "abort", "CANCELLED", "insufficient_system_resource", "exception", f"error: {CANARY}",
-              "MALFORMED_FUNCTION_CALL"],
-    None: [None, "", "  ", "null", {}, [], 0, False],
+              "MALFORMED_FUNCTION_CALL", "TIME_LIMIT"],
+    None: [None, "", "  ", "null", "NOT_FINISHED", {}, {"type": None}, [], 0, False],
 }  # fmt: skip
 
 

@@ -99,7 +99,11 @@ def test_a_stream_with_any_content_type_is_read(serve: Serve, content_type: str)
 
 @pytest.mark.parametrize(
     ("body", "logged"),
-    [(f"<!doctype html>{CANARY}", "a page"), (f'{{"hello": "{CANARY}"}}', "a document without an answer")],
+    [
+        (f"<!doctype html>{CANARY}", "a page"),
+        (f'{{"hello": "{CANARY}"}}', "a document without an answer"),
+        (f"upstream connect error: {CANARY}", "a body without an event"),
+    ],
 )
 def test_the_log_says_what_arrived_instead_of_a_stream(
     serve: Serve, caplog: pytest.LogCaptureFixture, body: str, logged: str

@@ -17,7 +17,7 @@ from chains.models.calls import Tokens
 from chains.models.sse import NotAStreamError, Piece, PieceDecoder
 from chains.models.stream_failures import StreamFailure
 from chains.models.thinking import ThinkingFilter
-from chains.surrogates import replaced
+from chains.surrogates import PairJoiner, replaced
 
 Json = Mapping[str, Any]
 AnswerPiece = str | AIMessageChunk
@@ -45,7 +45,7 @@ class AnswerReader:
         self.reason: FinishReason | None = None
         self.has_output = self.has_refused = False
         self._next_token_s = next_token_s
-        self._decoder = PieceDecoder()
+        self._decoder, self._joiner = PieceDecoder(), PairJoiner()
         self._thinking = ThinkingFilter(starts_inside=starts_with_thinking)
         self._characters_left = self._character_limit = character_limit(max_tokens)
         self._reasoning_characters = 0
@@ -84,7 +84,7 @@ class AnswerReader:
         shown, failure = ([], None) if self._has_failed else self._read(*self._decoder.close())
         if self._decoder.is_document and not self.has_output:
             failure = failure or NotAStreamError("a document without an answer")
-        text = self._thinking.close(is_cut=self.reason == "length")
+        text = self._thinking.feed(replaced(self._joiner.half)) + self._thinking.close(is_cut=self.reason == "length")
         self._see(text)
         return [*shown, text] if text else shown, failure
 
@@ -107,7 +107,7 @@ class AnswerReader:
         try:
             for piece in pieces:
                 if isinstance(piece, str):
-                    self._add_text(piece, shown)
+                    self._add_text(self._joiner.feed(piece) if self._joiner.half else piece, shown)
                 else:
                     self._add_chunk(piece, shown)
         except (StreamFailure, ValueError) as error:
@@ -141,7 +141,7 @@ class AnswerReader:
         self._count(chunk)
         choice = _first(chunk.get("choices"))
         delta = self._delta(choice)
-        text = _text(delta.get("content"))
+        text = self._joiner.feed(_text(delta.get("content")))
         self._add_text(text, shown)
         self._reasoning_characters += sum(len(each) for field in REASONING if isinstance(each := delta.get(field), str))
         if calls := _tool_calls(delta.get("tool_calls")):
@@ -190,7 +190,7 @@ def _text(content: object) -> str:
         case None | bool():
             return ""
         case str() | int() | float():
-            return replaced(str(content))
+            return str(content)
         case list():
             return "".join(map(_part_text, cast(list[object], content)))
         case _:
@@ -200,11 +200,11 @@ def _text(content: object) -> str:
 def _part_text(part: object) -> str:
     match part:
         case str(text):
-            return replaced(text)
+            return text
         case {"type": str(kind)} if "think" in kind or "reason" in kind:
             return ""
         case {"text": str(text)}:
-            return replaced(text)
+            return text
         case {"type": str()}:  # an image, or Mistral's references
             return ""
         case _:

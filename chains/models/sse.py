@@ -26,7 +26,7 @@ LONGEST_EVENT = 1024 * 1024  # bytes
 LONGEST_ANSWER = 64 * LONGEST_EVENT  # bytes; three times as much as 65,536 tokens with an event each
 DONE = b"[DONE]"
 BOM = b"\xef\xbb\xbf"
-_DATA = (b"data:", b"{")  # some servers send a failure as a line of JSON that is no event
+_DATA = (b"data:", b"{", b"[")  # some servers send a failure, or `[DONE]`, as a line that is no event
 _FAILURE_EVENT = re.compile(
     rb"event:\s*[\w.]*(?:error|exception|failed)|error:", re.IGNORECASE
 )  # `error:` is llama.cpp's
@@ -46,7 +46,7 @@ class PieceDecoder:
     def __init__(self) -> None:
         self._events, self._document = EventDecoder(), bytearray()
         self._left = LONGEST_ANSWER
-        self.has_ended = self._has_begun = self.is_document = False
+        self.has_ended = self._has_begun = self._has_events = self.is_document = False
 
     def feed(self, block: bytes) -> tuple[list[Piece], Exception | None]:
         """Returns the pieces that this block completes, in order, and the failure after them, if there is one.
@@ -65,6 +65,7 @@ class PieceDecoder:
             events = self._events.feed(block)
         except ValueError as error:
             return [], error
+        self._has_events = self._has_events or bool(events)
         return self._decode(events)
 
     def close(self) -> tuple[list[Piece], Exception | None]:
@@ -73,7 +74,10 @@ class PieceDecoder:
             return [], NotAStreamError("a page")
         if self.is_document:
             return self._decode([bytes(self._document)])
-        pieces, failure = self._decode(self._events.close())
+        events = self._events.close()
+        if self._has_begun and not (self._has_events or events):
+            return [], NotAStreamError("a body without an event")
+        pieces, failure = self._decode(events)
         return pieces, failure if isinstance(failure, StreamFailure) else None  # the last event is incomplete
 
     def _begin(self, block: bytes) -> bytes:
@@ -220,4 +224,4 @@ def _data(event: bytes) -> bytes:
     data = b"\n".join(line.removeprefix(b"data:").removeprefix(b" ") for line in lines if line.startswith(_DATA))
     is_error = any(_FAILURE_EVENT.match(line) for line in lines)
     data = data or b"".join(line.removeprefix(b"error:") for line in lines if line.startswith(b"error:"))
-    return b'{"error":%b}' % data if is_error and data else data
+    return b'{"error":[%b]}' % (data or b"null") if is_error else data

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 Json = Mapping[str, Any]
 
-_CODE_FIELDS = ("status_code", "statusCode", "http_status", "http_code", "code", "status", "error_code", "errorCode")
+_CODE_FIELDS = ("code", "status")  # also as the end of a name: `http_status_code`, `statusCode`
 _TEXT_FIELDS = ("message", "msg", "detail", "error")
 _NUMBER_IN_TEXT = re.compile(r"\b(?:code|status|http|error)\W{0,3}([45]\d\d)\b", re.IGNORECASE)
 _NAME_FIELDS = ("code", "type", "status", "error_type", "error", "__type", "reason")
-# Fields of a body without choices that report a failure: FastAPI, Cloudflare, Baidu, AWS …
-_FAILURE_FIELDS = ("detail", "errors", "message", "msg", "error_msg", "error_code", "errorCode", "exception")
+# Fields of a body without choices that report a failure, beside those whose name says so: FastAPI, AWS …
+_FAILURE_FIELDS = ("detail", "message", "msg")
 _MOST_WORDS = 3
 # Parts of the names that providers use, in the order of precedence.
 _STATUSES: tuple[tuple[int, tuple[str, ...]], ...] = (
@@ -58,22 +58,27 @@ def _errors(chunk: Json) -> Iterable[object]:
     for holder in (chunk, cast(object, chunk.get("x_groq")), first):
         if isinstance(holder, Mapping):
             yield from filter(None, map(cast(Json, holder).get, ("error", "errors")))
-    says_so = any(_means_failure(chunk.get(field)) for field in ("object", "type", "status")) or _has_bad_code(chunk)
+    kinds = map(chunk.get, ("object", "type", "__type", "status"))
+    says_so = any(isinstance(kind, str) and _means_failure(kind) for kind in kinds) or _has_bad_code(chunk)
     if says_so or (not choices and not _means_success(chunk) and any(map(_is_failure_field, chunk, chunk.values()))):
         yield chunk
 
 
-def _means_failure(value: object) -> bool:
-    return isinstance(value, str) and any(mark in value.casefold() for mark in ("error", "fail", "exception"))
+def _means_failure(word: str) -> bool:
+    return any(mark in word.casefold() for mark in ("error", "fail", "exception"))
 
 
 def _means_success(chunk: Json) -> bool:
-    return chunk.get("code") in (0, "0") or chunk.get("success") is True
+    return str(chunk.get("code")) in ("0", "200") or chunk.get("success") is True
 
 
 def _is_failure_field(name: str, value: object) -> bool:
-    is_name = name in _FAILURE_FIELDS or name.endswith("Exception")  # AWS
-    return bool(value) if is_name else name in _CODE_FIELDS and _number(value) is not None
+    is_name = name in _FAILURE_FIELDS or _means_failure(name)
+    return bool(value) if is_name else _is_code_field(name) and _number(value) is not None
+
+
+def _is_code_field(name: str) -> bool:
+    return name.casefold().endswith(_CODE_FIELDS)
 
 
 def _has_bad_code(chunk: Json) -> bool:
@@ -85,10 +90,11 @@ def _has_bad_code(chunk: Json) -> bool:
 def _status(places: Iterable[object]) -> int | None:
     """Returns the numeric status, otherwise the one that a name such as `rate_limit_exceeded` stands for."""
     reports = [report for place in places for report in _reports(place)]
-    numbers = (_number(report.get(field)) for report in reports for field in _CODE_FIELDS)
-    names = (_named(report.get(field)) for report in reports for field in _NAME_FIELDS)
+    numbers = (_number(value) for report in reports for field, value in report.items() if _is_code_field(field))
+    names = {_named(report.get(field)) for report in reports for field in _NAME_FIELDS}
+    in_order = (status for status, _ in _STATUSES if status in names)
     texts = (_number_in(report.get(field)) for report in reports for field in _TEXT_FIELDS)
-    found = (next(filter(None, statuses), None) for statuses in (numbers, names, texts))
+    found = (next(filter(None, statuses), None) for statuses in (numbers, in_order, texts))
     return next(filter(None, found), None)
 
 

@@ -7,40 +7,36 @@ server's chat template: such an answer is recognized by its beginning or by the 
 import re
 from enum import Enum, auto
 
-_BLOCKS = (
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<thoughts>", "</thoughts>"),
-    ("<reasoning>", "</reasoning>"),
-    ("<reason>", "</reason>"),
-    ("<analysis>", "</analysis>"),
-    ("<reflection>", "</reflection>"),
-    ("<scratchpad>", "</scratchpad>"),
-    ("<seed:think>", "</seed:think>"),
-    ("[think]", "[/think]"),
-    ("◁think▷", "◁/think▷"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("<|start_thinking|>", "<|end_thinking|>"),
-    ("<|channel>thought", "<channel|>"),
-    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+_LONGEST_TAG = 64
+_WORD = "(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad|monologue)"
+_CAPITALS = "(?:THINK(?:ING)?|THOUGHTS?|REASONING)"  # other words in square brackets are text
+_NAME = rf"(?:[\w.-]{{0,16}}[:_.-])?{_WORD}(?:[:_.-][\w.-]{{0,16}})?"
+# <think>, <mm:think>, <|begin_of_thought|>, [THINK]; gpt-oss and Gemma have channels, Apertus and MedGemma their own
+_OPENS = (
+    rf"<\|?(?!/|end_)(?!\w{0, 16}_end\b){_NAME}\|?>|(?-i:\[(?:BEGIN_)?{_CAPITALS}\])|◁think▷"
+    r"|<\|channel\|?>(?:analysis|commentary|thought)|<\|inner_prefix\|>|<unused94>thought"
 )
-# The answer after the thinking is between tags of its own, or the server forgot to remove its end.
+_CLOSES = (
+    rf"<\|?(?:/|end_){_NAME}\|?>|<\|{_WORD}_end\|>|(?-i:\[(?:/|END_){_CAPITALS}\])|◁/think▷"
+    r"|<\|channel\|>final|<channel\|>|<\|inner_suffix\|>|<unused95>"
+)
+# The server forgot to remove its model's tokens, or the answer after the thinking is between tags of its own.
 _MARKS = (
-    "<answer>", "</answer>", "<|begin_of_solution|>", "<|end_of_solution|>", "<|start_response|>", "<|end_response|>",
-    "<|begin_of_box|>", "<|end_of_box|>", "<|end|>", "<|return|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "</s>",
-    "<end_of_turn>", "<|start|>assistant",
-)  # fmt: skip
-_TAGS = (*(tag for block in _BLOCKS for tag in block), *_MARKS)
-_LONGEST_TAG = max(map(len, _TAGS))
-_OPENING = re.compile("|".join(re.escape(opening) for opening, _ in _BLOCKS), re.IGNORECASE)
-_UNTAGGED_ENDS = ("assistantfinal", "here is my response:")  # of gpt-oss without its tokens, and of Granite
+    r"<\|(?:im_)?start(?:_header_id)?\|>assistant|<\|[^|<>\s]{1,32}\|>|<｜[^｜<>\s]{1,32}｜>"
+    r"|</?s>|<[be]os>|<end_of_turn>|</?(?:final_)?(?:answer|response)>"
+)
+_PARTIAL = re.compile(  # the beginning of a tag
+    r"(?:<[|｜]?/?[\w:.▁-]{0,48}[|｜]?|<\|channel\|?>\w{0,9}|<\|(?:im_)?start(?:_header_id)?\|>\w{0,8}|<unused94>\w{0,6}"
+    r"|(?-i:\[/?[A-Z_]{0,14})|◁/?\w{0,5})\Z",
+    re.IGNORECASE,
+)
+_UNTAGGED_ENDS = "assistantfinal|here is my response:"  # of gpt-oss without its tokens, and of Granite
 _QUOTED = "(?<![`'\"“])"  # a quoted tag is part of the text
-_CLOSINGS = "|".join(re.escape(closing) for _, closing in _BLOCKS)
-_CLOSING = re.compile(f"{_QUOTED}(?:{_CLOSINGS})", re.IGNORECASE)
-_UNTAGGED_END = re.compile(f"{_QUOTED}(?:{_CLOSINGS}|{'|'.join(_UNTAGGED_ENDS)})", re.IGNORECASE)
-_OPENING_IN_TEXT = re.compile(f"{_QUOTED}(?:{_OPENING.pattern})", re.IGNORECASE)
-_MARK = re.compile(f"{_QUOTED}(?:{'|'.join(map(re.escape, _MARKS))})", re.IGNORECASE)
+_OPENING = re.compile(_OPENS, re.IGNORECASE)
+_OPENING_IN_TEXT = re.compile(f"{_QUOTED}(?:{_OPENS})", re.IGNORECASE)
+_CLOSING = re.compile(f"{_QUOTED}(?:{_CLOSES})", re.IGNORECASE)
+_UNTAGGED_END = re.compile(f"{_QUOTED}(?:{_CLOSES}|{_UNTAGGED_ENDS})", re.IGNORECASE)
+_MARK = re.compile(f"{_QUOTED}(?:{_MARKS})", re.IGNORECASE)
 
 # Beginnings of reasoning that answers do not have.
 _LEADS = (
@@ -112,12 +108,13 @@ class ThinkingFilter:
         text = self._rest.lstrip()
         if opening := _OPENING.match(text):
             return self._remove(text[opening.end() :], _Mode.INSIDE)
-        if closing := _CLOSING.match(text) or _MARK.match(text):
-            return self._remove(text[closing.end() :], _Mode.BEGINNING)
         lead = text[:_LONGEST_TAG].lower()
         leads = () if self._has_removed else _LEADS
-        if any(each.startswith(lead) for each in (*leads, *_TAGS)):  # also when there is no text yet
+        closing = _CLOSING.match(text)
+        if not closing and (_PARTIAL.match(text) or any(each.startswith(lead) for each in ("", *leads))):
             return False
+        if end := closing or _MARK.match(text):
+            return self._remove(text[end.end() :], _Mode.BEGINNING)
         self._mode = _Mode.ASSUMED if lead.startswith(leads) else _Mode.VISIBLE
         self._rest = text if self._has_removed else self._rest
         return True
@@ -129,7 +126,8 @@ class ThinkingFilter:
             visible.clear()
             self.has_retracted, self._has_shown, self.is_untagged = self._has_shown, False, True
             return self._remove(text[closing.end() :], _Mode.BEGINNING)
-        ready = opening.start() if opening else len(text) - _partial_tag(self._rest)
+        partial = opening or _PARTIAL.search(text, max(1, len(text) - _LONGEST_TAG))
+        ready = partial.start() if partial else len(text)
         visible.append(_MARK.sub("", text[:ready])[1:])
         self._last = text[ready - 1]
         if opening:
@@ -151,14 +149,3 @@ class ThinkingFilter:
     def _remove(self, rest: str, mode: _Mode) -> bool:
         self._rest, self._mode, self._has_removed = rest, mode, True
         return True
-
-
-def _partial_tag(text: str) -> int:
-    """Returns how many characters at the end of the text may be the beginning of a longer tag."""
-    ending = text[-_LONGEST_TAG:]
-    lengths = (len(ending) - at for at, character in enumerate(ending) if character in "<[◁")
-    return next((length for length in lengths if _begins_tag(ending[-length:].lower())), 0)
-
-
-def _begins_tag(text: str) -> bool:
-    return any(tag.startswith(text) and tag != text for tag in _TAGS)
