@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from chains.finish_reasons import finish_reason_of
 from chains.models.answers import MAX_CHARACTERS, RETRACTED, AnswerReader

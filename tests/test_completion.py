@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from httpx_sse import connect_sse
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from chains.completion import until
 from chains.errors import ProviderError

@@ -9,8 +9,7 @@ from typing import Any
 import httptools
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from app.main import create_app
 from app.stores import EventId, EventLog, LogEntry, RunEnd, RunEvent, RunStart

@@ -7,8 +7,7 @@ from typing import Any, cast
 
 import httpx2
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from openai import AsyncOpenAI, AsyncStream
 
 from chains.models.answers import AnswerReader

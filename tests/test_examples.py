@@ -12,8 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from httpx_sse import connect_sse
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin

@@ -18,8 +18,7 @@ from chains.models.coalescing import ReadCoalescing
 from chains.models.timeouts import LARGEST_BLOCK, ReadTimeout
 from tests.client import Event, events_named, follow, read, start, texts, wait_until, written
 from tests.conftest import Serve, ServeScripts
-from tests.servers import RECIPES, Finish, Gate, Script, chunk, default_script, serving
-from tests.servers import run as run_async
+from tests.servers import RECIPES, Finish, Gate, Script, chunk, default_script, run as run_async, serving
 
 CANARY = "sk-canary-7f3a9"
 QUESTION = {"query": "What goes with beef?"}

@@ -10,8 +10,7 @@ from itertools import cycle
 from typing import ClassVar
 from uuid import UUID
 
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from app.runs.errors import RunError

@@ -4,8 +4,7 @@ import math
 
 import httpx2
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 from openai import OpenAI
 
 from chains.errors import ProviderOverloadedError

@@ -9,16 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from app.settings import Settings
 from chains.errors import ConfigError
 from chains.models.registry import Provider, load_registry
 from tests.client import REQUEST, ReceivedEvent, cancel, follow, named, start, statuses, wait_until
 from tests.conftest import Serve
-from tests.servers import RECIPES, Gate, Refuse, Script, provider
-from tests.servers import Provider as Scripted
+from tests.servers import RECIPES, Gate, Provider as Scripted, Refuse, Script, provider
 
 OneSlot = Callable[..., tuple[str, Scripted]]
 

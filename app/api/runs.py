@@ -23,8 +23,7 @@ from app.stores import EventId, EventLogError, ExpiredRunError, UnavailableError
 from app.wires.frames import join_frames
 from app.wires.run_stream import RETRY, SHUTDOWN_MESSAGE, encode_entry
 from chains.messages import Message
-from chains.parts.composition import Composition
-from chains.parts.composition import Request as CompositionRequest
+from chains.parts.composition import Composition, Request as CompositionRequest
 from chains.parts.requests import run_request
 
 logger = logging.getLogger(__name__)

@@ -22,44 +22,18 @@ from typing import Protocol
 
 from app.stores.entries import (
     EVENT_NAMES as EVENT_NAMES,
-)
-from app.stores.entries import (
     EventEntry as EventEntry,
-)
-from app.stores.entries import (
     EventId as EventId,
-)
-from app.stores.entries import (
     LogEntry as LogEntry,
-)
-from app.stores.entries import (
     MemoryUsage as MemoryUsage,
-)
-from app.stores.entries import (
     Rewrite as Rewrite,
-)
-from app.stores.entries import (
     RunEnd as RunEnd,
-)
-from app.stores.entries import (
     RunEvent as RunEvent,
-)
-from app.stores.entries import (
     RunStart as RunStart,
-)
-from app.stores.entries import (
     RunStatus as RunStatus,
-)
-from app.stores.entries import (
     Usage as Usage,
-)
-from app.stores.entries import (
     json_default as json_default,
-)
-from app.stores.entries import (
     public as public,
-)
-from app.stores.entries import (
     to_json as to_json,
 )
 from app.stores.ledger import Ledger

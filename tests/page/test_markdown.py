@@ -1,8 +1,7 @@
 """The Markdown of models, in every part: it is rendered, however it is split, and never as HTML."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from playwright.sync_api import Page, expect
 
 from chains.parts.composition import title_in

@@ -10,8 +10,7 @@ from playwright.sync_api import Locator, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount
-from starlette.routing import Route as Path
+from starlette.routing import Mount, Route as Path
 from starlette.staticfiles import StaticFiles
 
 from app.api.compositions import describe

@@ -6,8 +6,7 @@ from functools import reduce
 from typing import Literal, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from app.standin.amounts import scaled
 from app.standin.cook import reply

@@ -4,8 +4,7 @@ import asyncio
 from contextlib import aclosing, suppress
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from app.stores import (
     EventId,

@@ -18,8 +18,7 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import BusyLoadingError, ConnectionError, RedisError
-from redis.exceptions import TimeoutError as NoAnswerError
+from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError as NoAnswerError
 from typing_extensions import override
 
 from app.stores import UnavailableError
