@@ -1,6 +1,7 @@
 """Mistakes in the declaration of a composition end the start with one line."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -120,6 +121,14 @@ def test_a_request_that_is_no_subclass_is_refused_in_one_line(request_type: Any)
     with pytest.raises(CompositionError) as refused:
         Composition(name="talk", request=request_type, system="Be brief.", parts=(Part("a", "x"),))
     assert str(refused.value) == "talk: request has to be a subclass of Request"
+
+
+def test_a_request_without_a_json_schema_is_refused_in_one_line() -> None:
+    class Call(Request):
+        callback: Callable[[str], str]
+
+    with pytest.raises(CompositionError, match=r"^talk: the request has no JSON Schema: Cannot generate .*Callable.*$"):
+        Composition(name="talk", request=Call, system="Be brief.", parts=(Part("a", "x"),))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Annotated, Any, cast
 
 from langchain_core.prompts import ChatPromptTemplate
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, WithJsonSchema
 
 from chains.errors import CompositionError
 from chains.translations import Language
@@ -143,6 +143,10 @@ class Composition:
         request = cast(object, self.request)
         if not isinstance(request, type) or not issubclass(request, Request):
             yield "request has to be a subclass of Request"
+        try:
+            self.request.model_json_schema()
+        except PydanticUserError as error:
+            yield f"the request has no JSON Schema: {error.message}"
         if sum(isinstance(part, Choice) for part in self.parts) > 1:
             yield "it has more than one Choice"
         prompts = {f"the prompt of the part {part.name!r}": part.prompt for part in self.parts}
