@@ -40,7 +40,8 @@ _LONGEST_WORD = 200  # characters that are looked at
 def finish_reason_of(value: object) -> FinishReason | None:
     """Returns the reason, or None for an empty value. Unknown words are `stop`. SGLang sends objects with a `type`."""
     if isinstance(value, dict):
-        value = cast(dict[str, object], value).get("type", bool(value))
+        fields = cast(dict[str, object], value)
+        value = fields.get("type", bool(fields))
     if not isinstance(value, str):
         return "stop" if value else None
     word = value[:_LONGEST_WORD].strip().casefold().replace("-", "_").replace(" ", "_")
