@@ -51,6 +51,9 @@ KOREAN: dict[str, str] = {
     ),
     ("The run was stopped before it finished."): ("끝나기 전에 멈췄어요."),
     ("The server was stopped."): ("서버가 멈췄어요."),
+    ("The server needed this answer's place for somebody with fewer: try again."): (
+        "더 적게 쓰는 사람에게 자리를 내줬어요. 다시 시도해 주세요."
+    ),
     ("Run not found. It may have been lost when the server restarted."): (
         "실행을 찾을 수 없어요. 서버가 다시 시작되면서 없어졌을 수 있어요."
     ),
@@ -192,8 +195,8 @@ KOREAN: dict[str, str] = {
         "속도 비교는 제공자가 요금을 매기는 호출을 하므로 꺼져 있어요. SIZZLE_RACE=true로 설정하고 Sizzle을 다시 시작하거나, "
         "터미널에서 `sizzle race`를 실행해 주세요."
     ),
-    ("Another race is running, and two would slow each other down. Try again when it has ended."): (
-        "다른 속도 비교가 진행 중이에요. 둘이 함께 하면 서로 느려지니, 끝난 뒤에 다시 시도해 주세요."
+    ("You have another race running, and two would slow each other down. Try again when it has ended."): (
+        "이미 속도 비교를 하고 있어요. 둘이 함께 하면 서로 느려지니, 끝난 뒤에 다시 시도해 주세요."
     ),
     ("There is no such broadcast: it ended more than a minute ago, or nobody followed it."): (
         "그런 방송이 없어요. 끝난 지 1분이 넘었거나, 보는 사람이 없었어요."

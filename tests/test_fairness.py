@@ -157,6 +157,28 @@ def test_one_client_cannot_take_all_broadcasts(serve_scripts: ServeScripts) -> N
     assert send(url, "a broadcast", BOB).status_code == 201
 
 
+def test_few_clients_cannot_take_all_broadcasts(serve_scripts: ServeScripts) -> None:
+    """The oldest one of the client with the most gives way, and its readers are told."""
+    url, scripted = serve_scripts({"completion": [Gate()]})
+    many = {name: {"X-Forwarded-For": f"203.0.113.{name}"} for name in range(1, 5)}
+    first, *_ = [send(url, "a broadcast", headers) for headers in many.values() for _ in range(8)]
+    assert send(url, "a broadcast", many[1]).status_code == 503
+    assert wait_until(lambda: scripted.open_streams == 32, seconds=10)
+    with httpx.stream("GET", url + first.headers["Location"] + "/events", verify=NO_TLS, timeout=20) as reader:
+        assert send(url, "a broadcast", BOB).status_code == 201
+        assert "for somebody with fewer" in reader.read().decode()
+    assert wait_until(lambda: scripted.open_streams == 32, seconds=10)
+    assert ask("GET", url + first.headers["Location"]).status_code == 404
+    assert [send(url, "a broadcast", headers).status_code for headers in (BOB, BOB, many[1])] == [201, 201, 503]
+
+
+def test_the_race_of_one_client_keeps_nobody_else_from_one(serve_scripts: ServeScripts) -> None:
+    url, scripted = serve_scripts({"completion": [["Slice ", Gate()], ["beef"]]}, race=True)
+    with httpx.stream("POST", f"{url}/race", json={}, verify=NO_TLS, headers=ALICE, timeout=20):
+        assert wait_until(lambda: len(scripted.calls) == 1, seconds=10)
+        assert [send(url, "a race", headers).status_code for headers in (ALICE, BOB)] == [409, 200]
+
+
 def test_empty_answers_to_one_client_close_no_provider_to_others(serve_scripts: ServeScripts) -> None:
     """As soon as another client gets one, too, it is the provider's fault."""
     url, _ = serve_scripts({"completion": [Finish("stop")]})

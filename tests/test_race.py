@@ -131,7 +131,7 @@ def test_an_endless_call_is_closed() -> None:
     assert [result, end] == [Result(ONE, (), None, None, reason), RaceEnd((ONE,))]
 
 
-def test_one_race_at_a_time_and_it_ends_with_its_reader(serve_scripts: ServeScripts) -> None:
+def test_a_client_has_one_race_at_a_time_and_it_ends_with_its_reader(serve_scripts: ServeScripts) -> None:
     """A second race gets a 409. When the reader leaves, its call is closed and the next race can start."""
     url, scripted = serve_scripts({"completion": [["Slice ", Gate()], ANSWER]}, race=True)
     with httpx.stream("POST", f"{url}/race", json={}, timeout=30) as first:

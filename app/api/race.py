@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.api.deps import KeepAliveS, ModelsDep, RaceLockDep
+from app.api.deps import ClientDep, KeepAliveS, ModelsDep, RaceLockDep
 from app.api.openapi import errors, events_of
 from app.server.errors import HTTPError, InvalidFieldError, field_descriptions
 from app.server.event_source import EventSourceResponse
@@ -25,7 +25,7 @@ OFF: LiteralString = (
     "The race is off here, because it makes calls that a provider charges for. "
     "Set SIZZLE_RACE=true and start Sizzle again, or run `sizzle race` in a terminal."
 )
-BUSY: LiteralString = "Another race is running, and two would slow each other down. Try again when it has ended."
+BUSY: LiteralString = "You have another race running, and two would slow each other down. Try again when it has ended."
 EVENT_NAMES: dict[type[Progress], str] = {
     RaceStart: "start",
     CallStart: "call",
@@ -81,11 +81,11 @@ async def _race_request(request: Request, models: ModelsDep) -> RaceRequest:
     return body
 
 
-async def _hold_lock(race_lock: RaceLockDep) -> AsyncGenerator[None]:
-    """Holds the lock until the response has ended."""
-    if race_lock.lock.locked():
+async def _hold_lock(race_lock: RaceLockDep, client: ClientDep) -> AsyncGenerator[None]:
+    """Holds the client's lock until the response has ended."""
+    if race_lock.is_held(client):
         raise HTTPError(409, BUSY)
-    async with race_lock.lock:
+    with race_lock.hold(client):
         yield
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 UNFOLLOWED_S = 10.0
 OUR_SIDE = Message("Something went wrong on our side: try again.")
 STOPPED = Message("The server was stopped.")
+MADE_ROOM = Message("The server needed this answer's place for somebody with fewer: try again.")
 
 
 class TooManyBroadcastsError(Exception):
@@ -114,6 +116,7 @@ class Broadcast:
 class Broadcasts:
     """At most `limit` broadcasts, each dropped `retention_s` after its end. Each has a deadline of `deadline_s`.
 
+    If there is no room, one of the client with the most gives way, unless the new one's client would then have more.
     A broadcast that nobody has followed for `unfollowed_s` is stopped and dropped.
     """
 
@@ -139,19 +142,30 @@ class Broadcasts:
         """
         request = CompletionRequest(query=query)
         check_window(self._model, request)
-        if len(self._broadcasts) >= self._limit:
-            raise TooManyBroadcastsError
+        self._make_room(current_client())
         name, broadcast = uuid4().hex, Broadcast(self._unfollowed_s)
         self._broadcasts[name] = broadcast
         task = asyncio.create_task(self._write(broadcast, request, language), name=f"broadcast {name}")
-        task.add_done_callback(lambda _: self._end(name, task, language))
+        task.add_done_callback(lambda _: self._end(name, broadcast, task, language))
         self._tasks.add(task)
-        watching = asyncio.create_task(self._stop_abandoned(name, task), name=f"followers of {name}")
+        watching = asyncio.create_task(self._stop_abandoned(broadcast, task), name=f"followers of {name}")
         task.add_done_callback(lambda _: watching.cancel())
         return name
 
-    async def _stop_abandoned(self, name: str, task: asyncio.Task[End]) -> None:
-        await self._broadcasts[name].abandoned.wait()
+    def _make_room(self, client: Client) -> None:
+        """Raises `TooManyBroadcastsError`."""
+        if len(self._broadcasts) < self._limit:
+            return
+        counts = Counter(broadcast.client for broadcast in self._broadcasts.values())
+        greediest, most = counts.most_common(1)[0]
+        if counts[client] + 1 >= most:
+            raise TooManyBroadcastsError
+        owned = [name for name, broadcast in self._broadcasts.items() if broadcast.client == greediest]
+        oldest = next((name for name in owned if self._broadcasts[name].end), owned[0])  # preferably one that has ended
+        self._broadcasts.pop(oldest).abandoned.set()
+
+    async def _stop_abandoned(self, broadcast: Broadcast, task: asyncio.Task[End]) -> None:
+        await broadcast.abandoned.wait()
         task.cancel()
 
     def count_of(self, client: Client) -> int:
@@ -186,12 +200,12 @@ class Broadcasts:
             return End("failed", OUR_SIDE.in_language(language))
         return End("ok")
 
-    def _end(self, name: str, task: asyncio.Task[End], language: Language) -> None:
+    def _end(self, name: str, broadcast: Broadcast, task: asyncio.Task[End], language: Language) -> None:
         self._tasks.discard(task)
-        stopped = End("failed", STOPPED.in_language(language))
-        self._broadcasts[name].close(stopped if task.cancelled() else task.result())
-        retention_s = 0 if self._broadcasts[name].abandoned.is_set() else self.retention_s
-        asyncio.get_running_loop().call_later(retention_s, self._broadcasts.pop, name)
+        reason = STOPPED if name in self._broadcasts else MADE_ROOM
+        broadcast.close(End("failed", reason.in_language(language)) if task.cancelled() else task.result())
+        retention_s = 0 if broadcast.abandoned.is_set() else self.retention_s
+        asyncio.get_running_loop().call_later(retention_s, self._broadcasts.pop, name, None)
 
 
 def now_ms() -> float:
