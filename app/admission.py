@@ -71,7 +71,10 @@ class Quotas(Protocol):
     """The calls of each client in a minute."""
 
     async def take(self, client: Client, calls: int, limit: int) -> tuple[float, Quota]:
-        """Takes the calls, at most all of the minute's, and returns 0, or returns the seconds until they fit."""
+        """Takes the calls, at most all of the minute's, and returns 0, or returns the seconds until they fit.
+
+        A negative number gives calls back.
+        """
         ...
 
 
@@ -96,9 +99,13 @@ def quota_of(limit: int, reset_s: float) -> Quota:
 
 @dataclass(slots=True)
 class Booking:
-    """Calls of a request that may begin without being counted again, and the client's quota after they were counted."""
+    """Calls of a request that may begin without being counted again, and the client's quota after they were counted.
+
+    `counted` can be less, because at most all calls of a minute are.
+    """
 
     calls: int = 0
+    counted: int = 0
     quota: Quota | None = None
 
 
@@ -153,14 +160,27 @@ class Admission:
             booked.quota = quota
             if wait_s:
                 raise RefusedError(TOO_MANY_CALLS, wait_s, seconds=max(1, ceil(wait_s)))
+            booked.counted += min(calls, limit)
         booked.calls += calls
+
+    async def give_back(self) -> None:
+        """Gives the client back what the current request has booked and not called, because it is refused."""
+        client, booked = current_client(), _booking.get() or Booking()
+        unused, booked.calls, booked.counted = min(booked.calls, booked.counted), 0, 0
+        if unused and (limit := self._limits_of(client).calls_per_minute) is not None:
+            _, booked.quota = await self._quotas.take(client, -unused, limit)
 
     @asynccontextmanager
     async def call(self, rank: int) -> AsyncGenerator[None]:
         """Waits until a call of the current client may begin, and counts it during the block."""
         await self._count()
         async with self._line.place(rank):
-            yield
+            try:
+                yield
+            except RefusedError:  # by the budget, so it is not made
+                if booked := _booking.get():
+                    booked.calls += 1
+                raise
 
     async def _count(self) -> None:
         client, booked = current_client(), _booking.get()

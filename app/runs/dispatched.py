@@ -58,6 +58,7 @@ class DispatchedRuns(Runs):
             with self._within_capacity(start.client) as most:
                 await self._shared_log.submit(str(run_id), start, self._limit, most, ephemeral=ephemeral)
         except RunExistsError:  # another process had the same idempotency key at the same time
+            await self._admission.give_back()
             await self._exists(run_id, composition.name, request)
         else:
             log_start(start)

@@ -1,4 +1,6 @@
-"""What a request may cost its client, in the headers of its response, as pure ASGI middleware."""
+"""What a request costs its client, in the headers of its response, as pure ASGI middleware."""
+
+from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,7 +9,10 @@ from app.admission import booking
 
 
 class Bookings:
-    """Counts the calls that each request books, and adds the client's `RateLimit` to the response."""
+    """Counts the calls that each request books, and adds the client's `RateLimit` to the response.
+
+    A request that is refused, or fails, costs only the calls that it has made.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -16,7 +21,10 @@ class Bookings:
         with booking() as booked:
 
             async def send_with_quota(message: Message) -> None:
-                if booked.quota and message["type"] == "http.response.start":
+                is_start = message["type"] == "http.response.start"
+                if is_start and booked.counted and message["status"] >= HTTPStatus.BAD_REQUEST:
+                    await scope["app"].state.models.admission.give_back()
+                if booked.quota and is_start:
                     headers = MutableHeaders(raw=list(message["headers"]))
                     headers.update(booked.quota.headers())
                     message = {**message, "headers": headers.raw}
