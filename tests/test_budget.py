@@ -144,6 +144,26 @@ def test_what_calls_under_way_have_reserved_is_not_used_up(
     assert again.text == "Fine."
 
 
+def test_what_another_node_has_reserved_is_not_used_up(
+    open_server: Open, scripted: Provider, redis_server: RedisServer
+) -> None:
+    """`sizzle usage` shows it apart."""
+    gate = Gate()
+    scripted.scripts = {"completion": ["Fine", gate, "."]}
+    values = {"store": redis_server.url, "daily_budget_usd": 0.9}
+    with open_server(**values) as one, open_server(**values) as other, ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(one.get, QUESTION)
+        assert wait_until(lambda: len(scripted.calls) == 1, 5)
+        refused = other.get(QUESTION)
+        (row,) = json.loads(_usage(values["store"], "--json"))
+        gate.open()
+        assert under_way.result().text == "Fine."
+        assert wait_until(lambda: other.get(QUESTION).text == "Fine.", 5)
+        assert wait_until(lambda: json.loads(_usage(values["store"], "--json"))[0]["reserved_usd"] == 0, 5)
+    assert [refused.status_code, refused.headers["Retry-After"]] == [503, "5"]
+    assert [row["cost_usd"], row["reserved_usd"] > 0.5] == [0, True]
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
 def test_twenty_requests_at_once_share_a_budget_for_one(
     open_server: Open, scripted: Provider, tmp_path: Path, redis_server: RedisServer, kind: str
@@ -224,7 +244,7 @@ def test_a_call_that_is_cancelled_while_it_reserves_gives_all_back(tmp_path: Pat
             return spent, reservation.nano_usd if isinstance(reservation, Reservation) else 0
 
     for spent, reserved in [run(cancel_after(steps)) for steps in range(6)]:
-        assert spent == Spent(reserved, reserved)
+        assert spent == Spent(reserved, reserved, reserved, reserved)
 
 
 @pytest.mark.parametrize(("how", "costs"), [("hangs up", True), ("waits", True), ("is refused", False)])

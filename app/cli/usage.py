@@ -25,7 +25,10 @@ def usage(
     days: Annotated[int, typer.Option(min=1, max=92, help="How many days, today included.")] = 7,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Shows the calls to models, their tokens and cost, by day (UTC), client and model."""
+    """Shows the calls to models, their tokens and cost, by day (UTC), client and model.
+
+    Reserved is what calls under way may cost at most.
+    """
     from app.settings import read_settings
 
     set_environment(store, None)
@@ -70,7 +73,8 @@ async def _accounts(settings: "Settings") -> "Mapping[Account, Spending]":
 
 def _row(account: "Account", spending: "Spending") -> dict[str, object]:
     counts = spending._asdict()
-    return {**account._asdict(), "cost_usd": counts.pop("nano_usd") / 1e9, **counts}
+    cost, reserved = counts.pop("nano_usd"), counts.pop("reserved_nano_usd")
+    return {**account._asdict(), "cost_usd": (cost - reserved) / 1e9, "reserved_usd": reserved / 1e9, **counts}
 
 
 def _table(rows: list[dict[str, object]]) -> "Table":
@@ -78,7 +82,13 @@ def _table(rows: list[dict[str, object]]) -> "Table":
     from rich.table import Table
 
     table = Table("Day", "Client", "Model", box=box.SIMPLE)
-    columns = {"calls": "Calls", "input_tokens": "Tokens in", "output_tokens": "Tokens out", "cost_usd": "US dollars"}
+    columns = {
+        "calls": "Calls",
+        "input_tokens": "Tokens in",
+        "output_tokens": "Tokens out",
+        "cost_usd": "US dollars",
+        "reserved_usd": "Reserved",
+    }
     for column in columns.values():
         table.add_column(column, justify="right")
     for row in rows:

@@ -17,7 +17,7 @@ from typing import LiteralString
 from app.admission import RefusedError
 from app.runs.tally import NANO, cost_of
 from app.stores import UnavailableError
-from app.stores.ledger import Account, Cap, Ledger, Spending, Spent
+from app.stores.ledger import Account, Cap, Ledger, Spending, Spent, reserved
 from chains.errors import ProviderError
 from chains.models.calls import Call, CallEnd
 
@@ -68,7 +68,6 @@ class Budget:
         self.ledger, self._now = ledger, now
         self._cap = Cap(_nano(daily_usd), _nano(client_daily_usd))
         self._is_limited = self._cap != Cap()
-        self._reserved: dict[str, int] = {}  # by calls of this process that are under way, for each client
         self._pending: dict[Account, Spending] = {}
         self._unstored: tuple[str, dict[Account, Spending]] | None = None  # a batch that may not have been stored
         self._changed = asyncio.Event()
@@ -112,17 +111,16 @@ class Budget:
                     raise self._refusal(client, (await self.ledger.spent(account.day, client)).plus(most))
         except UnavailableError:
             raise BudgetError(UNCHECKED, RETRY_S, 503) from None
-        self._reserved[client] = self._reserved.get(client, 0) + most
         return Reservation(account, most)
 
     def settle(self, reservation: Reservation, call: Call, end: CallEnd) -> None:
         """Accounts for what the call has used, in the place of what was reserved."""
         cost, tokens = cost_of(call, end), end.tokens
-        self._release(reservation)
         amount = Spending(
             calls=1, input_tokens=tokens.input, output_tokens=tokens.output,
             nano_usd=(cost or 0) - reservation.nano_usd,
             unpriced_calls=int(cost is None), estimated_calls=int(tokens.is_estimated),
+            reserved_nano_usd=-reservation.nano_usd,
         )  # fmt: skip
         self._add(reservation.account, amount)
 
@@ -143,7 +141,7 @@ class Budget:
 
     def _give_back(self, account: Account, most: int, reserving: asyncio.Future[bool]) -> None:
         if not reserving.cancelled() and not reserving.exception() and reserving.result():
-            self._add(account, Spending(nano_usd=-most))
+            self._add(account, reserved(-most))
 
     def _add(self, account: Account, amount: Spending) -> None:
         self._pending[account] = self._pending.get(account, Spending()).plus(amount)
@@ -181,34 +179,26 @@ class Budget:
         if self._pending or self._unstored:
             self._changed.set()
 
-    def _release(self, reservation: Reservation) -> None:
-        client = reservation.account.client
-        rest = self._reserved.pop(client, 0) - reservation.nano_usd
-        if rest > 0:
-            self._reserved[client] = rest
-
     def _refusal(self, client: str, wanted: Spent) -> BudgetError:
         """Says whether the budget is used up, or whether calls under way may give some of it back."""
         is_total = not Cap(self._cap.total).allows(wanted)
         status = 503 if is_total else 429
-        if self._cap.allows(self._without_reservations(client, wanted)):
+        if self._cap.allows(self._settled(client, wanted)):
             return BudgetError(BUSY if is_total else CLIENT_BUSY, RETRY_S, status)
         now = self._now()
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         retry_after = max(1, round((midnight - now).total_seconds()))
         return BudgetError(USED_UP if is_total else CLIENT_USED_UP, retry_after, status)
 
-    def _without_reservations(self, client: str, spent: Spent) -> Spent:
-        """Leaves out what calls of this process have reserved, or not used of it."""
-        unstored = self._unstored[1] if self._unstored else {}
-        changes = [
-            (account.client, amount.nano_usd) for each in (self._pending, unstored) for account, amount in each.items()
-        ]
-        changes += [(name, -reserved) for name, reserved in self._reserved.items()]
-        return Spent(
-            spent.total + sum(change for _, change in changes),
-            spent.client + sum(change for name, change in changes if name == client),
-        )
+    def _settled(self, client: str, spent: Spent) -> Spent:
+        """Leaves out what calls under way have reserved, or have not used of it."""
+        total, of_client, *_ = spent.settled
+        for amounts in (self._pending, self._unstored[1] if self._unstored else {}):
+            for account, amount in amounts.items():
+                cost = amount.nano_usd - amount.reserved_nano_usd
+                total += cost
+                of_client += cost if account.client == client else 0
+        return Spent(total, of_client)
 
     def _today(self) -> str:
         return self._now().date().isoformat()

@@ -8,7 +8,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_bytes
@@ -19,7 +19,7 @@ import orjson
 from app.stores import ExpiredRunError, LogFullError, Rewrite, RunExistsError, UnknownRunError
 from app.stores.clock import Clock
 from app.stores.encoding import LETTERS, Decoder, EncodedEntry
-from app.stores.schema import APPLICATION_ID, MIGRATIONS
+from app.stores.schema import APPLICATION_ID, MIGRATIONS, NO_CALLS_UNDER_WAY
 from chains.errors import ConfigError
 from chains.parts.events import PartEnd
 
@@ -328,6 +328,8 @@ def _open(path: Path, bounds: Bounds, synchronous: Synchronous, *, is_locked: bo
         _migrate(connection, path)
         if is_locked:  # fails now, not at the first run, if another program writes the file
             connection.executescript("BEGIN IMMEDIATE; COMMIT;")
+            with suppress(sqlite3.DatabaseError):  # the disk is full, or a page is damaged: runs can still be read
+                connection.execute(NO_CALLS_UNDER_WAY)
         database = Database(connection, lock, bounds)
         opened.pop_all()
         return database

@@ -16,7 +16,10 @@ class Account(NamedTuple):
 
 
 class Spending(NamedTuple):
-    """What is added to an account. A cost in billionths of a dollar; that of unpriced calls is unknown."""
+    """What is added to an account. Costs are in billionths of a dollar; that of unpriced calls is unknown.
+
+    `nano_usd` includes `reserved_nano_usd`, what calls under way may cost at most.
+    """
 
     calls: int = 0
     input_tokens: int = 0
@@ -24,9 +27,15 @@ class Spending(NamedTuple):
     nano_usd: int = 0
     unpriced_calls: int = 0
     estimated_calls: int = 0
+    reserved_nano_usd: int = 0
 
     def plus(self, other: "Spending") -> "Spending":
         return Spending(*(one + more for one, more in zip(self, other, strict=True)))
+
+
+def reserved(nano_usd: int) -> Spending:
+    """Returns what a call that begins adds to its account."""
+    return Spending(nano_usd=nano_usd, reserved_nano_usd=nano_usd)
 
 
 class Cap(NamedTuple):
@@ -41,13 +50,20 @@ class Cap(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """What a day has cost in all, and for one client, in billionths of a dollar."""
+    """What a day has cost in all, and for one client, in billionths of a dollar, and how much of it is reserved."""
 
     total: int
     client: int
+    total_reserved: int = 0
+    client_reserved: int = 0
 
     def plus(self, nano_usd: int) -> "Spent":
-        return Spent(self.total + nano_usd, self.client + nano_usd)
+        return self._replace(total=self.total + nano_usd, client=self.client + nano_usd)
+
+    @property
+    def settled(self) -> "Spent":
+        """Without what is reserved."""
+        return Spent(self.total - self.total_reserved, self.client - self.client_reserved)
 
 
 class Ledger(Protocol):
@@ -58,7 +74,7 @@ class Ledger(Protocol):
         ...
 
     async def add(self, amounts: Mapping[Account, Spending], batch: str) -> None:
-        """Adds what calls have used. The cost of a call is less what was reserved. A repeated batch is added once."""
+        """Adds what calls have used, in the place of what they had reserved. A repeated batch is added once."""
         ...
 
     async def spent(self, day: str, client: str) -> Spent: ...
@@ -74,11 +90,12 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._accounts: dict[Account, Spending] = {}
         self._sums = Counter[tuple[str, str | None]]()  # by day and client; those of a whole day have no client
+        self._reserved = Counter[tuple[str, str | None]]()
 
     async def reserve(self, account: Account, nano_usd: int, cap: Cap) -> bool:
         if not cap.allows((await self.spent(account.day, account.client)).plus(nano_usd)):
             return False
-        self._add(account, Spending(nano_usd=nano_usd))
+        self._add(account, reserved(nano_usd))
         return True
 
     async def add(self, amounts: Mapping[Account, Spending], batch: str) -> None:
@@ -86,7 +103,7 @@ class MemoryLedger:
             self._add(account, amount)
 
     async def spent(self, day: str, client: str) -> Spent:
-        return Spent(self._sums[day, None], self._sums[day, client])
+        return Spent(*(sums[day, each] for sums in (self._sums, self._reserved) for each in (None, client)))
 
     async def rows(self) -> dict[Account, Spending]:
         return dict(self._accounts)
@@ -96,9 +113,11 @@ class MemoryLedger:
             self._drop_old(account.day)
         for client in (None, account.client):
             self._sums[account.day, client] += amount.nano_usd
+            self._reserved[account.day, client] += amount.reserved_nano_usd
         self._accounts[account] = self._accounts.get(account, Spending()).plus(amount)
 
     def _drop_old(self, today: str) -> None:
         days = sorted({each.day for each in self._accounts} | {today})[-DAYS:]
         self._accounts = {each: sums for each, sums in self._accounts.items() if each.day in days}
         self._sums = Counter({key: cost for key, cost in self._sums.items() if key[0] in days})
+        self._reserved = Counter({key: cost for key, cost in self._reserved.items() if key[0] in days})

@@ -43,4 +43,8 @@ MIGRATIONS = (
         PRIMARY KEY (day, client, model)
     ) STRICT, WITHOUT ROWID;
     """,
+    "ALTER TABLE spending ADD COLUMN reserved_nano_usd INTEGER NOT NULL DEFAULT 0;",
 )
+
+# what calls of a process that was killed had reserved counts as spent, because they may have cost it
+NO_CALLS_UNDER_WAY = "UPDATE spending SET reserved_nano_usd = 0 WHERE reserved_nano_usd != 0"

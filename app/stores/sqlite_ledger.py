@@ -4,10 +4,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from app.stores.database import Database, Execute
-from app.stores.ledger import DAYS, Account, Cap, Spending, Spent
+from app.stores.ledger import DAYS, Account, Cap, Spending, Spent, reserved
 
 _PLACES = ", ".join("?" * (len(Account._fields) + len(Spending._fields)))
 _SUMS = ", ".join(f"{name} = {name} + excluded.{name}" for name in Spending._fields)
+_SPENT = ", ".join(
+    f"coalesce(sum({name}){of}, 0)"
+    for name in ("nano_usd", "reserved_nano_usd")
+    for of in ("", " FILTER (WHERE client = :client)")
+)
 _ADD = f"INSERT INTO spending VALUES ({_PLACES}) ON CONFLICT DO UPDATE SET {_SUMS}"  # noqa: S608  our own names
 
 InThread = Callable[..., Awaitable[Any]]
@@ -34,7 +39,7 @@ class SqliteLedger:
     def _reserve(self, account: Account, nano_usd: int, cap: Cap) -> bool:
         if not cap.allows(self._spent(account.day, account.client).plus(nano_usd)):
             return False
-        self._add({account: Spending(nano_usd=nano_usd)})
+        self._add({account: reserved(nano_usd)})
         return True
 
     def _add(self, amounts: Mapping[Account, Spending]) -> None:
@@ -44,9 +49,9 @@ class SqliteLedger:
             _drop_old(execute)
 
     def _spent(self, day: str, client: str) -> Spent:
-        sums = "SELECT coalesce(sum(nano_usd), 0), coalesce(sum(nano_usd) FILTER (WHERE client = ?), 0) FROM spending"
+        sums = f"SELECT {_SPENT} FROM spending WHERE day = :day"  # noqa: S608  our own names
         with self._database.transaction() as execute:
-            return Spent(*execute(f"{sums} WHERE day = ?", (client, day)).fetchone())
+            return Spent(*execute(sums, {"client": client, "day": day}).fetchone())
 
 
 def accounts_in(database: Database) -> dict[Account, Spending]:

@@ -2,8 +2,10 @@
 
 import asyncio
 from contextlib import aclosing
+from pathlib import Path
 
 from app.stores.ledger import Account, Cap, Spending, Spent
+from app.stores.sqlite import SqliteEventLog
 from tests.redis_servers import RedisServer, flaky
 from tests.servers import run
 from tests.stores.conftest import MakeLog
@@ -25,23 +27,40 @@ def test_two_reservations_at_the_same_time_never_exceed_a_cap(make_log: MakeLog)
             tomorrow = await reserve(ALICE._replace(day="2026-11-28"), 80, Cap(100, 80))
             return [of_alice, of_bob, tomorrow, await log.ledger.spent(TODAY, "alice")]
 
-    assert run(scenario()) == [[False, True, True], [False, True], True, Spent(100, 80)]
+    assert run(scenario()) == [[False, True, True], [False, True], True, Spent(100, 80, 100, 80)]
 
 
 def test_what_was_used_replaces_what_was_reserved(make_log: MakeLog) -> None:
     """An account has the sums of its calls."""
-    used = Spending(1, 1000, 50, nano_usd=-30, estimated_calls=1)
+    used = Spending(1, 1000, 50, nano_usd=-30, estimated_calls=1, reserved_nano_usd=-40)
 
     async def scenario() -> list[object]:
         async with aclosing(make_log()) as log:
             await log.ledger.reserve(ALICE, 40, Cap(100))
+            await log.ledger.reserve(BOB, 20, Cap(100))
             await log.ledger.add({ALICE: used, BOB: Spending(1, unpriced_calls=1)}, "first")
             await log.ledger.add({ALICE: Spending(1, 2, 3, 4)}, "second")
             return [await log.ledger.spent(TODAY, "alice"), await log.ledger.rows()]
 
     spent, rows = run(scenario())
-    assert spent == Spent(14, 14)
-    assert rows == {ALICE: Spending(2, 1002, 53, 14, 0, 1), BOB: Spending(1, unpriced_calls=1)}
+    assert spent == Spent(34, 14, 20, 0)
+    assert rows == {
+        ALICE: Spending(2, 1002, 53, 14, 0, 1),
+        BOB: Spending(1, nano_usd=20, unpriced_calls=1, reserved_nano_usd=20),
+    }
+
+
+def test_what_a_killed_process_has_reserved_counts_as_spent_at_the_next_start(tmp_path: Path) -> None:
+    """Its calls may have cost it."""
+
+    async def scenario() -> list[Spent]:
+        async with aclosing(SqliteEventLog(tmp_path / "runs.db", {})) as log:
+            await log.ledger.reserve(ALICE, 40, Cap(100))
+            before = await log.ledger.spent(TODAY, "alice")
+        async with aclosing(SqliteEventLog(tmp_path / "runs.db", {})) as log:
+            return [before, await log.ledger.spent(TODAY, "alice")]
+
+    assert run(scenario()) == [Spent(40, 40, 40, 40), Spent(40, 40)]
 
 
 def test_a_reservation_whose_reply_is_lost_counts_once(redis_server: RedisServer) -> None:
@@ -53,4 +72,4 @@ def test_a_reservation_whose_reply_is_lost_counts_once(redis_server: RedisServer
             return answers, await log.ledger.spent(TODAY, "alice")
 
     with flaky(redis_server, redis_server.url, cut_every=3) as url:
-        assert run(scenario(url)) == ({True}, Spent(100, 100))
+        assert run(scenario(url)) == ({True}, Spent(100, 100, 100, 100))

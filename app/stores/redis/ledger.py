@@ -16,28 +16,30 @@ DAY_S = 86_400
 SEPARATOR = "\x1f"  # within a field: client, model, what is counted
 
 # a call that is repeated because its reply was lost changes nothing
-# KEYS: accounts, sums, this call. ARGV: client, field of the cost, cost, cap in all, cap of the client, seconds to keep
+# KEYS: accounts, sums, this call. ARGV: client, cost, cap in all, cap of the client, seconds to keep, the cost's fields
 RESERVE = """#!lua
 if redis.call('EXISTS', KEYS[3]) == 1 then return 1 end
 local function exceeds(name, cap)
-  return cap ~= '' and (tonumber(redis.call('HGET', KEYS[2], name) or '0') + tonumber(ARGV[3])) > tonumber(cap)
+  return cap ~= '' and (tonumber(redis.call('HGET', KEYS[2], name) or '0') + tonumber(ARGV[2])) > tonumber(cap)
 end
-if exceeds('total', ARGV[4]) or exceeds('client:' .. ARGV[1], ARGV[5]) then return 0 end
-redis.call('HINCRBY', KEYS[1], ARGV[2], ARGV[3])
-for _, name in ipairs({'total', 'client:' .. ARGV[1]}) do redis.call('HINCRBY', KEYS[2], name, ARGV[3]) end
-for _, key in ipairs({KEYS[1], KEYS[2]}) do redis.call('EXPIRE', key, ARGV[6]) end
+if exceeds('total', ARGV[3]) or exceeds('client:' .. ARGV[1], ARGV[4]) then return 0 end
+for at = 6, 7 do redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[2]) end
+for _, name in ipairs({'total', 'client:' .. ARGV[1], 'reserved', 'reserved:' .. ARGV[1]}) do
+  redis.call('HINCRBY', KEYS[2], name, ARGV[2])
+end
+for _, key in ipairs({KEYS[1], KEYS[2]}) do redis.call('EXPIRE', key, ARGV[5]) end
 redis.call('SET', KEYS[3], 1, 'EX', 60)
 return 1"""
 
 # also while the memory is full, because it mostly gives back what was reserved; a repeated batch changes nothing
-# KEYS: accounts, sums, batch. ARGV: seconds to keep, then for each number its field, its client if it is a cost, and it
+# KEYS: accounts, sums, batch. ARGV: seconds to keep, then for each number its field, the names of its sums of the day
+# and of the client, or '' if it has none, and the number
 ADD = """#!lua flags=allow-oom
 if not redis.call('SET', KEYS[3], 1, 'NX', 'EX', 3600) then return 0 end
-for at = 2, #ARGV, 3 do
-  redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 2])
-  if ARGV[at + 1] ~= '' then
-    redis.call('HINCRBY', KEYS[2], 'total', ARGV[at + 2])
-    redis.call('HINCRBY', KEYS[2], 'client:' .. ARGV[at + 1], ARGV[at + 2])
+for at = 2, #ARGV, 4 do
+  redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 3])
+  for sum = at + 1, at + 2 do
+    if ARGV[sum] ~= '' then redis.call('HINCRBY', KEYS[2], ARGV[sum], ARGV[at + 3]) end
   end
 end
 for _, key in ipairs({KEYS[1], KEYS[2]}) do redis.call('EXPIRE', key, ARGV[1]) end
@@ -53,7 +55,8 @@ class RedisLedger:
 
     async def reserve(self, account: Account, nano_usd: int, cap: Cap) -> bool:
         caps = ["" if each is None else each for each in cap]
-        arguments = [account.client, _field(account, "nano_usd"), nano_usd, *caps, DAYS * DAY_S]
+        fields = [_field(account, name) for name in ("nano_usd", "reserved_nano_usd")]
+        arguments = [account.client, nano_usd, *caps, DAYS * DAY_S, *fields]
         keys = [*self._keys(account.day), f"{self._prefix}:spending:reservation:{token_hex(8)}"]
         with answering():
             return bool(await self._reserve(keys=keys, args=arguments))
@@ -67,7 +70,8 @@ class RedisLedger:
 
     async def spent(self, day: str, client: str) -> Spent:
         with answering():
-            sums = await self._redis.hmget(self._keys(day)[1], ["total", f"client:{client}"])
+            names = ["total", f"client:{client}", "reserved", f"reserved:{client}"]
+            sums = await self._redis.hmget(self._keys(day)[1], names)
         return Spent(*(int(each or 0) for each in cast(list[bytes | None], sums)))
 
     async def rows(self) -> dict[Account, Spending]:
@@ -93,5 +97,15 @@ def _numbers(account: Account, amounts: Mapping[Account, Spending]) -> list[str 
     numbers: list[str | int] = []
     for name, number in amounts[account]._asdict().items():
         if number:
-            numbers += [_field(account, name), account.client if name == "nano_usd" else "", number]
+            numbers += [_field(account, name), *_sums(name, account.client), number]
     return numbers
+
+
+def _sums(name: str, client: str) -> tuple[str, str]:
+    match name:
+        case "nano_usd":
+            return "total", f"client:{client}"
+        case "reserved_nano_usd":
+            return "reserved", f"reserved:{client}"
+        case _:
+            return "", ""
