@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Self
 
+from structlog.contextvars import get_contextvars
+
 IPV6_PREFIX = 64  # what a household gets; single addresses of it cost nothing
 
 
@@ -49,3 +51,8 @@ def working_for(client: Client) -> Generator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def current_request_id() -> str | None:
+    """Returns the id of the request whose work the current task does."""
+    return get_contextvars().get("request_id")

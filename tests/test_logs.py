@@ -10,9 +10,12 @@ from typing import Any
 import httpx
 
 from app.main import create_app
-from tests.client import NO_TLS, wait_until
+from tests.client import NO_TLS, rewrite, start, wait_until
+from tests.conftest import Serve
+from tests.redis_servers import RedisServer
 from tests.server_process import server_process
-from tests.servers import Refuse, provider, serving, settings_from
+from tests.servers import Gate, Refuse, provider, serving, settings_from
+from tests.shared_runs import StartWorker
 
 SECRETS = ("canary", "provider words", "my secret", "key=")
 GIVEN_ID = "order-7:retry/1"
@@ -85,6 +88,41 @@ def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_pa
     _only(lines, event="Part regenerated.", part="nutrition", **other)
     assert _only(lines, event="POST /runs", request_id=GIVEN_ID)["status"] == 201
     assert _only(lines, event="GET /completion")["request_id"] == insane.headers["X-Request-ID"]
+
+
+def test_a_worker_names_the_request_that_started_a_run(
+    serve: Serve, start_worker: StartWorker, redis_server: RedisServer
+) -> None:
+    """Also in a rewrite that another request asked for. Readers do not get the id."""
+    with provider({"steps": [[Refuse(500)], ["Cook."]]}) as scripted:  # type: ignore[dict-item]
+        store = redis_server.url
+        worker = start_worker(store, scripted)
+        url = serve(worker=False, store=store, groq_api_key="k", groq_base_url=scripted.url)
+        run = start(url, None, **{"X-Request-ID": GIVEN_ID})
+        read = httpx.get(f"{run}/events", verify=NO_TLS, timeout=30).text
+        rewrite(run, "sides")
+        httpx.get(f"{run}/events", verify=NO_TLS, timeout=30)
+        assert wait_until(lambda: worker.output.read_text().count("Run ended") == 2, 10)
+    lines = [json.loads(line) for line in worker.output.read_text().splitlines() if f'"run":"{run[-36:]}"' in line]
+    assert [line["event"] for line in lines] == [
+        "Groq (openai/gpt-oss-120b): HttpStatusError 500", "Run ended: ok.", "Run ended: ok."
+    ]  # fmt: skip
+    assert {line["request_id"] for line in lines} == {GIVEN_ID}
+    assert GIVEN_ID not in read
+
+
+def test_a_run_that_a_restart_continues_keeps_the_id_of_its_request(tmp_path: Path) -> None:
+    gate = Gate()
+    with (
+        provider({"steps": [[gate], ["Cook."]]}) as scripted,
+        server_process(tmp_path, GROQ_API_KEY="k", SIZZLE_GROQ_BASE_URL=scripted.url) as server,
+    ):
+        start(server.url, None, **{"X-Request-ID": GIVEN_ID})
+        server.kill()
+        server.start_again()
+        assert wait_until(lambda: "Run ended" in server.said, 20)
+        assert _only(_lines(server.said), event="Run ended: ok.")["request_id"] == GIVEN_ID
+        gate.open()
 
 
 def test_text_has_the_same_and_a_level_leaves_lines_out(tmp_path: Path) -> None:

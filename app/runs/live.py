@@ -7,13 +7,14 @@ Writing ── cancel, failure, release, fence ── Stopping ─┐
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, LiteralString
 
 from structlog.contextvars import bound_contextvars
 
+from app.clients import current_request_id
 from app.metrics import count_run
 from app.runs.state import RunState
 from app.runs.tally import Tally, tallied
@@ -88,6 +89,7 @@ class LiveRun:
         self._started_at = perf_counter() - state.active_ms / 1000
         self._first_text_at: float | None = None
         self._composition = composition.name
+        self._request_id = state.request_id
         self._tally = Tally.of(state.usage)
         self._span = RunSpan(state.run_id, composition.name, state.traceparent)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -111,12 +113,17 @@ class LiveRun:
         self.active_parts.update(parts)
         for part in parts:
             self._ends.pop(part, None)
-        with bound_contextvars(run=self._run_id), tallied(self._tally), self._span.current():
+        with self._log_fields(), tallied(self._tally), self._span.current():
             task = asyncio.create_task(self._write(updates), name=f"run {self._run_id}")
             task.add_done_callback(self._task_done)
         self._tasks.add(task)
         if isinstance(self.phase, Stopping):  # the run was cancelled before its first part
             task.cancel()
+
+    def _log_fields(self) -> AbstractContextManager[None]:
+        """Also of a run that another process has begun. A current request precedes the one that began it."""
+        request_id = current_request_id() or self._request_id
+        return bound_contextvars(run=self._run_id, **{"request_id": request_id} if request_id else {})
 
     def cancel(self) -> None:
         """Closes the calls to providers and then writes the end. Sets `ended`."""

@@ -13,7 +13,7 @@ from typing import LiteralString
 from uuid import UUID, uuid4
 
 from app.admission import Admission, booking, too_many_runs
-from app.clients import Client, current_client, working_for
+from app.clients import Client, current_client, current_request_id, working_for
 from app.models import Served
 from app.runs.errors import CapacityError, IdempotencyKeyReusedError, PartBusyError, WrongKeyError
 from app.runs.live import Ending, LiveRun, Stopping
@@ -328,8 +328,10 @@ class Runs:
 
 def start_of(run_id: UUID, composition: str, request: Request, parts: tuple[str, ...]) -> RunStart:
     """The first event of a run that the current client starts."""
-    client, understood = current_client(), request.understood()
-    return RunStart(str(run_id), composition, request, parts, client, traceparent(), understood)
+    return RunStart(
+        str(run_id), composition, request, parts, current_client(),
+        traceparent(), current_request_id(), request.understood(),
+    )  # fmt: skip
 
 
 def log_start(start: RunStart) -> None:

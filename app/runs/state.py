@@ -56,6 +56,7 @@ class RunState:
     _last_at_ms: int = 0
     _client: Client = LOCAL
     _traceparent: str | None = None
+    _request_id: str | None = None
 
     def add(self, events: Iterable[LogEntry]) -> None:
         """Adds the next events. Fragments are joined by part before they are added."""
@@ -97,6 +98,11 @@ class RunState:
     def traceparent(self) -> str | None:
         """The trace that the run's first request continued."""
         return self._traceparent
+
+    @property
+    def request_id(self) -> str | None:
+        """The id of the run's first request."""
+        return self._request_id
 
     def last_end(self, part: str) -> int:
         """Returns the number of the part's last end, or 0."""
@@ -172,6 +178,7 @@ def state_of(start: RunStart, composition: Composition) -> RunState:
         parts=parts,
         _client=start.client,
         _traceparent=start.traceparent,
+        _request_id=start.request_id,
     )
     if option := chosen_option(composition, start.request):
         state.options, state.picked = (option,), 0

@@ -83,9 +83,10 @@ class Decoder:
             raise UnknownRunError from None
         client = fields.get("client")  # an older version has not stored it
         who = Client(client["name"], client["is_named"]) if client else LOCAL
-        parts, traceparent = tuple(fields["parts"]), fields.get("traceparent")
-        understood = fields.get("understood", {})
-        return RunStart(fields["run_id"], fields["composition"], request, parts, who, traceparent, understood)
+        return RunStart(
+            fields["run_id"], fields["composition"], request, tuple(fields["parts"]), who,
+            fields.get("traceparent"), fields.get("request_id"), fields.get("understood", {}),
+        )  # fmt: skip
 
 
 def encode(entries: Iterable[LogEntry]) -> bytes:

@@ -21,7 +21,8 @@ class RunStart:
     """A run of a composition began; `parts` will follow.
 
     `understood` has the fields that prompts get otherwise than they were sent, see `Request.understood`. The client who
-    started the run, and the trace that its request continued, are for stores only, not for readers.
+    started the run, the trace that its request continued, and the id of that request are for stores only, not for
+    readers.
     """
 
     run_id: str
@@ -30,6 +31,7 @@ class RunStart:
     parts: tuple[str, ...]
     client: Client = LOCAL
     traceparent: str | None = None  # W3C Trace Context
+    request_id: str | None = None
     understood: Mapping[str, str | float] = field(default_factory=dict[str, str | float])
 
 
@@ -68,7 +70,7 @@ class Rewrite:
     after: int
 
 
-FOR_STORES = "client", "traceparent"  # fields of a `RunStart` that no reader gets
+FOR_STORES = "client", "traceparent", "request_id"  # fields of a `RunStart` that no reader gets
 
 RunEvent = RunStart | PartEvent | RunEnd
 

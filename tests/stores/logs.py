@@ -24,6 +24,7 @@ START = RunStart(
     ("intro",),
     Client("alice", is_named=True),
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "request-1",
 )
 END = RunEnd("ok", 1)
 

@@ -25,7 +25,8 @@ EVENTS: list[tuple[RunEvent, Mapping[str, object]]] = [
         START,
         {"run_id": "run", "composition": "recipe", "parts": ["intro"]}
         | {"request": START.request.model_dump(by_alias=True)}
-        | {"client": {"name": "alice", "is_named": True}, "traceparent": START.traceparent, "understood": {}},
+        | {"client": {"name": "alice", "is_named": True}, "traceparent": START.traceparent}
+        | {"request_id": "request-1", "understood": {}},
     ),
     (Proposal(({"name": "a", "intro": "b"},), 0), {"options": [{"name": "a", "intro": "b"}], "picked": 0}),
     (PartStart("intro", 2, "p", "m"), {"part": "intro", "attempt": 2, "provider": "p", "model": "m"}),
