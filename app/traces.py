@@ -32,7 +32,7 @@ def start_tracing() -> Callable[[], None]:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        raise ConfigError("OTEL_EXPORTER_OTLP_ENDPOINT needs the extra otel: pip install '.[otel]' in Sizzle's folder") from None
+        raise ConfigError("OTEL_EXPORTER_OTLP_ENDPOINT needs the extra otel: pip install '.[otel]'") from None
     # the environment's name goes first
     resource = Resource.create({SERVICE_NAME: "sizzle", **OTELResourceDetector().detect().attributes})
     provider = TracerProvider(resource=resource)

@@ -95,7 +95,7 @@ def shared_log(settings: Settings) -> "RedisEventLog":
     try:
         from app.stores.redis.log import RedisEventLog
     except ImportError:
-        raise ConfigError("SIZZLE_STORE=redis://… needs the extra redis: pip install '.[redis]' in Sizzle's folder") from None
+        raise ConfigError("SIZZLE_STORE=redis://… needs the extra redis: pip install '.[redis]'") from None
     return RedisEventLog(
         settings.store,
         _requests(settings),
