@@ -328,6 +328,7 @@ THINKING = [
     "<ant_thinking>Draft.</ant_thinking>Beef.",
     "<|think|>Draft.<|/think|>Beef.",
     "<|thought_start|>Draft.<|thought_end|>Beef.",
+    "<|thought_end|>Beef.",
     "<|inner_prefix|>Draft.<|inner_suffix|>Beef.",
     "<unused94>thought\nDraft.<unused95>Beef.",
     "[THOUGHT]Draft.[/THOUGHT]Beef.",

@@ -13,7 +13,7 @@ _CAPITALS = "(?:THINK(?:ING)?|THOUGHTS?|REASONING)"  # other words in square bra
 _NAME = rf"(?:[\w.-]{{0,16}}[:_.-])?{_WORD}(?:[:_.-][\w.-]{{0,16}})?"
 # <think>, <mm:think>, <|begin_of_thought|>, [THINK]; gpt-oss and Gemma have channels, Apertus and MedGemma their own
 _OPENS = (
-    rf"<\|?(?!/|end_)(?!\w{0, 16}_end\b){_NAME}\|?>|(?-i:\[(?:BEGIN_)?{_CAPITALS}\])|◁think▷"
+    rf"<\|?(?!/|end_)(?!\w{{0,16}}_end\b){_NAME}\|?>|(?-i:\[(?:BEGIN_)?{_CAPITALS}\])|◁think▷"
     r"|<\|channel\|?>(?:analysis|commentary|thought)|<\|inner_prefix\|>|<unused94>thought"
 )
 _CLOSES = (
