@@ -1,6 +1,6 @@
 """Whether a client may start work: the one place through which every call to a provider passes.
 
-A face (a route that starts work) books the calls that its request costs before it makes any; if they don't fit into the
+A route that starts work books the calls that its request costs before it makes any; if they don't fit into the
 client's minute, the request is refused. A call beyond what was booked, such as a retry, waits until its client's minute
 has room. Then it waits for its client's turn (`CallLine`), and after that in the line of its provider.
 """
@@ -114,7 +114,7 @@ _booking = ContextVar[Booking | None]("booking", default=None)
 
 @contextmanager
 def booking(calls: int = 0) -> Generator[Booking]:
-    """Within the block, and in tasks created there, so many calls have been counted already."""
+    """Within the block, and in tasks created there, this many calls count as booked."""
     booked = Booking(calls)
     token = _booking.set(booked)
     try:

@@ -19,7 +19,7 @@ async def show(opened: OpenRunsDep, request: Request) -> Response:
 
 
 async def _measure(opened: OpenRuns) -> None:
-    """Sets what is true at the moment."""
+    """Sets the gauges."""
     metrics.active_runs.set(opened.active_runs)
     metrics.waiting_runs.set(await opened.waiting_runs())
     metrics.store_up.labels(opened.store).set(await opened.log.is_reachable())

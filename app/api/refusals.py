@@ -1,4 +1,4 @@
-"""The guard's refusals, in the format of whom they are for: OpenAI's clients, people, or other programs."""
+"""The guard's refusals, in the format that the client expects: OpenAI's clients, browsers, or other programs."""
 
 from urllib.parse import quote
 
@@ -26,7 +26,10 @@ def refusal(connection: HTTPConnection, error: HTTPError) -> Response:
 
 
 def _to_sign_in(connection: HTTPConnection) -> Response:
-    """Browsers send a strict cookie only on the way from our own pages, so a link elsewhere is followed twice."""
+    """Sends a browser to the page where people sign in.
+
+    From another site's link it arrives without its strict cookie, so the page first reloads itself from our own.
+    """
     if connection.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         return HTMLResponse(RELOAD, 401)
     url = connection.url

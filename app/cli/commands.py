@@ -292,7 +292,7 @@ async def _race(
                     async for progress in updates:
                         board.show(progress)
                         live.refresh()
-        finally:  # also after Ctrl-C
+        finally:  # even after Ctrl-C
             console.print(board)
 
 

@@ -116,7 +116,7 @@ def _archive(
 
 
 def _find(archive: "Archive", run_id: str) -> str:
-    """Returns the one id that begins so. Ends the command if there is not exactly one."""
+    """Returns the one id with this prefix. Ends the command if there is not exactly one."""
     found = archive.ids(run_id)
     if len(found) != 1:
         raise typer.BadParameter(f"{len(found) or 'no'} runs begin with {run_id!r}", param_hint="ID")

@@ -1,7 +1,7 @@
-"""The budget: what calls to models may cost per day, in all and for each client. It fails closed.
+"""The budget: what calls to models may cost per day, in total and for each client. It fails closed.
 
-A call is made only after the most that it can cost was added to the day's costs. At its end the rest is given back. So
-neither calls at the same time nor a process that dies can exceed the budget.
+A call is made only after its maximum cost was added to the day's costs. When it ends, the difference is given back. So
+neither concurrent calls nor a process that dies can exceed the budget.
 """
 
 import asyncio
@@ -114,7 +114,7 @@ class Budget:
         return Reservation(account, most)
 
     def settle(self, reservation: Reservation, call: Call, end: CallEnd) -> None:
-        """Accounts for what the call has used, in the place of what was reserved."""
+        """Accounts for what the call has used, in place of what was reserved."""
         cost, tokens = cost_of(call, end), end.tokens
         amount = Spending(
             calls=1, input_tokens=tokens.input, output_tokens=tokens.output,
@@ -125,7 +125,7 @@ class Budget:
         self._add(reservation.account, amount)
 
     async def flush(self) -> None:
-        """Stores what calls have used so far, also if it is cancelled. Raises `UnavailableError`."""
+        """Stores what calls have used so far, even if it is cancelled. Raises `UnavailableError`."""
         flushing = asyncio.ensure_future(self._flush())
         flushing.add_done_callback(_retrieve_exception)
         await asyncio.shield(flushing)
@@ -191,7 +191,7 @@ class Budget:
         return BudgetError(USED_UP if is_total else CLIENT_USED_UP, retry_after, status)
 
     def _settled(self, client: str, spent: Spent) -> Spent:
-        """Leaves out what calls under way have reserved, or have not used of it."""
+        """Returns what is spent, without what running calls have reserved and may give back."""
         total, of_client, *_ = spent.settled
         for amounts in (self._pending, self._unstored[1] if self._unstored else {}):
             for account, amount in amounts.items():
@@ -205,7 +205,7 @@ class Budget:
 
 
 def _retrieve_exception(task: asyncio.Future[None]) -> None:
-    """Otherwise asyncio would log the traceback of a task that nobody waits for any more."""
+    """Prevents asyncio from logging the traceback of a task that nobody waits for any more."""
     if not task.cancelled():
         task.exception()
 

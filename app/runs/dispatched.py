@@ -88,7 +88,7 @@ class DispatchedRuns(Runs):
                     return state.parts[part].attempt + 1
 
     async def _check_room(self, client: Client) -> None:
-        """Refuses a run before it costs its client any calls. Others may take the room meanwhile."""
+        """Refuses a run before it costs its client any calls. Others may take the room in the meantime."""
         with self._within_capacity(client) as most:
             await self._shared_log.check_room(client, self._limit, most)
 

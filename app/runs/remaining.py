@@ -1,4 +1,4 @@
-"""What is left to write of a run: all of a new one, the parts that a rewrite names, or what a dead process left."""
+"""The parts of a run that are still to be written: all of a new run, those of a rewrite, or those of a dead process."""
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import aclosing
@@ -72,8 +72,8 @@ def unfinished(
 ) -> Remainder:
     """What another process left: parts that have ended stay as they are, the others begin again.
 
-    The log may lack so many `attempts_lost` of a part, which its readers have seen. If the pick is in the log, it is
-    kept, and only the missing options are proposed.
+    The log may lack this many `attempts_lost` of a part, although its readers have seen them.
+    If the pick is in the log, it is kept, and only the missing options are proposed.
     """
     missing = {name for name, part in state.parts.items() if part.state in {"waiting", "writing"}}
     missing |= {part for each in rewrites for part in each.parts if state.last_end(part) <= each.after}
@@ -123,7 +123,7 @@ def _is_picked(composition: Composition, state: RunState, rewrites: Iterable[Rew
 
 
 def _missing_need(composition: Composition, state: RunState, part: str, coming: Collection[str]) -> str | None:
-    """Returns the first part that this one needs and that neither is usable nor is coming."""
+    """Returns the first part that this one needs and that is neither usable nor being written."""
     choice = composition.choice.name if composition.choice else None
     for need in composition.needs(part):
         if need not in coming and not (state.options if need == choice else _is_usable(state.parts.get(need))):

@@ -24,7 +24,7 @@ class Tally:
 
     @classmethod
     def of(cls, usage: Usage | None) -> Self:
-        """Goes on from the usage of a run that is reopened."""
+        """Continues from the usage of a run that is reopened."""
         if not usage:
             return cls()
         cost = None if usage.cost_usd is None else round(usage.cost_usd * NANO)

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 JOBS_AT_ONCE = 8
 MAX_TAKES = 10  # of a run whose workers die, possibly because of it, before a part ends
-REPORTED_RUNS = 1000  # so many are not logged again
+REPORTED_RUNS = 1000  # this many are not logged again
 RETRY_S = 0.2
 END_S = 5  # for the ends of runs when the worker stops
 RESTART_S = 0.5  # until a task that has failed starts again
@@ -148,7 +148,7 @@ class Worker:
                 self._wait_for_renewals()
 
     def _wait_for_renewals(self) -> None:
-        """Lets the other processes renew their claims first, which they could not do during an outage either.
+        """Waits until other processes, which could not renew their claims during an outage either, have done so.
 
         When the store's clock has jumped, they only seem to have expired.
         """
@@ -247,7 +247,7 @@ class Worker:
         return None
 
     async def _count(self, job: Job) -> None:
-        """Gives up a run that cannot be continued, after as many attempts as if workers had died of it."""
+        """Gives up a run that cannot be continued, after as many attempts as a run whose workers die."""
         with suppress(EventLogError):
             meta = await self._taken(job)
             self._log.leave(job.run_id)

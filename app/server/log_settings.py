@@ -1,4 +1,4 @@
-"""What the settings say about the log. Apart from it, so that reading the settings does not import structlog."""
+"""The settings of the log, in a module of their own so that reading them does not import structlog."""
 
 from typing import Literal
 

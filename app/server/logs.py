@@ -1,7 +1,7 @@
 """The log of a process of our own: text on a terminal, one JSON object per line otherwise.
 
-Records of `logging`, also those of Uvicorn and other libraries, pass through structlog's formatter. Only the command
-line calls `configure_logging`, because a program that embeds `create_app()` has a log of its own.
+Records of `logging`, including those of Uvicorn and other libraries, pass through structlog's formatter. Only the
+command line calls `configure_logging`, because a program that embeds `create_app()` has a log of its own.
 """
 
 import logging
@@ -81,7 +81,7 @@ def _tidy(_: object, __: str, event: EventDict) -> EventDict:
 
 
 def _without_messages(_: object, __: str, event: EventDict) -> EventDict:
-    """Replaces an exception by its type and places, because its message may repeat what a user or provider wrote."""
+    """Replaces an exception with its type and locations: its message may repeat what a user or provider wrote."""
     match event.pop("exc_info", None):
         case (_, BaseException() as error, _) | (BaseException() as error):
             event["exception"] = type(error).__name__

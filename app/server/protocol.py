@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.clients import Client
 from app.server.security_headers import SECURITY_HEADERS
 
-ARRIVAL_S = 20.0  # for a whole request; also for the first one of a connection
+ARRIVAL_S = 20.0  # for a whole request, including the first one of a connection
 HEAD_BYTES, HEADERS = 64 * 1024, 100
 CONNECTIONS = 200  # of one client; proxies that say for whom they ask have no limit
 PROVIDER_CONNECTIONS = 4000  # more than the calls of one process, SIZZLE_MAX_CALLS

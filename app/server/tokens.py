@@ -145,7 +145,7 @@ def _read_file(file: Path) -> Tokens:
 
 
 def _mark(file: Path | None) -> tuple[int, int, int, int] | None:
-    """What changes with the file's content or rights."""
+    """Returns a value that changes with the file's content or permissions."""
     try:
         stat = file.stat() if file else None
     except OSError:

@@ -1,4 +1,4 @@
-"""The runs in a store, also while servers write it; here those in an SQLite file."""
+"""The runs in a store, readable even while servers write it; this module reads an SQLite file."""
 
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
@@ -29,7 +29,7 @@ class Archive(Protocol):
         ...
 
     def ids(self, beginning: str) -> list[str]:
-        """Returns the ids that begin so."""
+        """Returns the ids with this prefix."""
         ...
 
     def entries(self, run_id: str) -> Sequence[LogEntry]:

@@ -6,7 +6,7 @@ JUMP_S = 60.0
 
 
 class Clock:
-    """Trusts the system's clock after it has gone on without a jump for `grace_s` seconds.
+    """Trusts the system's clock once it has run without a jump for `grace_s` seconds.
 
     A clock that is wrong when the system starts, or that somebody sets forward, must not delete valid runs.
     """

@@ -1,6 +1,6 @@
 """The SQLite file of a store, for one thread.
 
-Events of a run that goes on are in `blocks`, as they were appended. At its end they are compressed into one row.
+Events of an active run are in `blocks`, as they were appended. At its end they are compressed into one row.
 """
 
 import os
@@ -301,7 +301,7 @@ def _stored_run(row: Sequence[Any], blocks: Sequence[tuple[int, bytes]] = ()) ->
 def open_database(
     path: Path, bounds: Bounds, synchronous: Synchronous = "normal", *, is_locked: bool = True
 ) -> Database:
-    """Opens the file, and creates or migrates it. With `is_locked` no other process can open it so.
+    """Opens the file, and creates or migrates it. With `is_locked` no other process can lock it.
 
     Raises `ConfigError`, in one line, if the file cannot be used.
     """

@@ -145,7 +145,7 @@ class LogEntry(Protocol):
 
     @property
     def json(self) -> bytes:
-        """The event's fields, also those for stores only, and `at_ms` as one line of JSON."""
+        """The event's fields, including those for stores only, and `at_ms` as one line of JSON."""
         ...
 
     def with_epoch(self, epoch: str) -> "LogEntry":

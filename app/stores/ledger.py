@@ -39,7 +39,7 @@ def reserved(nano_usd: int) -> Spending:
 
 
 class Cap(NamedTuple):
-    """The most that a day may cost in all, and for one client, in billionths of a dollar."""
+    """The maximum that a day may cost in total, and for one client, in billionths of a dollar."""
 
     total: int | None = None
     client: int | None = None
@@ -50,7 +50,7 @@ class Cap(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """What a day has cost in all, and for one client, in billionths of a dollar, and how much of it is reserved."""
+    """What a day has cost in total, and for one client, in billionths of a dollar, and how much of it is reserved."""
 
     total: int
     client: int
@@ -74,7 +74,7 @@ class Ledger(Protocol):
         ...
 
     async def add(self, amounts: Mapping[Account, Spending], batch: str) -> None:
-        """Adds what calls have used, in the place of what they had reserved. A repeated batch is added once."""
+        """Adds what calls have used, in place of what they had reserved. A repeated batch is added once."""
         ...
 
     async def spent(self, day: str, client: str) -> Spent: ...

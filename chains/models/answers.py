@@ -22,7 +22,7 @@ from chains.surrogates import PairJoiner, replaced
 Json = Mapping[str, Any]
 AnswerPiece = str | AIMessageChunk
 
-AFTER_END_S = 3.0  # the usage and `[DONE]` follow the reason; if text follows, the answer goes on
+AFTER_END_S = 3.0  # the usage and `[DONE]` follow the reason; if text follows, the answer continues
 MAX_CHARACTERS = 8 * 1024 * 1024
 MIN_CHARACTERS = 64 * 1024  # for answers with a low token limit
 CHARACTERS_PER_TOKEN = 64  # at most; few tokens have more than 16
@@ -246,7 +246,7 @@ def _tokens(value: object) -> int | None:
 
 
 def character_limit(max_tokens: int | None) -> int:
-    """Returns how many characters an answer of so many tokens may have, in case a provider ignores the limit."""
+    """Returns how many characters an answer of this many tokens may have, in case a provider ignores the limit."""
     if max_tokens is None:
         return MAX_CHARACTERS
     return min(MAX_CHARACTERS, max(MIN_CHARACTERS, CHARACTERS_PER_TOKEN * max_tokens))

@@ -1,4 +1,4 @@
-"""What is known of a call to a model, for those who account for it: logs, metrics, traces, a budget."""
+"""A call to a model, as logs, metrics, traces and the budget see it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Price:
     output: float
 
     def nano_usd(self, tokens: "Tokens") -> int:
-        """Returns the cost of so many tokens, in billionths of a dollar."""
+        """Returns the cost of this many tokens, in billionths of a dollar."""
         return round((tokens.input * self.input + tokens.output * self.output) * NANO_USD)
 
 
@@ -32,7 +32,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that is to be made. `model` and `provider` are names in the registry, `model_id` is the provider's name.
+    """A call about to be made. `model` and `provider` are names in the registry, `model_id` is the provider's name.
 
     `part` is empty for a plain completion. `attempt` counts from 1. `most` has the most tokens that it can take.
     """
@@ -51,7 +51,7 @@ class Call:
 class CallEnd:
     """How a call ended. Times are in seconds since its beginning.
 
-    `failure` is the kind of a failure, and `detail` what exactly it was. Neither has the provider's words.
+    `failure` is the kind of failure, and `detail` narrows it down. Neither has the provider's words.
     """
 
     outcome: Outcome
@@ -65,7 +65,7 @@ class CallEnd:
 
 @runtime_checkable
 class CallObserver(Protocol):
-    """Is called before each call and when it has ended."""
+    """Called before and after each call."""
 
     async def begin(self, call: Call) -> Callable[[CallEnd], None]:
         """Returns what is called at the end. Raises a `SizzleError` if the call may not be made."""

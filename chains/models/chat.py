@@ -48,7 +48,7 @@ BROKEN_OFF: LiteralString = "The provider broke off before the end."
 
 @dataclass(slots=True)
 class _Progress:
-    """A call that goes on. It may cost something once it is sent, unless the provider refuses it."""
+    """A running call. Once it is sent it may cost something, unless the provider refuses it."""
 
     started_at: float
     first_at: float = 0.0

@@ -68,7 +68,7 @@ class CoalescedBody:
         return block
 
     def _arrived(self) -> bytes:
-        """Returns what has arrived, also if the connection broke after it, which the next read raises."""
+        """Returns what has arrived, even if the connection broke after it: the next read raises that."""
         error = self._body.exception()
         if error is None:
             return self._body.read_nowait()

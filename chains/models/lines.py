@@ -1,7 +1,7 @@
 """Where calls to a provider wait until they may begin.
 
-Callers take turns, so one with many calls does not delay the others. Whose call it is, the program around this package
-knows.
+Callers take turns, so one with many calls does not delay the others. The program around this package says who makes a
+call.
 """
 
 import asyncio
@@ -209,12 +209,12 @@ class CallLine:
             wait_s = await self._begin_next(pace)
             if wait_s == 0:
                 continue
-            with suppress(TimeoutError):  # meanwhile somebody else may have come, whose turn it is
+            with suppress(TimeoutError):  # in the meantime it may be the turn of somebody else
                 async with asyncio.timeout(wait_s):
                     await self._changed.wait()
 
     async def _begin_next(self, pace: Pace) -> float | None:
-        """Begins a call and returns 0, or returns in how many seconds to try again; None: when something changes."""
+        """Begins a call and returns 0, or returns in how many seconds to try again, or None if only a change helps."""
         waits = dict[bool, float]()  # by whether the caller leaves room
         for caller in self._eligible():
             leaves_room = self._leaves_room(caller)

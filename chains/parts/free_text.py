@@ -12,7 +12,7 @@ def request_from(composition: Composition, text: str, language: Language) -> Req
     `language` is that of the answer, unless the JSON says otherwise.
 
     A number before a field's name sets that field: “old castles, 5 days” sets `days`. Raises pydantic's
-    `ValidationError`, also for a text without such a number if there is no text field.
+    `ValidationError`, including for a text without such a number if there is no text field.
     """
     if is_json(text):
         request = composition.request.model_validate_json(text)

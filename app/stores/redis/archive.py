@@ -1,4 +1,4 @@
-"""The runs in Redis, also while servers and workers write them."""
+"""The runs in Redis, readable even while servers and workers write them."""
 
 # pyright: reportUnknownMemberType=false
 # (redis-py leaves some keyword arguments untyped)
@@ -37,7 +37,7 @@ class RedisArchive:
         self._run(self._log.forget(run_id))
 
     async def _ids(self, ended: int | None) -> list[str]:
-        """The runs that have not ended, and so many of those that ended last."""
+        """The runs that have not ended, and this many of those that ended last."""
         prefix, redis = self._log.address.prefix, self._log.redis
         jobs = cast(Sequence[tuple[bytes, Mapping[bytes, bytes]]], await redis.xrange(f"{prefix}:queue"))
         unfinished = [run_id for _, fields in jobs if (run_id := fields.get(b"run"))]

@@ -1,4 +1,4 @@
-"""The address of a Redis or Valkey server, connections to it, and what it has to offer."""
+"""The address of a Redis or Valkey server, connections to it, and the check of what it offers."""
 
 # pyright: reportUnknownMemberType=false
 # (redis-py leaves some keyword arguments untyped)
@@ -39,7 +39,7 @@ _PREFIX = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
 class TimedRedis(Redis):
-    """Waits a limited time for an answer, twice: a connection that was lost without a word is replaced meanwhile.
+    """Waits a limited time for an answer, twice: in between, a connection that was lost silently is replaced.
 
     redis-py's `socket_timeout` would do, but sends within `asyncio.wait_for`, which may lose a cancellation in
     Python 3.11: https://github.com/python/cpython/issues/86296. The keepalive is redis-py's default.
@@ -148,7 +148,7 @@ class Address:
 
 @asynccontextmanager
 async def subscription(redis: Redis, channel: str) -> AsyncGenerator[AsyncGenerator[bytes]]:
-    """Yields what is published on the channel from now on. If the connection is lost, even without a word, that raises
+    """Yields what is published on the channel from now on. If the connection is lost, even silently, that raises
     `RedisError`.
     """
     async with redis.pubsub() as pubsub:
@@ -223,7 +223,7 @@ def _reason(error: RedisError) -> str:
 
 @contextmanager
 def answering() -> Generator[None]:
-    """Raises `UnavailableError` in the place of Redis' errors, also while its memory is full."""
+    """Raises `UnavailableError` in place of Redis' errors, including the one for a full memory."""
     try:
         yield
     except RedisError as error:

@@ -31,7 +31,7 @@ for _, key in ipairs({KEYS[1], KEYS[2]}) do redis.call('EXPIRE', key, ARGV[5]) e
 redis.call('SET', KEYS[3], 1, 'EX', 60)
 return 1"""
 
-# also while the memory is full, because it mostly gives back what was reserved; a repeated batch changes nothing
+# even while the memory is full, because it mostly gives back what was reserved; a repeated batch changes nothing
 # KEYS: accounts, sums, batch. ARGV: seconds to keep, then for each number its field, the names of its sums of the day
 # and of the client, or '' if it has none, and the number
 ADD = """#!lua flags=allow-oom

@@ -195,7 +195,7 @@ class RedisEventLog:
             await self._call("release", run_id, writer.term)
 
     async def end(self, run_id: str, status: RunStatus, message: str | None = None) -> None:
-        """Writes the end in the place of the run's writer. A finished run is unchanged.
+        """Writes the end instead of the run's writer. A finished run is unchanged.
 
         Raises `ExpiredRunError` if the log is too damaged, which then is dropped.
         """
@@ -234,7 +234,7 @@ class RedisEventLog:
         task.add_done_callback(self._compactions.discard)
 
     async def meta(self, run_id: str) -> RunMeta:
-        """Returns what is known of the run except its events."""
+        """Returns everything about the run except its events."""
         return await self._find(run_id)
 
     async def rewrites(self, run_id: str) -> list[Rewrite]:

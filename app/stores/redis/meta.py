@@ -1,4 +1,4 @@
-"""What is known of a run except its events."""
+"""Everything about a run except its events."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

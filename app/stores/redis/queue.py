@@ -20,7 +20,7 @@ GROUP = "workers"
 VERSION = 1  # of jobs; a newer one is left to a newer worker
 BLOCK_MS = 1000
 
-# A claim that another worker has by now is left alone. KEYS: the queue. ARGV: worker, ms, jobs
+# A claim that now belongs to another worker is left alone. KEYS: the queue. ARGV: worker, ms, jobs
 HAND_BACK = f"""#!lua
 for at = 3, #ARGV do
   if #redis.call('XPENDING', KEYS[1], '{GROUP}', ARGV[at], ARGV[at], 1, ARGV[1]) == 1 then
@@ -76,7 +76,7 @@ class RunQueue:
         return [job for pages in streams.values() for page in pages for job in await self._jobs(page)]
 
     async def pending_jobs(self) -> list[Job]:
-        """Returns the jobs that this worker has claimed, also those whose delivery it has missed."""
+        """Returns the jobs that this worker has claimed, including those whose delivery it missed."""
         streams: Any = await self._redis.xreadgroup(GROUP, self._worker, {self._queue: "0"})
         return [job for pages in streams.values() for page in pages for job in await self._jobs(page)]
 
