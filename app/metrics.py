@@ -1,9 +1,14 @@
-"""Metrics of this process for Prometheus, counted per call and per run, never per token.
+"""Metrics for Prometheus, counted per call and per run, never per token.
 
+Processes that share an address write them to files of PROMETHEUS_MULTIPROC_DIR, from which each can answer for all.
 All label values are bounded: names in the registry, parts of compositions, kinds of failures.
 """
 
+import os
+from pathlib import Path
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # pyright: ignore[reportUnknownVariableType]
 
 from chains.models.calls import Call, CallEnd
 
@@ -15,6 +20,12 @@ FLUSH_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 REGISTRY = CollectorRegistry()  # of our own, so that a program that embeds Sizzle keeps its metrics apart
 _CALL = ("part", "model")
+
+
+def _last_seen(name: str, help_text: str, *labels: str) -> Gauge:
+    """A gauge of what is the same for all processes."""
+    return Gauge(name, help_text, labels, registry=REGISTRY, multiprocess_mode="mostrecent")
+
 
 calls = Counter("sizzle_calls", "Calls to models.", (*_CALL, "outcome", "failure"), registry=REGISTRY)
 retries = Counter("sizzle_call_retries", "Calls after the first one of a part.", _CALL, registry=REGISTRY)
@@ -52,13 +63,28 @@ run_duration = Histogram(
     buckets=DURATION_S,
     registry=REGISTRY,
 )
-active_runs = Gauge("sizzle_active_runs", "Runs that this process writes.", registry=REGISTRY)
-waiting_runs = Gauge("sizzle_waiting_runs", "Runs in the queue of all processes.", registry=REGISTRY)
-circuit_open = Gauge("sizzle_circuit_breaker_open", "1 while a provider is skipped.", ("provider",), registry=REGISTRY)
-store_up = Gauge("sizzle_store_up", "1 if the store answers.", ("store",), registry=REGISTRY)
+active_runs = Gauge("sizzle_active_runs", "Runs that are written.", registry=REGISTRY, multiprocess_mode="livesum")
+waiting_runs = _last_seen("sizzle_waiting_runs", "Runs in the queue of all processes.")
+circuit_open = _last_seen("sizzle_circuit_breaker_open", "1 while a provider is skipped.", "provider")
+store_up = _last_seen("sizzle_store_up", "1 if the store answers.", "store")
 store_flush = Histogram(
     "sizzle_store_flush_seconds", "To store new events.", ("store",), buckets=FLUSH_S, registry=REGISTRY
 )
+
+
+def readable() -> CollectorRegistry:
+    """Returns the metrics of this process, or of all processes that share its address."""
+    if not (folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR")):
+        return REGISTRY
+    for file in Path(folder).glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:  # it was killed
+            mark_process_dead(pid, folder)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)
+    return registry
 
 
 def count_call(call: Call, end: CallEnd, nano_usd: int | None) -> None:

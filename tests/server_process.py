@@ -15,9 +15,10 @@ from tests.commands import Command
 
 
 class ServerProcess:
-    """A server that keeps its runs in a file of the folder, with these settings."""
+    """A server that keeps its runs in a file of the folder, with these options and settings."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *options: str, **settings: str) -> None:
+        self._options = options
         self._output = folder / "output"
         self._environment = os.environ | {"SIZZLE_STORE": f"sqlite://{folder / 'runs.db'}"} | settings
         self.url = ""
@@ -50,19 +51,19 @@ class ServerProcess:
 
     def _start(self, port: int) -> Command:
         with self._output.open("wb") as output:
-            arguments = ("serve", "--port", str(port))
+            arguments = ("serve", "--port", str(port), *self._options)
             return Command(arguments, self._environment, output.fileno(), output.fileno())
 
     def _wait_until_ready(self) -> None:
         assert wait_until(lambda: "(Ctrl-C" in self.said, 20), self.said
-        self.url = re.findall(r"http://127.0.0.1:\d+", self.said)[0]
+        self.url = f"http://127.0.0.1:{re.findall(r'http://[^ ]+:([0-9]+)', self.said)[0]}"
         with httpx.Client(verify=NO_TLS, timeout=30) as client:
-            assert client.get(f"{self.url}/healthz").status_code == 200, self.said
+            assert client.get(f"{self.url}/healthz").status_code in (200, 401), self.said
 
 
 @contextmanager
-def server_process(folder: Path, **settings: str) -> Generator[ServerProcess]:
-    server = ServerProcess(folder, **settings)
+def server_process(folder: Path, *options: str, **settings: str) -> Generator[ServerProcess]:
+    server = ServerProcess(folder, *options, **settings)
     try:
         yield server
     finally:

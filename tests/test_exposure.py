@@ -19,6 +19,7 @@ from tests.access import TOKEN, guarded
 from tests.client import REQUEST, ask
 from tests.commands import sizzle
 from tests.conftest import ServeScripts
+from tests.server_process import server_process
 from tests.servers import serving, settings_from
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  not bound: the command refuses it
@@ -206,7 +207,10 @@ def test_another_bind_without_a_token_ends_with_one_line(command: str) -> None:
         ({}, "127.0.0.1", "this machine only"),
         ({}, "::1", "this machine only"),
         ({"TOKEN": TOKEN}, EVERYWHERE, "with a token (owner)"),
-        ({"OPEN": "true"}, EVERYWHERE, "OPEN to everybody"),
+        ({"OPEN": "true"}, EVERYWHERE, "OPEN to everybody who can reach this address"),
+        ({"TOKEN": TOKEN}, "127.0.0.1", "this machine, and others through a proxy, with a token (owner)"),
+        ({"OPEN": "true"}, "127.0.0.1", "OPEN to everybody who uses this machine or a proxy"),
+        ({"ALLOWED_HOSTS": "cook.example"}, "127.0.0.1", "without SIZZLE_TOKEN a proxy's clients get a 403"),
     ],
 )
 def test_a_start_says_who_can_use_the_server(
@@ -215,3 +219,22 @@ def test_a_start_says_who_can_use_the_server(
     for name, value in settings.items():
         monkeypatch.setenv(f"SIZZLE_{name}", value)
     assert words in audience(host)
+
+
+def test_a_start_below_a_path_speaks_of_the_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """So it does if `.env` has a token."""
+    monkeypatch.chdir(tmp_path)
+    assert [audience("localhost"), "proxy" in audience("localhost", has_proxy=True)] == ["for this machine only", True]
+    (tmp_path / ".env").write_text(f"GROQ_API_KEY=k\nexport sizzle_token = {TOKEN}\n")
+    assert "with a token (owner)" in audience("localhost")
+
+
+def test_the_ipv6_wildcard_is_every_address(tmp_path: Path) -> None:
+    """The start says so, and clients of IPv4 have their own names."""
+    with server_process(tmp_path, "--host", "::", SIZZLE_TOKEN=TOKEN) as server:
+        port = server.url.rpartition(":")[2]
+        assert f"http://[::]:{port} and http://0.0.0.0:{port}, for other machines" in server.said
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        for host in ("127.0.0.1", "[::1]"):
+            url = f"http://{host}:{port}"
+            assert [ask("GET", f"{url}/healthz", headers=each).status_code for each in ({}, headers)] == [401, 200]

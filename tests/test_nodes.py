@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from app.stores.redis.connection import Address
-from tests.client import wait_until
+from tests.client import ask, wait_until
 from tests.commands import FAST, SIZZLE
 from tests.conftest import Serve, ServeScripts
 from tests.redis_servers import RedisServer, free_port
@@ -156,13 +156,16 @@ def test_a_run_of_one_connection_ends_with_its_web_process(
         assert len(scripted.calls) == calls
 
 
+RUNS = ("sizzle_runs_total", "sizzle_active_runs")
+
+
 def is_open(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_several_processes_serve_one_address(redis_server: RedisServer) -> None:
-    """`--workers 2`: whichever process a request reaches, it knows the run."""
+    """`--workers 2`: whichever process a request reaches, it knows the run, and the metrics of all processes."""
     port = free_port()
     arguments = [SIZZLE, "serve", "--workers", "2", "--port", str(port), "--store", redis_server.url]
     # not forked: uvicorn starts its processes from this one's standard input on
@@ -173,6 +176,16 @@ def test_several_processes_serve_one_address(redis_server: RedisServer) -> None:
         with ThreadPoolExecutor(8) as threads:
             streams = list(threads.map(lambda _: Reader(run).to_the_end(), range(8)))
         assert all(events == streams[0] for events in streams)
+        for other in [start_run(f"http://127.0.0.1:{port}")[0] for _ in range(7)]:
+            Reader(other).to_the_end()
+
+        def seen() -> set[frozenset[str]]:
+            """The runs so far, asked of either process."""
+            answers = [ask("GET", f"http://127.0.0.1:{port}/metrics").text for _ in range(12)]
+            return {frozenset(line for line in each.splitlines() if line.startswith(RUNS)) for each in answers}
+
+        runs = frozenset(['sizzle_runs_total{composition="recipe",status="ok"} 8.0', "sizzle_active_runs 0.0"])
+        assert wait_until(lambda: seen() == {runs}, 10), seen()
     finally:
         server.terminate()
         server.wait(30)

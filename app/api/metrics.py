@@ -12,15 +12,14 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/metrics")
 async def show(opened: OpenRunsDep, request: Request) -> Response:
-    """Returns the metrics of this process."""
+    """Returns the metrics of this process, or with `--workers` of all processes."""
     await _measure(opened)
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(metrics.REGISTRY), media_type=content_type)
+    return Response(encode(metrics.readable()), media_type=content_type)
 
 
 async def _measure(opened: OpenRuns) -> None:
     """Sets the gauges."""
-    metrics.active_runs.set(opened.active_runs)
     metrics.waiting_runs.set(await opened.waiting_runs())
     metrics.store_up.labels(opened.store).set(await opened.log.is_reachable())
     for provider, health in opened.models.health.items():

@@ -5,12 +5,15 @@ import os
 import re
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from app.cli.exposure import audience
 from app.server.network import is_loopback
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 Host = Annotated[
     str,
     typer.Option(
-        envvar="HOST", help="The address to listen on; 0.0.0.0 lets other machines in, which needs SIZZLE_TOKEN."
+        envvar="HOST", help="The address to listen on; 0.0.0.0 or :: lets other machines in, which needs SIZZLE_TOKEN."
     ),
 ]
 Port = Annotated[
@@ -50,6 +53,7 @@ Compositions = Annotated[
     typer.Option(metavar="MODULE:NAME", help="A composition to serve beside the recipe. Repeatable."),
 ]
 
+BACKLOG = 2048
 GRACEFUL_SHUTDOWN_S = 3
 WORKER_ANSWER_S = 60  # a process imports for seconds before it answers, and SIGHUP keeps the old one until it does
 NOT_SHARED = "--workers {workers} needs a store that several processes share: --store redis://… (SIZZLE_STORE)"
@@ -72,15 +76,15 @@ def serve(
     set_environment(
         store, composition, SIZZLE_WORKER=None if worker else "false", SIZZLE_OPEN="true" if open_ else None
     )
-    users = audience(host)
+    users = audience(host, has_proxy=bool(root_path))
     if workers > 1:
         _check_sharing(workers)
-    with listen(host, port) as listener:
-        typer.echo(f"Sizzle: {url_of(listener)}, {users} (Ctrl-C stops it)")
+    with bound(host, port, listens=workers == 1) as sockets:
+        typer.echo(f"Sizzle: {urls_of(sockets)}, {users} (Ctrl-C stops it)")
         if workers == 1:
-            _serve_at_once(listener, root_path, early=PAGE if is_loopback(host) else PROBES)
-    if workers > 1:
-        _serve_in_workers(host, port, workers, root_path)
+            _serve_at_once(sockets, root_path, early=PAGE if is_loopback(host) else PROBES)
+        else:
+            _serve_in_workers(sockets, workers, root_path)
 
 
 def set_environment(store: str | None, compositions: list[str] | None, **settings: str | None) -> None:
@@ -89,22 +93,44 @@ def set_environment(store: str | None, compositions: list[str] | None, **setting
     os.environ.update({name: value for name, value in settings.items() if value})
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Returns a socket that listens. Ends the command with one line if the address is not available."""
+@contextmanager
+def bound(host: str, port: int, *, listens: bool = True) -> Generator[list[socket.socket]]:
+    """Yields sockets at the address: at `::` two, because that means every address, also those of IPv4.
+
+    If it listens, those who connect now wait. Ends the command with one line if the address is not available.
+    """
+    with ExitStack() as opened:
+        sockets = list[socket.socket]()
+        for each in ("::", "0.0.0.0") if host == "::" else (host,):  # noqa: S104  the user wants it
+            try:
+                sockets.append(opened.enter_context(_bound(each, port, listens=listens)))
+            except OSError as error:
+                sys.exit(f"sizzle: {each}, port {port}: {error.strerror}. Choose another one with --host and --port.")
+            port = sockets[0].getsockname()[1]
+        yield sockets
+
+
+def _bound(host: str, port: int, *, listens: bool) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
-        )
-    except OSError as error:
-        sys.exit(f"sizzle: {host}, port {port}: {error.strerror}. Choose another one with --host and --port.")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # so that each client has its own address
+        sock.bind((host, port))
+        if listens:
+            sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
-def url_of(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def urls_of(sockets: Iterable[socket.socket]) -> str:
+    addresses = [sock.getsockname()[:2] for sock in sockets]
+    return " and ".join(f"http://{f'[{host}]' if ':' in host else host}:{port}" for host, port in addresses)
 
 
-def _serve_at_once(listener: socket.socket, root_path: str, early: re.Pattern[str]) -> None:
+def _serve_at_once(sockets: list[socket.socket], root_path: str, early: re.Pattern[str]) -> None:
     """Serves in this process. Raises what kept the application from starting, such as a `ConfigError`."""
     app = StartingApp(_load, _announce, on_failure=lambda: setattr(server, "should_exit", True), early=early)
     config = uvicorn.Config(
@@ -119,7 +145,7 @@ def _serve_at_once(listener: socket.socket, root_path: str, early: re.Pattern[st
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # a failure is one line
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
+        server.run(sockets=sockets)
     if app.failure:
         raise app.failure
 
@@ -149,14 +175,13 @@ def _check_sharing(workers: int) -> None:
     asyncio.run(check_store(settings))
 
 
-def _serve_in_workers(host: str, port: int, workers: int, root_path: str) -> None:
-    uvicorn.run(
+def _serve_in_workers(sockets: list[socket.socket], workers: int, root_path: str) -> None:
+    """Serves in so many processes, which share their metrics."""
+    config = uvicorn.Config(
         "app.main:served_app",
         factory=True,
         http=BoundedHttp,
         ws_max_size=WS_MESSAGE_BYTES,
-        host=host,
-        port=port,
         workers=workers,
         log_config=None,  # `served_app` configures it
         access_log=False,
@@ -164,3 +189,6 @@ def _serve_in_workers(host: str, port: int, workers: int, root_path: str) -> Non
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
         timeout_worker_healthcheck=WORKER_ANSWER_S,
     )
+    with TemporaryDirectory(prefix="sizzle-metrics-") as folder, suppress(KeyboardInterrupt):
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        Multiprocess(config, sockets).run()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.exposure import audience
-from app.cli.serve import Compositions, Host, Open, Store, listen, set_environment, url_of
+from app.cli.serve import Compositions, Host, Open, Store, bound, set_environment, urls_of
 
 Port = Annotated[
     int, typer.Option(min=0, max=65535, help="The port of /livez and /readyz; 0 lets the system pick one.")
@@ -43,6 +43,6 @@ def worker(
     app = worker_app(settings)
     asyncio.run(check_store(settings))
     users = audience(host)
-    with listen(host, port) as health:
-        typer.echo(f"Sizzle worker, ready when {url_of(health)}/readyz says so, {users}")
-        uvicorn.Server(uvicorn.Config(app, http=BoundedHttp, log_config=None, access_log=False)).run(sockets=[health])
+    with bound(host, port) as sockets:
+        typer.echo(f"Sizzle worker, ready when {urls_of(sockets[:1])}/readyz says so, {users}")
+        uvicorn.Server(uvicorn.Config(app, http=BoundedHttp, log_config=None, access_log=False)).run(sockets=sockets)

@@ -15,7 +15,7 @@ from typing import Literal, LiteralString
 from structlog.contextvars import bound_contextvars
 
 from app.clients import current_request_id
-from app.metrics import count_run
+from app.metrics import active_runs, count_run
 from app.runs.state import RunState
 from app.runs.tally import Tally, tallied
 from app.stores import (
@@ -100,6 +100,7 @@ class LiveRun:
         self.phase: Phase = Writing()
         self.active_parts: set[str] = set()
         self.ended = asyncio.Event()
+        active_runs.inc()
 
     @property
     def is_over(self) -> bool:
@@ -139,8 +140,7 @@ class LiveRun:
 
     def abandon(self) -> None:
         """Ends a run that has no log."""
-        self.ended.set()
-        self._on_finished()
+        self._finish()
 
     def forget(self) -> None:
         """Cancels the run and drops its log after the end."""
@@ -201,8 +201,12 @@ class LiveRun:
             logger.warning("Run %s has no end: %s.", self._run_id, type(error).__name__)
         finally:
             if not self._tasks:
-                self.ended.set()
-                self._on_finished()
+                self._finish()
+
+    def _finish(self) -> None:
+        active_runs.dec()
+        self.ended.set()
+        self._on_finished()
 
     async def _is_closed(self, stopping: Stopping | None) -> bool:
         """Writes the end. False if parts have to be regenerated first."""

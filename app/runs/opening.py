@@ -42,11 +42,6 @@ class OpenRuns:
         is_reachable = self.store != "redis" or await self.log.is_reachable()
         return is_reachable and (self.worker is None or self.worker.is_ready)
 
-    @property
-    def active_runs(self) -> int:
-        """How many runs this process writes."""
-        return len(self.worker.live) if self.worker else self.runs.active_count
-
     async def waiting_runs(self) -> int:
         """How many runs wait for a worker of any process; 0 if the store does not answer."""
         return await self.runs.waiting_count()

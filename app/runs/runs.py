@@ -249,10 +249,6 @@ class Runs:
         """Whether no more runs can be started, because the process is being stopped."""
         return self._is_closing
 
-    @property
-    def active_count(self) -> int:
-        return len(self._live)
-
     async def waiting_count(self) -> int:
         """How many runs wait for a worker."""
         return 0
