@@ -145,6 +145,7 @@ KOREAN: dict[str, str] = {
     ("'{food}' is not food: swallowing it injures or poisons. Leave it out"): (
         "'{food}': 음식이 아니에요. 삼키면 다치거나 중독될 수 있으니 빼 주세요"
     ),
+    ("'{food}' is not food. Name an ingredient instead"): ("'{food}': 음식이 아니에요. 재료를 적어 주세요"),
     ("'{food}' is poisonous and can kill, cooked too. Leave it out"): (
         "'{food}': 독이 있어서 익혀도 목숨을 앗을 수 있어요. 빼 주세요"
     ),

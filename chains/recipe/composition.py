@@ -2,7 +2,7 @@
 
 from chains.parts.composition import Choice, Composition, Part
 from chains.recipe import prompts
-from chains.recipe.request import RecipeRequest, check_is_food
+from chains.recipe.request import RecipeRequest, check_dish
 
 RECIPE = Composition(
     name="recipe",
@@ -19,7 +19,7 @@ RECIPE = Composition(
             max_tokens=800,
             gives={"recipe_name": "name", "recipe_intro": "intro"},
             noun="recipe",
-            check=check_is_food,
+            check=check_dish,
             code="alt",
         ),
         Part(

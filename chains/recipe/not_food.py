@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from chains.recipe.nouns import Nouns
+
 HAS_WORD = re.compile(r"[가-힣\u3040-\u30ff\u3400-\u9fff]|[^\W\d_][\u0300-\u036f]*[^\W\d_]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 _ITEM = re.compile(
@@ -74,6 +76,9 @@ _OF_PAN = re.compile(
     re.IGNORECASE,
 )
 _AFTER_MEAT_KO = re.compile(r"(?:\s?고기)?[을를로]{0,2}\s?(?:요리|볶|끓|굽|구워|튀|찌|삶|먹)")
+_INGREDIENT = re.compile(
+    r"(?:\b(?:with|using|from|and)\b|,)([^,;:.!?()\n]{1,60}?)(?=$|[,;:.!?()\n]|\b(?:and|or|with)\b)", re.IGNORECASE
+)
 _LONGEST_QUESTION = 2000  # characters; a longer text contains a document, not a cook's own words
 
 
@@ -89,14 +94,18 @@ class _Kind(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message: str
-    anywhere: list[str]
+    anywhere: list[str] = []
     alone: list[str] = []
 
 
 def not_food_in(text: str) -> NotFood | None:
     """Returns the first item in a list of ingredients that is not food, or None."""
-    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    edible = _fine().sub(" , ", re.sub(r"[^\S\n]+", " ", plain))
+    return listed_in(text) or _named_in(list(_items(_edible(text))))
+
+
+def listed_in(text: str) -> NotFood | None:
+    """Returns the first thing in a text that `not_food.toml` lists, or None."""
+    edible = _edible(text)
     found = _anywhere().search(edible) or next(filter(None, map(_alone().fullmatch, _items(edible))), None)
     if not found:
         return None
@@ -104,11 +113,28 @@ def not_food_in(text: str) -> NotFood | None:
     return NotFood(found[kind].strip(), _kinds()[kind].message, kind)
 
 
+def _edible(text: str) -> str:
+    """Returns the text without the phrases that are fine."""
+    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return _fine().sub(" , ", re.sub(r"[^\S\n]+", " ", plain))
+
+
+def _named_in(items: list[str]) -> NotFood | None:
+    """Returns the first item that names no food. Kitchenware counts only if there is nothing else: chicken, a wok."""
+    items = [item for item in items if HAS_WORD.search(item)]
+    found = [named for named in map(_nouns().named, items) if named]
+    is_kitchenware = len(found) == len(items) and all(named.kind == "kitchen" for named in found)
+    named = next((named for named in found if is_kitchenware or named.kind != "kitchen"), None)
+    return NotFood(named.words, _kinds()[named.kind].message, named.kind) if named else None
+
+
 def not_food_in_question(question: str) -> NotFood | None:
     """Returns the first thing in a question that is not food, or None. A pet counts only if it is to be eaten."""
-    found = not_food_in(question)
-    if not found or _is_about_pan(question):
+    found = listed_in(question)
+    if _is_about_pan(question):
         return None
+    if not found:
+        return _named_in(list(map(str.strip, _INGREDIENT.findall(_edible(question)))))
     if found.kind != "pets":
         return found
     before, _, after = question.partition(found.food)
@@ -166,18 +192,28 @@ def _data() -> dict[str, object]:
 
 @cache
 def _kinds() -> dict[str, _Kind]:
-    return {name: _Kind.model_validate(kind) for name, kind in _data().items() if name != "fine"}
+    return {name: _Kind.model_validate(kind) for name, kind in _data().items() if isinstance(kind, dict)}
 
 
 @cache
 def _fine() -> re.Pattern[str]:
-    return re.compile(_words(TypeAdapter(list[str]).validate_python(_data()["fine"])), re.IGNORECASE)
+    return re.compile(_words(_list("fine")), re.IGNORECASE)
+
+
+@cache
+def _nouns() -> Nouns:
+    return Nouns(_list("forms"), _list("materials"))
+
+
+def _list(name: str) -> list[str]:
+    return TypeAdapter(list[str]).validate_python(_data()[name])
 
 
 @cache
 def _anywhere() -> re.Pattern[str]:
     return re.compile(
-        "|".join(f"(?P<{name}>{_words(kind.anywhere)})" for name, kind in _kinds().items()), re.IGNORECASE
+        "|".join(f"(?P<{name}>{_words(kind.anywhere)})" for name, kind in _kinds().items() if kind.anywhere),
+        re.IGNORECASE,
     )
 
 

@@ -7,7 +7,14 @@ from typing_extensions import override
 
 from chains.messages import Message
 from chains.parts.composition import Request
-from chains.recipe.not_food import HAS_WORD, asks_for_recipe, is_instruction, not_food_in, not_food_in_question
+from chains.recipe.not_food import (
+    HAS_WORD,
+    asks_for_recipe,
+    is_instruction,
+    listed_in,
+    not_food_in,
+    not_food_in_question,
+)
 from chains.recipe.restrictions import restrictions_in
 
 DEFAULT_SERVINGS = 2
@@ -26,6 +33,17 @@ def check_is_food(text: str) -> str:
     """Raises `ValueError` with the reason if the text contains something inedible."""
     if found := not_food_in(restrictions_in(text).rest):
         raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
+    return _check_is_no_instruction(text)
+
+
+def check_dish(name: str) -> str:
+    """Raises `ValueError` with the reason if the name of a dish contains something inedible."""
+    if found := listed_in(name):
+        raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
+    return _check_is_no_instruction(name)
+
+
+def _check_is_no_instruction(text: str) -> str:
     if is_instruction(text):
         raise ValueError("name at least one ingredient: this is an instruction and no food")
     return text
