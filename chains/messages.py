@@ -1,11 +1,9 @@
 """Messages for users: English templates, whose Korean forms are in `chains.translations`."""
 
 from collections.abc import Mapping
-from typing import Any, LiteralString, cast
+from typing import LiteralString, cast
 
-from chains.translations import KOREAN, KOREAN_VALIDATION, NOT_VALID, Language
-
-CUSTOM_PREFIX = "Value error, "  # which pydantic puts before the words of our own validators
+from chains.translations import KOREAN, Language
 
 
 class Message:
@@ -38,18 +36,3 @@ class Message:
 
 def _said(value: object, language: Language) -> object:
     return cast(Mapping[Language, str], value)[language] if isinstance(value, Mapping) else value
-
-
-def validation_message(problem: Mapping[str, Any], language: Language = "en") -> str:
-    """Returns what is wrong, without a full stop, from one of the `errors()` of a pydantic `ValidationError`."""
-    if language == "en":
-        return problem["msg"].removeprefix(CUSTOM_PREFIX)
-    context: dict[str, Any] = problem.get("ctx", {})
-    match context.get("error"):
-        case ValueError(args=[Message() as message]):
-            return message.in_language(language)
-        case ValueError(args=[str(template)]):
-            return KOREAN.get(template, NOT_VALID)
-        case _:
-            context |= {"expected": str(context.get("expected", "")).replace("' or '", "', '")}
-            return KOREAN_VALIDATION.get(problem["type"], NOT_VALID).format(**context)

@@ -11,7 +11,6 @@ from chains.finish_reasons import finish_reason_of
 from chains.models.answers import MAX_CHARACTERS, RETRACTED, AnswerReader
 from chains.models.sse import LONGEST_EVENT
 from chains.models.stream_failures import StreamFailure
-from chains.parts.choice import ProposalReader
 
 CANARY = "sk-canary-7f3a9"
 STOP = {"finish_reason": "stop"}
@@ -442,20 +441,3 @@ def test_an_event_an_answer_and_a_document_are_bounded() -> None:
     assert read(b"{" + b"x" * LONGEST_EVENT).failure == "ValueError"
     ping = b": " + b"x" * 1020 + b"\n\n"
     assert read(BEEF, *[ping * 1024] * 64).failure == "ValueError"
-
-
-def test_a_draft_before_a_proposal_is_not_read_early() -> None:
-    reader = ProposalReader(("name", "intro"))
-    recipe = '{"name": "Stew", "intro": "Warm."}'
-    assert reader.feed(f"We could write [{recipe}], or better:") == []
-    early = ProposalReader(("name", "intro"))
-    assert [found["name"] for found in early.feed(f'```json\n{{"recipes": [{recipe}')] == ["Stew"]
-
-
-def test_nested_objects_are_parsed_once() -> None:
-    """Objects whose nesting shows that they are no options are not parsed."""
-    reader = ProposalReader(("name", "intro"))
-    assert reader.feed("{" * 50_000) == []
-    assert [reader.feed("}") for _ in range(100)] == [[]] * 100
-    wrapped = '{"data": {"recipes": [{"name": "Stew", "intro": "Warm.", "extra": {"kcal": 5}}]}}'
-    assert [recipe["name"] for recipe in ProposalReader(("name", "intro")).feed(wrapped)] == ["Stew"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from chains.errors import ProposalError
-from chains.parts.choice import Options, options_in
+from chains.parts.choice import Options, ProposalReader, options_in
 from chains.parts.context import material
 from chains.parts.events import Failed, Option
 from tests.servers import run
@@ -132,3 +132,20 @@ def test_an_object_of_the_request_is_json_in_a_prompt_and_closes_no_tag() -> Non
         "hints": '{"n":1}, b',
         "budget": "",
     }
+
+
+def test_a_draft_before_a_proposal_is_not_read_early() -> None:
+    reader = ProposalReader(("name", "intro"))
+    recipe = '{"name": "Stew", "intro": "Warm."}'
+    assert reader.feed(f"We could write [{recipe}], or better:") == []
+    early = ProposalReader(("name", "intro"))
+    assert [found["name"] for found in early.feed(f'```json\n{{"recipes": [{recipe}')] == ["Stew"]
+
+
+def test_nested_objects_are_parsed_once() -> None:
+    """Objects whose nesting shows that they are no options are not parsed."""
+    reader = ProposalReader(("name", "intro"))
+    assert reader.feed("{" * 50_000) == []
+    assert [reader.feed("}") for _ in range(100)] == [[]] * 100
+    wrapped = '{"data": {"recipes": [{"name": "Stew", "intro": "Warm.", "extra": {"kcal": 5}}]}}'
+    assert [recipe["name"] for recipe in ProposalReader(("name", "intro")).feed(wrapped)] == ["Stew"]

@@ -16,12 +16,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from chains.completion import CompletionRequest
 from chains.errors import ConfigError, SizzleError
-from chains.messages import validation_message
 from chains.models import failures
 from chains.parts.composition import Request
 from chains.parts.requests import run_request
 from chains.recipe.composition import RECIPE
-from chains.translations import KOREAN, KOREAN_VALIDATION
+from chains.translations import KOREAN
+from chains.validation import KOREAN_VALIDATION, validation_message
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [

@@ -36,13 +36,14 @@ from app.server.languages import language_of
 from app.server.telemetry import TELEMETRY
 from chains.completion import DEADLINE_S, until
 from chains.errors import ProviderError, SizzleError
-from chains.messages import Message, validation_message
+from chains.messages import Message
 from chains.models.timeouts import timeout_stream
 from chains.parts.composition import Request as CompositionRequest
 from chains.parts.events import PartEnd
 from chains.parts.markdown import MarkdownWriter
 from chains.parts.stream import astream_parts
 from chains.translations import Language, language_in
+from chains.validation import validation_message
 
 FinishReason = Literal["stop", "length", "content_filter"]
 

@@ -17,8 +17,9 @@ from app.runs.budget import RETRY_S, BudgetError
 from app.server.errors import HTTPError
 from app.server.languages import language_of
 from chains.errors import SizzleError
-from chains.messages import Message, validation_message
+from chains.messages import Message
 from chains.translations import KOREAN_STATUS, Language
+from chains.validation import validation_message
 
 HINT = Message("There are POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>.")
 BASE_URL_HINT: LiteralString = "The base URL for OpenAI's clients ends in /v1: use /v1{path}."

@@ -16,10 +16,11 @@ from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
 from app.server.page import WEB, page_response
 from app.settings import STANDIN
-from chains.messages import Message, validation_message
+from chains.messages import Message
 from chains.models.chat import ProviderChat
 from chains.race import MAX_TOKENS, CallStart, Progress, RaceEnd, RaceStart, Result, RoundEnd, entrants, race
 from chains.translations import Language
+from chains.validation import validation_message
 
 OFF: LiteralString = (
     "The race is off here, because it makes calls that a provider charges for. "

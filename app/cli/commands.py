@@ -205,9 +205,9 @@ def _checked_request(
     """Returns the request with these fields, or that a text stands for. An invalid one ends the command."""
     from pydantic import ValidationError
 
-    from chains.messages import validation_message
     from chains.parts.free_text import is_json, request_from
     from chains.parts.schema import example_of
+    from chains.validation import validation_message
 
     language = "ko" if lang == "ko" else "en"
     try:

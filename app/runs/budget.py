@@ -6,7 +6,7 @@ neither concurrent calls nor a process that dies can exceed the budget.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -58,14 +58,8 @@ class Reservation:
 class Budget:
     """Accounts for all calls of this process, and refuses them if the day would cost more than its cap, in dollars."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        daily_usd: float | None = None,
-        client_daily_usd: float | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self.ledger, self._now = ledger, now
+    def __init__(self, ledger: Ledger, daily_usd: float | None = None, client_daily_usd: float | None = None) -> None:
+        self.ledger = ledger
         self._cap = Cap(_nano(daily_usd), _nano(client_daily_usd))
         self._is_limited = self._cap != Cap()
         self._pending: dict[Account, Spending] = {}
@@ -89,7 +83,7 @@ class Budget:
             return
         try:
             await self._flush_excess()
-            spent = await self.ledger.spent(self._today(), client)
+            spent = await self.ledger.spent(_today(), client)
         except UnavailableError:
             raise BudgetError(UNCHECKED, RETRY_S, 503) from None
         if not self._cap.allows(spent.plus(1)):
@@ -97,7 +91,7 @@ class Budget:
 
     async def reserve(self, call: Call, client: str) -> Reservation:
         """Raises `BudgetError` or `UnpricedModelError` if the call may not be made."""
-        account = Account(self._today(), client, call.model)
+        account = Account(_today(), client, call.model)
         if not self._is_limited:
             return Reservation(account, 0)
         if call.price is None:
@@ -185,7 +179,7 @@ class Budget:
         status = 503 if is_total else 429
         if self._cap.allows(self._settled(client, wanted)):
             return BudgetError(BUSY if is_total else CLIENT_BUSY, RETRY_S, status)
-        now = self._now()
+        now = datetime.now(UTC)
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         retry_after = max(1, round((midnight - now).total_seconds()))
         return BudgetError(USED_UP if is_total else CLIENT_USED_UP, retry_after, status)
@@ -200,14 +194,15 @@ class Budget:
                 of_client += cost if account.client == client else 0
         return Spent(total, of_client)
 
-    def _today(self) -> str:
-        return self._now().date().isoformat()
-
 
 def _retrieve_exception(task: asyncio.Future[None]) -> None:
     """Prevents asyncio from logging the traceback of a task that nobody waits for any more."""
     if not task.cancelled():
         task.exception()
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def _nano(usd: float | None) -> int | None:

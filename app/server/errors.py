@@ -16,8 +16,9 @@ from app.server.expected import expected_of
 from app.server.languages import language_of
 from chains.completion import CompletionRequest
 from chains.errors import SizzleError
-from chains.messages import Message, validation_message
+from chains.messages import Message
 from chains.translations import Language
+from chains.validation import validation_message
 
 Expected = tuple[Message, Mapping[str, Message]]  # of a body, and of its fields
 
