@@ -56,10 +56,23 @@ def test_an_event_source_gets_each_piece_and_the_end(serve_scripts: ServeScripts
     assert last == "[DONE]"
 
 
-def test_the_case_of_an_accepted_media_type_does_not_matter(serve_scripts: ServeScripts) -> None:
+@pytest.mark.parametrize(
+    ("accepted", "kind"),
+    [
+        ("Text/Event-Stream", "event-stream"),
+        ("text/plain;q=0.5, text/event-stream; charset=utf-8; q=0.5", "event-stream"),
+        ("text/event-stream;q=0", "plain"),
+        ("text/event-stream;q=0.3, text/plain", "plain"),
+        ("*/*", "plain"),
+    ],
+)
+def test_events_are_sent_only_to_clients_that_prefer_them(
+    serve_scripts: ServeScripts, accepted: str, kind: str
+) -> None:
     url, _ = serve_scripts()
-    answer = httpx.get(f"{url}/completion", params=REQUEST, headers={"Accept": "Text/Event-Stream"}, timeout=20)
-    assert answer.headers["content-type"].startswith("text/event-stream")
+    for method in ("GET", "HEAD"):
+        answer = httpx.request(method, f"{url}/completion", params=REQUEST, headers={"Accept": accepted}, timeout=20)
+        assert answer.headers["content-type"].partition(";")[0] == f"text/{kind}"
 
 
 def test_an_answer_stops_before_a_marker_split_over_chunks(serve_scripts: ServeScripts) -> None:

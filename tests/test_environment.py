@@ -45,6 +45,12 @@ def test_variables_of_other_programs_change_nothing(command: list[str]) -> None:
     assert "of-another" not in done.stdout + done.stderr
 
 
+def test_arguments_are_read_as_utf_8_in_a_locale_without_it() -> None:
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "utf-8"}
+    done = sizzle("generate", "감자", "--lang", "ko", **locale)
+    assert [done.returncode, "감자" in done.stdout] == [0, True]
+
+
 def test_serve_ignores_other_programs_variables() -> None:
     command, env = [SIZZLE, "serve", "--port", "0"], os.environ | FAST | OF_OTHERS
     process = subprocess.Popen(  # noqa: S603

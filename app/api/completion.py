@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from app.api.deps import KeepAliveS, ModelsDep
 from app.api.openapi import errors, events_of
+from app.server.accept import weights
 from app.server.disconnect import run_until_disconnect
 from app.server.errors import InvalidFieldError, describe_query
 from app.server.event_source import EventSourceResponse
@@ -44,7 +45,7 @@ async def completion(
     await models.admission.book(1)
     pieces = astream_completion(model, params)
     language = language_of(request)
-    if "text/event-stream" in request.headers.get("accept", "").lower():
+    if _prefers_events(request):
         return EventSourceResponse(_events(pieces, language), keep_alive_s=keep_alive_s)
     first = await run_until_disconnect(request, anext(pieces, ""))  # so that an immediate failure is a 502
     return PlainTextStream(_rest(first, pieces), language)
@@ -56,9 +57,15 @@ async def completion_head(
 ) -> Response:
     """Returns the headers of the GET without calling a model."""
     _model(models.completion_models, params)
-    is_event_stream = "text/event-stream" in request.headers.get("accept", "").lower()
-    media_type = "text/event-stream" if is_event_stream else "text/plain"
+    media_type = "text/event-stream" if _prefers_events(request) else "text/plain"
     return StreamingResponse(iter(()), media_type=media_type, headers=HEADERS)
+
+
+def _prefers_events(request: Request) -> bool:
+    """Whether `Accept` names `text/event-stream`, and not `text/plain` with a greater weight."""
+    accepted = weights(request.headers.get("accept", ""))
+    events, text = (accepted.get(media_type, 0.0) for media_type in ("text/event-stream", "text/plain"))
+    return events > 0 and events >= text
 
 
 describe_query(completion, CompletionRequest)

@@ -4,6 +4,7 @@ The schema of a stream's media type describes one event, as in OpenAPI 3.2.
 """
 
 from collections.abc import Iterable
+from functools import cache
 from http import HTTPStatus
 from typing import Any, get_args
 
@@ -88,6 +89,7 @@ def object_of(**types: str) -> dict[str, Any]:
     }
 
 
+@cache
 def events_schema() -> dict[str, Any]:
     """Returns the JSON Schema of the `data` of a run's events, each under its event's name."""
     definitions = _definitions("#/$defs/{model}")

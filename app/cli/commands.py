@@ -44,6 +44,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without a character shows ? instead
+    sys.argv = [*map(_decoded, sys.argv)]
     try:
         cli()
     except ConfigError as error:
@@ -51,6 +52,12 @@ def main() -> None:
     except BrokenPipeError:  # as after `sizzle … | head`; the rest of the output is discarded
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _decoded(argument: str) -> str:
+    """Returns an argument that the locale can't decode, such as Korean in the locale C, decoded as UTF-8."""
+    is_decoded = not any("\udc80" <= character <= "\udcff" for character in argument)
+    return argument if is_decoded else os.fsencode(argument).decode(errors="replace")
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Any, cast, get_args
 
 from starlette.requests import HTTPConnection
 
+from app.server.accept import weights
 from chains.translations import Language
 
 LANGUAGES: dict[object, Language] = {language: language for language in get_args(Language)}
@@ -44,20 +45,12 @@ def _fields(body: object) -> dict[str, Any]:
 
 
 def _accepted(header: str) -> Language:
-    """Returns the supported language with the greatest weight (RFC 9110 §12.5.4), the first if several have it."""
-    weights: dict[str, float] = {}
-    for text in header.split(","):
-        tag, weight = _range(text)
-        weights[tag] = max(weight, weights.get(tag, 0.0))
-    candidates = [tag for tag, weight in weights.items() if tag in LANGUAGES and weight > 0]
-    return LANGUAGES[max(candidates, key=lambda tag: weights[tag])] if candidates else "en"
+    """Returns the supported language with the greatest weight, the first if several have it."""
+    accepted = {tag: weight for tag, weight in weights(header).items() if weight > 0}
+    ranked = sorted(accepted, key=lambda tag: -accepted[tag])
+    languages = [LANGUAGES[tag] for tag in map(_primary, ranked) if tag in LANGUAGES]
+    return languages[0] if languages else "en"
 
 
-def _range(text: str) -> tuple[str, float]:
-    """Splits a range such as `ko-KR;q=0.9` into primary language and weight."""
-    tag, _, weight = text.partition(";")
-    try:
-        q = float(weight.strip().removeprefix("q=") or 1)
-    except ValueError:
-        q = 0.0
-    return tag.strip().lower().partition("-")[0], q
+def _primary(tag: str) -> str:
+    return tag.partition("-")[0]
