@@ -48,7 +48,7 @@ def _accepted(header: str) -> Language:
     """Returns the supported language with the greatest weight, the first if several have it."""
     accepted = {tag: weight for tag, weight in weights(header).items() if weight > 0}
     ranked = sorted(accepted, key=lambda tag: -accepted[tag])
-    languages = [LANGUAGES[tag] for tag in map(_primary, ranked) if tag in LANGUAGES]
+    languages: list[Language] = [LANGUAGES[tag] for tag in map(_primary, ranked) if tag in LANGUAGES]
     return languages[0] if languages else "en"
 
 
