@@ -141,6 +141,19 @@ def test_a_title_names_the_food(serve_scripts: ServeScripts) -> None:
             [user(FIRST), user("Summarize the discussion briefly in 200 words.")],
             "The user asked for a recipe with chicken, rice.",
         ),
+        (  # NextChat
+            [user(FIRST), {"role": "system", "content": "Summarize the discussion briefly in 200 words."}],
+            "The user asked for a recipe with chicken, rice.",
+        ),
+        ([user(FIRST), user("Name this chat in three words.")], "Chicken, rice"),
+        *(
+            ([{"role": "system", "content": prompt}, user(FIRST)], "Chicken, rice")
+            for prompt in (
+                "You are a chat thread titling assistant.\nProduce a short title that names the topic.",
+                "You generate concise titles. Respond with only the title.",
+                "You are a helpful assistant tasked with creating conversation titles.",
+            )
+        ),
         (
             [user("닭고기, 쌀; 45분"), user("Summarize the discussion briefly.")],
             "사용자가 이 재료로 만드는 레시피를 요청했어요: 닭고기, 쌀.",
@@ -224,6 +237,23 @@ def test_a_change_is_combined_with_the_request_before(
     assert rule in prompt(provider)
 
 
+@pytest.mark.parametrize(
+    ("change", "language"),
+    [
+        ("Translate it to Korean, please", "Korean"),
+        ("Can you write that in Korean?", "Korean"),
+        ("한국어로 써 줘", "Korean"),
+        ("영어로", "English"),
+    ],
+)
+def test_a_chat_can_ask_for_another_language(serve_scripts: ServeScripts, change: str, language: str) -> None:
+    url, provider = serve_scripts()
+    first = FIRST if language == "Korean" else "닭고기, 쌀; 45분"
+    content(chat(url, user(first), {"role": "assistant", "content": "# Rice"}, user(change)))
+    assert f"<ingredients_on_hand>\n{first.partition(';')[0]}\n</ingredients_on_hand>" in prompt(provider)
+    assert f" in {language}" in json.dumps(provider.calls[0]["body"]["messages"])
+
+
 def test_changes_add_up(serve_scripts: ServeScripts) -> None:
     url, provider = serve_scripts()
     content(
@@ -234,7 +264,13 @@ def test_changes_add_up(serve_scripts: ServeScripts) -> None:
 
 
 @pytest.mark.parametrize(
-    "texts", [["make it vegetarian"], [FIRST, "How long does it keep in the fridge?"], [FIRST, "Can I freeze it?"]]
+    "texts",
+    [
+        ["make it vegetarian"],
+        [FIRST, "How long does it keep in the fridge?"],
+        [FIRST, "Can I freeze it?"],
+        [FIRST, "What wine goes with it?"],
+    ],
 )
 def test_a_question_that_no_recipe_answers_gets_a_hint(uncalled: Uncalled, texts: list[str]) -> None:
     url, provider = uncalled

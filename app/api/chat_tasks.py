@@ -17,12 +17,15 @@ _START, _END = 1500, 600  # characters of a prompt that are searched for its ins
 _JSON_TASK = re.compile(r"\{\{?\s*\"(\w{1,30})\"\s*:\s*([\[\"{]?)")
 _CHAT = r"(?:conversation|chat|discussion|session|thread|dialog(?:ue)?)s?"
 _TITLE = re.compile(
-    rf"\btitles?\b.{{0,160}}\b{_CHAT}\b|\b{_CHAT}\b.{{0,160}}\btitles?\b|\b{_CHAT} a name\b"
+    rf"\btitles?\b.{{0,160}}\b{_CHAT}\b|\b{_CHAT}\b.{{0,160}}\btitl(?:es?|ing)\b|\b{_CHAT} a name\b"
+    rf"|\bname (?:this|the|our) {_CHAT}\b"
     r"|(?:标题|主题).{0,80}(?:会话|对话|聊天)|(?:会话|对话|聊天).{0,80}(?:标题|主题)|대화.{0,40}제목|제목.{0,40}대화",
     re.IGNORECASE | re.DOTALL,
 )
 _TITLE_ALONE = re.compile(
-    r"\b(?:word|character)s?\b[^.\n]{0,40}\btitles?\b|\btitles? (?:only|itself|text)\b", re.IGNORECASE
+    r"\b(?:word|character)s?\b[^.\n]{0,40}\btitles?\b|\btitles? (?:only|itself|text)\b"
+    r"|\bonly (?:with )?(?:a|the) title\b",
+    re.IGNORECASE,
 )
 _SHORTENED = re.compile(
     r"\bsummari[sz]e\b[^.\n]{0,40}\b(?:request|message|query|prompt)\b[^.\n]{0,60}\bwords\b", re.IGNORECASE
@@ -44,11 +47,12 @@ _SHAPES = {
 # A system prompt applies to a whole chat and may mention anything, so fewer patterns count as a task.
 _SYSTEM_SHAPES = {
     "title": re.compile(_TITLE.pattern.replace(".{", r"[^.\n。]{"), re.IGNORECASE),
+    "title alone": re.compile(r"\bonly (?:with )?(?:a |the )?title\b|\btitle only\b", re.IGNORECASE),
     "shortened": _SHORTENED,
     "emoji": re.compile(r"\bemoji expert\b|\bselects? the\b[^.\n]{0,40}\bemoji", re.IGNORECASE),
 }
 _VERB = re.compile(
-    r"\b(?:generate|create|provide|write|give|summari[sz]e|suggest|return|reply|respond|output|analy[sz]e|name|choose|pick"
+    r"\b(?:generate|creating|create|produce|provide|write|give|summari[sz]e|suggest|return|reply|respond|output|analy[sz]e|name|choose|pick"
     r"|select|reflect|determine|make|continue)\b|生成|总结|概括|返回|만들|지어|작성|요약",
     re.IGNORECASE,
 )

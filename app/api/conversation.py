@@ -48,6 +48,11 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 _VERBS = ("make", "do", "redo", "change", "turn", "keep", "write", "rewrite", "convert", "adapt")
+_LANGUAGE = re.compile(
+    r"^(?:(?:translate|repeat|write|say|show|give)\s)?(?:(?:it|this|that|me|all|everything|the \w{1,20})\s){0,2}"
+    r"(?:in|to|into)\s(?:(korean|한국어)|(?:english|영어))[.?!]?$|^(?:(한국어|한글)|영어)로?[.?!]?$",
+    re.IGNORECASE,
+)
 _WISH = re.compile(r"^(?:(?:much |a bit |a little )?(?:more|less|fewer|extra)|더|덜)\s", re.IGNORECASE)
 _SWAP = re.compile(r"^(?:replace|swap|substitute|exchange)\s(.{1,80}?)\s(?:with|for|by)\s(.{1,80})$", re.IGNORECASE)
 _INSTEAD = re.compile(r"^(?:use|with|make it with)?\s?(.{1,80}?)\sinstead\sof\s(.{1,80})$", re.IGNORECASE)
@@ -156,11 +161,19 @@ def request_of(reader: Reader[R], texts: Sequence[str]) -> R:
     earlier = [each for each in texts[:-1] if not is_small_talk(each)]
     if earlier and _question(reader.vocabulary).match(text.strip()):
         raise PlainReply(reader.no_answer(language_in(text)))
+    if earlier and (language := _language_wanted(text)):
+        return request_of(reader, earlier).model_copy(update={"language": language})
     if (change := _change(reader, text)) is None:
         return reader.request(_HELLO.sub("", text))
     if not earlier:
         return reader.first_request(change)
     return reader.changed(request_of(reader, earlier), change)
+
+
+def _language_wanted(text: str) -> Language | None:
+    """Returns the language that the text asks for, if it asks for nothing else: “translate it to Korean”."""
+    found = _LANGUAGE.match(_plain(text))
+    return None if not found else "ko" if found[1] or found[2] else "en"
 
 
 def is_small_talk(text: str) -> bool:
@@ -196,7 +209,7 @@ def _change(reader: Reader[R], text: str) -> Change | None:
         return None
     if is_json(text):
         return reader.change_in(text, points_back=False)
-    plain = _CLOSING.sub("", _OPENING.sub("", text.strip()))
+    plain = _plain(text)
     change = _pointer(reader.vocabulary).sub("", plain, count=1)
     if not change or _again(reader.vocabulary).match(plain):
         return Change()
@@ -209,12 +222,16 @@ def _change(reader: Reader[R], text: str) -> Change | None:
     return reader.change_in(change, points_back=points_back)
 
 
+def _plain(text: str) -> str:
+    return _CLOSING.sub("", _OPENING.sub("", text.strip()))
+
+
 @cache
 def _question(vocabulary: Vocabulary) -> re.Pattern[str]:
     return re.compile(
         r"(?:why|when|is (?:it|this|that)|are (?:they|these|those)|does (?:it|this|that)|do i|did you|"
         rf"how (?:long|many|much|do i|should i)|can i (?:keep|replace)|{_any_of(*vocabulary.questions)}|왜 |언제 )\b"
-        r".{3,200}\?$",
+        r".{3,200}\?$|(?:what|which|who|where)\b.{3,200}\b(?:it|this|that|them)\?$",
         re.IGNORECASE,
     )
 

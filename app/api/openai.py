@@ -249,9 +249,11 @@ def _require_user_message(body: ChatRequest, reader: Reader[Any]) -> None:
 
 
 def _answer_task(body: ChatRequest, reader: Reader[Any], language: Language) -> None:
-    """Raises `PlainReply` if the last message is a front end's task."""
+    """Raises `PlainReply` if the last message is a front end's task. NextChat sends one as a system message."""
+    last = body.messages[-1]
     system = "\n".join(body.texts("system", "developer"))
-    if (text := task_answer(reader, system, body.texts("user"), language)) is not None:
+    tasks = [last.text] if last.role == "system" else []
+    if (text := task_answer(reader, system, [*body.texts("user"), *tasks], language)) is not None:
         raise PlainReply(text)
 
 
