@@ -13,10 +13,11 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 from app.clients import Client
+from app.main import create_app
 from app.server.tokens import Tokens
 from tests.access import TOKEN, Guarded, guarded
 from tests.client import NO_TLS, REQUEST, ask
-from tests.servers import serving
+from tests.servers import serving, settings_from
 
 OTHER = "another-canary-token-0123456789-abcdef"
 CHAT = {"model": "sizzle", "messages": [{"role": "user", "content": "beef, onions"}]}
@@ -113,10 +114,35 @@ def test_a_cookie_counts_only_on_own_pages() -> None:
         assert server.ask("POST", "/runs", token="", json=REQUEST, headers=own).status_code == 201
 
 
-def test_a_cookie_over_https_is_secure(private: Guarded) -> None:
+def test_a_cookie_over_https_is_secure_and_of_this_host_only(private: Guarded) -> None:
+    """Over HTTPS a cookie that plain HTTP has set counts for nothing, and the other way round."""
     headers = {"X-Forwarded-Proto": "https"}
     answer = ask("POST", f"{private.url}/sign-in", data={"token": TOKEN}, headers=headers)
-    assert "Secure" in answer.headers["set-cookie"]
+    cookie = answer.headers["set-cookie"]
+    assert [cookie.partition("=")[0], "; Path=/;" in cookie, "Secure" in cookie] == [
+        "__Host-sizzle_session", True, True
+    ]  # fmt: skip
+    value = cookie.partition(";")[0].partition("=")[2]
+    for name, codes in {"sizzle_session": [200, 401], "__Host-sizzle_session": [401, 200]}.items():
+        signed_in = {"Cookie": f"{name}={value}"}
+        for more, code in zip(({}, headers), codes, strict=True):
+            assert private.ask("GET", "/healthz", token="", headers=signed_in | more).status_code == code
+    signed_out = private.ask("POST", "/sign-out", token="", headers=headers).headers["set-cookie"]
+    assert ["__Host-sizzle_session=" in signed_out, "Secure" in signed_out] == [True, True]
+
+
+def test_servers_below_two_paths_of_a_host_have_cookies_of_their_own() -> None:
+    app = create_app(settings_from(token=TOKEN))
+    with serving(app, root_path="/one/two") as url:
+        headers = {"X-Forwarded-Proto": "https"}
+        cookies = [
+            ask("POST", f"{url}/sign-in", data={"token": TOKEN}, headers=each).headers["set-cookie"]
+            for each in ({}, headers)
+        ]
+    assert [cookie.partition("=")[0] for cookie in cookies] == [
+        "sizzle_session_one_two", "__Host-sizzle_session_one_two"
+    ]  # fmt: skip
+    assert ["; Path=/one/two/;" in cookies[0], "; Path=/;" in cookies[1]] == [True, True]
 
 
 @pytest.mark.parametrize(

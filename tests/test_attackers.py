@@ -2,7 +2,10 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +15,11 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from app.main import create_app
 from tests.access import TOKEN, Guarded, guarded
 from tests.client import REQUEST
-from tests.servers import serving
+from tests.deployment import nginx
+from tests.servers import serving, settings_from
 
 VIEWS = [
     "/",
@@ -116,6 +121,39 @@ def test_a_person_signs_in_over_plain_http(browser_type: BrowserType, browser_ty
     with guarded(allowed_hosts=("cook.example",)) as server, browser_type.launch(**options) as browser:
         page = browser.new_page()
         sign_in(page, server.url.replace("127.0.0.1", "cook.example"))
+        expect(page.get_by_role("heading", name="Which model is fastest?")).to_be_visible()
+
+
+PLANT = """(names) => {
+    for (const name of names)
+        for (const path of ["/", "/race"])
+            for (const more of ["", "; secure"])
+                document.cookie = `${name}=owner:9999999999:0; domain=cook.example; path=${path}${more}`;
+}"""
+
+
+@pytest.mark.parametrize(("scheme", "prefix"), [("http", ""), ("https", ""), ("https", "/sizzle")])
+def test_a_cookie_that_a_subdomain_plants_signs_nobody_out(
+    browser_type: BrowserType, browser_type_launch_args: dict[str, Any], tmp_path: Path, scheme: str, prefix: str
+) -> None:
+    names = ["--host-resolver-rules=MAP *.example 127.0.0.1", "--ignore-certificate-errors"]
+    options = {**browser_type_launch_args, "args": [*browser_type_launch_args.get("args", []), *names]}
+    app = create_app(settings_from(token=TOKEN, allowed_hosts=("cook.example",)))
+    with ExitStack() as stack:
+        url = stack.enter_context(serving(app, root_path=prefix))
+        if scheme == "https":
+            url = stack.enter_context(nginx(tmp_path, [url.removeprefix("http://")], prefix))
+        url = re.sub("localhost|127.0.0.1", "cook.example", url)
+        page = stack.enter_context(browser_type.launch(**options)).new_page()
+        sign_in(page, url)
+        evil = f"{scheme}://evil.cook.example/"
+        page.route(evil, lambda route: route.fulfill(body="<title>Evil</title>", content_type="text/html"))
+        page.goto(evil)
+        own = "sizzle_session" + prefix.replace("/", "_")
+        page.evaluate(PLANT, [own, f"__Host-{own}"])
+        planted = [cookie for cookie in page.context.cookies() if cookie.get("domain") == ".cook.example"]
+        assert {cookie.get("name") for cookie in planted} == {own}
+        page.goto(f"{url}/race")
         expect(page.get_by_role("heading", name="Which model is fastest?")).to_be_visible()
 
 

@@ -3,7 +3,7 @@
 import logging
 import re
 from html import escape
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query, Request
@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.api.deps import AccessDep, ClientDep, RootPath
 from app.clients import Client
-from app.server.clients import COOKIE
+from app.server.clients import cookie_name
 from app.server.guard import FAILURES_S, TOO_MANY, UNKNOWN
 from app.server.languages import language_of
 from app.server.page import WEB, page_response
@@ -68,18 +68,21 @@ async def sign_in(request: Request, access: AccessDep, client: ClientDep, root: 
         return _page(request, client, 401)
     logger.info("Signed in.", extra={"client": found.name, "address": client.name})
     response = RedirectResponse(next if OWN_PATH.fullmatch(next) else f"{root}/", 303)
-    response.set_cookie(
-        COOKIE, tokens.cookie_for(found.name), COOKIE_S, path=f"{root}/",
-        secure=request.url.scheme == "https", httponly=True, samesite="strict",
-    )  # fmt: skip
+    response.set_cookie(cookie_name(request.scope), tokens.cookie_for(found.name), COOKIE_S, **_scope_of(request, root))
     return response
 
 
 @router.post("/sign-out")
-async def sign_out(root: RootPath) -> Response:
+async def sign_out(request: Request, root: RootPath) -> Response:
     response = RedirectResponse(f"{root}/sign-in", 303)
-    response.delete_cookie(COOKIE, path=f"{root}/")
+    response.delete_cookie(cookie_name(request.scope), **_scope_of(request, root))
     return response
+
+
+def _scope_of(request: Request, root: str) -> dict[str, Any]:
+    """Returns where browsers send the cookie."""
+    is_secure = request.url.scheme == "https"  # then its name begins with __Host-, which needs the path /
+    return {"path": "/" if is_secure else f"{root}/", "secure": is_secure, "httponly": True, "samesite": "strict"}
 
 
 def _token_in(form: bytes) -> str:

@@ -3,6 +3,8 @@
 Whether `X-Forwarded-For` says where a client is depends on Uvicorn's `--forwarded-allow-ips`, by default 127.0.0.1.
 """
 
+import re
+from collections.abc import Iterator
 from typing import cast
 
 from starlette.requests import HTTPConnection
@@ -10,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.clients import Client, working_for
 from app.server.cors import is_foreign
+from app.server.root_path import root_path
 from app.server.tokens import TokenSource
 
 CLIENT = "sizzle.client"  # the key of the client in a scope
@@ -41,10 +44,28 @@ class Clients:
         connection = HTTPConnection(scope)
         if token := bearer_of(connection):
             return tokens.client_with(token)
-        cookie = connection.cookies.get(COOKIE)
-        if not cookie or is_foreign(connection.headers, ()):  # a page of the same host's other port has the cookie, too
+        if is_foreign(connection.headers, ()):  # a page of the same host's other port has the cookie, too
             return None
-        return tokens.client_of_cookie(cookie)
+        return next(filter(None, map(tokens.client_of_cookie, _cookies(connection))), None)
+
+
+def cookie_name(scope: Scope) -> str:
+    """Returns the name of the cookie of people who sign in; another one below each path.
+
+    Over HTTPS no subdomain can set it (RFC 6265bis §4.1.3.2).
+    """
+    name = COOKIE + re.sub(r"[^\w-]", "_", root_path(scope), flags=re.ASCII)
+    return f"__Host-{name}" if scope["scheme"] in ("https", "wss") else name
+
+
+def _cookies(connection: HTTPConnection) -> Iterator[str]:
+    """Returns all cookies of the name: over plain HTTP a subdomain can add one, which must not sign anybody out."""
+    name = cookie_name(connection.scope)
+    for header in connection.headers.getlist("cookie"):
+        for pair in header.split(";"):
+            key, _, value = pair.strip().partition("=")
+            if key == name:
+                yield value
 
 
 def bearer_of(connection: HTTPConnection) -> str:
