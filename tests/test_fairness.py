@@ -15,7 +15,7 @@ from tests.access import OPEN
 from tests.client import NO_TLS, REQUEST, ask, cancel, follow, rewrite, start, statuses, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.redis_servers import RedisServer
-from tests.servers import Finish, Gate, Provider, provider, run
+from tests.servers import Finish, Gate, Provider, Refuse, provider, run
 
 ALICE, BOB = {"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "203.0.113.8"}
 CHAT = {"model": "sizzle", "messages": [{"role": "user", "content": "beef, onions"}]}
@@ -161,6 +161,14 @@ def test_a_burst_of_which_one_is_accepted_costs_the_calls_of_one(serve_scripts: 
         assert another.status_code == 201
         location, key = url + another.headers["Location"], another.headers["Sizzle-Run-Key"]
     gate.open()
+
+
+def test_what_fails_costs_the_calls_that_were_made(serve_scripts: ServeScripts) -> None:
+    """The proposal and the part that needs nothing, not the four that need the proposal."""
+    url, scripted = serve_scripts({"proposal": [Refuse(404)], "nutrition": [Refuse(404)]}, client_calls_per_minute=600)
+    failed = send(url, "a chat completion", ALICE)
+    assert [failed.status_code, len(scripted.calls)] == [502, 2]
+    assert failed.headers["RateLimit"].startswith('"calls";r=598;t=')
 
 
 def test_what_the_budget_refuses_costs_no_calls(serve_scripts: ServeScripts) -> None:
