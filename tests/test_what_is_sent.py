@@ -110,6 +110,7 @@ def test_an_address_is_the_same_however_the_base_url_ends(path: list[str], query
         ('preset = "ollama"\nbase_url = "http://[::1/v1"', "providers.desk.base_url"),
         ('preset = "ollama"\nbase_url = "http://host:port/v1"', "providers.desk.base_url"),
         ('preset = "ollama"\nkey_header = "a b"', "providers.desk.key_header"),
+        ('preset = "ollama"\nextra_body = {n = 2}', "providers.desk.extra_body"),
         ('preset = "ollama"\nextra_headers = {"a" = "b\\n"}', "providers.desk.extra_headers"),
     ],
 )

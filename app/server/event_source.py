@@ -36,8 +36,15 @@ class EventSourceResponse(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncGenerator[bytes], *, keep_alive_s: float, shutdown_message: bytes = b"") -> None:
-        self.status_code, self.background = 200, None
+    def __init__(
+        self,
+        frames: AsyncGenerator[bytes],
+        *,
+        keep_alive_s: float,
+        shutdown_message: bytes = b"",
+        status_code: int = 200,  # FastAPI reads this default for the OpenAPI document, and fails without it
+    ) -> None:
+        self.status_code, self.background = status_code, None
         self.init_headers()
         self._frames, self._keep_alive_s, self._shutdown_message = frames, keep_alive_s, shutdown_message
         self._stop_reason: _StopReason | None = None

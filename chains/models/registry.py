@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from chains.errors import ConfigError
 from chains.models.calls import Price
@@ -19,6 +19,16 @@ LimitField = Literal["max_completion_tokens", "max_tokens"]
 HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"  # a token of RFC 9110 §5.6.2
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
 HeaderText = Annotated[str, Field(pattern=r"^[ -~]*$")]
+
+
+def _for_one_choice(body: dict[str, Any]) -> dict[str, Any]:
+    """Raises `ValueError` for several choices. Some servers count chunks in `index`, which thus can't separate them."""
+    if body.get("n", 1) != 1:
+        raise ValueError("n has to be 1")
+    return body
+
+
+ExtraBody = Annotated[dict[str, Any], AfterValidator(_for_one_choice)]
 
 
 class _Entry(BaseModel):
@@ -45,7 +55,7 @@ class Provider(_Entry):
     next_token_s: float = Field(default=10, gt=0)
     limit_field: LimitField = "max_completion_tokens"
     stream_usage: bool = True
-    extra_body: dict[str, Any] = {}
+    extra_body: ExtraBody = {}
 
     @field_validator("base_url")
     @classmethod
@@ -80,7 +90,7 @@ class Model(_Entry):
     context_window: int = Field(gt=0)
     max_output: int = Field(gt=0)
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "default"] | None = None
-    extra_body: dict[str, Any] = {}
+    extra_body: ExtraBody = {}
     price_in: float | None = Field(default=None, ge=0, le=MAX_PRICE)
     price_out: float | None = Field(default=None, ge=0, le=MAX_PRICE)
     priced_on: date | None = None
