@@ -96,6 +96,19 @@ def test_a_rewrite_is_never_lost_to_the_end_of_its_run(redis_server: RedisServer
         assert_exact(events)
 
 
+def test_any_process_knows_the_composition_of_a_run(redis_server: RedisServer, serve_scripts: ServeScripts) -> None:
+    """Also if an older version has begun the run, which did not store the composition apart from the events."""
+    store = redis_server.url
+    web, _ = serve_scripts(store=store, worker=False, compositions=("examples.trip:TRIP",))
+    run, _ = start_run(web)
+    foreign = elsewhere(run, f"{web}/trip")
+    address = Address.parse(store)
+    with Redis.from_url(address.url) as admin:
+        for is_stored in (1, 0):
+            assert [httpx.get(url).status_code for url in (run, foreign)] == [200, 404]
+            assert admin.hdel(f"{address.prefix}:run:{run.rpartition('/')[2]}", "composition") == is_stored
+
+
 def test_all_processes_share_keys_and_capacity(redis_server: RedisServer, serve: Serve) -> None:
     """Waiting runs count, too."""
     store = redis_server.url

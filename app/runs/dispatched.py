@@ -105,7 +105,8 @@ class DispatchedRuns(Runs):
 
     @override
     async def check_composition(self, run_id: UUID, composition: str) -> None:
-        if not (run := self.own.get(str(run_id))):
+        run = self.own.get(str(run_id)) or await self._shared_log.meta(str(run_id))
+        if run.composition is None:
             await super().check_composition(run_id, composition)
         elif run.composition != composition:
             raise UnknownRunError

@@ -346,8 +346,8 @@ class RedisEventLog:
         """Returns the epoch and the log's size."""
         epoch, lines = token_hex(4), encode([EventEntry(EventId("0", 1), start, 0)])
         size, most = len(lines) + ENTRY_BYTES, "" if client_limit is None else client_limit
-        arguments = run_id, epoch, lines, size, self._limit, limit, owner, self._lease_ms, start.client.name, most
-        answer = await self._call("begin", *arguments)
+        bounds, of_client = (self._limit, limit, owner, self._lease_ms), (start.client.name, most)
+        answer = await self._call("begin", run_id, epoch, lines, size, *bounds, *of_client, start.composition)
         check_admission(answer)
         if answer == 0:
             raise RunExistsError

@@ -23,6 +23,7 @@ class RunMeta:
     age_ms: int
     takes: int  # by workers since a part has ended; more than one if workers died
     active_ms: int  # without the time between an end and a reopening
+    composition: str | None  # unknown if an older version has begun the run
 
     @classmethod
     def parse(cls, now_ms: int, items: Sequence[bytes]) -> "RunMeta":
@@ -32,6 +33,7 @@ class RunMeta:
         """
         fields = {name.decode(): value for name, value in zip(items[::2], items[1::2], strict=True)}
         number, has_ended = int(fields["number"]), fields["ended"] == b"1"
+        composition = fields.get("composition")
         epochs = tuple(fields[f"epoch:{each}"].decode() for each in range(number + 1))
         return cls(
             term=int(fields["term"]),
@@ -45,6 +47,7 @@ class RunMeta:
             age_ms=max(0, now_ms - int(fields["began_ms"])),
             takes=int(fields.get("takes", b"0")),
             active_ms=int(fields["active_ms"]) + (0 if has_ended else max(0, now_ms - int(fields["since_ms"]))),
+            composition=composition.decode() if composition else None,
         )
 
     @property

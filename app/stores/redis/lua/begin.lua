@@ -1,7 +1,8 @@
 -- ARGV: run, epoch, lines, bytes, limit of logs, limit of queued runs or '' to queue nothing, the process that owns an
--- ephemeral run or '', ms of its claim, the client, limit of its runs or ''
+-- ephemeral run or '', ms of its claim, the client, limit of its runs or '', the composition
 -- 1: begun, possibly by an earlier call whose reply was lost, 0: it exists, FULL, MANY: the client has as many as it may
-local id, epoch, lines, bytes, log_limit, queue_limit, owner, owner_ms, client, client_limit = unpack(ARGV, 5)
+local id, epoch, lines, bytes, log_limit, queue_limit, owner, owner_ms, client, client_limit, composition =
+  unpack(ARGV, 5)
 expire_old()
 if redis.call('EXISTS', run_key(id)) == 1 then
   return redis.call('HGET', run_key(id), 'epoch:0') == epoch and 1 or 0
@@ -12,7 +13,7 @@ if total('logs') >= tonumber(log_limit) then expire_oldest(client) end
 if is_full(client) then return FULL end
 redis.call('ZREM', expired_runs, id)
 redis.call('HSET', run_key(id), 'v', 1, 'term', 1, 'number', 0, 'epoch:0', epoch, 'last', 1, 'bytes', 0, 'ended', 0,
-  'client', client, 'began_ms', now, 'since_ms', now, 'active_ms', 0,
+  'client', client, 'composition', composition, 'began_ms', now, 'since_ms', now, 'active_ms', 0,
   'serial', redis.call('HINCRBY', totals, 'serial', 1))
 if owner ~= '' then
   redis.call('HSET', run_key(id), 'owner', owner)
