@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.clients import LOCAL, Client
 from app.stores import EventId, LogEntry, RunEnd, RunEvent, RunStart, UnknownRunError
-from chains.parts.composition import Request
+from chains.parts.composition import STORED, Request
 from chains.parts.events import Alternate, Fragment, PartEnd, PartStart, Proposal
 
 LETTERS: dict[type[RunEvent], bytes] = {
@@ -78,7 +78,7 @@ class Decoder:
         if not request_type:
             raise UnknownRunError
         try:
-            request = request_type.model_validate(fields["request"])
+            request = request_type.model_validate(fields["request"], context=STORED)
         except ValidationError:  # the composition has changed since
             raise UnknownRunError from None
         client = fields.get("client")  # an older version has not stored it

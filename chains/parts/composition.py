@@ -24,6 +24,8 @@ LANGUAGE_NAME = "language_name"  # a variable of every prompt
 MIN_OPTIONS = 2
 MAX_TEMPERATURE = 2
 
+STORED = "stored"  # the context in which a request is validated that was accepted before
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _CODE = re.compile(r"[A-Za-z0-9_.-]+")
 _EVENTS = {"run", "proposal", "alternate", "part_start", "fragment", "part_end", "error", "end"}  # names on the wires

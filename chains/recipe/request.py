@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, LiteralString, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo
 from typing_extensions import override
 
 from chains.messages import Message
-from chains.parts.composition import Request
+from chains.parts.composition import STORED, Request
 from chains.recipe.not_food import (
     HAS_WORD,
     asks_for_recipe,
@@ -29,8 +29,13 @@ def _check_has_a_word(text: str) -> str:
     return text
 
 
-def check_is_food(text: str) -> str:
-    """Raises `ValueError` with the reason if the text contains something inedible."""
+def _check_is_food(text: str, info: ValidationInfo) -> str:
+    """Raises `ValueError` with the reason if the text contains something inedible.
+
+    A stored request stays valid if a later version refuses its ingredients.
+    """
+    if info.context == STORED:
+        return text
     if found := not_food_in(restrictions_in(text).rest):
         raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
     return _check_is_no_instruction(text)
@@ -87,7 +92,7 @@ class RecipeRequest(Request):
         StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
         AfterValidator(_check_has_a_word),
         AfterValidator(_check_servings),
-        AfterValidator(check_is_food),
+        AfterValidator(_check_is_food),
     ] = Field(
         alias="ingredientsOnHand",
         title="Ingredients on hand",

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, strategies as st
+from pydantic import ValidationError
 
 from app.stores import (
     EventEntry,
@@ -67,6 +69,15 @@ def test_a_run_of_a_composition_that_is_not_served_is_unknown(request_type: type
     (entry,) = Decoder({"recipe": request_type} if request_type else {}).entries("0", 1, block)
     with pytest.raises(UnknownRunError):
         _ = entry.event
+
+
+def test_a_stored_request_is_read_although_its_ingredients_are_refused_since() -> None:
+    request = START.request.model_copy(update={"ingredients_on_hand": "rat poison"})
+    with pytest.raises(ValidationError):
+        type(request).model_validate(request.model_dump())
+    block = encode([EventEntry(EventId("0", 1), replace(START, request=request), 0)])
+    (entry,) = Decoder({"recipe": type(request)}).entries("0", 1, block)
+    assert entry.event == replace(START, request=request)
 
 
 @given(epoch=st.integers(0, 2**64 - 1), seq=st.integers(0, 10**15 - 1))
