@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_PREFIX = "sizzle"
 MAX_CONNECTIONS = 16
+DIRECT_CONNECTIONS = 8
 ANSWER_S = 1.5
 BLOCKING_ANSWER_S = 3.0  # longer than a call blocks
 PING_S = 2.0  # a subscription is silent
@@ -101,6 +102,27 @@ class DirectConnection:
         except asyncio.CancelledError:
             await self._connection.disconnect(nowait=True)  # the next call would read the answer to this one
             raise
+
+
+class DirectPool:
+    """A few direct connections. A call waits for a free one."""
+
+    def __init__(self, address: "Address", size: int = DIRECT_CONNECTIONS) -> None:
+        self._connections = [address.direct_connection(ANSWER_S, attempts=2) for _ in range(size)]
+        self._free = asyncio.LifoQueue[DirectConnection]()
+        for connection in self._connections:
+            self._free.put_nowait(connection)
+
+    async def call(self, *command: str | bytes | int) -> Any:
+        connection = await self._free.get()
+        try:
+            return await connection.call(*command)
+        finally:
+            self._free.put_nowait(connection)
+
+    async def aclose(self) -> None:
+        for connection in self._connections:
+            await connection.aclose()
 
 
 @dataclass(frozen=True, slots=True)

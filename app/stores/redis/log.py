@@ -34,7 +34,7 @@ from app.stores import (
 )
 from app.stores.encoding import LETTERS, Decoder, encode
 from app.stores.redis.clock import ServerClock
-from app.stores.redis.connection import ANSWER_S, Address, answering, check_server
+from app.stores.redis.connection import ANSWER_S, Address, DirectPool, answering, check_server
 from app.stores.redis.ledger import RedisLedger
 from app.stores.redis.meta import RunMeta, meta_of
 from app.stores.redis.queue import GROUP
@@ -88,9 +88,10 @@ class RedisEventLog:
     ) -> None:
         self.address = Address.parse(url)
         self.redis = self.address.client()
-        self._direct = self.address.direct_connection(ANSWER_S, attempts=2)
+        self._pool, self._writing = DirectPool(self.address), self.address.direct_connection(ANSWER_S, attempts=2)
         keep_ms = round(keep_s * 1000)
-        self.scripts = Scripts(self.redis, self._direct, self.address.prefix, keep_ms, expired_limit, all_bytes)
+        bounds = keep_ms, expired_limit, all_bytes
+        self.scripts = Scripts(self.redis, self._pool, self._writing, self.address.prefix, *bounds)
         self.ledger = RedisLedger(self.redis, self.address.prefix)
         self._decoder = Decoder(requests)
         self._max_bytes, self._all_bytes, self._limit = max_bytes, all_bytes, limit
@@ -333,7 +334,8 @@ class RedisEventLog:
         await asyncio.gather(*self._compactions, return_exceptions=True)
         await self._outbox.aclose(CLOSE_S)
         await self._readers.aclose()
-        await self._direct.aclose()
+        await self._pool.aclose()
+        await self._writing.aclose()
         await self.redis.aclose()
 
     async def _call(self, name: str, *arguments: str | bytes | int) -> Any:
