@@ -20,6 +20,7 @@ from app.runs.live import Ending, LiveRun, Stopping
 from app.runs.remaining import rewritten, unfinished, whole
 from app.runs.state import RunState, state_of
 from app.stores import (
+    MAX_BATCH,
     EventId,
     EventLog,
     EventLogError,
@@ -206,7 +207,8 @@ class Runs:
         while events:
             state.add(events)
             count += len(events)
-            if isinstance(events[-1].event, RunEnd):  # if the log is reopened now, the end event is gone
+            # if the log is reopened now, the end event is gone
+            if len(events) < MAX_BATCH or isinstance(events[-1].event, RunEnd):
                 break
             events = await self._log.read(str(run_id), count)
         return state

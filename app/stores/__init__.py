@@ -144,7 +144,7 @@ class EventLog(Protocol):
         ...
 
     async def read(self, run_id: str, after: int = 0) -> list[LogEntry]:
-        """Returns at most `MAX_BATCH` events after number `after`, without waiting."""
+        """Returns the events after number `after`, without waiting, or the first `MAX_BATCH` of them."""
         ...
 
     async def is_complete(self, run_id: str, last: EventId) -> bool:

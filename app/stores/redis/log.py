@@ -371,9 +371,9 @@ class RedisEventLog:
                     await self._outbox.logged(writer)
 
     async def _read(self, run_id: str, meta: RunMeta, after: int) -> list[LogEntry]:
-        """Returns a page of events after number `after`; none if there are no more."""
+        """Returns the events after number `after`, or at least the first `MAX_BATCH` of them."""
         key, start, found = f"{self.address.prefix}:log:{run_id}", after, list[LogEntry]()
-        while not found:
+        while len(found) < MAX_BATCH:
             with answering():
                 page = await self.redis.xrange(key, f"({start}-{_MAX_NUMBER}", count=PAGE)
             entries = cast(Sequence[Entry], page)
