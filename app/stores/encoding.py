@@ -61,12 +61,11 @@ class Decoder:
 
         Raises `UnknownRunError` for an event whose kind only a newer version knows.
         """
-        lines = block.split(b"\n")
-        if any(line[:1] not in KINDS for line in lines):
-            raise UnknownRunError
-        return [
-            EncodedEntry(EventId(epoch, seq), KINDS[line[:1]], line[1:], self) for seq, line in enumerate(lines, first)
-        ]
+        lines = enumerate(block.split(b"\n"), first)
+        try:
+            return [EncodedEntry(EventId(epoch, seq), KINDS[line[:1]], line[1:], self) for seq, line in lines]
+        except KeyError:
+            raise UnknownRunError from None
 
     def event(self, kind: type[RunEvent], json: bytes) -> RunEvent:
         """Raises `UnknownRunError` for the start of a composition that is not served."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import zlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from time import perf_counter
 from typing import cast
@@ -26,6 +26,7 @@ GATHER_S = 0.005
 BLOCK_MS = 500
 MAX_ENTRIES = 100  # of a stream, per call
 SILENCE_S = 5.0  # after which a run's log is looked up, because it may have expired
+CHECK_S = 0.5  # so often silent runs are looked for
 RETRY_S = 0.05
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]  # of a stream
@@ -122,6 +123,7 @@ class Readers:
         self._tails = defaultdict[str, dict[int, Tail]](dict)  # by run, and by the epoch in which the first reader came
         self._task: asyncio.Task[None] | None = None
         self._more = asyncio.Event()
+        self._check_at = 0.0
         self._connection_id: int | None = None  # while it blocks
         self._unblocking = set[asyncio.Task[None]]()
 
@@ -194,7 +196,7 @@ class Readers:
                 continue
             started_at = perf_counter()
             self._connection_id = connection_id
-            cursors = [min((tail.cursor for tail in each), key=entry_id) for each in tails.values()]
+            cursors = [_first_cursor(each) for each in tails.values()]
             command = "XREAD", "COUNT", MAX_ENTRIES, "BLOCK", BLOCK_MS, "STREAMS", *tails, *cursors
             streams = cast(Streams, await connection.call(*command) or {})
             self._connection_id = None
@@ -202,7 +204,9 @@ class Readers:
                 entries = [(name, dict(zip(fields[::2], fields[1::2], strict=True))) for name, fields in page]
                 for tail in tails[key.decode()]:
                     _add(tail, entries)
-            await self._check(self._open_tails(SILENCE_S))
+            if started_at > self._check_at:
+                self._check_at = started_at + CHECK_S
+                await self._check(self._open_tails(SILENCE_S))
             if streams and (delay := started_at + GATHER_S - perf_counter()) > 0:
                 await asyncio.sleep(delay)
 
@@ -236,6 +240,10 @@ class Readers:
             for tail in tails.values()
             if not tail.is_over and tail.checked_at <= since
         ]
+
+
+def _first_cursor(tails: Sequence[Tail]) -> bytes:
+    return tails[0].cursor if len(tails) == 1 else min((tail.cursor for tail in tails), key=entry_id)
 
 
 def _add(tail: Tail, entries: Iterable[Entry]) -> None:
