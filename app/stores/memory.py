@@ -23,14 +23,12 @@ from app.stores import (
 from app.stores.ledger import MemoryLedger
 from app.stores.log import Log
 
-EXPIRED_LIMIT = 10_000
-
 
 class MemoryEventLog:
     """At most `limit` logs of at most `max_bytes` each, and of about `all_bytes` in total.
 
     The client's own oldest finished logs make room for its new ones, then the oldest of all. If none has finished, no
-    new log can begin. A log expires `keep_s` seconds after its end; the ids of the last `EXPIRED_LIMIT` expired logs
+    new log can begin. A log expires `keep_s` seconds after its end; the ids of the last `expired_limit` expired logs
     are remembered.
     """
 
@@ -43,8 +41,9 @@ class MemoryEventLog:
         max_bytes: int = 4 * 1024 * 1024,
         all_bytes: int = 256 * 1024 * 1024,
         limit: int = 1000,
+        expired_limit: int = 10_000,
     ) -> None:
-        self._keep_s, self._limit = keep_s, limit
+        self._keep_s, self._limit, self._expired_limit = keep_s, limit, expired_limit
         self._max_bytes, self._all_bytes, self._usage = max_bytes, all_bytes, MemoryUsage()
         self._logs: dict[str, Log] = {}
         self._ended: dict[str, asyncio.TimerHandle] = {}  # oldest first
@@ -151,5 +150,5 @@ class MemoryEventLog:
         self._ended.pop(run_id).cancel()
         self._logs.pop(run_id).usage.release()
         self._expired[run_id] = None
-        if len(self._expired) > EXPIRED_LIMIT:
+        if len(self._expired) > self._expired_limit:
             del self._expired[next(iter(self._expired))]
