@@ -180,16 +180,30 @@ def chosen(wordnet: WordNet) -> dict[str, list[str]]:
     return found
 
 
+def edible(wordnet: WordNet) -> list[str]:
+    """Returns the names of foods, without those of meals."""
+    meals = wordnet.root("meal", FOOD), wordnet.root("course", FOOD), wordnet.root("dish", FOOD)
+    return sorted(
+        word.replace("_", " ")
+        for word, senses in wordnet.index.items()
+        if any(
+            sense.file == FOOD and word in sense.words and wordnet.ancestors(offset).isdisjoint(meals)
+            for offset, sense in ((offset, wordnet.senses[offset]) for offset in senses[:3])
+        )
+    )
+
+
 def main(folder: str) -> None:
     wordnet = WordNet(Path(folder))
     header = [
-        "English nouns that name nothing edible, by kind; `food` are edible ones whose last word is one of the others.",
+        "English nouns that name nothing edible, by kind; `food` are edible ones whose last word is one of those.",
+        "`edible` are the names of foods.",
         "Derived from WordNet 3.1 by scripts/nouns.py. The license of WordNet:",
         "",
         *wordnet.license,
     ]
     lines = [f"# {line}".rstrip() for line in header]
-    for kind, words in sorted(chosen(wordnet).items()):
+    for kind, words in sorted({**chosen(wordnet), "edible": edible(wordnet)}.items()):
         lines += ["", f"[{kind}]", fill(", ".join(words), 120, break_long_words=False, break_on_hyphens=False)]
     TARGET.write_text("\n".join(lines) + "\n", "utf-8")
 

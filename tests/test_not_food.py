@@ -357,6 +357,8 @@ GOOD = [
         "chicken, my slow cooker is broken",
         "red or yellow peppers",
         "a fresh start, oats",
+        "ink, squid",
+        "Fridge: eggs, milk. Pantry: rice",
         "분모자, 팽이버섯, 스타아니스",
         "올리브유 두 바퀴, 두부",
         "소고기, 에어프라이어",

@@ -145,6 +145,28 @@ def test_an_ingredient_of_one_syllable_or_two_letters_is_accepted(serve_scripts:
         ("EpiPen for tree nuts; flour", "", "tree nuts", None, "flour"),
         ("고혈압, 닭고기", "low salt", "", None, "닭고기"),
         ("fruitarian, apples", "fruitarian", "", None, "apples"),
+        # by no fixed phrase: a person, a word of harm or dislike, and a food
+        ("my husband loathes bell peppers; rice", "", "bell peppers", None, "rice"),
+        ("oats, walnuts sent my son to hospital", "", "walnuts", None, "oats"),
+        ("beans, I gave up cheese in May", "", "cheese", None, "beans"),
+        ("his skin flares up from tomatoes, cod", "", "tomatoes", None, "cod"),
+        ("cod, not a fan of olives", "", "olives", None, "cod"),
+        ("커피 끊었어요, 우유", "", "커피", None, "우유"),
+        ("계란이랑 우유 둘 다 알레르기, 쌀가루", "", "계란, 우유", None, "쌀가루"),
+        ("passover, chicken", "Passover", "", None, "chicken"),
+        ("on warfarin: cod", "vitamin K", "", None, "cod"),
+        ("신장이 안 좋아서 싱겁게, 두부", "kidney disease, low salt", "", None, "두부"),
+        # what only resembles it
+        ("no salt added tomatoes, pasta", "", "", None, "tomatoes, pasta"),
+        ("no salt added, pasta", "", "salt", None, "pasta"),
+        ("squid ink, rice", "", "", None, "squid ink, rice"),
+        ("ink, squid", "", "", None, "ink, squid"),
+        ("I can't live without cheese, tomatoes", "", "", None, "I, cheese, tomatoes"),
+        ("never cooked fish before, cod", "", "", None, "never cooked fish before, cod"),
+        ("my dog is allergic to chicken, rice", "", "", None, "rice"),
+        ("low sodium soy sauce, tofu", "", "", None, "low sodium soy sauce, tofu"),
+        ("무염 버터, 밀가루", "", "", None, "무염 버터, 밀가루"),
+        ("치즈 없으면 안 돼요, 또띠아", "", "", None, "치즈 없으면 안 돼요, 또띠아"),
         ("메밀 먹고 쓰러진 적 있어요, 닭고기", "", "메밀", None, "닭고기"),
     ],
 )
@@ -181,7 +203,11 @@ for piece in sys.argv[1:]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "pieces", [["beef " + "İ " * 50, "i ", "no ", "nut free "], ["알레르기 ", "없이 ", "1 ", "1~", " ", "allergic to "]]
+    "pieces",
+    [
+        ["beef " + "İ " * 50, "i ", "no ", "nut free ", "my not "],
+        ["알레르기 ", "없이 ", "1 ", "1~", " ", "allergic to "],
+    ],
 )
 def test_the_time_to_read_a_text_grows_with_its_length(pieces: list[str]) -> None:
     """A pattern with quadratic time would need an hour for such texts, which are 30 times the limit."""

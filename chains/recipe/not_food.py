@@ -76,6 +76,7 @@ _OF_PAN = re.compile(
     re.IGNORECASE,
 )
 _AFTER_MEAT_KO = re.compile(r"(?:\s?고기)?[을를로]{0,2}\s?(?:요리|볶|끓|굽|구워|튀|찌|삶|먹)")
+_LABEL = re.compile(r"(?:^|(?<=[,;.\n]))[^,;:.\n]{1,30}:")  # Fridge: eggs, milk
 _INGREDIENT = re.compile(
     r"(?:\b(?:with|using|from|and)\b|,)([^,;:.!?()\n]{1,60}?)(?=$|[,;:.!?()\n]|\b(?:and|or|with)\b)", re.IGNORECASE
 )
@@ -100,7 +101,7 @@ class _Kind(BaseModel):
 
 def not_food_in(text: str) -> NotFood | None:
     """Returns the first item in a list of ingredients that is not food, or None."""
-    return listed_in(text) or _named_in(list(_items(_edible(text))))
+    return listed_in(text) or _named_in(list(_items(_LABEL.sub(",", _edible(text)))))
 
 
 def listed_in(text: str) -> NotFood | None:
@@ -202,7 +203,7 @@ def _fine() -> re.Pattern[str]:
 
 @cache
 def _nouns() -> Nouns:
-    return Nouns(_list("forms"), _list("materials"))
+    return Nouns([*_list("forms"), *_list("context")], _list("materials"))
 
 
 def _list(name: str) -> list[str]:

@@ -57,8 +57,9 @@ class Nouns:
 
     def __init__(self, forms: Iterable[str], materials: Iterable[str]) -> None:
         self._materials = re.compile(rf"^(?:{'|'.join(materials)})\s+\S", re.IGNORECASE)
-        self._english = _read("nouns.en.txt") | dict.fromkeys(forms, "food")
-        self._korean = _read("nouns.ko.txt")
+        food = dict.fromkeys(forms, "food")
+        self._english = _kinds("nouns.en.txt") | food
+        self._korean = _kinds("nouns.ko.txt") | food
 
     def named(self, item: str) -> Named | None:
         """Returns what an item names if it is nothing edible, or None."""
@@ -113,11 +114,32 @@ def _singulars(name: str) -> Iterator[str]:
 
 
 @cache
-def _read(name: str) -> dict[str, str]:
-    """Returns the kind of each noun in a file."""
+def foods() -> frozenset[str]:
+    """Returns the English names of foods, in the singular."""
+    return frozenset(_sections("nouns.en.txt")["edible"])
+
+
+def foods_in(text: str) -> list[str]:
+    """Returns the foods that a text names, the longest names first found: goat cheese rather than cheese."""
+    words = [word[0].lower() for word in _WORD.finditer(text)]
+    found: list[str] = []
+    at = 0
+    while at < len(words):
+        names = (" ".join(words[at : at + count]) for count in range(_LONGEST, 0, -1))
+        name = next((name for name in names if not foods().isdisjoint(_singulars(name))), "")
+        found += [name] if name else []
+        at += max(1, len(name.split()))
+    return found
+
+
+@cache
+def _sections(name: str) -> dict[str, list[str]]:
     text = files("chains.recipe").joinpath("data", name).read_text("utf-8")
-    kinds: dict[str, str] = {}
-    for section in text.split("\n\n[")[1:]:
-        kind, _, words = section.partition("]\n")
-        kinds |= dict.fromkeys(words.strip().replace("\n", " ").split(", "), kind)
-    return kinds
+    parts = (section.partition("]\n") for section in text.split("\n\n[")[1:])
+    return {kind: words.strip().replace("\n", " ").split(", ") for kind, _, words in parts}
+
+
+def _kinds(name: str) -> dict[str, str]:
+    """Returns the kind of each noun in a file that is no list of foods."""
+    sections = _sections(name).items()
+    return {word: kind for kind, words in sections if kind != "edible" for word in words}

@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from chains.recipe.aversions import aversions_in
 from chains.recipe.servings import servings_in
 
 _WINDOW = 90  # characters around a word such as "allergic" that are searched for foods
@@ -37,13 +38,14 @@ _BEFORE = re.compile(  # words that come before the foods to avoid
       | (?:zero|(?<![\d.,])0)(?=\s(?:dairy|milk|lactose|gluten|wheat|nuts?|peanuts?|eggs?
           |soya?|fish|shellfish|sesame|pork|meat|alcohol|sugar)\b)
       | (?:avoid|exclud|omit|skip)(?:s|e|es|ing|ting|ping)?\s?:?
-      | leav(?:e|es|ing)\sout | hold\sthe | minus | except(?:\sfor)? | anything\sbut | never
+      | leav(?:e|es|ing)\sout | hold\sthe | minus | except(?:\sfor)? | anything\sbut | never(?!\s\w+(?:ed|en|ade)\b)
       | (?:do|does|can|could|would|should|must|may|am|is|are|we|i)\s?
         (?:n[o']t|n’t|['’]t|not)\s(?:to\s)?(?:really\s)?
         (?:allowed\s(?:to\s)?)?(?:eat|eating|have|like|want|tolerate|stand|do|digest|use|put|include|take|consume|touch|drink|add)(?:\sany)?
       | (?:cannot|can['’]?t|don['’]?t|doesn['’]?t|won['’]?t|mustn['’]?t|shouldn['’]?t)\s
         (?:really\s)?(?:eat|have|like|want|tolerate|stand|do|digest|use|put|include|take|consume|touch|drink|add)(?:\sany)?
-      | dislikes? | hates?
+      | dislikes? | hates? | loathes? | detests? | refuses(?:\sto\s(?:eat|touch))? | breaks?\sout\s(?:from|after)
+      | (?:not|never)\s(?:a\s(?:big\s)?fan\sof|keen\son|into|fond\sof)
       | (?<!-)no(?!-)(?:\s(?:added|extra|more))? | non(?=[-\s]?(?:dairy|gluten|nut|egg|soy|wheat|alcohol|meat|milk))
     )(?![\w'’])[-\s]?
     """,
@@ -61,8 +63,8 @@ _AFTER = re.compile(  # words that come after them
     re.IGNORECASE,
 )
 _AFTER_KO = re.compile(
-    r"\s?(?:알레르기|알러지|앨러지|알레르지|불내증|과민증|프리(?!미엄|마|지|랜|즈|저|카|토)|빼고|빼\s?주|빼줘|빼면|빼서|뺀|없이|말고(?!도)|"
-    r"제외|소화\S?\s?(?:못|안)|먹고\s?(?:쓰러|두드러기|응급|탈)[가-힣]{0,3}(?:\s?적)?|못\s?[먹마드]|안\s?[먹드마]|먹지|싫어|금지|사절|"
+    r"\s?(?:알레르기|알러지|앨러지|알레르지|불내증|과민증|프리(?!미엄|마|지|랜|즈|저|카|토)|빼고|끊었|끊어서|빼\s?주|빼줘|빼면|빼서|뺀|없이|말고(?!도)|"
+    r"제외|소화\S?\s?(?:못|안)|먹고\s?(?:쓰러|두드러기|응급|탈)[가-힣]{0,3}(?:\s?적)?|못\s?[먹마드]|안\s?[먹드마]|먹지|싫(?:어|다|습|음)(?!했었)|질색|금지|사절|"
     r"먹으면\s?(?:안|두드러기|탈|배|알레|아[프파]|토|죽|큰일|가려|간지|속|입|숨|목)|(?:이|가)?\s?들어\s?(?:있으면|가면|간\s?(?:거|것|건|음식)[은는]?\s?(?:안|못|빼|싫|제외))|"
     r"(?<=[가-힣\s])[xX×✕❌](?!\s?\d|[\w가-힣])|넣지\s?(?:말|마|않)|쓰지\s?(?:말|마|않)|없어|없음|없습|없는|없고|안\s?(?:돼|되|됩|넣|들어)|피하|피해)"
 )
@@ -72,21 +74,29 @@ _TAIL_KO = re.compile(
 # the lookbehinds exclude 오이, 포도, 떡볶이, …, which end like a noun with its particle
 _PARTICLE = re.compile(
     r"(?:(?<=[가-힣])(?:은|는|을|를|에는|에게)"
-    r"|(?<=[가-힣]{2})(?:에|(?<!떡볶)(?<!골뱅)(?<!새송)(?<!우렁)(?<!달팽)이|가|(?<!포)도|의|만))$"
+    r"|(?<=[가-힣]{2})(?:에|(?<!떡볶)(?<!골뱅)(?<!새송)(?<!우렁)(?<!달팽)이|가|(?<!포)(?<!아보카)도|의|만))$"
 )
 _LINK = re.compile(r"(?:이랑|랑|하고|과|와|이나|나|및|또는|그리고|,|/|·)$")
 _ADVERB_KO = re.compile(
     r"(?:\s(?:(?:종교|건강|체질|취향|알레르기|알러지|개인|신념)\S{0,2}\s?(?:때문에|상|이유로|적으로)|절대로?|전혀|아예|정말|도저히|진짜|잘|꼭|되도록|가능하면|웬만하면"
-    r"|다|모두|전부|많이|거의)){1,2}\s?$"
+    r"|다|둘\s?다|셋\s?다|모두|전부|많이|거의|[가-힣]{1,5}(?:워서|해서|파서))){1,2}\s?$"
 )
-_NOT_KO = re.compile(r"(?:밖에|지)\s?$")  # 감자밖에 없어요, 볶지 말고
+_NOT_KO = re.compile(r"(?:밖에|지|없으면|없이는)\s?$")  # 감자밖에 없어요, 볶지 말고, 치즈 없으면 안 돼요
 _NOTHING_ELSE_KO = re.compile(r"(?:말고|빼고|제외)[가-힣]{0,3}\s?(?:아무\S{0,3}\s?)?없")
 _NEGATED = re.compile(
+    # what somebody likes, and what a pet or somebody else may not eat
+    r"\b(?:(?:can|could)(?:['’]?t|not)\s(?:live|do|cook|survive)\swithout|say\sno\sto)\b"
+    r"|\b(?:my|our|the)\s(?:dog|cat|puppy|kitten)\s(?:is|has|can[’']?t)\b[^,.;\n]{0,40}|\bused\sto\sbe\s\w+"
+    r"|(?:강아지|고양이|반려견|반려묘)(?:가|는|이)\s[^,.;\n]{0,20}(?:알레르기|못\s?먹)[가-힣]{0,4}|"
     r"\bno\s(?:(?:known|food|dietary|other|special)\s){0,3}(?:allerg\w{1,4}|restrictions?|requirements?|preferences?|"
     r"intolerances?)(?:\sto\b)?|\b(?:not|isn['’]t|aren['’]t|non)[-\s](?:an?\s)?(?:allergic(?:\sto)?|vegan|vegetarian|coeliac|celiac|"
     r"pregnant|diabetic|lactose[-\s]intolerant|gluten[-\s]free)|\bnothing\s(?:but|except)\b"
     r"|(?:알레르기|알러지)[가-힣]?\s?(?:는\s|가\s)?없[가-힣]{0,3}|못\s?먹는\s(?:것|거|음식)[가-힣]?\s?없[가-힣]{0,3}",
     re.IGNORECASE,
+)
+# a restriction, unless it is the label of a product: no salt added tomatoes
+_ADDED = re.compile(
+    r"\b(?P<without>no\s(?:salt|sugar))\sadded(?P<next>\s(?!please|thanks|at\b|for\b|in\b|to\b)[a-z])?", re.IGNORECASE
 )
 _STOP = re.compile(
     r"(?:^|\s)(?:i|we|he|she|they|my|our|but|so|because|since|please|then|just|only|in|for|with|from|to|use|using|have|has|is|am|are|"
@@ -139,11 +149,15 @@ def restrictions_in(text: str) -> Restrictions:
 
 def _spelt(text: str) -> str:
     """Replaces common misspellings and short forms: alergic, glutenfree, GF."""
+    text = _ADDED.sub(lambda found: found["next"] or f"{found['without']},", text)
     return _misspelt().sub(lambda found: _spellings()[found[0].lower()], text)
 
 
 def _all(text: str) -> list[_Match]:
-    return sorted((*_servings(text), *_following(text), *_preceding(text), *_preceding_ko(text), *_diets(text)))
+    found = [*_following(text), *_preceding(text), *_preceding_ko(text), *_diets(text)]
+    clauses = [_Match(*each) for each in aversions_in(text)]
+    others = [each for each in clauses if all(one.end <= each.start or each.end <= one.start for one in found)]
+    return sorted((*_servings(text), *found, *others))
 
 
 def _without(text: str, found: Iterable[_Match]) -> str:
@@ -375,8 +389,9 @@ def _diet_pattern() -> re.Pattern[str]:
     korean = "|".join(word for word in words if not word[0].isascii())
     # kosher salt is salt, and 키토산 is not a diet
     return re.compile(
-        rf"(?:\b(?P<latin>{latin})s?\b(?!\s?salt)(?:[ -](?:diet|friendly|food|household|style)\b)?"
-        rf"|(?P<korean>{korean})(?!산|버터|치즈|마요|빵|우유)\s?(?:식단|주의자|환자|중|체질|식|용|메뉴|요리|음식)?"
+        rf"(?:\b(?P<latin>{latin})s?\b(?!\s?salt|\s(?:neighbou?r|soy\ssauce|butter|stock|broth))"
+        r"(?:[ -](?:diet|friendly|food|household|style)\b)?"
+        rf"|(?P<korean>{korean})(?!산|\s?(?:버터|치즈|마요|빵|우유|간장|된장|소금|두유|요거트))\s?(?:식단|주의자|환자|중|체질|식|용|메뉴|요리|음식)?"
         r"(?:이에요|예요|입니다|이고|이라서|이라|라서|라|인데|인|이|가|을|를|으로|로|에요|임|하는|하고|에)?(?:\s(?:위한|좋은|있어요|있는))?)",
         re.IGNORECASE,
     )
