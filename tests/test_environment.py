@@ -27,6 +27,7 @@ OF_OTHERS = {
     "OPENAI_LOG": "debug",
     "SSL_CERT_FILE": "/gone/certificates.pem",
     "SSL_CERT_DIR": "/gone",
+    "WEB_CONCURRENCY": "many",
     "REQUESTS_CA_BUNDLE": "/gone/bundle.pem",
     "CURL_CA_BUNDLE": "/gone/bundle.pem",
     "NO_PROXY": "[::1]:80,10.0.0.0/8, *.example.com",
@@ -85,6 +86,7 @@ def test_calls_go_where_our_own_settings_say_and_the_key_is_stripped() -> None:
     [
         ({"SSL_CERT_FILE": "/gone.pem"}, "SSL_CERT_FILE: expected a readable file"),
         ({"ALL_PROXY": "socks5://user:hush@127.0.0.1:9"}, "ALL_PROXY: expected the address of an HTTP proxy"),
+        ({"SSLKEYLOGFILE": "/gone/keys"}, "SSLKEYLOGFILE: expected a file that can be written"),
     ],
 )
 def test_an_obstacle_on_the_way_to_a_provider_is_one_line(environment: dict[str, str], line: str) -> None:

@@ -18,6 +18,7 @@ from app.cli.runs import runs
 from app.cli.serve import Host, Open, Port, serve
 from app.cli.usage import usage
 from app.cli.worker import worker
+from app.server.network import check_key_log
 from chains.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without a character shows ? instead
     sys.argv = [*map(_decoded, sys.argv)]
+    os.environ.pop("WEB_CONCURRENCY", None)  # uvicorn reads it; our number of processes is `--workers`
     try:
+        check_key_log()
         cli()
     except ConfigError as error:
         sys.exit(f"sizzle: {error}")

@@ -53,6 +53,15 @@ def check_certificates() -> None:
         raise ConfigError("SSL_CERT_DIR: expected an existing folder of certificates.")
 
 
+def check_key_log() -> None:
+    """Raises `ConfigError` if the file can't be written to which `ssl` logs the keys of connections."""
+    try:
+        if path := os.environ.get("SSLKEYLOGFILE"):
+            open(path, "ab").close()
+    except OSError:
+        raise ConfigError("SSLKEYLOGFILE: expected a file that can be written.") from None
+
+
 @cache  # because reading takes 60 ms
 def _read_certificates(file: str) -> None:
     ssl.create_default_context(cafile=file)
