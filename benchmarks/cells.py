@@ -20,7 +20,10 @@ from benchmarks.schedule import end, our_plan
 
 @dataclass(frozen=True)
 class Cell:
-    """The settings of a cell. Recipes that take longer than `deadline_s` have failed. Each run has some `followers`."""
+    """The settings of a cell. Recipes that take longer than `deadline_s` have failed.
+
+    Each run has some `followers`. If there are more recipes than `runs_at_a_time`, a run begins when another one ends.
+    """
 
     name: str
     pace: Pace
@@ -29,6 +32,7 @@ class Cell:
     rounds: int = 5
     deadline_s: float = 120
     followers: int = 1
+    runs_at_a_time: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ async def measure(
     gc.disable()
     cpu, provider_cpu, client_cpu = server.cpu_s(), provider.cpu_s(), time.process_time()
     started, peak = time.perf_counter(), asyncio.create_task(_peak_mb(server))
-    read, parser = (partial(read_runs, followers=cell.followers), RunParser) if by_runs else (read_recipes, Parser)
+    runs = partial(read_runs, followers=cell.followers, at_a_time=cell.runs_at_a_time)
+    read, parser = (runs, RunParser) if by_runs else (read_recipes, Parser)
     readers = await read(server.port, cell.recipes, cell.deadline_s, seed)
     wall = time.perf_counter() - started
     spent = {"client_us": time.process_time() - client_cpu, "provider_us": provider.cpu_s() - provider_cpu}

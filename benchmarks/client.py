@@ -129,11 +129,16 @@ class RunParser(Parser):
 
 
 async def read_runs(
-    port: int, count: int, deadline_s: float, seed: int | None = None, followers: int = 1
+    port: int, count: int, deadline_s: float, seed: int | None = None, followers: int = 1, at_a_time: int | None = None
 ) -> list[Reader]:
     """Starts `count` runs and reads the events of each for so many followers. The seed repeats the pick."""
-    runs = (_read_run(port, number, deadline_s, seed, followers) for number in range(count))
-    return [reader for readers in await asyncio.gather(*runs) for reader in readers]
+    free = asyncio.Semaphore(at_a_time or count)
+
+    async def read(number: int) -> list[Reader]:
+        async with free:
+            return await _read_run(port, number, deadline_s, seed, followers)
+
+    return [reader for readers in await asyncio.gather(*map(read, range(count))) for reader in readers]
 
 
 async def _read_run(port: int, number: int, deadline_s: float, seed: int | None, followers: int) -> list[Reader]:

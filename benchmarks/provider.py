@@ -2,7 +2,7 @@
 
 `POST /pace` sets the pace of subsequent calls. `GET /calls` returns part and recipe of each call, when it was
 requested and when its last token was sent, in seconds of the machine's clock, or null while it is open. Nothing, not
-even the status line, is sent before the first token, and each event is a separate write.
+even the status line, is sent before the first token, and each event is a separate write unless the pace has bursts.
 """
 
 import asyncio
@@ -26,12 +26,16 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds to the first token, tokens per second (0: no limit), by model or for all, and tokens per call."""
+    """Seconds to the first token, tokens per second (0: no limit), by model or for all, and tokens per call.
+
+    Without a limit, `burst` tokens are written at a time.
+    """
 
     ttft_s: float = 0.25
     tokens_per_s: float = 0
     by_model: Mapping[str, float] = field(default_factory=dict)
     lengths: Mapping[str, int] = field(default_factory=lambda: EVEN)
+    burst: int = 1
 
     def interval_s(self, model: str) -> float:
         rate = self.by_model.get(model, self.tokens_per_s)
@@ -118,9 +122,10 @@ class Connection(asyncio.Protocol):
             self._later(self._first + self._sent * self._interval - perf_counter(), self._send_due)
 
     def _send_next(self) -> None:
-        """Sends one token per turn of the loop, so that each is a separate write."""
-        self._write(self._frames[self._sent])
-        self._sent += 1
+        """Sends one token per turn of the loop, so that each is a separate write, or a burst."""
+        until = min(self._sent + self._provider.pace.burst, self._tokens)
+        self._write(b"".join(self._frames[self._sent : until]))
+        self._sent = until
         if self._sent == self._tokens:
             self._end(self._frames[self._tokens :])
         else:
