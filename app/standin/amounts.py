@@ -76,7 +76,7 @@ def _quantity() -> re.Pattern[str]:
     article = r"\s+(?:of\s+)?(?:an?|the)\b"  # half an onion, a quarter of the cabbage
     half = r"\s+(?:½|and\s+a\s+half\b)"
     # A Korean counter may carry a particle: 한 모랑.
-    end = r"(?![a-z])(?=(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로)?(?:[^가-힣]|$))"
+    end = r"(?![a-z])(?=(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로|이?요|밖에|뿐)?(?:[^가-힣]|$))"
     return re.compile(
         rf"(?<![\w.])(?:[x×]\s?)?(?P<n>{digits}|(?:{spelled})(?:{article})?)(?P<half>{half})?"
         rf"(?:\s?[x×](?=[\s\d]))?(?:\s*(?P<u>{unit}){end}(?P<halves>{half}|\s+반(?!\w))?|(?!\w))",

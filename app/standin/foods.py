@@ -11,10 +11,11 @@ from app.standin.avoidance import NOTHING, Avoidance, avoided_ids
 from app.standin.english import plural, singular
 from app.standin.names import bare, compounds, id_of, in_a_dish, is_compound, scan
 from app.standin.pantry import Diet, Ingredient, Language, ids_by_name, normal, pantry, vocabulary
+from app.standin.prose import is_prose, without_phrases
 from app.standin.spelling import corrected
 
 _BREAKS = re.compile(
-    r"(?<!\w)['’]|['’](?!\w)|[\n,;|·•、，。!?:\"“”‘`*#()\[\]{}<>=~^\\]+|\.(?!\d)|(?<!\d)/|/(?!\d)|\s[-–—+&]\s|\s*\b(?:and|with|plus|or)\b\s*"
+    r"(?<!\w)['’]|['’](?!\w)|[\n,;|·•、，。!?:\"“”‘`*#()\[\]{}<>=~^\\]+|\.(?!\d)|(?<!\d)/|/(?!\d)|\s[-–—+&]\s|\s*\b(?:and|with|plus|or|n)\b\s*"
     r"|\s+(?:그리고|하고|및|또는)\s+|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s+",
     re.IGNORECASE,
 )
@@ -163,7 +164,7 @@ def _line(line: str, language: Language) -> Food:
 
 
 def _pieces(typed: str) -> Iterator[str]:
-    text = _TIME.sub(" ", _BLANKS.sub(" ", _TAG.sub("\n", typed)[:_READ]))
+    text = without_phrases(_TIME.sub(" ", _BLANKS.sub(" ", _TAG.sub("\n", typed)[:_READ])))
     for pattern, plain in _PLAIN:
         text = pattern.sub(plain, text)
     for piece in _BREAKS.split(text):
@@ -221,9 +222,7 @@ def _named_foods(piece: str, language: Language, unknown: Unknown) -> Iterator[F
         words = WORD.findall(part.words)
         content = _content_words(words)
         found = compounds(content, list(scan(" ".join(words))))
-        if not found and is_compound(content):
-            yield _strange(" ".join(content).lower(), quantity, language)
-        elif not found:
+        if not found and not is_prose(words, content):
             yield from unknown(content, quantity, language)
         counted = len(found) - 1 if after else 0
         for at, (span, key) in enumerate(found):
@@ -261,7 +260,7 @@ def _described(words: list[str], span: str, language: Language) -> str:
     before = " ".join(words).partition(span)[0].split()
     described: list[str] = []
     for word in reversed(before[-2:]):
-        if _is_filler(word) or language == "ko" or HANGUL.search(word) or id_of(word, ids_by_name()):
+        if _is_filler(word) or is_prose([word], [word]) or language == "ko" or HANGUL.search(word) or id_of(word, ids_by_name()):
             break
         described.insert(0, word)
     return " ".join((*described, span))
@@ -282,7 +281,9 @@ def _unknown(words: list[str], quantity: Quantity, language: Language) -> Iterat
     name = " ".join(words).lower()
     if not words or len(words) > 3:
         return
-    if spelling := corrected(name) or corrected(words[-1]) or corrected(words[0]):
+    if is_compound(words):
+        yield _strange(name, quantity, language)
+    elif spelling := corrected(name) or corrected(words[-1]) or corrected(words[0]):
         yield pantry_food(ids_by_name()[spelling], spelling, quantity, language)
     elif 2 <= len(name) <= 30 and _looks_like_a_word(name):
         yield _strange(bare(name) if HANGUL.search(name) and len(bare(name)) > 1 else name, quantity, language)

@@ -7,7 +7,9 @@ from functools import cache
 from app.standin.amounts import HANGUL
 from app.standin.pantry import ids_by_name, normal, vocabulary
 
-_PARTICLES = re.compile(r"(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로)$")
+_PARTICLES = re.compile(
+    r"(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로|밖에|뿐(?:이에요|이야|이요)?|(?:이에|예|이고|고|이|인데)?요|인데|까지)$"
+)
 
 
 def scan(text: str, ids: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ _NUMBERS: dict[str, int] = {
 _WORD = "|".join(_WORDS)
 _MANY = rf"(?:(?:\d{{1,3}}|{_WORD})\s?(?:-|–|~|to|or)\s?)?(?P<NAME>\d{{1,3}}|{_WORD})"
 _WHO = (
-    r"(?:people|persons?|pers|ppl|pax|adults?|guests?|friends|eaters|diners|mouths|kids|children|servings?|portions?"
+    r"(?:people|persons?|pers|ppl|pax|adults?|guests?|students?|friends|eaters|diners|mouths|kids|children|servings?|portions?"
     r"|of\sus)"
 )
 _MORE = (
@@ -48,7 +48,7 @@ _PATTERNS = (
     r"\bx\s?(?P<NAME>\d{1,2})\s(?:servings?|portions?|people|persons?)\b",
     r"\bwe(?:['’]re|\sare)\s" + _MANY + _END,
     rf"(?:어른|성인)\s?(?P<NAME>{_COUNT_KO})\s?(?:명|분)?[,과와]?\s?(?:이랑\s|하고\s)?(?:아이|어린이|애|아기)\s?({_COUNT_KO})\s?(?:명)?",
-    rf"(?:손님|친구|어른|어르신)\s?(?P<NAME>{_COUNT_KO})\s?(?:명|분)(?:이|을|의)?",
+    rf"(?:손님|친구|어른|어르신)(?:이|은|들이|들은)?\s?(?P<NAME>{_COUNT_KO})\s?(?:명|분)(?:이|을|의)?",
     _FOR + r"(?<![\d.,/])\b" + _MANY + r"\s?(?:(?:hungry|small|big|grown)\s)?" + _WHO + r"\b" + _MORE,
     r"\b(?:serves?|servings?:?|portions?:|feeds?|(?:family|party|group|household|crowd|gang|team|bunch|table|house)\sof|table\sfor)\s?"
     + _MANY

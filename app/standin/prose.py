@@ -1,0 +1,60 @@
+"""Tells the words of a sentence from the names of foods: exhausted after work, 비 오는 날."""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+
+from pydantic import BaseModel, ConfigDict
+
+from app.standin.english import singular
+from app.standin.pantry import vocabulary
+
+
+class Prose(BaseModel):
+    """The contents of `prose.toml`. `phrases`, `predicate`, `on_hand` and `endings` are patterns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    words: frozenset[str]
+    adjectives: frozenset[str]
+    phrases: tuple[str, ...]
+    nouns: frozenset[str]
+    predicate: re.Pattern[str]
+    on_hand: re.Pattern[str]
+    endings: re.Pattern[str]
+
+
+def without_phrases(text: str) -> str:
+    """Removes phrases in which the name of a food means none: date night, 배가 고파요."""
+    return _phrases().sub(" ", text.replace("’", "'"))
+
+
+def is_prose(words: Sequence[str], content: Sequence[str]) -> bool:
+    """Whether words without a known food belong to a sentence, or wish for a dish, and name no unknown food.
+
+    `content` are the words that are no mere fillers."""
+    is_of_a_sentence = any(_is_of_a_sentence(word.lower()) for word in words)
+    return is_of_a_sentence or all(word.lower() in _prose().adjectives for word in content)
+
+
+def _is_of_a_sentence(word: str) -> bool:
+    prose = _prose()
+    if word.isascii():
+        return word in prose.words or not vocabulary().wishes.keys().isdisjoint((word, singular(word)))
+    if prose.on_hand.search(word):
+        return False
+    noun = prose.endings.sub("", word)
+    names = {word, noun, noun.rstrip("이가은는을를도만")}
+    return not names.isdisjoint(prose.nouns | vocabulary().wishes.keys()) or bool(prose.predicate.search(noun))
+
+
+@cache
+def _prose() -> Prose:
+    return Prose.model_validate(tomllib.loads(files("app.standin").joinpath("data", "prose.toml").read_text("utf-8")))
+
+
+@cache
+def _phrases() -> re.Pattern[str]:
+    return re.compile(rf"(?<![a-z])(?:{'|'.join(_prose().phrases)})(?![a-z])", re.IGNORECASE)
