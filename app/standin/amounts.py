@@ -79,7 +79,7 @@ def _quantity() -> re.Pattern[str]:
     end = r"(?![a-z])(?=(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로|이?요|밖에|뿐)?(?:[^가-힣]|$))"
     return re.compile(
         rf"(?<![\w.])(?:[x×]\s?)?(?P<n>{digits}|(?:{spelled})(?:{article})?)(?P<half>{half})?"
-        rf"(?:\s?[x×](?=[\s\d]))?(?:\s*(?P<u>{unit}){end}(?P<halves>{half}|\s+반(?!\w))?|(?!\w))",
+        rf"(?:\s?[x×](?=[\s\d]))?(?:(?:(?<![a-z])\s*|\s+)(?P<u>{unit}){end}(?P<halves>{half}|\s+반(?!\w))?|(?!\w))",
         re.IGNORECASE,
     )
 
@@ -124,6 +124,12 @@ def unit_of(text: str) -> str | None:
         if lower and lower in (name.lower() for name in (*unit.names, *unit.also)):
             return key
     return None
+
+
+def unit_in(amount: str) -> str | None:
+    """Returns the unit of a formatted amount: pack for `1 pack` and `2봉지`."""
+    found = _LEADING.fullmatch(amount)
+    return unit_of(found[3]) or unit_of(singular(found[3])) if found else None
 
 
 def ratio(amount: str, usual: str) -> float | None:

@@ -108,7 +108,8 @@ def _of_food(food: str) -> list[tuple[frozenset[str], frozenset[str]]]:
     groups = [_group(key) for key, each in rules().avoided.items() if {name, last} & set(map(normal, each.names))]
     entry = pantry().get(ids_by_name().get(name, ids_by_name().get(last, "")))
     words = {*entry.names, *(also for also in entry.also if last in normal(also))} if entry else set[str]()
-    return [*groups, (frozenset({name, *words} - {""}), frozenset({f"{name} free", f"{name} 프리"}))]
+    fine = {f"{name} free", f"{name} 프리"}.union(*(fine for _, fine in groups))  # coconut milk is no milk
+    return [*groups, (frozenset({name, *words} - {""}), frozenset(fine))]
 
 
 def _names(text: str, words: frozenset[str], fine: frozenset[str]) -> bool:

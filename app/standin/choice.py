@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from app.standin.avoidance import Avoidance
 from app.standin.foods import Food, Larder
-from app.standin.menu import NAMED, STAPLES, Plan, Terms, dishes, importance, matches, plan, rank, with_basket
+from app.standin.kinds import NAMED, STAPLES
+from app.standin.menu import Plan, Terms, dishes, importance, matches, plan, rank, with_basket
 from app.standin.pantry import Language, groups_of
 
 _SLOT = re.compile(r"\{[^{}]*\}")
@@ -78,10 +79,10 @@ def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> int:
 def propose(
     larder: Larder, language: Language, terms: Terms, wishes: frozenset[str], rng: Random
 ) -> list[tuple[Plan, str]]:
-    """Returns three plans with names, of different forms unless that leaves out too much."""
+    """Returns three plans with names, of different forms unless that leaves out too much, the wished dishes first."""
     picked: list[tuple[Plan, str]] = []
     wide = with_basket(larder, language)
-    for stock, in_time, share, same_lead in (
+    stages = (
         (larder, True, _MOST_OF_IT, False),
         (wide, True, _MOST_OF_IT, False),
         (larder, True, _MAIN_FOOD, False),
@@ -89,11 +90,13 @@ def propose(
         (wide, True, _ANY_OF_IT, False),
         (wide, True, 0.0, True),
         (wide, False, 0.0, True),
-    ):
+    )
+    wished = [(stage, wishes) for stage in stages[:5]] if wishes else []
+    for (stock, in_time, share, same_lead), only in (*wished, *((stage, frozenset[str]()) for stage in stages)):
         options = [
-            entry._replace(score=entry.score + 1.8 * rng.random() + 5.0 * (entry.plan.key in wishes))
-            for entry in _on_topic(plans(stock, language, terms), larder, share, wishes)
-            if entry.score > _TOO_LATE or not in_time
+            entry._replace(score=entry.score + 1.8 * rng.random())
+            for entry in _on_topic(plans(stock, language, terms), larder, share)
+            if (entry.score > _TOO_LATE or not in_time) and (not only or entry.plan.key in only)
         ]
         while len(picked) < 3 and (
             fresh := _fresh(options, [made for made, _ in picked], frozenset() if same_lead else wide.spare)
@@ -103,8 +106,8 @@ def propose(
     return picked
 
 
-def _on_topic(options: Sequence[Scored], larder: Larder, share: float, wishes: frozenset[str]) -> Sequence[Scored]:
-    """Returns the plans that cook the main food and at least this share of what the best one cooks, and the wished."""
+def _on_topic(options: Sequence[Scored], larder: Larder, share: float) -> Sequence[Scored]:
+    """Returns the plans that cook the main food and at least this share of what the best one cooks."""
     if not share or not larder.foods:
         return options
     on_hand = {food.id for food in larder.foods}
@@ -119,12 +122,10 @@ def _on_topic(options: Sequence[Scored], larder: Larder, share: float, wishes: f
     in_time = [(total, foods) for entry, foods, total in candidates if entry.score > _TOO_LATE and foods]
     if not in_time:
         return options
-    most, fullest = max(in_time, key=lambda each: each[0])
-    main = min(fullest.values(), key=importance).id
+    main = min((food for _, foods in in_time for food in foods.values()), key=importance).id
+    most = max(total for total, foods in in_time if main in foods)
     return [
-        entry
-        for entry, foods, total in candidates
-        if (total >= share * most and (main in foods or share <= _ANY_OF_IT)) or entry.plan.key in wishes
+        entry for entry, foods, total in candidates if total >= share * most and (main in foods or share <= _ANY_OF_IT)
     ]
 
 

@@ -9,11 +9,11 @@ from itertools import islice
 from random import Random
 
 from app.standin import avoidance, choice, menu
-from app.standin.amounts import HANGUL
 from app.standin.asking import Wanted
 from app.standin.foods import Food
 from app.standin.korean import Noun
 from app.standin.menu import Plan, Terms
+from app.standin.names import wishes_in
 from app.standin.pantry import Language, groups_of, vocabulary
 from app.standin.reading import Order, Step, language_of, read
 from app.standin.substitutes import of_the_same_kind, substitutes_for
@@ -89,15 +89,13 @@ def _terms(order: Order) -> Terms:
 
 def _wishes(order: Order) -> frozenset[str]:
     """Returns the kinds of dishes that the request names: soup, 볶음밥."""
-    words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", order.typed.lower())
-    wishes = vocabulary().wishes.items()
-    return frozenset(
-        key
-        for word in words
-        for wish, keys in wishes
-        if word == wish or (HANGUL.search(wish) and word.endswith(wish))
-        for key in keys
-    )
+    text = " ".join(order.typed.lower().split())
+    words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", text)
+    wishes = vocabulary().wishes
+    found = {wish for word in words for wish in wishes_in(word)} | {
+        wish for wish in wishes if " " in wish and wish in text
+    }
+    return frozenset(key for wish in found for key in wishes[wish])
 
 
 def _proposal(order: Order, rng: Random) -> str:
@@ -107,7 +105,7 @@ def _proposal(order: Order, rng: Random) -> str:
 
 
 def _hook(plan: Plan, order: Order, rng: Random) -> str:
-    hooks = [fill(hook, _about(plan, order)) for hook in plan.dish.texts(order.language).hooks]
+    hooks = [fill(hook, _about(plan, order)) for hook in plan.honest(plan.dish.texts(order.language).hooks)]
     allowed = order.larder.avoidance.allowed(hook for hook in hooks if hook)
     return rng.choice(allowed) if allowed else _serves(plan, order)
 
@@ -130,7 +128,8 @@ def _ingredients(plan: Plan, order: Order, rng: Random) -> str:
 
 
 def _intro(plan: Plan, order: Order, rng: Random) -> str:
-    story = [rng.choice(variants) for variants in plan.dish.texts(order.language).story][:3]
+    stories = map(plan.honest, plan.dish.texts(order.language).story)
+    story = [rng.choice(variants) for variants in stories if variants][:3]
     filled = order.larder.avoidance.allowed(fill(template, _about(plan, order)) for template in story)
     return " ".join(filter(None, (*filled, _serves(plan, order), _unused(plan, order))))
 

@@ -94,7 +94,7 @@ class Food:
 
     @property
     def many(self) -> str:
-        counted = self.language == "en" and (self.amount.replace("/", "").isdigit())
+        counted = self.language == "en" and self.amount.isdigit()
         return plural(self.name) if counted else self.name
 
 
@@ -260,7 +260,13 @@ def _described(words: list[str], span: str, language: Language) -> str:
     before = " ".join(words).partition(span)[0].split()
     described: list[str] = []
     for word in reversed(before[-2:]):
-        if _is_filler(word) or is_prose([word], [word]) or language == "ko" or HANGUL.search(word) or id_of(word, ids_by_name()):
+        if (
+            _is_filler(word)
+            or is_prose([word], [word])
+            or language == "ko"
+            or HANGUL.search(word)
+            or id_of(word, ids_by_name())
+        ):
             break
         described.insert(0, word)
     return " ".join((*described, span))
@@ -271,7 +277,7 @@ def _form(key: str, span: str, quantity: Quantity) -> str:
     unit = amounts.unit_of(quantity.unit)
     if unit == "can":
         return vocabulary().tinned.get(key, key)
-    if unit in ("g", "kg", "oz", "lb", "cup"):
+    if unit in ("g", "kg", "oz", "lb", "cup", "pack"):
         return vocabulary().dry.get(normal(span), key)
     whole = vocabulary().whole.get(normal(span)) if quantity.number and unit in (None, "piece") else None
     return whole or key

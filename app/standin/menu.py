@@ -1,74 +1,26 @@
 """The dishes that can be made from a larder, how well they suit it, and their names."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from app.standin import amounts
 from app.standin.english import singular
-from app.standin.foods import Food, Larder, agreed
-from app.standin.pantry import Alongside, Language, Words, groups_of, load, pantry, vocabulary
+from app.standin.foods import WORD, Food, Larder, agreed
+from app.standin.kinds import BULK, FILLING, GARDEN, NAMED, NOTABLE, ONE_OF_A_KIND, POURED, STAPLES, STOCKS, WEIGHTY
+from app.standin.names import scan
+from app.standin.pantry import Alongside, Ingredient, Language, Words, groups_of, load, pantry, vocabulary
 from app.standin.wording import named
 
+_SLOT = re.compile(r"\{[^{}]*\}")
 _MOST_BESIDE = 7
 _MOST_LINES = 14
-_NOTABLE = ("veg", "protein", "potato", "kimchi", "cheese", "fruit", "avocado", "roe", "dumpling")
-NAMED = frozenset(
-    {"meat", "poultry", "fish", "shellfish", "mince", "cured", "tinned_fish", "tofu", "legume", "stewing", "bone_in"}
-    | {
-        "whole_bird",
-        "offal",
-        "liver",
-        "crustacean",
-        "paneer",
-        "lentil",
-        "dried_pulse",
-        "roe",
-        "dried_fish",
-        "dumpling",
-        "ready_meal",
-        "falafel",
-    }
-)
-STAPLES = frozenset({"noodle", "pasta", "bread", "rice", "tortilla", "ricecake", "quick_grain", "grain"})
-# The typed amount of such a food is the amount on hand, not the amount in the dish.
-_STOCKS = frozenset({"fat", "seasoning", "sauces", "dairy", "drink"})
-_FAR_TOO_MUCH = 2.0
-_POURED = frozenset({"beer", "spirit"})  # their amount does not grow with the number of servings
-_ONE_OF_A_KIND = frozenset({"fat", "stock"})
 _MOST_ALONGSIDE = 3
-_FILLING = frozenset({"potato", "bread", "quick_grain", "rice", "pasta", "noodle", "tortilla", "ricecake", "grain"})
-# For these kinds, a typed amount determines the servings.
-_WEIGHTY = frozenset(
-    {
-        "meat",
-        "poultry",
-        "fish",
-        "shellfish",
-        "mince",
-        "stewing",
-        "bone_in",
-        "whole_bird",
-        "offal",
-        "potato",
-        "egg",
-        "tofu",
-        "pasta",
-        "noodle",
-        "ricecake",
-        "rice",
-        "flour",
-        "squash",
-        "lentil",
-        "dried_pulse",
-        "quick_grain",
-        "grain",
-        "other",
-        "cured",
-    }
-)
+_FAR_TOO_MUCH = 2.0
+_BULK_UNITS = ("pack", "bottle")
 
 
 class DishTexts(BaseModel):
@@ -109,6 +61,10 @@ class Dish(BaseModel):
 
     def texts(self, language: Language) -> DishTexts:
         return self.en if language == "en" else self.ko
+
+    def usual(self, key: str, entry: Ingredient) -> Words:
+        """Returns the amount for two servings."""
+        return self.amounts.get(key, entry.amount)
 
 
 @dataclass(frozen=True)
@@ -167,17 +123,22 @@ class Plan:
         kinds = (
             ("fruit", "tart_fruit", "chocolate", "biscuit", "custard", "ice_cream")
             if self.dish.sides == "sweet"
-            else _NOTABLE
+            else NOTABLE
         )
         return [food for food in self.beside if matches(food, kinds) and food.id not in ("canned_tomatoes", "egg")]
+
+    def honest(self, templates: Sequence[str]) -> list[str]:
+        """Returns the texts that name no food which the dish usually has and this plan has not, if there are any."""
+        ids, kinds = {food.id for food in self.foods}, {food.kind for food in self.foods} - {"fat"}
+        missing = {key for key in self.dish.cupboard if key not in ids and pantry()[key].kind not in kinds}
+        return [text for text in templates if missing.isdisjoint(_foods_in(text))]
 
     def names(self) -> list[str]:
         """Returns all possible names of this plan: those with its meat or the like, if there are any."""
         lead = self.lead.one.lower()
         # avoids Rice Porridge with Rice
-        names = [
-            name for name in self.dish.texts(self.language).names if "{lead" not in name or lead not in name.lower()
-        ]
+        known = self.honest(self.dish.texts(self.language).names)
+        names = [name for name in known if "{lead" not in name or lead not in name.lower()]
         if self.lead.kind == "pasta":
             names = [name for name in names if "{lead" not in name] or names
         filled = (named(name, self.lead, self.notable, self.language, self.pasta) for name in names)
@@ -185,6 +146,12 @@ class Plan:
         titles = [title for title in titles if not _repeats(title)] or titles[:1]
         main = min((self.lead, *self.notable), key=importance)
         return [title for title in titles if main.one.lower() in title.lower()] if _has(titles, main) else titles
+
+
+@lru_cache(maxsize=4096)
+def _foods_in(template: str) -> frozenset[str]:
+    """Returns the foods that a template names itself, outside of its slots."""
+    return frozenset(key for _, key in scan(" ".join(WORD.findall(_SLOT.sub(" ", template)))))
 
 
 def _has(titles: Iterable[str], main: Food) -> bool:
@@ -250,7 +217,7 @@ def plan(key: str, larder: Larder, language: Language, terms: Terms) -> Plan | N
         return None
     own = {food.id for food in chosen if not food.role} | {food.id for food in cupboard if food.role and food.typed}
     alongside = _alongside(dish, larder, {*ids, *own}, chosen + cupboard, terms, room - len(cupboard))
-    factor, servings = _batch([*chosen, *(food for _, foods in alongside for food in foods)], terms)
+    factor, servings = _batch(dish, [*chosen, *(food for _, foods in alongside for food in foods)], terms)
     lead, *others = (_measured(food, dish, factor, language) for food in (*chosen, *cupboard))
     served = tuple(
         (rule, tuple(_measured(food, dish, factor, language) for food in foods)) for rule, foods in alongside
@@ -259,14 +226,14 @@ def plan(key: str, larder: Larder, language: Language, terms: Terms) -> Plan | N
     return Plan(key, dish, lead, tuple(others[:count]), tuple(others[count:]), language, served, servings)
 
 
-def _batch(foods: Sequence[Food], terms: Terms) -> tuple[float, int]:
+def _batch(dish: Dish, foods: Sequence[Food], terms: Terms) -> tuple[float, int]:
     """Returns the factor relative to two servings, and the number of servings."""
     if terms.servings != 2:
         return terms.servings / 2, terms.servings
     ratios = (
-        amounts.ratio(food.amount, food.entry.amount.in_language(food.language)) if food.typed else 1.0
+        amounts.ratio(food.amount, dish.usual(food.id, food.entry).in_language(food.language)) if food.typed else 1.0
         for food in foods
-        if food.entry and food.kind in _WEIGHTY
+        if food.entry and (food.kind in WEIGHTY or (matches(food, GARDEN) and not food.typed))
     )
     factor = min(8.0, max(0.5, max(filter(None, ratios), default=1.0)))
     return (1.0, 2) if 0.7 < factor < 1.5 else (factor, max(1, round(2 * factor**0.8)))
@@ -274,16 +241,16 @@ def _batch(foods: Sequence[Food], terms: Terms) -> tuple[float, int]:
 
 def _measured(food: Food, dish: Dish, factor: float, language: Language) -> Food:
     """Sets the amount that the dish needs, unless the user typed one: for a kilo of sugar, only what is needed."""
-    if food.entry is None or food.kind in _POURED or (food.typed and not matches(food, _STOCKS)):
+    is_bulk = amounts.unit_in(food.amount) in _BULK_UNITS and matches(food, BULK)
+    if food.entry is None or food.kind in POURED or (food.typed and not (is_bulk or matches(food, STOCKS))):
         return food
-    plain = food.entry.amount.in_language(language)
-    usual = dish.amounts[food.id].in_language(language) if food.id in dish.amounts else plain
+    usual = dish.usual(food.id, food.entry).in_language(language)
     if food.kind == "fat":
         factor **= 0.6  # sauces and fats scale less than the rest
     elif matches(food, ("seasoning", "sauces", "aroma")):
         factor **= 0.85
     amount = amounts.scaled(usual, factor)
-    if food.typed and (amounts.ratio(food.amount, amount) or 0) < _FAR_TOO_MUCH:
+    if food.typed and not is_bulk and (amounts.ratio(food.amount, amount) or 0) < _FAR_TOO_MUCH:
         return food
     return replace(food, amount=amount, name=agreed(food.name, amount, food.entry) if language == "en" else food.name)
 
@@ -292,7 +259,7 @@ def _cupboard(dish: Dish, have: Sequence[Food], larder: Larder, language: Langua
     """Returns what the dish needs and is not on hand. One oil, noodle or milk can replace another."""
     ids = {food.id for food in have}
     kinds = {food.kind for food in have} & {*STAPLES, "stock", "legume", "flour", "cheese"}
-    spare = [food for food in larder.foods if food.kind in _ONE_OF_A_KIND and food.id not in dish.cupboard]
+    spare = [food for food in larder.foods if food.kind in ONE_OF_A_KIND and food.id not in dish.cupboard]
     spare = [food for food in spare if not matches(food, dish.shuns)]
     added: list[Food] = []
     for key in dish.cupboard:
@@ -321,16 +288,16 @@ def _alongside(
 ) -> list[tuple[Alongside, tuple[Food, ...]]]:
     """Returns foods on hand to serve alongside, if time and space allow."""
     left = [food for food in larder.foods if food.id not in used and food.id not in larder.spare]
-    spent, filling, served = dish.minutes, any(food.kind in _FILLING for food in foods), 0
+    spent, filling, served = dish.minutes, any(food.kind in FILLING for food in foods), 0
     rules: list[tuple[Alongside, tuple[Food, ...]]] = []
     for rule in vocabulary().alongside:
         fitting = [food for food in left if matches(food, rule.of) and not matches(food, rule.shuns)]
         fitting = fitting[: min(room, _MOST_ALONGSIDE) - served]
-        fitting = [food for food in fitting if not (filling and food.kind in _FILLING)][:2]
+        fitting = [food for food in fitting if not (filling and food.kind in FILLING)][:2]
         if not fitting or not _goes_with(rule, dish) or spent + rule.minutes > terms.minutes:
             continue
-        fitting = fitting[:1] if fitting[0].kind in _FILLING else fitting
-        filling = filling or fitting[0].kind in _FILLING
+        fitting = fitting[:1] if fitting[0].kind in FILLING else fitting
+        filling = filling or fitting[0].kind in FILLING
         spent, served = spent + rule.minutes, served + len(fitting)
         left = [food for food in left if food not in fitting]
         rules.append((rule, tuple(fitting)))

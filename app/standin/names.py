@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from app.standin.amounts import HANGUL
-from app.standin.pantry import ids_by_name, normal, vocabulary
+from app.standin.pantry import ids_by_name, normal, pantry, vocabulary
 
 _PARTICLES = re.compile(
     r"(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로|밖에|뿐(?:이에요|이야|이요)?|(?:이에|예|이고|고|이|인데)?요|인데|까지)$"
@@ -45,6 +45,18 @@ def in_a_dish(word: str) -> str:
     return word.removesuffix(dish)
 
 
+def wishes_in(word: str) -> Iterator[str]:
+    """Yields the kinds of dishes that a word wishes for: soup, 미역국을. 국 of 중국 is no soup."""
+    noun = bare(word.removesuffix("에"))
+    for wish in vocabulary().wishes:
+        if wish in (word, noun) or (HANGUL.search(wish) and noun.endswith(wish) and _is_of_food(noun, wish)):
+            yield wish
+
+
+def _is_of_food(dish: str, wish: str) -> bool:
+    return len(wish) > 1 or id_of(dish.removesuffix(wish), ids_by_name()) is not None
+
+
 @cache
 def _dish_words() -> list[str]:
     return sorted((word for word in vocabulary().wishes if HANGUL.search(word)), key=len, reverse=True)
@@ -55,7 +67,9 @@ def compounds(words: Sequence[str], found: Sequence[tuple[str, str]]) -> list[tu
     text, joined = " ".join(words), list[tuple[str, str]]()
     for span, key in found:
         before = joined[-1] if joined else ("", "")
-        if (
+        if _is_generic(span, key, before[1]) and f"{before[0]} {span}" in text:
+            joined[-1] = (f"{before[0]} {span}", before[1])
+        elif (
             HANGUL.search(span)
             and before[1] == key
             and in_a_dish(before[0]) == before[0]
@@ -65,6 +79,12 @@ def compounds(words: Sequence[str], found: Sequence[tuple[str, str]]) -> list[tu
         else:
             joined.append((span, key))
     return [(span, key) for span, key in joined if not is_compound(words) or span != words[0]]
+
+
+def _is_generic(span: str, key: str, before: str) -> bool:
+    """Whether a food only says of which kind the one before it is: soba noodles."""
+    foods = pantry()
+    return bool(before) and normal(span) in vocabulary().generic and foods[key].kind == foods[before].kind
 
 
 def is_compound(words: Sequence[str]) -> bool:

@@ -90,6 +90,7 @@ class Vocabulary(BaseModel):
     fillers: tuple[str, ...]
     suspicious: tuple[str, ...]
     heads: tuple[str, ...]
+    generic: tuple[str, ...]
     stop_words: tuple[str, ...]
     topics: dict[str, tuple[str, ...]]
     uncounted: tuple[str, ...]

@@ -8,8 +8,7 @@ from importlib.resources import files
 
 from pydantic import BaseModel, ConfigDict
 
-from app.standin.english import singular
-from app.standin.pantry import vocabulary
+from app.standin.names import bare, wishes_in
 
 
 class Prose(BaseModel):
@@ -42,12 +41,12 @@ def is_prose(words: Sequence[str], content: Sequence[str]) -> bool:
 def _is_of_a_sentence(word: str) -> bool:
     prose = _prose()
     if word.isascii():
-        return word in prose.words or not vocabulary().wishes.keys().isdisjoint((word, singular(word)))
+        return word in prose.words or any(wishes_in(word))
     if prose.on_hand.search(word):
         return False
     noun = prose.endings.sub("", word)
-    names = {word, noun, noun.rstrip("이가은는을를도만")}
-    return not names.isdisjoint(prose.nouns | vocabulary().wishes.keys()) or bool(prose.predicate.search(noun))
+    is_noun = not prose.nouns.isdisjoint((word, noun, bare(noun)))
+    return is_noun or bool(prose.predicate.search(noun)) or any(wishes_in(noun))
 
 
 @cache
