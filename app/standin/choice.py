@@ -77,7 +77,7 @@ def _ignores_a_staple(made: Plan, foods: Sequence[Food]) -> int:
 
 
 def propose(
-    larder: Larder, language: Language, terms: Terms, wishes: frozenset[str], rng: Random
+    larder: Larder, language: Language, terms: Terms, wishes: Sequence[frozenset[str]], rng: Random
 ) -> list[tuple[Plan, str]]:
     """Returns three plans with names, of different forms unless that leaves out too much, the wished dishes first."""
     picked: list[tuple[Plan, str]] = []
@@ -91,12 +91,15 @@ def propose(
         (wide, True, 0.0, True),
         (wide, False, 0.0, True),
     )
-    wished = [(stage, wishes) for stage in stages[:5]] if wishes else []
-    for (stock, in_time, share, same_lead), only in (*wished, *((stage, frozenset[str]()) for stage in stages)):
+    for (stock, in_time, share, same_lead), only in (
+        *((stage, wish) for wish in wishes for stage in stages[:4]),
+        *((stages[4], wish) for wish in wishes if not any(matches(food, NAMED) for food in larder.foods)),
+        *((stage, None) for stage in stages),
+    ):
         options = [
             entry._replace(score=entry.score + 1.8 * rng.random())
             for entry in _on_topic(plans(stock, language, terms), larder, share)
-            if (entry.score > _TOO_LATE or not in_time) and (not only or entry.plan.key in only)
+            if (entry.score > _TOO_LATE or not in_time) and (only is None or entry.plan.key in only)
         ]
         while len(picked) < 3 and (
             fresh := _fresh(options, [made for made, _ in picked], frozenset() if same_lead else wide.spare)

@@ -14,7 +14,7 @@ from app.standin.foods import Food
 from app.standin.korean import Noun
 from app.standin.menu import Plan, Terms
 from app.standin.names import wishes_in
-from app.standin.pantry import Language, groups_of, vocabulary
+from app.standin.pantry import Language, groups_of, vocabulary, wishes
 from app.standin.reading import Order, Step, language_of, read
 from app.standin.substitutes import of_the_same_kind, substitutes_for
 from app.standin.wording import Mentions, fill, joined, named_in
@@ -87,15 +87,13 @@ def _terms(order: Order) -> Terms:
     return Terms(order.minutes, order.servings)
 
 
-def _wishes(order: Order) -> frozenset[str]:
-    """Returns the kinds of dishes that the request names: soup, 볶음밥."""
+def _wishes(order: Order) -> list[frozenset[str]]:
+    """Returns the dishes of each kind that the request names, such as soup or 볶음밥; the narrowest kind first."""
     text = " ".join(order.typed.lower().split())
     words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", text)
-    wishes = vocabulary().wishes
-    found = {wish for word in words for wish in wishes_in(word)} | {
-        wish for wish in wishes if " " in wish and wish in text
-    }
-    return frozenset(key for wish in found for key in wishes[wish])
+    found = {wish for word in words for wish in wishes_in(word)}
+    found |= {wish for wish in wishes() if " " in wish and wish in text}
+    return sorted({wishes()[wish] for wish in found}, key=lambda dishes: (len(dishes), sorted(dishes)))
 
 
 def _proposal(order: Order, rng: Random) -> str:

@@ -238,7 +238,9 @@ def _is_filler(word: str) -> bool:
     lower = word.lower()
     if lower in ids_by_name() or bare(lower) in ids_by_name():
         return False
-    return lower in _ignored() or bare(lower) in _ignored() or bool(_SPOKEN.search(lower))
+    return not _ignored().isdisjoint((lower, bare(lower), bare(lower.removesuffix("에")))) or bool(
+        _SPOKEN.search(lower)
+    )
 
 
 @cache

@@ -11,7 +11,7 @@ from app.standin import amounts
 from app.standin.english import singular
 from app.standin.foods import WORD, Food, Larder, agreed
 from app.standin.kinds import BULK, FILLING, GARDEN, NAMED, NOTABLE, ONE_OF_A_KIND, POURED, STAPLES, STOCKS, WEIGHTY
-from app.standin.names import scan
+from app.standin.names import bare, scan
 from app.standin.pantry import Alongside, Ingredient, Language, Words, groups_of, load, pantry, vocabulary
 from app.standin.wording import named
 
@@ -160,7 +160,7 @@ def _has(titles: Iterable[str], main: Food) -> bool:
 
 def _repeats(title: str) -> bool:
     """Whether a name repeats a food, as in Tomato Pasta with Tomatoes."""
-    words = [singular(word) for word in title.lower().split() if len(word) > 3 or not word.isascii()]
+    words = [singular(bare(word)) for word in title.lower().split() if len(word) > 3 or not word.isascii()]
     return len(set(words)) < len(words)
 
 

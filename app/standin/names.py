@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from app.standin.amounts import HANGUL
-from app.standin.pantry import ids_by_name, normal, pantry, vocabulary
+from app.standin.pantry import ids_by_name, normal, pantry, vocabulary, wishes
 
 _PARTICLES = re.compile(
     r"(?:이랑|랑|하고|과|와|을|를|은|는|이|가|도|만|으로|로|밖에|뿐(?:이에요|이야|이요)?|(?:이에|예|이고|고|이|인데)?요|인데|까지)$"
@@ -48,7 +48,7 @@ def in_a_dish(word: str) -> str:
 def wishes_in(word: str) -> Iterator[str]:
     """Yields the kinds of dishes that a word wishes for: soup, 미역국을. 국 of 중국 is no soup."""
     noun = bare(word.removesuffix("에"))
-    for wish in vocabulary().wishes:
+    for wish in wishes():
         if wish in (word, noun) or (HANGUL.search(wish) and noun.endswith(wish) and _is_of_food(noun, wish)):
             yield wish
 
@@ -59,7 +59,7 @@ def _is_of_food(dish: str, wish: str) -> bool:
 
 @cache
 def _dish_words() -> list[str]:
-    return sorted((word for word in vocabulary().wishes if HANGUL.search(word)), key=len, reverse=True)
+    return sorted((word for word in wishes() if HANGUL.search(word)), key=len, reverse=True)
 
 
 def compounds(words: Sequence[str], found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

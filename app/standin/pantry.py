@@ -79,6 +79,15 @@ class Alongside(BaseModel):
     shuns: tuple[str, ...] = ()
 
 
+class Wish(BaseModel):
+    """Words that wish for a kind of dish, such as soup or 국물, and the dishes of that kind."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    words: tuple[str, ...]
+    dishes: frozenset[str]
+
+
 class Vocabulary(BaseModel):
     """The contents of `words.toml` and `table.toml`: words for parsing, and shared phrases."""
 
@@ -110,7 +119,7 @@ class Vocabulary(BaseModel):
     phrases: dict[str, Words]
     sides: dict[str, tuple[Words, ...]]
     gentle: dict[str, tuple[str, ...]]
-    wishes: dict[str, tuple[str, ...]]
+    wishes: tuple[Wish, ...]
     alongside: tuple[Alongside, ...]
 
 
@@ -143,6 +152,12 @@ def ids_by_name() -> dict[str, str]:
         for name in (*ingredient.names, *ingredient.also, *ingredient.foreign):
             found.setdefault(normal(name), key)
     return found
+
+
+@cache
+def wishes() -> dict[str, frozenset[str]]:
+    """Maps each word that wishes for a kind of dish to the dishes."""
+    return {word: wish.dishes for wish in vocabulary().wishes for word in wish.words}
 
 
 @cache

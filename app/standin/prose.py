@@ -41,6 +41,7 @@ def is_prose(words: Sequence[str], content: Sequence[str]) -> bool:
 def _is_of_a_sentence(word: str) -> bool:
     prose = _prose()
     if word.isascii():
+        word = word.removesuffix("'s")
         return word in prose.words or any(wishes_in(word))
     if prose.on_hand.search(word):
         return False

@@ -20,7 +20,7 @@ _NUMBERS: dict[str, int] = {
 _WORD = "|".join(_WORDS)
 _MANY = rf"(?:(?:\d{{1,3}}|{_WORD})\s?(?:-|–|~|to|or)\s?)?(?P<NAME>\d{{1,3}}|{_WORD})"
 _WHO = (
-    r"(?:people|persons?|pers|ppl|pax|adults?|guests?|students?|friends|eaters|diners|mouths|kids|children|servings?|portions?"
+    r"(?:people|persons?|pers|ppl|pax|adults?|guests?|students?|teen(?:ager)?s?|friends|eaters|diners|mouths|kids|children|servings?|portions?"
     r"|of\sus)"
 )
 _MORE = (
@@ -60,7 +60,7 @@ _PATTERNS = (
     r"(?:(?:\d{1,3}|[한두세네]|다섯|여섯)\s?(?:~|-|–|에서)?\s?)?(?<![\d.,])"
     r"(?P<NAME>\d{1,3}|다섯|여섯|일곱|여덟|아홉|열|[한두세네일이삼사오육칠팔구십])\s?"
     r"(?:인분|인\s?(?:가족|식구|용|기준)|명(?=분|이|\s|$|[,.;!?]|용|의|을)|식구|사람(?=이|\s|분|$|[,.;!?]))"
-    r"(?:\s?(?:분량|이서|이\s?먹을|이\s?먹는|기준|으로|용|을\s위한|정도)){0,2}",
+    r"(?:\s?(?:분량|이서|이\s?먹을|이\s?먹는|기준|으로|용|을\s위한|정도|이고|이라서?|인데|이에요|이요)){0,2}",
     r"(?P<NAME>둘|셋|넷|다섯|여섯)이(?:서|\s?먹\S{0,4})",
     r"(?P<NAME>혼밥)",
     r"(?P<NAME>혼자)\s?(?:먹\S{0,4}|살\S{0,4})?",
