@@ -119,11 +119,17 @@ def _counter(text: str, unit: str | None, default: str) -> str:
 
 
 def unit_of(text: str) -> str | None:
-    lower = text.lower()
+    return _units().get(text.lower())
+
+
+@cache
+def _units() -> dict[str, str]:
+    """Maps each name of a unit to its key. The first of several units with a name has it."""
+    names: dict[str, str] = {}
     for key, unit in vocabulary().units.items():
-        if lower and lower in (name.lower() for name in (*unit.names, *unit.also)):
-            return key
-    return None
+        for name in (*unit.names, *unit.also):
+            names.setdefault(name.lower(), key)
+    return names
 
 
 def unit_in(amount: str) -> str | None:

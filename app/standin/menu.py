@@ -241,7 +241,7 @@ def _batch(dish: Dish, foods: Sequence[Food], terms: Terms) -> tuple[float, int]
 
 def _measured(food: Food, dish: Dish, factor: float, language: Language) -> Food:
     """Sets the amount that the dish needs, unless the user typed one: for a kilo of sugar, only what is needed."""
-    is_bulk = amounts.unit_in(food.amount) in _BULK_UNITS and matches(food, BULK)
+    is_bulk = food.typed and matches(food, BULK) and amounts.unit_in(food.amount) in _BULK_UNITS
     if food.entry is None or food.kind in POURED or (food.typed and not (is_bulk or matches(food, STOCKS))):
         return food
     usual = dish.usual(food.id, food.entry).in_language(language)
