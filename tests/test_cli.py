@@ -8,6 +8,7 @@ import signal
 import subprocess
 import termios
 from importlib.metadata import version
+from pathlib import Path
 
 import httpx
 import pyte
@@ -115,6 +116,14 @@ def test_generate_ends_quietly_when_its_reader_does() -> None:
     process.send_signal(signal.SIGINT)
     _, output = process.communicate(timeout=20)
     assert [process.returncode, "Traceback" in output] == [130, False]
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command, env = [SIZZLE, "generate", "beef"], os.environ | FAST
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=env, check=False)  # noqa: S603
+    assert [done.returncode, done.stderr.splitlines()[-1]] == [1, "sizzle: No space left on device"]
+    assert "Traceback" not in done.stderr
 
 
 def test_a_proxy_is_not_used_for_this_machine() -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from errno import ENOSPC, EPIPE
 from importlib.metadata import version as installed_version
 from io import TextIOWrapper
 from pathlib import Path
@@ -52,9 +53,12 @@ def main() -> None:
         cli()
     except ConfigError as error:
         sys.exit(f"sizzle: {error}")
-    except BrokenPipeError:  # as after `sizzle … | head`; the rest of the output is discarded
+    except OSError as error:
+        if error.errno not in (EPIPE, ENOSPC):
+            raise
+        # after `sizzle … | head`, or on a full disk, the rest of the output is discarded
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(1 if error.errno == EPIPE else f"sizzle: {error.strerror}")
 
 
 def _decoded(argument: str) -> str:
