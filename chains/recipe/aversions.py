@@ -1,7 +1,7 @@
 """Foods that a clause speaks ill of, in words that no pattern of `restrictions` knows: nuts send me to hospital.
 
-A clause about a person, with a word of harm, dislike or renunciation, and a food. Whoever writes such a thing is better
-understood too well than not at all.
+A clause about a person, with a word of harm, dislike or renunciation, and a food. A negation alone says nothing against
+a food: I can't cook chicken well.
 """
 
 import re
@@ -17,14 +17,14 @@ _PERSON = re.compile(
     re.IGNORECASE,
 )
 _HARM = re.compile(
-    r"\b(?:not|cannot|never|none|nor|\w{2,6}n['’]t|wont|dont|doesnt|cant|off|avoid\w*|loath\w*|detest\w*|hat(?:e[sd]?|ing)"
-    r"|despis\w+|abhor\w*|dislik\w+|refus\w+|reject\w*|disgust\w*|gross\w*|yuck\w*|ban(?:s|ned)?|forb[aio]d\w*"
-    r"|prohibit\w*|taboo|quit|g[ai]v(?:e|es|en|ing)\s(?:it\s)?up|stopp?(?:ed|ing)?|sw(?:ear|ore)\soff|scared|afraid"
-    r"|avers\w+|allerg\w*|react\w*|intoler\w*|sensitiv\w*|rash\w*|hives|itch\w*|swell\w*|swollen|vomit\w*|nause\w+"
-    r"|migraines?|headaches?|heartburn|reflux|bloat\w*|gas|gassy|cramps?|diarrh?\w*|flares?|trigger\w*|anaphyla\w*"
-    r"|epi-?pen|hospital|choke\w*|die[sd]?|dying|kill\w*|poison\w*|upsets?|hurts?|trouble|problems?|bothers?"
-    r"|disagrees?|eliminat\w*|exclud\w*|restrict\w*|ill|sick\w*|unwell|eczema|asthma|wheez\w*|faint\w*"
-    r"|br(?:eak|eaks|eaking|oke)\sout)\b",
+    r"\b(?:avoid\w*|loath\w*|detest\w*|hat(?:e[sd]?|ing)|despis\w+|abhor\w*|dislik\w+|refus\w+|reject\w*|disgust\w*"
+    r"|yuck\w*|ban(?:s|ned)|forb[aio]d\w*|prohibit\w*|taboo|quit|g[ai]v(?:e|es|en|ing)\s(?:it\s)?up(?!\son)"
+    r"|sw(?:ear|ore)\soff|scared\sof|afraid\sof|avers\w+|allerg\w*|react\w*|intoler\w*|sensitiv\w*|rash\w*|hives|itch\w*"
+    r"|tingl\w+|swell\w*|swollen|vomit\w*|nause\w+|migraines?|heartburn|reflux|bloat\w*|gassy|cramps?|diarrh?\w*"
+    r"|flares?|trigger\w*|anaphyla\w*|epi-?pen|hospital|choke\w*|die[sd]?|kill\w*|poison\w*|disagrees?"
+    r"|(?:hurts?|upsets?|bothers?)\s(?:my|his|her|our|their|the|me|him|us|them)|(?:trouble|cannot|can['’]?t)\sdigest\w*"
+    r"|(?:makes?|made|making|gets?|got)\s(?:\w+\s){1,2}(?:ill|sick|unwell)|eliminat\w*|eczema|psoriasis|asthma|wheez\w*"
+    r"|faint\w*|br(?:eak|eaks|eaking|oke)\sout)\b",
     re.IGNORECASE,
 )
 _FINE = re.compile(
