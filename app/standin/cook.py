@@ -10,7 +10,7 @@ from random import Random
 
 from app.standin import avoidance, choice, menu
 from app.standin.asking import Wanted
-from app.standin.foods import Food
+from app.standin.foods import Food, mentioned
 from app.standin.korean import Noun
 from app.standin.menu import Plan, Terms
 from app.standin.names import wishes_in
@@ -182,9 +182,14 @@ def _allowed_sides(sort: str, order: Order) -> list[str]:
 
 
 def _repeats(side: str, plan: Plan) -> bool:
-    """Leaves out side dishes that repeat the main dish."""
+    """Leaves out side dishes that repeat the main dish, or its bread, rice or the like."""
     dish = side.lower().split(",")[0].split(" – ")[0]
-    return any(food.name.lower() in dish or food.one.lower() in dish for food in plan.foods)
+    staples = {_staple(food) for food in mentioned(dish, plan.language).foods} - {""}
+    return any(food.name.lower() in dish or food.one.lower() in dish or _staple(food) in staples for food in plan.foods)
+
+
+def _staple(food: Food) -> str:
+    return "bread" if food.kind == "tortilla" else food.kind if food.kind in menu.STAPLES else ""
 
 
 def _steps(plan: Plan, order: Order, rng: Random) -> str:

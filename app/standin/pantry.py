@@ -74,7 +74,7 @@ class Alongside(BaseModel):
     minutes: int
     step: Words
     last: bool = False
-    sides: tuple[str, ...] = ("plain", "korean", "asian", "western")
+    sides: tuple[str, ...] = ("plain", "korean", "asian", "indian", "western")
     forms: tuple[str, ...] = ()
     shuns: tuple[str, ...] = ()
 

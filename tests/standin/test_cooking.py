@@ -26,6 +26,8 @@ LARDERS = [
     ("두부, 애호박, 감자", 40),
     ("사과와 오트밀", 50),
     ("dragonfruit", 15),
+    ("pasta, pesto, chicken, cherry tomatoes", 20),
+    ("red lentils, onion, cumin", 40),
     ("", 20),
 ]
 
@@ -272,3 +274,24 @@ def test_egg_whites_chestnuts_and_acorn_jelly_are_known_foods(typed: str, langua
         whole = whole_recipe(typed, 60, language, recipe)
         assert any(food in line and re.search(r"\d", line) for line in whole["ingredients"].split("\n"))
         assert not ("white" in food and "yolk" in " ".join(whole.values()))
+
+
+@pytest.mark.parametrize(("on_hand", "dish"), [("tortillas, ham", "Ham Wraps"), ("naan, chickpeas", "Chickpea Salad")])
+def test_no_bread_is_served_beside_bread(on_hand: str, dish: str) -> None:
+    for minutes in range(30, 40):  # each draws other side dishes
+        parts = whole_recipe(on_hand, minutes, "English", {"name": dish, "intro": ""})
+        assert on_hand.split(",")[0].rstrip("s") in parts["ingredients"]
+        assert "bread" not in parts["sides"].lower()
+
+
+def test_dal_has_no_japanese_side_dishes() -> None:
+    dal = whole_recipe("lentils, cumin", 40, "English", {"name": "Lentil Dal", "intro": ""})
+    assert "miso" not in dal["sides"]
+    assert "simmer" in dal["steps"]
+
+
+def test_pesto_on_hand_is_what_the_pasta_is_about() -> None:
+    for seed in range(5):
+        names = [recipe["name"] for recipe in recipes("pasta, pesto", 30, "English", seed)]
+        assert names[0].endswith("Pesto")
+        assert all("Past" in name or "Spaghetti" in name for name in names)
