@@ -55,8 +55,7 @@ TRIP = Composition(
             "ideas",
             INTERESTS
             + "Propose three destinations, each in another region, that suit these interests and can be enjoyed in "
-            "that "
-            "many days. Answer with a JSON array of three objects and nothing else, each of the form "
+            "that many days. Answer with a JSON array of three objects and nothing else, each of the form "
             '{{"place": "the town or region", "place_about": "one sentence on why it suits these interests"}}.',
             title={"en": "Other ideas", "ko": "다른 여행지"},
             role="fast",
@@ -67,8 +66,7 @@ TRIP = Composition(
             INTERESTS
             + PLACE
             + "Introduce this destination to the traveller in four or five sentences: its character, the best "
-            "season, how to "
-            "get around, and what these interests find there. One paragraph.",
+            "season, how to get around, and what these interests find there. One paragraph.",
             title={"en": "About this trip", "ko": "여행지 소개"},
             max_tokens=450,
         ),
@@ -77,8 +75,8 @@ TRIP = Composition(
             INTERESTS
             + PLACE
             + "Plan a route with one base for each night. One line for each day, starting with the number of the "
-            "day and a "
-            "full stop, then the places in the order in which they are visited. No detours of more than two hours.",
+            "day and a full stop, then the places in the order in which they are visited. "
+            "No detours of more than two hours.",
             title={"en": "Route", "ko": "경로"},
             role="fast",
             max_tokens=450,
@@ -87,16 +85,14 @@ TRIP = Composition(
             "day_by_day",
             PLACE + "<route>\n{route}\n</route>\n"
             "Describe each day of this route: the morning, the afternoon and the evening in one sentence each, "
-            "with one dish "
-            "or place to eat. One line for each day, starting with its number and a full stop.",
+            "with one dish or place to eat. One line for each day, starting with its number and a full stop.",
             title={"en": "Day by day", "ko": "하루하루"},
             max_tokens=900,
         ),
         Part(
             "packing",
-            INTERESTS + "List what to pack for these interests, besides what everybody packs. At most ten lines, each "
-            "starting with "
-            '"- ", the thing first, then a few words on what it is for.',
+            INTERESTS + "List what to pack for these interests, besides what everybody packs. "
+            'At most ten lines, each starting with "- ", the thing first, then a few words on what it is for.',
             title={"en": "Packing", "ko": "준비물"},
             max_tokens=350,
         ),
