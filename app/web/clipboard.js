@@ -5,7 +5,7 @@ const ATTRIBUTES = ["value", "data-number"];
 
 document.addEventListener("copy", (event) => {
   const selection = getSelection();
-  const sheet = document.getElementById("recipe");
+  const sheet = document.getElementById("sheet");
   if (document.activeElement?.matches("textarea, input") || selection.isCollapsed) return;
   const range = selection.getRangeAt(0);
   if (!range.intersectsNode(sheet) || range.commonAncestorContainer.nodeType === Node.TEXT_NODE) return;

@@ -22,8 +22,8 @@ const en = {
   opening_title: "Opening…",
   idle_tagline: ({ parts }) =>
     parts === 1 ? "It appears here while it is written." : `${capitalized(NUMBERS.en[parts] ?? `${parts}`)} parts are written at the same time and appear here as they come.`,
-  cook: "Have this one written",
-  cook_own: "Have this written for you",
+  take: "Have this one written",
+  take_own: "Have this written for you",
   again_choice: "Try again, with a new choice",
   other_pages: "Also here",
   hint_choice: "What else was proposed.",
@@ -103,8 +103,8 @@ const ko = {
   opening_title: "여는 중…",
   idle_tagline: ({ parts }) =>
     parts === 1 ? "쓰이는 대로 이곳에 나타나요." : `${NUMBERS.ko[parts] ?? parts} 부분이 동시에 쓰이며 이곳에 차례로 나타나요.`,
-  cook: "이걸로 쓰기",
-  cook_own: "나도 이걸로 쓰기",
+  take: "이걸로 쓰기",
+  take_own: "나도 이걸로 쓰기",
   again_choice: "새로 골라 다시 쓰기",
   other_pages: "다른 페이지",
   hint_choice: "함께 제안된 다른 것들.",

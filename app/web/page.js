@@ -19,9 +19,9 @@ import { clearText, setText, setLanguage } from "./i18n.js";
 
 const HOME = `${BASE}/`;
 const SCROLL_TO = ["unknown", "expired", "unreachable", "full", "refused", "failed"];
-const root = document.getElementById("recipe");
+const root = document.getElementById("sheet");
 const status = document.getElementById("status");
-const cookOwn = document.getElementById("cook-own");
+const takeOwn = document.getElementById("take-own");
 const ideas = document.getElementById("other-ideas");
 let form; // a module such as form.js or schema-form.js
 let sheet;
@@ -58,7 +58,7 @@ function update() {
   const current = creation ? [composition.choice ? "choosing" : "running"] : (run?.status ?? []);
   form.refresh(busy());
   sheet.offer(!creation && Boolean(run?.rewritable), !busy() && Boolean(run?.request));
-  cookOwn.hidden = !run?.request || run.isOwn || busy() || !sheet.option;
+  takeOwn.hidden = !run?.request || run.isOwn || busy() || !sheet.option;
   if (run?.isGone) offerLink(false);
   if (JSON.stringify(current) === shownStatus) return;
   shownStatus = JSON.stringify(current);
@@ -227,7 +227,7 @@ function onKeydown(event) {
 function onClick({ target }) {
   const button = target.closest("button");
   if (button?.matches(".again")) reportRefusal(run, run.rewrite(button.value));
-  if (button?.matches(".cook")) take(optionAt(button));
+  if (button?.matches(".take")) take(optionAt(button));
 }
 
 function onInput({ target }) {
@@ -247,7 +247,7 @@ function listen() {
   document.addEventListener("keydown", onKeydown);
   document.getElementById("stop").addEventListener("click", stop);
   document.getElementById("reset").addEventListener("click", reset);
-  cookOwn.addEventListener("click", () => take(sheet.option));
+  takeOwn.addEventListener("click", () => take(sheet.option));
   root.addEventListener("click", onClick);
   addEventListener("popstate", route);
   // A page from the back/forward cache has lost its connection.

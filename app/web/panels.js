@@ -161,10 +161,10 @@ export class Panel {
     strong.textContent = unmarked(name);
     span.textContent = unmarked(about);
     strong.id = `idea-${list.children.length}`;
-    button.id = `cook-${list.children.length}`;
+    button.id = `take-${list.children.length}`;
     button.setAttribute("aria-labelledby", `${button.id} ${strong.id}`);
     options.set(button, option);
-    setText(button, "cook");
+    setText(button, "take");
     list.append(item);
   }
 

@@ -25,7 +25,7 @@ const en = {
   servings: "Servings",
   for_whom: ({ servings, diet, avoid, minutes }) =>
     [`For ${servings}`, diet, avoid && `without ${avoid}`, minutes && `${minutes} minutes at most`].filter(Boolean).join(" · "),
-  cook_own: "Cook this yourself",
+  take_own: "Cook this yourself",
   reason_short: "Name at least one ingredient.",
   reason_long: ({ n }) => `Keep it within 2,000 characters; this is ${whole(n)}.`,
   reason_letters: "Name the ingredients in words.",
@@ -33,7 +33,7 @@ const en = {
     `Together with this recipe's own list it has ${whole(n)} characters, and 300 are the most: leave something out.`,
   reason_running: "A recipe is being written. Stop ends it.",
   again_choice: "Try again, with a new dish",
-  cook: "Cook this instead",
+  take: "Cook this instead",
   idle_title: "Ingredients in, recipe out.",
   idle_tagline:
     "Say what you have and how long you have. Six parts of one recipe are written at the same time and appear here as they come.",
@@ -82,7 +82,7 @@ const ko = {
   servings: "인분",
   for_whom: ({ servings, diet, avoid, minutes }) =>
     [`${servings}인분`, diet, avoid && `${avoid} 빼고`, minutes && `${minutes}분 이내`].filter(Boolean).join(" · "),
-  cook_own: "나도 이 요리 만들기",
+  take_own: "나도 이 요리 만들기",
   reason_short: "재료를 하나 이상 적어 주세요.",
   reason_long: ({ n }) => `2,000자까지 쓸 수 있어요. 지금은 ${whole(n)}자입니다.`,
   reason_letters: "재료 이름을 글자로 적어 주세요.",
@@ -90,7 +90,7 @@ const ko = {
     `이 레시피에 적힌 것과 합치면 ${whole(n)}자예요. 300자까지만 쓸 수 있으니 줄여 주세요.`,
   reason_running: "레시피를 쓰는 중이에요. ‘멈추기’로 끝낼 수 있어요.",
   again_choice: "새 요리로 다시 쓰기",
-  cook: "이 요리로 만들기",
+  take: "이 요리로 만들기",
   idle_title: "재료만 알려 주세요.",
   idle_tagline: "가진 재료와 시간을 적으면, 한 레시피의 여섯 부분이 동시에 쓰이며 이곳에 차례로 나타납니다.",
   opening_title: "레시피를 여는 중…",

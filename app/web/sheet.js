@@ -11,7 +11,7 @@ const REGENERABLE = ["failed", "cut_off", "stopped", "unfinished"];
 
 export class Sheet {
   #root;
-  #title = document.getElementById("dish");
+  #title = document.getElementById("title");
   #tagline = document.getElementById("tagline");
   #subject = document.getElementById("for-whom");
   #again = document.getElementById("again");
@@ -130,7 +130,7 @@ export class Sheet {
     for (const panel of this.#shown) panel.offer(offered.includes(panel.part) && !(whole && panel.part === chooser));
     if (!whole && document.activeElement === this.#again) this.focus();
     this.#again.hidden = !whole;
-    for (const button of this.#root.querySelectorAll(".cook")) button.disabled = !startable;
+    for (const button of this.#root.querySelectorAll(".take")) button.disabled = !startable;
   }
 
   focus() {

@@ -213,7 +213,7 @@ def test_paper_gets_the_recipe_only(page: Page, serve_runs: ServeRuns) -> None:
     expect(page.get_by_role("heading", level=2)).to_be_visible()
     for part in ("intro", "ingredients", "steps", "nutrition"):
         expect(body(page, part)).to_be_visible()
-    absent = ("form", "#status", "#copy", "[data-part=sides] .again", ".cook", ".timeline")
+    absent = ("form", "#status", "#copy", "[data-part=sides] .again", ".take", ".timeline")
     for hidden in (*absent, "[data-part=steps] .state", ".timeline .figures"):
         expect(page.locator(hidden).first).to_be_hidden()
 
