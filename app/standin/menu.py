@@ -265,7 +265,7 @@ def _cupboard(dish: Dish, have: Sequence[Food], larder: Larder, language: Langua
     for key in dish.cupboard:
         kind = pantry()[key].kind
         own = next((food for food in spare if food.kind == kind and kind == "fat"), None)
-        if key in ids or kind in kinds:
+        if key in ids or kind in kinds or not ids.isdisjoint(vocabulary().covers.get(key, ())):
             continue
         if own is not None and own.id not in {food.id for food in added}:
             added.append(replace(own, role=key))

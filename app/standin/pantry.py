@@ -107,6 +107,7 @@ class Vocabulary(BaseModel):
     whole: dict[str, str]
     dry: dict[str, str]
     stand_ins: dict[str, tuple[str, ...]]
+    covers: dict[str, tuple[str, ...]]
     without: tuple[str, ...]
     diets: dict[str, Diet]
     allergens: dict[str, tuple[str, ...]]

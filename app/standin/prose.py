@@ -9,6 +9,7 @@ from importlib.resources import files
 from pydantic import BaseModel, ConfigDict
 
 from app.standin.names import bare, wishes_in
+from app.standin.pantry import vocabulary
 
 
 class Prose(BaseModel):
@@ -21,6 +22,7 @@ class Prose(BaseModel):
     phrases: tuple[str, ...]
     nouns: frozenset[str]
     predicate: re.Pattern[str]
+    verbal: re.Pattern[str]
     on_hand: re.Pattern[str]
     endings: re.Pattern[str]
 
@@ -35,7 +37,14 @@ def is_prose(words: Sequence[str], content: Sequence[str]) -> bool:
 
     `content` are the words that are no mere fillers."""
     is_of_a_sentence = any(_is_of_a_sentence(word.lower()) for word in words)
-    return is_of_a_sentence or all(word.lower() in _prose().adjectives for word in content)
+    return is_of_a_sentence or _is_verbal(content) or all(word.lower() in _prose().adjectives for word in content)
+
+
+def _is_verbal(content: Sequence[str]) -> bool:
+    """Whether the last word is a verb, an adverb or an adjective: just got engaged. Stuffing ends like one."""
+    last = content[-1].lower() if content else ""
+    of_food = (*vocabulary().heads, *(ending for endings in vocabulary().guesses.values() for ending in endings))
+    return bool(_prose().verbal.search(last)) and not last.endswith(of_food)
 
 
 def _is_of_a_sentence(word: str) -> bool:

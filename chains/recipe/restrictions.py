@@ -81,6 +81,7 @@ _ADVERB_KO = re.compile(
     r"(?:\s(?:(?:종교|건강|체질|취향|알레르기|알러지|개인|신념)\S{0,2}\s?(?:때문에|상|이유로|적으로)|절대로?|전혀|아예|정말|도저히|진짜|잘|꼭|되도록|가능하면|웬만하면"
     r"|다|둘\s?다|셋\s?다|모두|전부|많이|거의|[가-힣]{1,5}(?:워서|해서|파서))){1,2}\s?$"
 )
+_VERBAL_KO = re.compile(r"[가-힣](?:는데|은데|지만|니까|려고|면서|라서|아서|어서|해서|다고|어요|아요|네요)$")
 _NOT_KO = re.compile(r"(?:밖에|지|없으면|없이는)\s?$")  # 감자밖에 없어요, 볶지 말고, 치즈 없으면 안 돼요
 _NOTHING_ELSE_KO = re.compile(r"(?:말고|빼고|제외)[가-힣]{0,3}\s?(?:아무\S{0,3}\s?)?없")
 _NEGATED = re.compile(
@@ -321,7 +322,8 @@ def _named_ko(near: str) -> list[str]:
 
 def _foods(names: Iterable[str]) -> tuple[str, ...]:
     cleaned = (_clean(name) for name in names)
-    return tuple(name for name in cleaned if name and len(name.split()) <= 4 and _is_food(name))
+    found = (name for name in cleaned if name and len(name.split()) <= 4 and not _VERBAL_KO.search(name))
+    return tuple(name for name in found if _is_food(name))
 
 
 def _is_food(name: str) -> bool:

@@ -55,6 +55,9 @@ def recipe(message: str, seed: int = 0) -> dict[str, str]:
         ("I bought way too many tomatoes at the market", ["tomatoes"]),
         ("there is some rambutan in my fridge", ["rambutan"]),
         ("ramen noodles, soba noodles, spam", ["ramen noodles", "soba noodles", "spam"]),
+        ("We just got engaged! Celebrate with us: scallops, butter", ["scallops", "butter"]),
+        ("Leftover stuffing, one sad lemon", ["stuffing", "lemon"]),
+        ("What's a cheap way to feed us? Pasta and tins of tomatoes.", ["pasta", "tomatoes"]),
         ("soup", []),
         ("냉장고에 애호박, 두부 반 모, 대파 있어요. 20분 안에 되는 거요", ["애호박", "두부", "대파"]),
         ("비 오는 날 먹을 거 추천해줘. 부침가루, 오징어, 쪽파", ["부침가루", "오징어", "쪽파"]),
@@ -68,6 +71,8 @@ def recipe(message: str, seed: int = 0) -> dict[str, str]:
         ("두부랑 계란으로 만들 수 있는 요리 알려줘", ["두부", "계란"]),
         ("신혼부부인데요 에어프라이어로 할 수 있는 거요. 감자, 베이컨", ["감자", "베이컨"]),
         ("냉장고에 두리안 있어요", ["두리안"]),
+        ("고구마 한 상자 선물 받았는데 다 못 먹을 것 같아요", ["고구마"]),
+        ("늦잠 자서 10분밖에 없어요. 토스트랑 계란", ["토스트", "계란"]),
         ("주말에 브런치 해먹으려고요. 식빵, 계란 두 개요.", ["식빵", "계란"]),
     ],
 )
@@ -144,6 +149,13 @@ def test_no_text_names_a_food_that_the_dish_does_without(message: str) -> None:
 def test_milk_to_avoid_leaves_coconut_milk_in_a_curry() -> None:
     curry = recipe("카레 먹고 싶어요. 우유 알레르기 있어요. 감자, 당근, 닭고기")
     assert "코코넛밀크" in curry["ingredients"]
+
+
+@pytest.mark.parametrize("message", ["oats, apple, almond milk", "오트밀, 블루베리, 두유"])
+def test_no_milk_is_bought_where_there_is_milk_of_plants(message: str) -> None:
+    for seed in SEEDS:
+        lines = recipe(message, seed)["ingredients"].splitlines()
+        assert not any(line.startswith(("- 300 ml milk", "- 우유")) for line in lines)
 
 
 def test_eggs_without_salt_are_beaten_before_they_go_into_the_pan() -> None:
