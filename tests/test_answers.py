@@ -1,81 +1,15 @@
 """How a streamed answer is read, however it is divided into blocks."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
-from chains.finish_reasons import finish_reason_of
-from chains.models.answers import MAX_CHARACTERS, RETRACTED, AnswerReader
+from chains.models.answers import MAX_CHARACTERS
 from chains.models.sse import LONGEST_EVENT
-from chains.models.stream_failures import StreamFailure
+from tests.answers import BEEF, CANARY, DONE, STOP, Answer, choice, event, failed, ok, read, usage
 
-CANARY = "sk-canary-7f3a9"
-STOP = {"finish_reason": "stop"}
-DONE = b"data: [DONE]\n\n"
-
-
-def event(**fields: Any) -> bytes:
-    return f"data: {json.dumps(fields, ensure_ascii=False)}\n\n".encode()
-
-
-def choice(content: Any = None, /, **fields: Any) -> bytes:
-    """A chunk with one choice; without content its delta is empty."""
-    delta = {} if content is None else {"content": content}
-    return event(choices=[{"index": 0, "delta": delta, "finish_reason": None, **fields}])
-
-
-def usage(tokens: Any) -> bytes:
-    return event(choices=[], usage={"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": 0})
-
-
-@dataclass
-class Answer:
-    """The result of reading a body. `failure` is a status or the error's name."""
-
-    text: str
-    reason: str | None
-    is_complete: bool
-    tokens: int | None = None
-    failure: int | str | None = None
-
-
-def read(*blocks: bytes, starts_with_thinking: bool = False) -> Answer:
-    reader = AnswerReader(10, starts_with_thinking=starts_with_thinking)
-    texts: list[str] = []
-    failure = None
-    for block in blocks:
-        shown, failure = reader.feed(block)
-        _show(shown, texts)
-        if failure or reader.is_over:
-            break
-    shown, broken = reader.close()
-    _show(shown, texts)
-    failure = None if reader.is_complete else failure or broken
-    name = failure.status or "StreamFailure" if isinstance(failure, StreamFailure) else failure and "ValueError"
-    counted = reader.ending("m").usage_metadata
-    return Answer("".join(texts), reader.reason, reader.is_complete, counted and counted["output_tokens"], name)
-
-
-def _show(shown: list[Any], texts: list[str]) -> None:
-    for piece in shown:
-        if piece is RETRACTED:
-            texts.clear()
-        elif isinstance(piece, str):
-            texts.append(piece)
-
-
-def ok(text: str = "Beef.", reason: str | None = "stop", tokens: int | None = None) -> Answer:
-    return Answer(text, reason, is_complete=True, tokens=tokens)
-
-
-def failed(failure: int | str, text: str = "", reason: str | None = None) -> Answer:
-    return Answer(text, reason, is_complete=False, failure=failure)
-
-
-BEEF = choice("Beef.")
 WHOLE = {"object": "chat.completion", "choices": [{"index": 0, "message": {"content": "Beef."}, **STOP}]}
 
 BODIES: dict[str, tuple[bytes, Answer]] = {
@@ -320,83 +254,6 @@ def test_a_chunk_that_reports_success_is_no_failure(chunk: dict[str, Any]) -> No
     assert read(event(**chunk) + BEEF + choice(**STOP)) == ok()
 
 
-THINKING = [
-    "<reason>Draft.</reason>Beef.",
-    "<analysis>Draft.</analysis>\nBeef.",
-    "<mm:think>Draft.</mm:think>\n\nBeef.",
-    "<ant_thinking>Draft.</ant_thinking>Beef.",
-    "<|think|>Draft.<|/think|>Beef.",
-    "<|thought_start|>Draft.<|thought_end|>Beef.",
-    "<|thought_end|>Beef.",
-    "<|inner_prefix|>Draft.<|inner_suffix|>Beef.",
-    "<unused94>thought\nDraft.<unused95>Beef.",
-    "[THOUGHT]Draft.[/THOUGHT]Beef.",
-    "◁think▷Draft.◁/think▷Beef.",
-    "<|channel>thought\nDraft.<channel|>Beef.",
-    "<|channel|>commentary<|message|>Draft.<|end|><|start|>assistant<|channel|>final<|message|>Beef.",
-    "<|channel|>final<|message|>Beef.",
-    "<think>Draft.</think><response>Beef.</response>",
-    "<think>Draft.</think><answer>Beef.</answer>",
-    "<|begin_of_thought|>Draft.<|end_of_thought|><|begin_of_solution|>Beef.<|end_of_solution|>",
-    "<|START_THINKING|>Draft.<|END_THINKING|><|START_RESPONSE|>Beef.<|END_RESPONSE|>",
-    "<|start|>assistant<|channel|>analysis<|message|>Draft.<|end|>"
-    "<|start|>assistant<|channel|>final<|message|>Beef.<|return|>",
-    "analysisWe need a draft.assistantfinalBeef.",
-    "Here is my thought process: Draft.\n\nHere is my response: Beef.",
-    "<think>Draft.</think>Be<think>Another one.</think>ef.",
-    "Beef.</s>",
-    "Beef.<|im_end|>",
-    "Beef.<|END_OF_TURN_TOKEN|>",
-    "Beef.<｜end▁of▁sentence｜>",
-    "<|im_start|>assistant\nBeef.",
-    "<|start_header_id|>assistant<|end_header_id|>\n\nBeef.",
-]
-
-
-@pytest.mark.parametrize("text", THINKING)
-def test_thinking_and_the_marks_of_an_answer_are_removed(text: str) -> None:
-    assert read(choice(text), choice(**STOP)) == ok()
-    assert read(*map(choice, text), choice(**STOP)) == ok()
-
-
-@pytest.mark.parametrize(
-    "text", ["Use <5 minutes, 2 < 3 eggs.", "I [think] so", "<b>Beef</b> [1] [THINLY]", "Beef <", "<-"]
-)
-def test_other_brackets_in_a_text_are_shown(text: str) -> None:
-    assert read(choice(text), choice(**STOP)) == ok(text)
-    assert read(*map(choice, text), choice(**STOP)) == ok(text)
-
-
-def test_words_of_untagged_thinking_end_nothing_in_a_text() -> None:
-    text = "Beef for two [1]. Here is my response: fry it."
-    assert read(choice(text), choice(**STOP)) == ok(text)
-
-
-REASONS = {
-    "stop": ["stop", "eos", "eos_token", "COMPLETE", "end_turn", "STOP", "stop_sequence", True, "OTHER", "1"],
-    "length": ["length", "max_tokens", "MAX_TOKENS", "model_length", "output_limit", "ERROR_LIMIT", "REASON_MAX_LEN",
-               "maxPredictedTokensReached", {"type": "length", "length": 64}],
-    "content_filter": ["content_filter", "SAFETY", "RECITATION", "refusal", "blocked", "violation", "ERROR_TOXIC"],
-    "tool_calls": ["tool_calls", "function_call", "tool_use"],
-    "error": ["error", "abort", "CANCELLED", "insufficient_system_resource", "exception", f"error: {CANARY}",
-              "MALFORMED_FUNCTION_CALL", "TIME_LIMIT"],
-    None: [None, "", "  ", "null", "NOT_FINISHED", {}, {"type": None}, [], 0, False],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("word", "reason"), [(word, reason) for reason, words in REASONS.items() for word in words])
-def test_a_provider_s_word_for_the_end_becomes_one_of_ours(word: object, reason: str | None) -> None:
-    assert finish_reason_of(word) == reason
-
-
-@given(
-    st.none() | st.booleans() | st.floats() | st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text())
-)
-@pytest.mark.slow
-def test_only_our_own_words_are_returned(word: object) -> None:
-    assert finish_reason_of(word) in {None, "stop", "length", "content_filter", "tool_calls", "error"}
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
@@ -413,21 +270,6 @@ def test_no_json_raises_or_fails_an_answer_that_is_complete(events: list[Any]) -
     strange = b"".join(f"data: {json.dumps(each)}\n\n".encode() for each in events)
     read(strange, strange)
     assert read(BEEF + choice(**STOP) + strange).text.startswith("Beef.")
-
-
-@pytest.mark.parametrize("size", [1, 3, 1000])
-@given(st.text(alphabet="ab<>/think \n]THINK◁", max_size=60))
-def test_text_without_a_whole_tag_is_shown_to_the_last_character(size: int, text: str) -> None:
-    text = f"- {text.replace('<think>', '').replace('</think>', '')}"
-    pieces = [choice(text[place : place + size]) for place in range(0, len(text), size)]
-    assert read(*pieces, choice(**STOP)).text == text
-
-
-def test_a_model_known_to_think_is_buffered_up_to_its_closing_tag() -> None:
-    reader = AnswerReader(10, starts_with_thinking=True)
-    assert reader.feed(choice("A draft.")) == ([], None)
-    assert reader.feed(choice("</think>Beef.")) == (["Beef."], None)
-    assert read(choice("Beef."), choice(**STOP), starts_with_thinking=True) == ok()
 
 
 def test_an_answer_beyond_its_limit_is_cut_off_there() -> None:

@@ -17,8 +17,9 @@ import pytest
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
+from tests.answers import BEEF, DONE, STOP, choice, read
 from tests.servers import run
-from tests.test_answers import BEEF, BODIES, DONE, STOP, choice, read
+from tests.test_answers import BODIES
 
 NODE = Path(__file__).parent / "node"
 
