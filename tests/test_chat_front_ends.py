@@ -377,24 +377,6 @@ def test_a_wrong_address_is_answered_with_the_right_one(sizzle_url: str, method:
     assert "POST /v1/chat/completions" in error["message"]
 
 
-@pytest.mark.parametrize("name", ["a/b", "a%2Fb", "accounts%2Ffireworks%2Fmodels%2Fx", "gpt-5"])
-def test_a_model_that_is_not_there_is_named(sizzle_url: str, name: str) -> None:
-    answer = ask("GET", f"{sizzle_url}/v1/models/{name}")
-    error = answer.json()["error"]
-    assert [answer.status_code, error["code"], error["param"]] == [404, "model_not_found", "model"]
-    assert name.replace("%2F", "/") in error["message"]
-
-
-def test_a_model_whose_name_has_slashes_is_found(serve_scripts: ServeScripts, tmp_path: Any) -> None:
-    registry = tmp_path / "registry.toml"
-    model = '[models."mine/small"]\nprovider = "groq"\nid = "small"\ncontext_window = 8192\nmax_output = 1024\n'
-    registry.write_text(model, encoding="utf-8")
-    url, _ = serve_scripts(registry=registry)
-    with OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, timeout=20) as client:
-        assert client.models.retrieve("mine/small").id == "mine/small"
-    assert ask("GET", f"{url}/v1/models/mine%2Fsmall/").json()["id"] == "mine/small"
-
-
 def test_a_trailing_slash_makes_no_difference(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts()
     answer = ask("POST", f"{url}/v1/chat/completions/", json={"model": "sizzle", "messages": [user(FIRST)]})
