@@ -18,7 +18,11 @@ _TOO_LATE = -50.0  # a lower score means that the dish takes longer than the tim
 _MOST_OF_IT = 0.7
 _MAIN_FOOD = 0.45
 _ANY_OF_IT = 0.2
+_IDEAS = 3
 _SEASONINGS = frozenset({"seasoning", "sauces", "fat", "garnish", "aroma", "drink", "citrus"})
+
+
+_Stage = tuple[Larder, bool, float, bool]  # the stock, whether only in time, the share to use, whether a lead may recur
 
 
 class Scored(NamedTuple):
@@ -91,22 +95,32 @@ def propose(
         (wide, True, 0.0, True),
         (wide, False, 0.0, True),
     )
-    for (stock, in_time, share, same_lead), only in (
-        *((stage, wish) for wish in wishes for stage in stages[:4]),
-        *((stages[4], wish) for wish in wishes if not any(matches(food, NAMED) for food in larder.foods)),
-        *((stage, None) for stage in stages),
-    ):
-        options = [
-            entry._replace(score=entry.score + 1.8 * rng.random())
-            for entry in _on_topic(plans(stock, language, terms), larder, share)
-            if (entry.score > _TOO_LATE or not in_time) and (only is None or entry.plan.key in only)
-        ]
-        while len(picked) < 3 and (
-            fresh := _fresh(options, [made for made, _ in picked], frozenset() if same_lead else wide.spare)
-        ):
-            best = max(fresh, key=lambda entry: entry.score - 4.0 * _forms(entry.plan, picked))
-            picked.append((best.plan, rng.choice(larder.avoidance.allowed(best.plan.names()))))
+
+    def pick(stages: Iterable[_Stage], only: frozenset[str] | None = None) -> None:
+        for stock, in_time, share, same_lead in stages:
+            options = [
+                entry._replace(score=entry.score + 1.8 * rng.random())
+                for entry in _on_topic(plans(stock, language, terms), larder, share)
+                if (entry.score > _TOO_LATE or not in_time) and (only is None or entry.plan.key in only)
+            ]
+            while len(picked) < _IDEAS and (
+                fresh := _fresh(options, [made for made, _ in picked], frozenset() if same_lead else wide.spare)
+            ):
+                best = max(fresh, key=lambda entry: entry.score - 4.0 * _forms(entry.plan, picked))
+                picked.append((best.plan, rng.choice(larder.avoidance.allowed(best.plan.names()))))
+
+    is_meatless = not any(matches(food, NAMED) for food in larder.foods)
+    for wish in wishes:
+        pick(stages[: 5 if is_meatless else 4], wish)
+    picked += _renamed(picked, larder.avoidance)[: _IDEAS - len(picked)]
+    pick(stages)
     return picked
+
+
+def _renamed(picked: Sequence[tuple[Plan, str]], avoidance: Avoidance) -> list[tuple[Plan, str]]:
+    """Returns the same dishes under their other names."""
+    taken = {name for _, name in picked}
+    return [(made, name) for made, _ in picked for name in avoidance.allowed(made.names()) if name not in taken]
 
 
 def _on_topic(options: Sequence[Scored], larder: Larder, share: float) -> Sequence[Scored]:

@@ -116,6 +116,19 @@ def test_a_wish_for_a_kind_of_dish_chooses_the_first_idea(message: str, names: t
         assert any(name in ideas(message, seed)[0]["name"] for name in names)
 
 
+@pytest.mark.parametrize(
+    ("message", "names"),
+    [
+        ("비 오는 날 먹을 거 추천해줘. 부침가루, 오징어, 쪽파", ("전", "부침개")),
+        ("a bag of flour, yeast, salt, water", ("Bread", "Flatbread")),
+    ],
+)
+def test_any_idea_may_be_picked_and_each_is_what_was_wished_for(message: str, names: tuple[str, ...]) -> None:
+    found = [idea["name"] for idea in ideas(message)]
+    assert len(set(found)) == 3
+    assert all(any(name in each for name in names) for each in found)
+
+
 def test_a_wish_does_not_drop_the_meat() -> None:
     """A snack is wished for, but the sausages are what there is."""
     for seed in SEEDS:
