@@ -124,7 +124,7 @@ def _pattern(words: frozenset[str]) -> re.Pattern[str]:
 def _word(word: str) -> str:
     """English words match whole or in the plural; Korean words of two or more syllables also match inside a word."""
     if re.fullmatch(r"[가-힣]", word):
-        return rf"(?<![가-힣]){word}(?=(?:은|는|이|가|을|를|과|와|도|만|으로|로|랑|이랑)?(?![가-힣]))"
+        return rf"(?<![가-힣]){word}(?=(?:은|는|이|가|을|를|과|와|의|에|도|만|으로|로|랑|이랑)?(?![가-힣]))"
     if re.search(r"[가-힣]", word):
         return re.escape(word).replace(r"\ ", r"\s?")
     stem, ending = (word[:-1], "(?:y|ies)") if re.search(r"[^aeiou]y$", word) else (word, "(?:s|es)?")
