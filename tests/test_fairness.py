@@ -76,6 +76,16 @@ def test_a_refusal_has_the_format_and_language_of_the_face(serve_scripts: ServeS
     assert "as much as you may" in send(url, "a completion", ALICE).json()["detail"]
 
 
+def test_a_batch_is_refused_before_its_inputs_are_read(serve_scripts: ServeScripts) -> None:
+    """Reading twenty of them can take longer than anything else that the server does."""
+    url, _ = serve_scripts(client_calls_per_minute=6)
+    inputs = {"inputs": [REQUEST | {"ingredientsOnHand": "chicken, bleach"}] * 20}
+    batch = [ask("POST", f"{url}/chains/recipe/batch", json=inputs, headers=ALICE).status_code for _ in range(2)]
+    send(url, "a run", ALICE)
+    batch.append(ask("POST", f"{url}/chains/recipe/batch", json=inputs, headers=ALICE).status_code)
+    assert batch == [422, 422, 429]
+
+
 def test_a_repeated_request_with_an_idempotency_key_costs_nothing(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts(client_calls_per_minute=6)
     first = start(url, None, **ALICE, **{"Idempotency-Key": "k"})

@@ -10,11 +10,9 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, cast
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 from langchain_core.runnables import Runnable
 from langserve import APIHandler  # pyright: ignore[reportMissingTypeStubs]
@@ -67,44 +65,42 @@ def chains_app(served: Served, admission: Admission) -> FastAPI:
         handler = APIHandler(chain.with_config(run_name=name), path=f"/{name}", config_keys=("configurable",))
         is_whole = name == composition.name
         request = whole_request(composition) if is_whole else part_request(composition, name)
-        book = partial(_book, admission, len(composition.parts) if is_whole else 1)
-        app.include_router(_calls(handler, request, book), prefix=f"/{name}", tags=[name])
+        calls = len(composition.parts) if is_whole else 1
+        app.include_router(_calls(handler, request, admission, calls), prefix=f"/{name}", tags=[name])
         app.include_router(_pages(handler), prefix=f"/{name}", tags=[name])
     return app
 
 
-async def _book(admission: Admission, calls: int, inputs: int = 1) -> None:
-    await admission.book(calls * inputs)
+def _calls(handler: Any, model: type[BaseModel], admission: Admission, calls: int) -> APIRouter:
+    """Returns the routes that run the chain, after they have booked its `calls` for their number of inputs.
 
-
-def _calls(handler: Any, model: type[BaseModel], book: Callable[..., Awaitable[None]]) -> APIRouter:
-    """Returns the routes that run the chain, after they `book` its calls for their number of inputs.
-
-    Invoke and batch are cancelled when the client disconnects.
+    They book before they validate the inputs, which can take longer. Invoke and batch are cancelled when the client
+    disconnects.
     """
-    routes = APIRouter(responses=errors(400, 401, 403, 413, 415, 421, 429, 431, 502, 503))
+
+    async def book(request: Request) -> None:
+        inputs = await _number_of_inputs(request)
+        if inputs > MAX_BATCH:
+            raise HTTPError(413, "inputs: at most {most} in one batch.", most=MAX_BATCH)
+        await admission.book(calls * inputs)
+
+    routes = APIRouter(dependencies=[Depends(book)], responses=errors(400, 401, 403, 413, 415, 421, 429, 431, 502, 503))
     stream_events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
     @routes.post("/invoke", response_model=handler.InvokeResponse)
     async def invoke(body: handler.InvokeRequest, request: Request) -> Response:  # pyright: ignore
-        await book()
         return await run_until_disconnect(request, handler.invoke(await _langserve_request(request)))
 
     @routes.post("/batch", response_model=handler.BatchResponse)
     async def batch(body: handler.BatchRequest, request: Request) -> Response:  # pyright: ignore
-        if len(body.inputs) > MAX_BATCH:  # pyright: ignore
-            raise HTTPError(413, "inputs: at most {most} in one batch.", most=MAX_BATCH)
-        await book(len(body.inputs))  # pyright: ignore
         return await run_until_disconnect(request, handler.batch(await _langserve_request(request)))
 
     @routes.post("/stream", response_class=Response, responses=stream_events)
     async def stream(body: handler.StreamRequest, request: Request) -> Response:  # pyright: ignore
-        await book()
         return await handler.stream(await _langserve_request(request))
 
     @routes.post("/stream_log", response_class=Response, responses=stream_events)
     async def stream_log(body: handler.StreamLogRequest, request: Request) -> Response:  # pyright: ignore
-        await book()
         return await handler.stream_log(await _langserve_request(request, **NO_NESTED_RUNS))
 
     for endpoint in cast(tuple[Any, ...], (invoke, batch, stream, stream_log)):
@@ -141,6 +137,13 @@ def _pages(handler: APIHandler) -> APIRouter:
         return file
 
     return routes
+
+
+async def _number_of_inputs(request: Request) -> int:
+    """Returns how many inputs a body has that FastAPI has parsed and not yet validated."""
+    body: object = await request.json()
+    inputs = cast(dict[str, object], body).get("inputs") if isinstance(body, dict) else None
+    return len(cast(list[object], inputs)) if isinstance(inputs, list) else 1
 
 
 async def _langserve_request(request: Request, **more: object) -> Request:
