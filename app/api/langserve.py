@@ -141,7 +141,7 @@ def _pages(handler: APIHandler) -> APIRouter:
 
 async def _number_of_inputs(request: Request) -> int:
     """Returns how many inputs a body has that FastAPI has parsed and not yet validated."""
-    body: object = await request.json()
+    body: object = json.loads(await request.body() or b"null")  # FastAPI does not parse an empty one
     inputs = cast(dict[str, object], body).get("inputs") if isinstance(body, dict) else None
     return len(cast(list[object], inputs)) if isinstance(inputs, list) else 1
 
