@@ -86,6 +86,13 @@ def test_a_batch_is_refused_before_its_inputs_are_read(serve_scripts: ServeScrip
     assert batch == [422, 422, 429]
 
 
+def test_only_a_batch_costs_by_its_number_of_inputs(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts(client_calls_per_minute=6)
+    send(url, "a run", ALICE)
+    body = {"input": REQUEST, "inputs": []}
+    assert ask("POST", f"{url}/chains/recipe/invoke", json=body, headers=ALICE).status_code == 429
+
+
 def test_a_repeated_request_with_an_idempotency_key_costs_nothing(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts(client_calls_per_minute=6)
     first = start(url, None, **ALICE, **{"Idempotency-Key": "k"})
@@ -206,7 +213,7 @@ def test_one_client_cannot_take_all_broadcasts(serve_scripts: ServeScripts) -> N
 
 
 def test_few_clients_cannot_take_all_broadcasts(serve_scripts: ServeScripts) -> None:
-    """The oldest one of the client with the most gives way, and its readers are told."""
+    """The client with the most broadcasts loses its oldest, and the readers of that one are told."""
     url, scripted = serve_scripts({"completion": [Gate()]}, client_calls_per_minute=10)
     many = {name: {"X-Forwarded-For": f"203.0.113.{name}"} for name in range(1, 5)}
     first, *_ = [send(url, "a broadcast", headers) for headers in many.values() for _ in range(8)]

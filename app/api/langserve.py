@@ -78,28 +78,32 @@ def _calls(handler: Any, model: type[BaseModel], admission: Admission, calls: in
     disconnects.
     """
 
-    async def book(request: Request) -> None:
+    async def book() -> None:
+        await admission.book(calls)
+
+    async def book_batch(request: Request) -> None:
         inputs = await _number_of_inputs(request)
         if inputs > MAX_BATCH:
             raise HTTPError(413, "inputs: at most {most} in one batch.", most=MAX_BATCH)
         await admission.book(calls * inputs)
 
-    routes = APIRouter(dependencies=[Depends(book)], responses=errors(400, 401, 403, 413, 415, 421, 429, 431, 502, 503))
+    booked, batch_booked = [Depends(book)], [Depends(book_batch)]
+    routes = APIRouter(responses=errors(400, 401, 403, 413, 415, 421, 429, 431, 502, 503))
     stream_events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
-    @routes.post("/invoke", response_model=handler.InvokeResponse)
+    @routes.post("/invoke", dependencies=booked, response_model=handler.InvokeResponse)
     async def invoke(body: handler.InvokeRequest, request: Request) -> Response:  # pyright: ignore
         return await run_until_disconnect(request, handler.invoke(await _langserve_request(request)))
 
-    @routes.post("/batch", response_model=handler.BatchResponse)
+    @routes.post("/batch", dependencies=batch_booked, response_model=handler.BatchResponse)
     async def batch(body: handler.BatchRequest, request: Request) -> Response:  # pyright: ignore
         return await run_until_disconnect(request, handler.batch(await _langserve_request(request)))
 
-    @routes.post("/stream", response_class=Response, responses=stream_events)
+    @routes.post("/stream", dependencies=booked, response_class=Response, responses=stream_events)
     async def stream(body: handler.StreamRequest, request: Request) -> Response:  # pyright: ignore
         return await handler.stream(await _langserve_request(request))
 
-    @routes.post("/stream_log", response_class=Response, responses=stream_events)
+    @routes.post("/stream_log", dependencies=booked, response_class=Response, responses=stream_events)
     async def stream_log(body: handler.StreamLogRequest, request: Request) -> Response:  # pyright: ignore
         return await handler.stream_log(await _langserve_request(request, **NO_NESTED_RUNS))
 
@@ -140,7 +144,7 @@ def _pages(handler: APIHandler) -> APIRouter:
 
 
 async def _number_of_inputs(request: Request) -> int:
-    """Returns how many inputs a body has that FastAPI has parsed and not yet validated."""
+    """Returns how many inputs a batch has, whose body FastAPI has parsed and not yet validated."""
     body: object = json.loads(await request.body() or b"null")  # FastAPI does not parse an empty one
     inputs = cast(dict[str, object], body).get("inputs") if isinstance(body, dict) else None
     return len(cast(list[object], inputs)) if isinstance(inputs, list) else 1
