@@ -63,7 +63,9 @@ run_duration = Histogram(
     buckets=DURATION_S,
     registry=REGISTRY,
 )
-active_runs = Gauge("sizzle_active_runs", "Runs that are written.", registry=REGISTRY, multiprocess_mode="livesum")
+active_runs = Gauge(
+    "sizzle_active_runs", "Runs that are written.", ("composition",), registry=REGISTRY, multiprocess_mode="livesum"
+)
 waiting_runs = _last_seen("sizzle_waiting_runs", "Runs in the queue of all processes.")
 circuit_open = _last_seen("sizzle_circuit_breaker_open", "1 while a provider is skipped.", "provider")
 store_up = _last_seen("sizzle_store_up", "1 if the store answers.", "store")

@@ -6,7 +6,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from chains import Composition, Part, Request
-from tests.client import NO_TLS, follow, start
+from tests.client import NO_TLS, follow, start, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Refuse
 
@@ -56,4 +56,5 @@ def test_calls_and_runs_are_counted_by_part_and_model(serve_scripts: ServeScript
     assert added("sizzle_run_time_to_first_token_seconds_count", composition="counted") == 1
     assert _of(after, "sizzle_circuit_breaker_open", provider="groq") == 0
     assert _of(after, "sizzle_store_up", store="memory") == 1
-    assert added("sizzle_active_runs") == 0
+    ended = ("sizzle_active_runs", frozenset({("composition", "counted")}))
+    assert wait_until(lambda: _samples(url)[ended] == 0, 10)

@@ -197,7 +197,8 @@ def test_several_processes_serve_one_address(redis_server: RedisServer) -> None:
             answers = [ask("GET", f"http://127.0.0.1:{port}/metrics").text for _ in range(12)]
             return {frozenset(line for line in each.splitlines() if line.startswith(RUNS)) for each in answers}
 
-        runs = frozenset(['sizzle_runs_total{composition="recipe",status="ok"} 8.0', "sizzle_active_runs 0.0"])
+        labels = 'composition="recipe"'
+        runs = frozenset([f'sizzle_runs_total{{{labels},status="ok"}} 8.0', f"sizzle_active_runs{{{labels}}} 0.0"])
         assert wait_until(lambda: seen() == {runs}, 10), seen()
     finally:
         server.terminate()

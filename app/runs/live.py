@@ -100,7 +100,7 @@ class LiveRun:
         self.phase: Phase = Writing()
         self.active_parts: set[str] = set()
         self.ended = asyncio.Event()
-        active_runs.inc()
+        active_runs.labels(composition.name).inc()
 
     @property
     def is_over(self) -> bool:
@@ -204,7 +204,7 @@ class LiveRun:
                 self._finish()
 
     def _finish(self) -> None:
-        active_runs.dec()
+        active_runs.labels(self._composition).dec()
         self.ended.set()
         self._on_finished()
 
