@@ -118,7 +118,7 @@ class SizzleApp(DocumentedApp):
 
     @override
     def build_middleware_stack(self) -> ASGIApp:
-        limited = BodyLimit(BudgetGuard(Bookings(super().build_middleware_stack())), MAX_BODY)
+        limited = BodyLimit(Bookings(BudgetGuard(super().build_middleware_stack())), MAX_BODY)
         secured = guarded(limited, self.state.access, refusal)
         # outermost, because FastAPI's body limit replaces `receive`
         metered = TrafficMeter(Clients(RequestLog(secured), self.state.access.tokens), "/examples/broadcasts/")

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -127,6 +129,17 @@ def test_500_runs_of_one_client_take_nobody_elses_place(serve_scripts: ServeScri
     assert wait_until(lambda: len(scripted.calls) == 3 * 6, seconds=10)
     gate.open()
     assert statuses(follow(run)) == ["ok"]
+
+
+def test_a_client_that_tries_again_at_once_is_refused_200_times_a_second(serve_scripts: ServeScripts) -> None:
+    """A flood of refusals that cost a processor each would delay everybody else."""
+    url, _ = serve_scripts(client_calls_per_minute=6)
+    send(url, "a run", ALICE)
+    with ThreadPoolExecutor(16) as threads, httpx.Client(timeout=20, verify=NO_TLS, headers=ALICE) as flood:
+        began = monotonic()
+        refused = [threads.submit(flood.post, f"{url}/runs", json=REQUEST) for _ in range(201)]
+        assert {each.result().status_code for each in refused} == {429}
+        assert monotonic() - began >= 1
 
 
 @pytest.mark.parametrize("new_store", ["memory", "valkey"], indirect=True)

@@ -1,12 +1,18 @@
 """What a request costs its client, in the headers of its response, as pure ASGI middleware."""
 
+import asyncio
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.admission import booking
+from app.admission import MANY_CLIENTS, booking
+from app.clients import current_client
+
+REFUSALS_PER_S = 200  # of one client; about a fifth of a processor
+PATIENCE_S = 2
 
 
 class Bookings:
@@ -16,7 +22,7 @@ class Bookings:
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self._app, self._refusals = app, Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app: Any = scope.get("app")  # a mounted application replaces it
@@ -30,6 +36,24 @@ class Bookings:
                     headers = MutableHeaders(raw=list(message["headers"]))
                     headers.update(booked.quota.headers())
                     message = {**message, "headers": headers.raw}
+                if is_start and message["status"] == HTTPStatus.TOO_MANY_REQUESTS:
+                    await asyncio.sleep(self._refusals.wait_s(current_client().name))
                 await send(message)
 
             await self._app(scope, receive, send_with_quota)
+
+
+class Refusals:
+    """Spaces the refusals of each client, so that one that tries again at once leaves the processor to others."""
+
+    def __init__(self) -> None:
+        self._next_at: dict[str, float] = {}
+
+    def wait_s(self, client: str) -> float:
+        """Returns in how many seconds, at most `PATIENCE_S`, the client may be told that it is refused."""
+        now = monotonic()
+        if len(self._next_at) >= MANY_CLIENTS:
+            self._next_at = {name: at for name, at in self._next_at.items() if at > now}
+        at = max(now, self._next_at.get(client, now))
+        self._next_at[client] = min(at + 1 / REFUSALS_PER_S, now + PATIENCE_S)
+        return at - now
