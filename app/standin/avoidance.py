@@ -1,35 +1,25 @@
 """Foods that a recipe must not contain: their names, what contains them, and whether a text names them."""
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 
-from pydantic import BaseModel, ConfigDict
-
-from app.standin.pantry import Language, Words, ids_by_name, normal, pantry
+from app.standin.pantry import Entry, Language, Words, ids_by_name, load, normal, pantry
 
 
-class Avoided(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class Avoided(Entry):
     names: tuple[str, ...]
     words: tuple[str, ...]
     fine: tuple[str, ...] = ()
 
 
-class DietRule(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class DietRule(Entry):
     avoided: tuple[str, ...]
     unsure: bool = False
 
 
-class Rules(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class Rules(Entry):
     avoided: dict[str, Avoided]
     diets: dict[str, DietRule]
     phrases: dict[str, Words]
@@ -59,9 +49,7 @@ NOTHING = Avoidance()
 
 @cache
 def rules() -> Rules:
-    return Rules.model_validate(
-        tomllib.loads(files("app.standin").joinpath("data", "avoidance.toml").read_text("utf-8"))
-    )
+    return load(Rules, "avoidance.toml")
 
 
 @lru_cache(maxsize=256)

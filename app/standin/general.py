@@ -2,20 +2,18 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 from itertools import cycle, islice
 from random import Random
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from app.standin import cook
 from app.standin.amounts import HANGUL
 from app.standin.foods import mentioned
-from app.standin.pantry import Language, Words
+from app.standin.pantry import Entry, Language, Words, load
 from app.standin.task import PLACE, Task, read_task
 from app.standin.wording import fill, joined
 
@@ -25,16 +23,12 @@ _FOR_SUM = re.compile(r"\b(?:sum|total)$")
 _THIS = Words("this", "이 주제")
 
 
-class _Place(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Place(Entry):
     name: Words
     about: Words
 
 
-class _List(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _List(Entry):
     words: tuple[str, ...]
     lines: tuple[Words, ...]
     labelled: bool = False
@@ -42,10 +36,8 @@ class _List(BaseModel):
     sum: Words | None = None
 
 
-class _Phrases(BaseModel):
+class _Phrases(Entry):
     """`data/general.toml`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     notice: Words
     sentences: tuple[Words, ...]
@@ -60,9 +52,7 @@ class _Phrases(BaseModel):
 
 @cache
 def _phrases() -> _Phrases:
-    return _Phrases.model_validate(
-        tomllib.loads(files("app.standin").joinpath("data", "general.toml").read_text("utf-8"))
-    )
+    return load(_Phrases, "general.toml")
 
 
 @lru_cache(maxsize=512)

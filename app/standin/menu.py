@@ -1,18 +1,16 @@
 """The dishes that can be made from a larder, how well they suit it, and their names."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-
-from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from app.standin import amounts
 from app.standin.english import singular
 from app.standin.foods import WORD, Food, Larder, agreed
 from app.standin.kinds import BULK, FILLING, GARDEN, NAMED, NOTABLE, ONE_OF_A_KIND, POURED, STAPLES, STOCKS, WEIGHTY
 from app.standin.names import bare, scan
-from app.standin.pantry import Alongside, Ingredient, Language, Words, groups_of, load, pantry, vocabulary
+from app.standin.pantry import Alongside, Entry, Ingredient, Language, Words, groups_of, load, pantry, vocabulary
 from app.standin.wording import named
 
 _SLOT = re.compile(r"\{[^{}]*\}")
@@ -23,10 +21,8 @@ _FAR_TOO_MUCH = 2.0
 _BULK_UNITS = ("pack", "bottle")
 
 
-class DishTexts(BaseModel):
+class DishTexts(Entry):
     """A dish in one language. `story` has one list of variants for each sentence of the introduction."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     names: tuple[str, ...]
     hooks: tuple[str, ...]
@@ -34,12 +30,10 @@ class DishTexts(BaseModel):
     steps: tuple[str, ...]
 
 
-class Dish(BaseModel):
+class Dish(Entry):
     """A dish: `needs` is a list of alternatives (kinds, groups or ids), of which the first gives the leading part;
     `takes` is what goes in besides; `cupboard` is added when it is not on hand. There is no such dish without what is
     `essential`; one that is `gentle` is for small children alone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     form: str
     minutes: int
@@ -48,8 +42,8 @@ class Dish(BaseModel):
     cupboard: tuple[str, ...] = ()
     shuns: tuple[str, ...] = ()
     essential: tuple[str, ...] = ()
-    cuts: dict[str, str] = {}
-    amounts: dict[str, Words] = {}
+    cuts: Mapping[str, str] = {}
+    amounts: Mapping[str, Words] = {}
     simmer: int = 0
     longest: int = 0
     most: int = _MOST_BESIDE
@@ -166,7 +160,7 @@ def _repeats(title: str) -> bool:
 
 @cache
 def dishes() -> dict[str, Dish]:
-    return load("dishes", TypeAdapter(dict[str, Dish]))
+    return load(dict[str, Dish], "dishes")
 
 
 def matches(food: Food, wanted: Iterable[str]) -> bool:

@@ -1,8 +1,10 @@
 """The stand-in's data on food, from `data/`. Names, amounts and notes are in two languages."""
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -12,7 +14,13 @@ from app.standin.english import singular
 Language = Literal["en", "ko"]
 Diet = Literal["vegan", "vegetarian", "omnivore"]
 
-_T = TypeVar("_T")
+T = TypeVar("T")
+
+
+class Entry(BaseModel):
+    """A table of the data files. Unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Words(NamedTuple):
@@ -25,11 +33,9 @@ class Words(NamedTuple):
         return self.en if language == "en" else self.ko
 
 
-class Ingredient(BaseModel):
+class Ingredient(Entry):
     """An ingredient; `amount` is for two servings, `cut` names an entry of `words.toml`, `foreign` are its
     names in other languages, `done` its name once it is ready, `minutes` the least time that it takes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     names: Words
     kind: str
@@ -49,26 +55,20 @@ class Ingredient(BaseModel):
         return self.amount.en.replace("/", "").isdigit()
 
 
-class Unit(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class Unit(Entry):
     names: Words
     also: tuple[str, ...] = ()
 
 
-class Cut(BaseModel):
+class Cut(Entry):
     """How an ingredient is prepared. In Korean the clause has a different form at the end of a sentence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     en: str
     ko: tuple[str, str]
 
 
-class Alongside(BaseModel):
+class Alongside(Entry):
     """How to serve foods that a dish does not use: the foods, the time and the step, and with which sorts of dishes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     of: tuple[str, ...]
     minutes: int
@@ -79,19 +79,15 @@ class Alongside(BaseModel):
     shuns: tuple[str, ...] = ()
 
 
-class Wish(BaseModel):
+class Wish(Entry):
     """Words that wish for a kind of dish, such as soup or 국물, and the dishes of that kind."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     words: tuple[str, ...]
     dishes: frozenset[str]
 
 
-class Vocabulary(BaseModel):
+class Vocabulary(Entry):
     """The contents of `words.toml` and `table.toml`: words for parsing, and shared phrases."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     numbers: dict[str, str]
     units: dict[str, Unit]
@@ -124,25 +120,27 @@ class Vocabulary(BaseModel):
     alongside: tuple[Alongside, ...]
 
 
-def load(path: str, shape: TypeAdapter[_T]) -> _T:
-    """Reads all TOML files in a folder of `data/`."""
+def load(shape: type[T], *paths: str) -> T:
+    """Reads TOML files in `data/`, or all files of a folder there, as one table."""
     entries: dict[str, object] = {}
-    for file in sorted(files("app.standin").joinpath("data", path).iterdir(), key=lambda file: file.name):
-        entries |= tomllib.loads(file.read_text("utf-8"))
-    return shape.validate_python(entries)
+    for path in paths:
+        for file in _files(files("app.standin").joinpath("data", path)):
+            entries |= tomllib.loads(file.read_text("utf-8"))
+    return TypeAdapter(shape).validate_python(entries)
+
+
+def _files(path: Traversable) -> Iterable[Traversable]:
+    return sorted(path.iterdir(), key=lambda file: file.name) if path.is_dir() else [path]
 
 
 @cache
 def pantry() -> dict[str, Ingredient]:
-    return load("pantry", TypeAdapter(dict[str, Ingredient]))
+    return load(dict[str, Ingredient], "pantry")
 
 
 @cache
 def vocabulary() -> Vocabulary:
-    entries: dict[str, object] = {}
-    for name in ("words.toml", "table.toml"):
-        entries |= tomllib.loads(files("app.standin").joinpath("data", name).read_text("utf-8"))
-    return Vocabulary.model_validate(entries)
+    return load(Vocabulary, "words.toml", "table.toml")
 
 
 @cache

@@ -1,21 +1,15 @@
 """Tells the words of a sentence from the names of foods: exhausted after work, 비 오는 날."""
 
 import re
-import tomllib
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
-
-from pydantic import BaseModel, ConfigDict
 
 from app.standin.names import bare, wishes_in
-from app.standin.pantry import vocabulary
+from app.standin.pantry import Entry, load, vocabulary
 
 
-class Prose(BaseModel):
+class Prose(Entry):
     """The contents of `prose.toml`. `phrases`, `predicate`, `on_hand` and `endings` are patterns."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     words: frozenset[str]
     adjectives: frozenset[str]
@@ -61,7 +55,7 @@ def _is_of_a_sentence(word: str) -> bool:
 
 @cache
 def _prose() -> Prose:
-    return Prose.model_validate(tomllib.loads(files("app.standin").joinpath("data", "prose.toml").read_text("utf-8")))
+    return load(Prose, "prose.toml")
 
 
 @cache

@@ -1,14 +1,10 @@
 """Substitutes for foods, from `data/substitutes.toml`."""
 
-import tomllib
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
-
 from app.standin import pantry
-from app.standin.pantry import Language, Words, normal
+from app.standin.pantry import Entry, Language, Words, load, normal
 
 
 class Substitute(NamedTuple):
@@ -19,10 +15,8 @@ class Substitute(NamedTuple):
     change: str
 
 
-class Substitutes(BaseModel):
+class Substitutes(Entry):
     """The substitutes of one food. `names` and `also` are set if it is not an ingredient of the pantry."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     en: tuple[Substitute, ...]
     ko: tuple[Substitute, ...]
@@ -35,8 +29,7 @@ class Substitutes(BaseModel):
 
 @cache
 def substitutes() -> dict[str, Substitutes]:
-    text = files("app.standin").joinpath("data", "substitutes.toml").read_text("utf-8")
-    return TypeAdapter(dict[str, Substitutes]).validate_python(tomllib.loads(text))
+    return load(dict[str, Substitutes], "substitutes.toml")
 
 
 @cache
