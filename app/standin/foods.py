@@ -9,6 +9,7 @@ from app.standin import amounts
 from app.standin.amounts import HANGUL, Quantity
 from app.standin.avoidance import NOTHING, Avoidance, avoided_ids
 from app.standin.english import plural, singular
+from app.standin.korean import AND
 from app.standin.names import bare, compounds, id_of, in_a_dish, is_compound, scan
 from app.standin.pantry import Diet, Ingredient, Language, ids_by_name, normal, pantry, vocabulary
 from app.standin.prose import is_prose, without_phrases
@@ -16,7 +17,7 @@ from app.standin.spelling import corrected
 
 _BREAKS = re.compile(
     r"(?<!\w)['’]|['’](?!\w)|[\n,;|·•、，。!?:\"“”‘`*#()\[\]{}<>=~^\\]+|\.(?!\d)|(?<!\d)/|/(?!\d)|\s[-–—+&]\s|\s*\b(?:and|with|plus|or|n)\b\s*"
-    r"|\s+(?:그리고|하고|및|또는)\s+|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s+",
+    rf"|\s+(?:그리고|하고|및|또는)\s+|{AND}+",
     re.IGNORECASE,
 )
 _TAG = re.compile(r"<[^<>\n]{0,80}>")

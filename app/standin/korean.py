@@ -3,6 +3,9 @@
 import re
 from typing import Literal
 
+# Between nouns: 계란이랑 우유. 노랑, 사과, 모과, 한과 and 약과 are words that end like this.
+AND = r"(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s"
+
 Particle = Literal["은", "이", "을", "과", "으로", "이나", "이에요"]
 
 _FORMS: dict[str, tuple[str, str]] = {
@@ -25,7 +28,7 @@ _UNITS = {
     "cm": "센티미터",
     "%": "퍼센트",
 }
-_BEHIND = re.compile(r"\s*\([^()]*\)\s*$")
+_BRACKETED = re.compile(r"\s*\([^()]*\)\s*$")
 _UNIT = re.compile(r"\d\s*(kg|mg|g|ml|l|cm|%)$", re.IGNORECASE)
 
 
@@ -48,7 +51,7 @@ def with_particle(word: str, particle: str) -> str:
 
 def _final(word: str) -> int:
     # Text in brackets after a noun is not pronounced: 두부(1모)를 reads 두부를.
-    bare = re.sub(r"[^\w%]+$", "", _BEHIND.sub("", word) or word)
+    bare = re.sub(r"[^\w%]+$", "", _BRACKETED.sub("", word) or word)
     if unit := _UNIT.search(bare):
         bare = _UNITS[unit[1].lower()]
     last = bare[-1:]

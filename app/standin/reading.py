@@ -3,13 +3,13 @@
 import re
 from dataclasses import dataclass, replace
 from html import unescape
-from typing import Literal, LiteralString, cast
+from typing import Literal
 
 from app.standin.asking import Wanted, minutes_in, to_replace
 from app.standin.avoidance import Avoidance, avoidance, is_meat
 from app.standin.foods import HANGUL, Food, Larder, larder, mentioned, needed
+from app.standin.korean import AND
 from app.standin.pantry import Language, pantry, vocabulary
-from chains.messages import Message
 from chains.recipe.not_food import not_food_in_question
 from chains.recipe.restrictions import Restrictions, restrictions_in
 
@@ -88,9 +88,7 @@ def _avoidance(restrictions: Restrictions, diet: str, avoid: str, on_hand: Larde
 
 
 def _items(text: str) -> list[str]:
-    items = re.split(
-        r"[,;/&\n.()]|\b(?:and|or)\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\s(?:및|그리고)\s", text
-    )
+    items = re.split(rf"[,;/&\n.()]|\b(?:and|or)\b|{AND}|\s(?:및|그리고)\s", text)
     return [item.strip().lower() for item in items if item.strip()]
 
 
@@ -142,7 +140,7 @@ def _refusal(text: str, language: Language) -> str:
     """Returns why the text is not cooked, or an empty string if it names only food."""
     if not (found := not_food_in_question(text)):
         return ""
-    return Message(cast(LiteralString, found.message), food=found.food).in_language(language) + "."
+    return f"{found.reason.in_language(language)}."
 
 
 def _step(task: str) -> Step | None:

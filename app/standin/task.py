@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from app.standin.amounts import HANGUL
 from app.standin.foods import mentioned
+from app.standin.korean import AND
 from app.standin.pantry import Language, vocabulary
 from app.standin.reading import language_of
 
@@ -29,7 +30,7 @@ _ABOUT = re.compile(
     r"(\w[\w'’-]{1,30}(?: (?!(?:in|as|with|that|which|for|and|to|from|of)\b)[\w'’-]{1,30}){0,3})"
     r"|([\w가-힣]{1,30}(?: [\w가-힣]{1,30})?)에 (?:대해|대한|관한|관해)"
 )
-_ITEM = re.compile(r"[,;\n]|\band\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\s그리고\s")
+_ITEM = re.compile(rf"[,;\n]|\band\b|{AND}|\s그리고\s")
 _NO_TOPIC = re.compile(r"[\d.,]*|True|False")
 _MARK = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
 

@@ -6,18 +6,17 @@ import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from chains.recipe.nouns import Nouns
+from chains.messages import Message
+from chains.recipe.nouns import AND_KO, Nouns
 
+# A Korean syllable or an ideograph can be a word (무, 굴, 肉); with other letters a word has at least two (ox).
 HAS_WORD = re.compile(r"[가-힣\u3040-\u30ff\u3400-\u9fff]|[^\W\d_][\u0300-\u036f]*[^\W\d_]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
-_ITEM = re.compile(
-    r"[,;:.!?()\n/&+、，。•|]|\s-\s|\b(?:and|or|with|plus)\b|(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s|\s그리고\s",
-    re.IGNORECASE,
-)
+_ITEM = re.compile(rf"[,;:.!?()\n/&+、，。•|]|\s-\s|\b(?:and|or|with|plus)\b|{AND_KO}|\s그리고\s", re.IGNORECASE)
 # Words around one that counts only as a whole item: a handful of rusty nails, my neighbor's, 모래 한 줌
 _BEFORE = (
     r"(?:(?:\d[\d.,]{0,6}\s?(?:g|kg|ml|l|cups?|tbsp|tsp|oz|lb|pounds?|kilos?)?|a|an|the|some|any|my|your|our|his|her|few"
@@ -84,11 +83,15 @@ _LONGEST_QUESTION = 2000  # characters; a longer text contains a document, not a
 
 
 class NotFood(NamedTuple):
-    """A word in the text, its kind, and a message with the field `{food}` for the word."""
+    """A word in the text and its kind."""
 
     food: str
-    message: str
     kind: str
+
+    @property
+    def reason(self) -> Message:
+        """Why it is refused, without a full stop."""
+        return Message(cast(LiteralString, _kinds()[self.kind].message), food=self.food)
 
 
 class _Kind(BaseModel):
@@ -111,7 +114,7 @@ def listed_in(text: str) -> NotFood | None:
     if not found:
         return None
     kind = found.lastgroup or ""
-    return NotFood(found[kind].strip(), _kinds()[kind].message, kind)
+    return NotFood(found[kind].strip(), kind)
 
 
 def _edible(text: str) -> str:
@@ -126,7 +129,7 @@ def _named_in(items: list[str]) -> NotFood | None:
     found = [named for named in map(_nouns().named, items) if named]
     is_kitchenware = len(found) == len(items) and all(named.kind == "kitchen" for named in found)
     named = next((named for named in found if is_kitchenware or named.kind != "kitchen"), None)
-    return NotFood(named.words, _kinds()[named.kind].message, named.kind) if named else None
+    return NotFood(named.words, named.kind) if named else None
 
 
 def not_food_in_question(question: str) -> NotFood | None:

@@ -10,6 +10,9 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+# Between nouns: 계란이랑 우유. 노랑, 사과, 모과, 한과 and 약과 are words that end like this.
+AND_KO = r"(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s"
+
 _LONGEST = 4  # words of a name
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _HANGUL = re.compile(r"[가-힣]")

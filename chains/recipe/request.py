@@ -1,6 +1,6 @@
 """The request for a recipe."""
 
-from typing import Annotated, Any, LiteralString, cast
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo
 from typing_extensions import override
@@ -9,6 +9,7 @@ from chains.messages import Message
 from chains.parts.composition import STORED, Request
 from chains.recipe.not_food import (
     HAS_WORD,
+    NotFood,
     asks_for_recipe,
     is_instruction,
     listed_in,
@@ -19,8 +20,6 @@ from chains.recipe.restrictions import restrictions_in
 
 DEFAULT_SERVINGS = 2
 MAX_SERVINGS = 20
-
-# A Korean syllable or an ideograph can be a word (무, 굴, 肉); with other letters a word has at least two (ox).
 
 
 def _check_has_a_word(text: str) -> str:
@@ -36,16 +35,19 @@ def _check_is_food(text: str, info: ValidationInfo) -> str:
     """
     if info.context == STORED:
         return text
-    if found := not_food_in(restrictions_in(text).rest):
-        raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
+    _refuse(not_food_in(restrictions_in(text).rest))
     return _check_is_no_instruction(text)
 
 
 def check_dish(name: str) -> str:
     """Raises `ValueError` with the reason if the name of a dish contains something inedible."""
-    if found := listed_in(name):
-        raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
+    _refuse(listed_in(name))
     return _check_is_no_instruction(name)
+
+
+def _refuse(found: NotFood | None) -> None:
+    if found:
+        raise ValueError(found.reason)
 
 
 def _check_is_no_instruction(text: str) -> str:
@@ -56,8 +58,8 @@ def _check_is_no_instruction(text: str) -> str:
 
 def check_question(question: str) -> str:
     """Raises `ValueError` with the reason if the question asks for a recipe with something inedible."""
-    if asks_for_recipe(question) and (found := not_food_in_question(restrictions_in(question).rest)):
-        raise ValueError(Message(cast(LiteralString, found.message), food=found.food))
+    if asks_for_recipe(question):
+        _refuse(not_food_in_question(restrictions_in(question).rest))
     return question
 
 
