@@ -177,7 +177,7 @@ def _words(words: Iterable[str]) -> str:
     korean = "|".join(word.replace(" ", r"\s?") for word in longest if not word[0].isascii())
     endings = "|".join(word[1:] for word in longest if word[0] == "-")
     patterns = (
-        rf"(?<![\w-])(?:{latin})(?!\w)" if latin else "",
+        rf"(?<![\w-])(?:{latin})(?!\w|[ -]free\b)" if latin else "",
         rf"(?<![가-힣])(?:{korean})" if korean else "",
         rf"(?<![가-힣])[가-힣]{{1,8}}(?:{endings}){_PARTICLE}(?![가-힣])" if endings else "",
     )
@@ -201,7 +201,9 @@ def _kinds() -> dict[str, _Kind]:
 
 @cache
 def _fine() -> re.Pattern[str]:
-    return re.compile(_words(_list("fine")), re.IGNORECASE)
+    taken = _words(_list("prescribed"))
+    patterns = (rf"\b(?:on|take|taking)\s(?:{taken})", rf"(?:{taken})[을를]?\s(?:먹|복용)", _words(_list("fine")))
+    return re.compile("|".join(patterns), re.IGNORECASE)
 
 
 @cache
