@@ -24,7 +24,7 @@ MANY_CLIENTS = 10_000  # whose calls are counted; those that called last
 BUSY_RETRY_S = 5
 TOO_MANY_CALLS: LiteralString = "You have started as much as you may in one minute. Please try again in {seconds:,} s."
 TOO_MANY_RUNS: LiteralString = "You have {most:,} runs at a time, as many as you may. Please wait until one ends."
-BUSY: LiteralString = "The server is at capacity. Please try again in a few seconds."
+AT_CAPACITY: LiteralString = "The server is at capacity. Please try again in a few seconds."
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Admission:
     async def book(self, calls: int) -> None:
         """Counts the calls that the current request costs, before any is made. Raises `RefusedError`."""
         if self._most_calls is not None and self._line.waiting >= self._most_calls:
-            raise RefusedError(BUSY, BUSY_RETRY_S, 503)
+            raise RefusedError(AT_CAPACITY, BUSY_RETRY_S, 503)
         client, booked = current_client(), _booking.get() or Booking()
         _booking.set(booked)
         if (limit := self._limits_of(client).calls_per_minute) is not None:

@@ -10,9 +10,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # pyright: ignore[reportUnknownVariableType]
 
-from chains.models.calls import Call, CallEnd
+from chains.models.calls import NANO, Call, CallEnd
 
-NANO = 1_000_000_000
 FIRST_TOKEN_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 15)
 DURATION_S = (0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 120)
 TOKENS_PER_S = (10, 25, 50, 100, 200, 400, 800, 1600, 3200)

@@ -21,6 +21,7 @@ from app.server.tokens import TokenSource, valid_token
 from chains.errors import ConfigError
 from chains.models.registry import Registry, load_registry
 from chains.parts.composition import Composition
+from chains.validation import validation_message
 
 STANDIN = "standin"
 CLIENT_LIMITS = Limits(runs=10, calls=24, calls_per_minute=240)  # for clients that are not on this machine
@@ -345,7 +346,7 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise ConfigError(f"{_variable(first['loc'])}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise ConfigError(f"{_variable(first['loc'])}: {validation_message(first)}.") from None
     except SettingsError as error:  # its message names the field
         field = re.findall(r'"(\w+)"', str(error))[0].upper()
         raise ConfigError(f"SIZZLE_{field}: expected SIZZLE_{field}__<NAME>=…, or a JSON object.") from None

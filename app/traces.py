@@ -12,11 +12,10 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from chains.errors import ConfigError
-from chains.models.calls import Call, CallEnd
+from chains.models.calls import NANO, Call, CallEnd
 
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/#gen-ai-provider-name
 PROVIDERS = {"mistral": "mistral_ai", "azure": "azure.ai.openai"}
-NANO = 1_000_000_000
 
 TRACEPARENT = "traceparent"  # the name of a header
 

@@ -74,8 +74,8 @@ async def until(markers: Collection[str], pieces: AsyncIterator[str]) -> AsyncGe
 
 def _first_marker(text: str, markers: Collection[str]) -> int | None:
     """Returns where the first complete marker starts."""
-    found = [(text.find(marker) + len(marker), -len(marker)) for marker in markers if marker in text]
-    return sum(min(found)) if found else None
+    ends_and_starts = [(text.find(each) + len(each), text.find(each)) for each in markers if each in text]
+    return min(ends_and_starts)[1] if ends_and_starts else None
 
 
 def _partial_marker_length(text: str, markers: Collection[str]) -> int:

@@ -69,7 +69,7 @@ def templates_in(node: ast.expr, module: ModuleType) -> Iterator[str]:
             yield from templates_in(default, module)
         case ast.Call(func=ast.Name(id="Message")):
             return  # found by itself
-        case ast.Call(func=ast.Name(id="cast")) if re.search("description|found.message", ast.unparse(node)):
+        case ast.Call(func=ast.Name(id="cast")) if re.search("description|_kinds", ast.unparse(node)):
             return  # see `descriptions` and `reasons`
         case _:
             raise AssertionError(f"{module.__name__}:{node.lineno}: which template is this? {ast.unparse(node)}")

@@ -15,13 +15,12 @@ from app.server.disconnect import client_closed_request
 from app.server.errors import HTTPError, InvalidFieldError, error_response, provider_error, validation_error
 from app.server.guard import NO_ROUTE
 from app.server.languages import language_of
-from chains.errors import SizzleError
+from chains.errors import OUR_SIDE, SizzleError
 from chains.messages import Message
 from chains.translations import KOREAN_STATUS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 NOTHING = Message(NO_ROUTE)
-OUR_SIDE = Message("Something went wrong on our side: try again.")
 FASTAPI_UNREADABLE = "There was an error parsing the body"  # nested too deeply, not UTF-8, or a number too long
 UNREADABLE = InvalidFieldError(
     "body", Message("This is not JSON that can be read."), Message("A JSON object in UTF-8.")
@@ -69,7 +68,7 @@ def _wrong_method(request: Request) -> Response:
 
 async def internal_error(request: Request, error: Exception) -> JSONResponse:
     """Answers 500 without details. Starlette raises the error again afterwards, for the server's log."""
-    return error_response(request, 500, OUR_SIDE)
+    return error_response(request, 500, Message(OUR_SIDE))
 
 
 def allowed_methods(request: Request) -> list[str]:

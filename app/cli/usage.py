@@ -12,6 +12,7 @@ import typer
 
 from app.cli.serve import Store, set_environment
 from chains.errors import ConfigError
+from chains.models.calls import NANO
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -74,7 +75,7 @@ async def _accounts(settings: "Settings") -> "Mapping[Account, Spending]":
 def _row(account: "Account", spending: "Spending") -> dict[str, object]:
     counts = spending._asdict()
     cost, reserved = counts.pop("nano_usd"), counts.pop("reserved_nano_usd")
-    return {**account._asdict(), "cost_usd": (cost - reserved) / 1e9, "reserved_usd": reserved / 1e9, **counts}
+    return {**account._asdict(), "cost_usd": (cost - reserved) / NANO, "reserved_usd": reserved / NANO, **counts}
 
 
 def _table(rows: list[dict[str, object]]) -> "Table":

@@ -13,7 +13,7 @@ from uuid import uuid4
 from app.clients import Client, current_client
 from app.server.traffic import Traffic, TrafficTotal, Transport, total
 from chains.completion import CompletionRequest, astream_completion, check_window
-from chains.errors import SizzleError
+from chains.errors import OUR_SIDE, SizzleError
 from chains.messages import Message
 from chains.models.chat import ProviderChat
 from chains.translations import Language
@@ -21,7 +21,6 @@ from chains.translations import Language
 logger = logging.getLogger(__name__)
 
 UNFOLLOWED_S = 10.0
-OUR_SIDE = Message("Something went wrong on our side: try again.")
 STOPPED = Message("The server was stopped.")
 MADE_ROOM = Message("The server needed this answer's place for somebody with fewer: try again.")
 
@@ -197,7 +196,7 @@ class Broadcasts:
             return End("failed", error.message_in(language))
         except Exception:  # nobody else would tell the readers
             logger.exception("a broadcast failed")
-            return End("failed", OUR_SIDE.in_language(language))
+            return End("failed", Message(OUR_SIDE).in_language(language))
         return End("ok")
 
     def _end(self, name: str, broadcast: Broadcast, task: asyncio.Task[End], language: Language) -> None:

@@ -15,11 +15,11 @@ from secrets import token_hex
 from typing import LiteralString
 
 from app.admission import RefusedError
-from app.runs.tally import NANO, cost_of
+from app.runs.tally import cost_of
 from app.stores import UnavailableError
 from app.stores.ledger import Account, Cap, Ledger, Spending, Spent, reserved
 from chains.errors import ProviderError
-from chains.models.calls import Call, CallEnd
+from chains.models.calls import NANO, Call, CallEnd
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
-from typing import LiteralString
 from uuid import UUID
 
 from typing_extensions import override
@@ -28,7 +27,6 @@ from app.stores.redis.log import RENEWALS, RedisEventLog
 from chains.parts.composition import Request
 
 RETRY_S = 1.0
-AT_CAPACITY: LiteralString = "The server is at capacity. Please try again in a few seconds."
 
 
 class DispatchedRuns(Runs):
@@ -99,7 +97,7 @@ class DispatchedRuns(Runs):
         try:
             yield most
         except LogFullError:
-            raise CapacityError(AT_CAPACITY, retry_after=5) from None
+            raise CapacityError.too_many_runs() from None
         except TooManyRunsError:
             raise too_many_runs(most or 0) from None
 

@@ -8,8 +8,9 @@ RunError
 └── PartBusyError                 the part is being generated, or lacks what it is made from
 """
 
-from typing import LiteralString
+from typing import LiteralString, Self
 
+from app.admission import AT_CAPACITY, BUSY_RETRY_S
 from chains.errors import SizzleError
 
 
@@ -23,6 +24,10 @@ class CapacityError(RunError):
     def __init__(self, template: LiteralString, retry_after: int) -> None:
         super().__init__(template)
         self.retry_after = retry_after
+
+    @classmethod
+    def too_many_runs(cls) -> Self:
+        return cls(AT_CAPACITY, BUSY_RETRY_S)
 
 
 class IdempotencyKeyReusedError(RunError):

@@ -88,7 +88,7 @@ class Runs:
             try:
                 await self._log.begin(str(run_id), start, ephemeral=ephemeral)
             except LogFullError:
-                raise _full() from None
+                raise CapacityError.too_many_runs() from None
         log_start(start)
         run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
         return run_id
@@ -292,7 +292,7 @@ class Runs:
         if most is not None and sum(run.client == client for run in self._live.values()) >= most:
             raise too_many_runs(most)
         if len(self._live) >= self._limit:
-            raise _full()
+            raise CapacityError.too_many_runs()
 
     def _check_open(self) -> None:
         if self._is_closing:
@@ -335,7 +335,3 @@ def start_of(run_id: UUID, composition: str, request: Request, parts: tuple[str,
 def log_start(start: RunStart) -> None:
     """Logs who has started which run."""
     logger.info("Run started.", extra={"run": start.run_id, "composition": start.composition})
-
-
-def _full() -> CapacityError:
-    return CapacityError("The server is at capacity. Please try again in a few seconds.", retry_after=5)

@@ -125,9 +125,7 @@ class RunState:
         """Marks the parts that were not finished when the run ended, except those that are written again."""
         for name, part in self.parts.items():
             if name not in active and part.state in {"waiting", "writing"}:
-                self._restore(name)
-                part = self.parts[name]
-                part.state, part.message = "cut_off", STOPPED.in_language(self.request.language)
+                self._stop(name)
 
     def _add_text(self, texts: dict[str, list[str]]) -> None:
         for part, pieces in texts.items():
@@ -152,16 +150,16 @@ class RunState:
                 )  # fmt: skip
             case RunEnd(status, total_ms, message, usage):
                 self.status, self.total_ms, self.message, self.usage = status, total_ms, message, usage
-                self._stop()
+                for name in [name for name, part in self.parts.items() if part.state == "writing"]:
+                    self._stop(name)
             case _:
                 pass
 
-    def _stop(self) -> None:
-        """Marks the parts that were being generated when the run ended."""
-        for name, part in self.parts.items():
-            if part.state == "writing":
-                self._restore(name)
-                part.state, part.message = "cut_off", STOPPED.in_language(self.request.language)
+    def _stop(self, name: str) -> None:
+        """Marks a part as cut off by the end of the run."""
+        self._restore(name)
+        part = self.parts[name]
+        part.state, part.message = "cut_off", STOPPED.in_language(self.request.language)
 
     def _restore(self, part: str) -> None:
         self.parts[part].text = self._previous_texts.pop(part, "") or self.parts[part].text

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from app.stores import Usage
-from chains.models.calls import Call, CallEnd
-
-NANO = 1_000_000_000
+from chains.models.calls import NANO, Call, CallEnd
 
 
 @dataclass(slots=True)

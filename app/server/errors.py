@@ -73,23 +73,27 @@ def error_response(
 def describe_body(endpoint: Callable[..., Any], model: type[BaseModel]) -> None:
     """Makes validation errors of this endpoint say what its body and the fields of `model` should be."""
     body = Message("A JSON object with {fields}.", fields=_names(model))
-    endpoint.expected = body, field_descriptions(model)  # pyright: ignore[reportFunctionMemberAccess]
+    _expect(endpoint, body, field_descriptions(model))
 
 
 def describe_query(endpoint: Callable[..., Any], model: type[BaseModel]) -> None:
     """Makes validation errors of this endpoint name its query parameters."""
-    endpoint.expected = Message("{message}", message=f"{_names(model)}."), field_descriptions(model)  # pyright: ignore[reportFunctionMemberAccess]
+    _expect(endpoint, Message("{message}", message=f"{_names(model)}."), field_descriptions(model))
 
 
 def describe_fields(endpoint: Callable[..., Any], model: type[BaseModel]) -> None:
     """Makes validation errors of this endpoint say what the fields of `model`, somewhere in its body, should be."""
-    endpoint.expected = Message(""), field_descriptions(model)  # pyright: ignore[reportFunctionMemberAccess]
+    _expect(endpoint, Message(""), field_descriptions(model))
 
 
 def describe_path(endpoint: Callable[..., Any], **values: Iterable[str]) -> None:
     """Makes validation errors of this endpoint list the values of its path parameters."""
     fields = {name: Message("One of {names}.", names=", ".join(each)) for name, each in values.items()}
-    endpoint.expected = Message(""), fields  # pyright: ignore[reportFunctionMemberAccess]
+    _expect(endpoint, Message(""), fields)
+
+
+def _expect(endpoint: Callable[..., Any], body: Message, fields: Mapping[str, Message]) -> None:
+    endpoint.expected = body, fields  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _is_no_json(problem: Mapping[str, Any] | str) -> bool:

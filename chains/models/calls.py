@@ -6,7 +6,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 Outcome = Literal["ok", "failed", "cancelled"]
 
-NANO_USD = 1000  # nanodollars per token, for each dollar per million tokens
+NANO = 1_000_000_000  # costs are counted in billionths of a dollar
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Price:
 
     def nano_usd(self, tokens: "Tokens") -> int:
         """Returns the cost of this many tokens, in billionths of a dollar."""
-        return round((tokens.input * self.input + tokens.output * self.output) * NANO_USD)
+        return round((tokens.input * self.input + tokens.output * self.output) * NANO / 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ class Composition:
         for part in self.parts:
             yield from self._problems_of_part(part)
         if self.choice:
-            yield from self._problems_of(self.choice)
+            yield from self._problems_of_choice(self.choice)
         yield from self._problems_of_graph()
 
     def _problems_of_names(self) -> Iterable[str]:
@@ -210,7 +210,7 @@ class Composition:
         if cycle := [part.name for part in self.parts if part.name in self._reachable(part.name)]:
             yield f"these parts wait for each other: {', '.join(cycle)}"
 
-    def _problems_of(self, choice: Choice) -> Iterable[str]:
+    def _problems_of_choice(self, choice: Choice) -> Iterable[str]:
         if choice.options < MIN_OPTIONS:
             yield f"{choice.name!r} has fewer than {MIN_OPTIONS} options"
         if not choice.gives or isinstance(choice.gives, str) or len(set(choice.fields.values())) < len(choice.fields):
