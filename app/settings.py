@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     @property
     def store_kind(self) -> str:
         """`memory`, `sqlite` or `redis`."""
-        scheme = urlsplit(self.store).scheme
+        scheme = self.store.partition(":")[0]
         return scheme if scheme in {"memory", "sqlite"} else "redis"
 
     @property

@@ -43,11 +43,16 @@ def replaced(text: str, replacements: dict[str, str]) -> str:
     return text
 
 
+def make_certificate(folder: Path) -> None:
+    """Writes `fullchain.pem` and `privkey.pem` for localhost and 127.0.0.1."""
+    subprocess.run([program("openssl"), *OPENSSL.split()[1:]], cwd=folder, check=True, capture_output=True)  # noqa: S603
+
+
 @contextmanager
 def nginx(folder: Path, nodes: Sequence[str], prefix: str = "") -> Iterator[str]:
     """An nginx in front of the nodes, which are `host:port`. Yields its address, with the prefix."""
     http, https = free_port(), free_port()
-    subprocess.run([program("openssl"), *OPENSSL.split()[1:]], cwd=folder, check=True, capture_output=True)  # noqa: S603
+    make_certificate(folder)
     site = {
         "    listen [::]:80;\n": "",
         "    listen [::]:443 ssl http2;\n": "",

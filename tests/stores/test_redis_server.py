@@ -17,6 +17,7 @@ from app.stores.redis.queue import RunQueue
 from chains.errors import ConfigError
 from chains.parts.events import Fragment
 from tests.conftest import StartRedis
+from tests.deployment import make_certificate
 from tests.redis_servers import Kind, Proxy, RedisServer, binary, free_port
 from tests.servers import run
 from tests.stores.logs import END, REQUESTS, START, events_in, fragments, rest
@@ -70,6 +71,33 @@ def test_a_server_that_loads_its_file_is_waited_for(tmp_path: Path, kind: Kind) 
             starting.result()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://", "redis://u:hidden@", "redis://u:hidden@[::1/0", "redis://host:port", "redis://host:70000/0"),
+        *("redis://host/first", "redis://host/0?foo=hidden", "redis://host?socket_keepalive=1&ssl_ca_certs=/hidden"),
+        *("rediss://host?ssl_cert_reqs=hidden", "rediss://host?db=x", "unix://", "redis://host/0?prefix={a}"),
+    ],
+)
+def test_an_address_that_redis_cannot_have_is_refused_in_one_line(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^SIZZLE_STORE: (expected redis://|prefix has to be)") as raised:
+        Address.parse(url)
+    assert "hidden" not in str(raised.value)
+
+
+def test_a_connection_is_encrypted_if_the_certificate_is_trusted(tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    tls, certificate = free_port(), tmp_path / "fullchain.pem"
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(tmp_path / "privkey.pem"))
+    options = ("--appendonly", "yes", "--tls-port", str(tls), "--tls-auth-clients", "no", *files)
+    with server(tmp_path, "redis", *options, "--tls-ca-cert-file", str(certificate)):
+        run(check_server(Address.parse(f"rediss://127.0.0.1:{tls}/0?ssl_ca_certs={certificate}")))
+        with pytest.raises(ConfigError, match="has a certificate that is not trusted: name its issuer's in ssl_ca_cer"):
+            run(check_server(Address.parse(f"rediss://127.0.0.1:{tls}/0")))
+    with pytest.raises(ConfigError, match=r"^SIZZLE_STORE: ssl_ca_certs: there is no such file\.$"):
+        Address.parse(f"rediss://127.0.0.1:{tls}/0?ssl_ca_certs={tmp_path / 'missing.pem'}")
+
+
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
 def test_a_usable_server_is_accepted(start_redis: StartRedis, kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
     """A warning says so if its memory is less than one and a half times what is to be kept."""
@@ -89,8 +117,6 @@ def test_the_prefix_is_part_of_the_url() -> None:
         "redis://host/3?health_check_interval=5", "{a:b}"
     )
     assert Address.parse("unix:///run/redis.sock") == Address("unix:///run/redis.sock", "{sizzle}")
-    with pytest.raises(ConfigError, match="SIZZLE_STORE"):
-        Address.parse("redis://host/0?prefix={a}")
 
 
 @pytest.mark.parametrize("kind", ["redis", "valkey"])

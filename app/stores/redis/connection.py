@@ -8,6 +8,8 @@ import re
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from ssl import SSLError
 from time import monotonic
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -36,7 +38,14 @@ START_TIMEOUT_S = 15.0  # a server that is started together with this process ma
 MIN_VERSION = 7
 MEMORY_FACTOR = 1.5  # of what is kept; the rest is for active runs and Redis itself
 
+NO_ANSWER, LOADING = "does not answer", "is still loading its data"
+EXPECTED = (
+    "SIZZLE_STORE: expected redis://host:port/number, rediss:// or unix:///path, with parameters that redis-py has."
+)
+
+_FILES = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 _PREFIX = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_PLACE = re.compile(r"unix://([^/]*@)?/.+|rediss?://([^/]*@)?[^/@]+(/\d*)?")
 
 
 class TimedRedis(Redis):
@@ -134,13 +143,23 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """Takes `?prefix=` out of the URL. Raises `ConfigError`."""
+        """Takes `?prefix=` out of the URL; redis-py reads its other parameters. Raises `ConfigError`."""
         server, _, parameters = url.partition("?")
         query = dict(parse_qsl(parameters, keep_blank_values=True))
         prefix = query.pop("prefix", DEFAULT_PREFIX)
         if not _PREFIX.fullmatch(prefix):
             raise ConfigError("SIZZLE_STORE: prefix has to be 1 to 64 letters, digits or any of _ . : -")
-        return cls(f"{server}?{urlencode(query)}" if query else server, f"{{{prefix}}}")
+        address = cls(f"{server}?{urlencode(query)}" if query else server, f"{{{prefix}}}")
+        try:
+            address.direct_connection(ANSWER_S, 1)
+            if not _PLACE.fullmatch(server):
+                raise ValueError
+        except (RedisError, TypeError, ValueError):  # their texts may repeat the password
+            raise ConfigError(EXPECTED) from None
+        for name in query.keys() & _FILES:
+            if not Path(query[name]).is_file():
+                raise ConfigError(f"SIZZLE_STORE: {name}: there is no such file.")
+        return address
 
     @property
     def label(self) -> str:
@@ -225,22 +244,24 @@ async def _info(redis: Redis, deadline: float) -> Mapping[str, Any]:
             if monotonic() > deadline:
                 raise BusyLoadingError
         except (ConnectionError, NoAnswerError) as error:
-            if type(error).__name__ == "AuthenticationError" or monotonic() > deadline:
+            if _reason(error) not in (NO_ANSWER, LOADING) or monotonic() > deadline:
                 raise
         await asyncio.sleep(0.1)
 
 
 def _reason(error: RedisError) -> str:
     """What is wrong, without the server's own words."""
+    if isinstance(error.__cause__ or error.__context__, SSLError):
+        return "has a certificate that is not trusted: name its issuer's in ssl_ca_certs"
     match type(error).__name__:
         case "AuthenticationError" | "AuthenticationWrongNumberOfArgsError":
             return "rejects the user name or the password"
         case "NoPermissionError":
             return "does not permit this user the command INFO"
         case "BusyLoadingError":
-            return "is still loading its data"
+            return LOADING
         case _:
-            return "does not answer"
+            return NO_ANSWER
 
 
 @contextmanager
