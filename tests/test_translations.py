@@ -67,7 +67,7 @@ def templates_in(node: ast.expr, module: ModuleType) -> Iterator[str]:
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[_, default]):
             yield from getattr(module, name).values()
             yield from templates_in(default, module)
-        case ast.Call(func=ast.Name(id="Message")):
+        case ast.Call(func=ast.Name(id="Message")) | ast.Attribute(attr="reason"):
             return  # found by itself
         case ast.Call(func=ast.Name(id="cast")) if re.search("description|_kinds", ast.unparse(node)):
             return  # see `descriptions` and `reasons`
