@@ -243,6 +243,12 @@ def test_several_workers_need_a_store_that_they_share(store: str) -> None:
     )
 
 
+def test_a_prefix_that_is_no_path_is_refused() -> None:
+    done = sizzle("serve", "--root-path", "https://cook.example/sizzle", "--port", "0")
+    assert done.returncode == 2
+    assert "'--root-path': expected a path, such as /sizzle" in done.stderr
+
+
 def test_a_store_that_does_not_exist_is_refused() -> None:
     done = sizzle("serve", "--store", "postgres://here", "--port", "0")
     assert done.returncode == 1

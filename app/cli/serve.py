@@ -33,10 +33,22 @@ Host = Annotated[
 Port = Annotated[
     int, typer.Option(envvar="PORT", min=0, max=65535, help="The port to listen on; 0 lets the system pick one.")
 ]
+
+
+def _prefix(path: str) -> str:
+    """Returns /sizzle for sizzle/."""
+    path = f"/{path.strip('/')}".rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]+)*", path, re.ASCII):
+        raise typer.BadParameter("expected a path, such as /sizzle")
+    return path
+
+
 RootPath = Annotated[
     str,
     typer.Option(
-        metavar="PATH", help="Where a proxy shows the server, such as /sizzle. The proxy removes it from paths."
+        callback=_prefix,
+        metavar="PATH",
+        help="Where a proxy shows the server, such as /sizzle. The proxy removes it from paths.",
     ),
 ]
 
@@ -72,7 +84,6 @@ def serve(
     open_: Open = False,
 ) -> None:
     """Serves the page, POST /generate and runs."""
-    root_path = f"/{root_path.strip('/')}".rstrip("/")
     set_environment(
         store, composition, SIZZLE_WORKER=None if worker else "false", SIZZLE_OPEN="true" if open_ else None
     )
