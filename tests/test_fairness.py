@@ -377,6 +377,31 @@ def test_callers_take_turns_with_their_most_urgent_calls() -> None:
     assert order == [["a0"], ["a1", "b2", "c5", "a9", "b3"]]
 
 
+def test_a_slot_waits_for_what_depends_on_the_call_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if another call joined the line just before."""
+    monkeypatch.setattr("chains.models.lines.HANDOVER_S", 0.3)
+
+    async def scenario() -> list[str]:
+        line, began = CallLine(lambda: None, slots=1, hands_over=True), list[str]()
+
+        async def call(name: str, rank: int, ends: asyncio.Event | None = None) -> None:
+            async with line.place(rank):
+                began.append(name)
+                await ends.wait() if ends else None
+
+        async with asyncio.TaskGroup() as calls, asyncio.timeout(20):
+            calls.create_task(call("proposal", 0, proposed := asyncio.Event()))
+            await asyncio.sleep(0.35)
+            calls.create_task(call("another", 2))
+            await asyncio.sleep(0.27)
+            proposed.set()
+            await asyncio.sleep(0.06)  # the other one joined the line longer ago than a slot is kept free
+            calls.create_task(call("dependent", 1))
+        return began
+
+    assert run(scenario()) == ["proposal", "dependent", "another"]
+
+
 @pytest.mark.parametrize(("is_polite", "slots"), [(True, 15), (False, 20)])
 def test_a_polite_caller_with_many_calls_leaves_a_fourth_of_the_slots(is_polite: bool, slots: int) -> None:
     """A call of somebody else begins at once."""

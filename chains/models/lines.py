@@ -177,22 +177,25 @@ class CallLine:
         """Waits until the call may begin, and counts it during the block."""
         caller = self._caller()
         turn = self._turns.add(caller, rank)
-        self._advance_soon()
+        self._soon(self._advance)
         try:
             await turn
             yield
         finally:
             if turn.done() and not turn.cancelled():
-                self._running -= Counter([caller])
-                self._advance_soon()
+                self._soon(self._end, caller)
             else:
                 self._turns.remove(caller, turn)
 
-    def _advance_soon(self) -> None:
+    def _soon(self, advance: Callable[..., None], *args: Hashable) -> None:
         if self._handover_s:
-            asyncio.get_running_loop().call_later(self._handover_s, self._advance)
+            asyncio.get_running_loop().call_later(self._handover_s, advance, *args)
         else:
-            self._advance()
+            advance(*args)
+
+    def _end(self, caller: Hashable) -> None:
+        self._running -= Counter([caller])
+        self._advance()
 
     def _advance(self) -> None:
         if not self._pace:
