@@ -15,7 +15,9 @@ FAST = {"SIZZLE_STANDIN_TTFT_MS": "5", "SIZZLE_STANDIN_TOKENS_PER_S": "0"}
 SIZZLE = str(Path(sys.executable).with_name("sizzle"))  # for tests of the console script itself
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["app.cli.commands", "app.cli.scoreboard", "app.cli.terminal", "app.main"])
+_FORKS.set_forkserver_preload(
+    ["app.cli.commands", "app.cli.scoreboard", "app.cli.terminal", "app.main", "tests.frozen"]
+)
 
 
 class Command:
