@@ -1,18 +1,20 @@
 """The kind of thing that an item of a list names, by its last noun: "an old bicycle chain" is an object.
 
 The English nouns in `data/nouns.en.txt` are derived from WordNet by `scripts/nouns.py`; a word with any edible sense is
-not among them. The Korean ones in `data/nouns.ko.txt` are written by hand.
+not among them. The Korean ones in `data/nouns.ko.txt` are written by hand. Both files also have the names of foods, and
+`data/nouns.more.txt` has those that WordNet misses.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
 # Between nouns: 계란이랑 우유. 노랑, 사과, 모과, 한과 and 약과 are words that end like this.
 AND_KO = r"(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s"
 
+_FILES = ("nouns.en.txt", "nouns.more.txt", "nouns.ko.txt")
 _LONGEST = 4  # words of a name
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _HANGUL = re.compile(r"[가-힣]")
@@ -89,7 +91,7 @@ class Nouns:
         return next((Named(name, kind) for name in names if (kind := self._kind_of(name))), None)
 
     def _kind_of(self, name: str) -> str | None:
-        kinds = map(self._english.get, _singulars(name.lower().replace("’", "'")))
+        kinds = map(self._english.get, singulars(name.lower().replace("’", "'")))
         return next(filter(None, kinds), None)
 
     def _named_ko(self, item: str) -> Named | None:
@@ -103,8 +105,13 @@ class Nouns:
         return Named(" ".join(words), kind) if kind else None
 
 
+@lru_cache(maxsize=2048)
+def singulars(name: str) -> tuple[str, ...]:
+    """Returns the name and its possible singulars."""
+    return tuple(_singulars(name))
+
+
 def _singulars(name: str) -> Iterator[str]:
-    """Yields the name and its possible singulars."""
     front, space, last = name.rpartition(" ")
     front += space
     yield name
@@ -118,8 +125,26 @@ def _singulars(name: str) -> Iterator[str]:
 
 @cache
 def foods() -> frozenset[str]:
-    """Returns the English names of foods, in the singular."""
-    return frozenset(_sections("nouns.en.txt")["edible"]) | {"dairy", "lactose"}  # to WordNet a farm and a chemical
+    """Returns the names of foods, English ones in the singular."""
+    return frozenset(name for file in _FILES for name in _sections(file)["edible"])
+
+
+@lru_cache(maxsize=2048)
+def is_food_name(name: str) -> bool:
+    """Whether a name is among the foods, or ends in one if it is Korean: 밀떡볶이."""
+    heads = [name[at:] for at in range(1, len(name) - 1)] if _HANGUL.match(name) else []
+    return not foods().isdisjoint((*singulars(name), *heads))
+
+
+@lru_cache(maxsize=2048)
+def kind_of(name: str) -> str | None:
+    """Returns the kind of something that is no food: an oven is kitchenware."""
+    return next(filter(None, map(_every_kind().get, singulars(name))), None)
+
+
+@cache
+def _every_kind() -> dict[str, str]:
+    return _kinds("nouns.en.txt") | _kinds("nouns.ko.txt")
 
 
 def foods_in(text: str) -> list[str]:
@@ -129,7 +154,7 @@ def foods_in(text: str) -> list[str]:
     at = 0
     while at < len(words):
         names = (" ".join(words[at : at + count]) for count in range(_LONGEST, 0, -1))
-        name = next((name for name in names if not foods().isdisjoint(_singulars(name))), "")
+        name = next((name for name in names if not foods().isdisjoint(singulars(name))), "")
         found += [name] if name else []
         at += max(1, len(name.split()))
     return found

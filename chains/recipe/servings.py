@@ -65,7 +65,9 @@ _PATTERNS = (
     r"(?P<NAME>혼밥)",
     r"(?P<NAME>혼자)\s?(?:먹\S{0,4}|살\S{0,4})?",
 )
-_SERVINGS = re.compile("|".join(each.replace("NAME", f"n{at}") for at, each in enumerate(_PATTERNS)), re.IGNORECASE)
+_ANY = "|".join(each.replace("NAME", f"n{at}") for at, each in enumerate(_PATTERNS))
+# each begins with a digit, a Korean syllable or a whole word: nothing else is tried, so that a long text is cheap
+_SERVINGS = re.compile(rf"(?:(?<![a-z])(?=[a-z])|(?=[\d가-힣]))(?:{_ANY})", re.IGNORECASE)
 
 
 def servings_in(text: str) -> Iterator[tuple[int, int, int]]:

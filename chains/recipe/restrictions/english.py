@@ -1,0 +1,154 @@
+"""English restrictions: a cue with the foods after it, as in "no nuts", or before it, as in "nut-free"."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+from itertools import takewhile
+
+from chains.recipe.nouns import is_food_name
+from chains.recipe.restrictions.foods import (
+    BREAK,
+    WINDOW,
+    Match,
+    clean,
+    foods,
+    is_allergen,
+    is_food,
+    is_free_of,
+)
+from chains.recipe.restrictions.phrases import Phrases, Tables, any_of, tables
+
+_SEPARATOR = re.compile(r"\s*(?:,|/|&|\+|·|\b(?:and|or|nor)\b)\s*")
+_WORD = re.compile(r"[ -]?([\w']{1,20})")
+# , eggs or milk; after "allergic to" also with "and"
+_REST = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?\bn?or\s[^,;:.!?()\n]{1,30}")
+_REST_ALLERGIC = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?\b(?:and|or)\s[^,;:.!?()\n]{1,30}")
+_CLAUSE = re.compile(r"[^,.;\n]{0,40}")
+
+
+def matches(text: str) -> Iterator[Match]:
+    """Yields the restrictions in a text in lower case."""
+    for kind, cue in _cues().find(text):
+        is_compound = kind in ("avoid", "free") and text.startswith("-", cue.end())  # no-fuss
+        if not is_compound and (found := _match(kind, text, cue)):
+            yield found
+
+
+def negated(text: str) -> Iterator[tuple[int, int]]:
+    """Yields the start and the end of what says that there is no restriction."""
+    for kind, found in _negated().find(text):
+        clause = _CLAUSE.match(text, found.end())
+        yield found.start(), clause.end() if clause and kind == "clauses" else found.end()
+
+
+def _match(kind: str, text: str, cue: re.Match[str]) -> Match | None:
+    match kind:
+        case "fine":
+            return None
+        case "free" | "after":
+            return _with_foods_before(kind, text, cue)
+        case "added":
+            return _not_added(text, cue)
+        case "label":  # allergies: eggs, milk; but egg allergies: …
+            found = _with_foods_before("after", text, cue)
+            return found if found and all(map(_is_listed, found.foods)) else _with_foods_after(kind, text, cue)
+        case _:
+            return _with_foods_after(kind, text, cue)
+
+
+def _not_added(text: str, cue: re.Match[str]) -> Match:
+    """Returns no food if a product follows: no salt added tomatoes."""
+    is_label = text[cue.end() : cue.end() + 2].strip().isalpha() and not _stop().match(text, cue.end())
+    return Match(cue.start(), cue.end(), () if is_label else (cue[0].split()[1],))
+
+
+def _with_foods_after(kind: str, text: str, cue: re.Match[str]) -> Match | None:
+    length, found = _foods_after(kind, text[cue.end() : cue.end() + WINDOW])
+    return Match(cue.start(), cue.end() + length, found) if length else None
+
+
+@lru_cache(maxsize=1024)
+def _foods_after(kind: str, window: str) -> tuple[int, tuple[str, ...]]:
+    """Returns how much of the beginning of a text names foods, and the foods: none for "fuss pasta" after "no"."""
+    first = _WORD.match(window)
+    if not first or (kind == "zero" and not _is_listed(first[1])):
+        return 0, ()
+    clause = _leading_allergens(window) if kind == "label" else _clause(kind, window)
+    if found := foods(_SEPARATOR.split(clause)):
+        return len(clause), found
+    return 0 if is_food(first[1]) else first.end(), ()
+
+
+def _clause(kind: str, window: str) -> str:
+    """Returns the text up to the end of the clause, or of a list with commas."""
+    clause = BREAK.split(window, maxsplit=1)[0]
+    rest = (_REST_ALLERGIC if kind == "allergic" else _REST).match(window, len(clause))
+    if rest and all(map(is_allergen if kind == "allergic" else _is_listed, _SEPARATOR.split(rest[0])[1:])):
+        clause += rest[0]
+    return _stop().split(clause, maxsplit=1)[0]
+
+
+def _is_listed(name: str) -> bool:
+    return is_allergen(name) or is_food_name(clean(name))
+
+
+def _leading_allergens(window: str) -> str:
+    """Returns the first item and the allergens that follow it."""
+    first, *others = re.split(r"[;.\n]", window, maxsplit=1)[0].split(",")
+    return ",".join((first, *takewhile(_are_allergens, others)))
+
+
+def _are_allergens(item: str) -> bool:
+    return all(map(is_allergen, _SEPARATOR.split(item)))
+
+
+def _with_foods_before(kind: str, text: str, cue: re.Match[str]) -> Match | None:
+    length, found = _foods_before(kind, text[max(0, cue.start() - WINDOW) : cue.start()])
+    return Match(cue.start() - length, cue.end(), found) if found else None
+
+
+@lru_cache(maxsize=1024)
+def _foods_before(kind: str, before: str) -> tuple[int, tuple[str, ...]]:
+    """Returns how much of the end of a text names foods, and the foods."""
+    near = _stop().split(BREAK.split(before)[-1])[-1]
+    *others, last = _SEPARATOR.split(near.rstrip("- "))
+    names = _last_of(others, is_free_of if kind == "free" else _is_listed)
+    earlier = before.removesuffix(near).rstrip()
+    if " and " in near and earlier.endswith(",") and len(names) == len(others):
+        names = [*_last_of(earlier[:-1].split(","), is_free_of if kind == "free" else is_allergen), *names]
+    names.append(_last_name(kind, last))
+    return len(before) - max(before.rfind(names[0].strip(" -")), 0), foods(names)
+
+
+def _last_of(items: list[str], is_listed: Callable[[str], bool]) -> list[str]:
+    """Returns the items at the end that are listed."""
+    return [*takewhile(is_listed, reversed(items))][::-1]
+
+
+def _last_name(kind: str, text: str) -> str:
+    """Returns the last word, or more if they are one food: tree nut."""
+    words = clean(text).split()
+    if kind == "free":
+        return next((name for name in (" ".join(words[-2:]), *words[-1:]) if is_allergen(name)), "".join(words[-1:]))
+    three = " ".join(words[-3:])
+    return three if is_food_name(three) else " ".join(words[-2:])
+
+
+@cache
+def _tables() -> Tables:
+    return tables("restrictions.en.toml")
+
+
+@cache
+def _cues() -> Phrases:
+    return Phrases(_tables()["cues"], _tables()["words"])
+
+
+@cache
+def _negated() -> Phrases:
+    return Phrases(_tables()["negated"], _tables()["words"])
+
+
+@cache
+def _stop() -> re.Pattern[str]:
+    return re.compile(rf"(?:^|\s)(?:{any_of(_tables()['grammar']['stops'])}|\d\S*)(?=\s|$)")

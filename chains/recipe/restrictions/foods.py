@@ -1,0 +1,74 @@
+"""What a name in a restriction means: a food, unless it is known to be something else."""
+
+import re
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from chains.recipe.nouns import is_food_name, kind_of, singulars
+from chains.recipe.restrictions.phrases import Tables, any_of, tables
+
+WINDOW = 90  # characters around a cue that are searched for foods
+BREAK = re.compile(r"[,;:.!?()\[\]{}<>\n\"“”、，。•|]|\s[-–—]\s")
+_LONGEST = 4  # words of a name
+_NO_FOOD = frozenset(("idea", "kitchen"))  # kinds of nouns: no fuss, no oven
+
+
+class Match(NamedTuple):
+    """One restriction in the text, from `start` to `end`."""
+
+    start: int
+    end: int
+    foods: tuple[str, ...] = ()
+    diet: str = ""
+    people: int = 0
+
+
+def foods(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the names without the words around them, except those that are no food."""
+    cleaned = map(clean, names)
+    return tuple(name for name in cleaned if name and len(name.split()) <= _LONGEST and is_food(name))
+
+
+@lru_cache(maxsize=1024)
+def clean(name: str) -> str:
+    """Returns the name without articles and other words around it."""
+    words = name.strip(" -–'\"").split()
+    while words and words[0] in _words("grammar", "fillers"):
+        del words[0]
+    return _trailers().sub("", " ".join(words))
+
+
+def is_allergen(name: str) -> bool:
+    return _is_among(clean(name), _words("foods", "allergens"))
+
+
+def is_free_of(name: str) -> bool:
+    """Whether it is what products are often free of, in the singular: egg and dairy free, but not eggs and …"""
+    return clean(name) in _words("foods", "free_of")
+
+
+def is_food(name: str) -> bool:
+    """Whether a name is that of a food, or none of anything else that is known."""
+    words = name.split()
+    if any(_is_among(each, _words("foods", "not_food")) for each in (name, words[0])):
+        return False
+    return any(map(is_food_name, words)) or _NO_FOOD.isdisjoint(map(kind_of, (name, words[-1])))
+
+
+def _is_among(name: str, names: frozenset[str]) -> bool:
+    return not names.isdisjoint(singulars(name.replace("-", " ")))
+
+
+@cache
+def _words(table: str, name: str) -> frozenset[str]:
+    return frozenset(word for each in _languages() for word in each[table].get(name, ()))
+
+
+def _languages() -> tuple[Tables, Tables]:
+    return tables("restrictions.en.toml"), tables("restrictions.ko.toml")
+
+
+@cache
+def _trailers() -> re.Pattern[str]:
+    return re.compile(rf" {any_of(_words('grammar', 'trailers'))}$")
