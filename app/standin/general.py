@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import cycle, islice
@@ -21,6 +21,8 @@ _DEEPEST = 4  # levels of JSON
 _TEXT = re.compile(r"about|intro|descri|why|reason|summary|text|detail|note|sentence|설명|소개|이유", re.IGNORECASE)
 _FOR_SUM = re.compile(r"\b(?:sum|total)$")
 _THIS = Words("this", "이 주제")
+
+_Write = Callable[[int], str]
 
 
 class _Place(Entry):
@@ -83,28 +85,50 @@ class _Author:
     names: Sequence[Words]
     descriptions: Sequence[Words]
 
-    def value(self, key: str, example: JsonValue, at: int, is_placed: bool = False, depth: int = _DEEPEST) -> JsonValue:
-        """Returns a value like the example, a different one for each `at`."""
+    def value(self, example: JsonValue, at: int, write: _Write, depth: int = _DEEPEST) -> JsonValue:
+        """Returns a value like the example, a different one for each `at`, with texts by `write`."""
         if isinstance(example, bool) or example is None or not depth:
             return example
         if isinstance(example, dict):
-            is_placed = any(map(PLACE.search, example))
-            return {name: self.value(name, each, at, is_placed, depth - 1) for name, each in example.items()}
+            writers = self._writers(example)
+            return {name: self.value(each, at, writers[name], depth - 1) for name, each in example.items()}
         if isinstance(example, list):
             like = example[0] if example else ""
-            return [self.value(key, like, 2 * at + each, is_placed, depth - 1) for each in range(2)]
-        return self._text(key, example, at, is_placed) if isinstance(example, str) else example + at
+            return [self.value(like, 2 * at + each, write, depth - 1) for each in range(2)]
+        return write(at) if isinstance(example, str) else example + at
 
-    def _text(self, key: str, example: str, at: int, is_placed: bool) -> str:
-        place, times = self.places[at % len(self.places)], at // len(self.places)
-        topic = self.topics[at % len(self.topics)]
-        if PLACE.search(key):
-            return _again(place.name.in_language(self.language), times)
-        is_name = not _TEXT.search(key) and not _TEXT.search(example)
-        if is_placed and not is_name:
-            return _filled(_phrases().suits, self.language, about=place.about.in_language(self.language), topic=topic)
-        phrases = self.names if is_name else self.descriptions
-        return _again(_filled(phrases[at % len(phrases)], self.language, topic=topic), at // len(phrases))
+    def _writers(self, example: Mapping[str, JsonValue]) -> dict[str, _Write]:
+        """Returns what writes each field of an object: a place, one name, and descriptions."""
+        describe = self.place_about if any(map(PLACE.search, example)) else self.description
+        writers: dict[str, _Write] = {}
+        name: _Write = self.name
+        for key, each in example.items():
+            is_text = _TEXT.search(key) or _TEXT.search(str(each))
+            writers[key] = self.place if PLACE.search(key) else describe if is_text else name
+            if writers[key] == self.name and isinstance(each, str):
+                name = describe
+        return writers
+
+    def name(self, at: int) -> str:
+        return self._phrase(self.names, at)
+
+    def description(self, at: int) -> str:
+        return self._phrase(self.descriptions, at)
+
+    def place(self, at: int) -> str:
+        name = self.places[at % len(self.places)].name.in_language(self.language)
+        return _again(name, at // len(self.places))
+
+    def place_about(self, at: int) -> str:
+        about = self.places[at % len(self.places)].about.in_language(self.language)
+        return _filled(_phrases().suits, self.language, about=about, topic=self._topic(at))
+
+    def _phrase(self, phrases: Sequence[Words], at: int) -> str:
+        text = _filled(phrases[at % len(phrases)], self.language, topic=self._topic(at))
+        return _again(text, at // len(phrases))
+
+    def _topic(self, at: int) -> str:
+        return self.topics[at % len(self.topics)]
 
 
 def _again(text: str, times: int) -> str:
@@ -118,7 +142,7 @@ def _json(task: Task, rng: Random) -> str:
     descriptions = descriptions or rng.sample(known.descriptions, len(known.descriptions))
     places = rng.sample(known.places, len(known.places))
     author = _Author(task.language, _topics(task), places, names, descriptions)
-    values = [author.value("", task.shape.example, at) for at in range(max(1, task.shape.size))]
+    values = [author.value(task.shape.example, at, author.name) for at in range(max(1, task.shape.size))]
     return json.dumps(values if task.shape.size else values[0], ensure_ascii=False, indent=1)
 
 

@@ -32,6 +32,8 @@ _ABOUT = re.compile(
 )
 _ITEM = re.compile(rf"[,;\n]|\band\b|{AND}|\s그리고\s")
 _NO_TOPIC = re.compile(r"[\d.,]*|True|False")
+_CLAUSE = re.compile(r"[:(–]|\.(?:\s|$)|\s(?:that|which|who|whose|where|because)\s")
+_SENTENCE_END = re.compile(r"[.!?]\s+(?=\S)")
 _MARK = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
 
 _NUMBER = r"(\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|한|두|세|네|다섯|여섯|일곱|여덟|열)"
@@ -49,6 +51,7 @@ _OBJECTS = re.compile(
     re.IGNORECASE,
 )
 _JSON = re.compile(r"\bjson\b", re.IGNORECASE)
+_FORM = re.compile(r"^(?:form(?:at)?|shape)\b", re.IGNORECASE)
 _ARRAY = re.compile(r"\b(?:array|list)\b|배열|목록", re.IGNORECASE)
 _KEYS = re.compile(
     r"\b(?:keys?|fields?|properties)\b[^.\n\"]{0,30}((?:\"\w{1,40}\"[\s,]{0,3}(?:and )?){1,12})", re.IGNORECASE
@@ -122,7 +125,7 @@ class Task:
         """Returns the topic of the instruction, unless it is a shape or in another language."""
         for found in _ABOUT.finditer(self.text):
             topic = (found[1] or found[2]).strip()
-            is_form = any(form.search(topic) for form in (_LINES, _SENTENCES, _OBJECTS, _JSON))
+            is_form = any(form.search(topic) for form in (_LINES, _SENTENCES, _OBJECTS, _JSON, _FORM))
             if not is_form and (self.language == "en" or HANGUL.search(topic)):
                 return (topic,)
         return ()
@@ -219,12 +222,11 @@ def _asks_for_own_json(human: str) -> bool:
 
 
 def _items(text: str) -> list[str]:
-    """Returns the short items of a list, or the beginnings of the lines of a longer text."""
-    if _NO_TOPIC.fullmatch(text):
+    """Returns the short items of a list, or the beginnings of its lines; none of sentences."""
+    is_list = any(map(_MARK.match, text.splitlines()))
+    if _NO_TOPIC.fullmatch(text) or (not is_list and _SENTENCE_END.search(text)):
         return []
-    short = (
-        re.split(r"[:(–]|\.(?:\s|$)", _MARK.sub("", item), maxsplit=1)[0].strip(" .!?") for item in _ITEM.split(text)
-    )
+    short = (_CLAUSE.split(_MARK.sub("", item), maxsplit=1)[0].strip(" .!?") for item in _ITEM.split(text))
     return [item for item in short if 1 < len(item) <= 40 and len(item.split()) <= 5]
 
 

@@ -114,6 +114,26 @@ def test_an_array_of_texts_has_the_requested_length(client: OpenAI) -> None:
     assert all("bicycles" in slogan.lower() for slogan in slogans)
 
 
+WRITER = "You write launch notes. Answer in English."
+BELL = "<product>a bicycle bell that plays birdsong</product>\n"
+
+
+def test_a_proposal_is_about_the_material_and_not_about_its_form(client: OpenAI) -> None:
+    """Only the first text of an object is a name, and no two texts are the same."""
+    form = 'as a JSON array of three objects, each of the form {"slogan": "at most eight words", "tone": "one word"}.'
+    options = json.loads(answer(client, WRITER, f"{BELL}Propose three slogans {form}"))
+    assert all("a bicycle bell" in text.lower() for option in options for text in option.values())
+    assert len({text for option in options for text in option.values()}) == 6
+
+
+def test_sentences_of_an_earlier_part_are_no_topics(client: OpenAI) -> None:
+    earlier = answer(client, WRITER, f"{BELL}Write the announcement in four sentences.")
+    text = answer(client, WRITER, f"{BELL}<announcement>{earlier}</announcement>\nWrite an e-mail.")
+    assert set(re.findall(r"\b(?:for|with|With) ([^,:.]+?)(?:,|:|\.| without| it| beforehand)", text)) == {
+        "a bicycle bell"
+    }
+
+
 def test_recipes_in_a_shape_of_their_own_are_recipes(client: OpenAI) -> None:
     human = 'Suggest three recipes with beef and onions as a JSON array, each {"dish": "", "minutes": 20}.'
     dishes = json.loads(answer(client, "", human))
