@@ -167,6 +167,19 @@ def test_a_text_that_sets_no_field_is_an_error() -> None:
         request_from(POEM, "sea, fog", "en")
 
 
+class LaunchRequest(Request):
+    product: str
+    weeks: int = Field(default=6, title="Weeks until launch")
+
+
+def test_a_number_before_the_title_of_a_field_sets_that_field_alone() -> None:
+    parts = (Part("mail", "{product} in {weeks} weeks"),)
+    reader = FormReader(Composition(name="launch", request=LaunchRequest, system="", parts=parts))
+    change = reader.change_in("4 weeks until launch", points_back=False)
+    assert change
+    assert reader.changed(LaunchRequest(product="a bell"), change) == LaunchRequest(product="a bell", weeks=4)
+
+
 def test_json_without_a_language_has_that_of_the_reader() -> None:
     assert request_from(POEM, '{"lines": 3}', "ko").language == "ko"
     assert request_from(POEM, '{"language": "en"}', "ko").language == "en"

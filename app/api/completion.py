@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Send
@@ -18,6 +17,7 @@ from app.server.disconnect import run_until_disconnect
 from app.server.errors import InvalidFieldError, describe_query
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
+from app.wires.frames import DONE, json_frame
 from chains.completion import CompletionRequest, astream_completion, check_window
 from chains.errors import PromptTooLongError, SizzleError
 from chains.messages import Message
@@ -26,7 +26,6 @@ from chains.translations import Language
 
 HEADERS = {"X-Content-Type-Options": "nosniff"}
 ERROR_DELAY_S = 0.3  # a browser drops unread data when the connection is aborted
-DONE = b"data: [DONE]\n\n"
 SHORTER = Message("A shorter question, fewer max_tokens or a larger model.")
 
 router = APIRouter()
@@ -103,14 +102,10 @@ async def _events(pieces: AsyncGenerator[str], language: Language) -> AsyncGener
     try:
         async with aclosing(pieces):
             async for text in pieces:
-                yield _event({"response": text})
+                yield json_frame({"response": text})
     except SizzleError as error:
-        yield _event({"error": error.message_in(language)})
+        yield json_frame({"error": error.message_in(language)})
     yield DONE
-
-
-def _event(fields: Mapping[str, str]) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(fields)
 
 
 def _model(models: Mapping[str, ProviderChat], params: CompletionRequest) -> ProviderChat:

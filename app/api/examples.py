@@ -20,6 +20,7 @@ from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
 from app.server.page import WEB, page_response
 from app.server.traffic import TrafficTotal, Transport
+from app.wires.frames import json_frame
 from chains.errors import PromptTooLongError
 from chains.messages import Message
 from chains.recipe.request import Question
@@ -126,9 +127,9 @@ async def _events(broadcast: Broadcast, after: int) -> AsyncGenerator[bytes]:
         async for piece in items:
             match piece:
                 case Piece(n=n):
-                    yield b"id: %d\ndata: %b\n\n" % (n, orjson.dumps(piece))
+                    yield json_frame(piece, id=n)
                 case End():
-                    yield b"id: %d\nevent: end\ndata: %b\n\n" % (len(broadcast.pieces) + 1, orjson.dumps(piece))
+                    yield json_frame(piece, id=len(broadcast.pieces) + 1, event="end")
 
 
 @router.websocket("/broadcasts/{name}/socket")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-import orjson
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -34,6 +33,7 @@ from app.server.disconnect import client_closed_request, run_until_disconnect
 from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
 from app.server.telemetry import TELEMETRY
+from app.wires.frames import DONE, json_frame
 from chains.completion import DEADLINE_S, until
 from chains.errors import ProviderError, SizzleError
 from chains.messages import Message
@@ -47,7 +47,6 @@ from chains.validation import validation_message
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
-DONE = b"data: [DONE]\n\n"
 COMPLETION = {
     "description": "A chat completion, or with `stream` its chunks as server-sent events, then `[DONE]`.",
     "content": {
@@ -297,7 +296,7 @@ async def _chunks(
 
     def chunk(delta: Mapping[str, str], finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return _event({**head, "choices": [choice]})
+        return json_frame({**head, "choices": [choice]})
 
     async with aclosing(rest):
         yield chunk({"role": "assistant", "content": ""})
@@ -306,13 +305,9 @@ async def _chunks(
             async for text in rest:
                 yield chunk({"content": text})
         except SizzleError as error:
-            yield _event(ApiError(502, error.message).body(language))
+            yield json_frame(ApiError(502, error.message).body(language))
             return
         yield chunk({}, answer.text.finish_reason)
         if wants_usage:
-            yield _event({**head, "choices": [], "usage": answer.text.usage})
+            yield json_frame({**head, "choices": [], "usage": answer.text.usage})
         yield DONE
-
-
-def _event(fields: Mapping[str, Any]) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(fields)

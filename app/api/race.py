@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, LiteralString
 
-import orjson
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +15,7 @@ from app.server.event_source import EventSourceResponse
 from app.server.languages import language_of
 from app.server.page import WEB, page_response
 from app.settings import STANDIN
+from app.wires.frames import json_frame
 from chains.messages import Message
 from chains.models.chat import ProviderChat
 from chains.race import MAX_TOKENS, CallStart, Progress, RaceEnd, RaceStart, Result, RoundEnd, entrants, race
@@ -131,7 +131,7 @@ async def start(
 async def _events(racers: Mapping[str, ProviderChat], rounds: int, language: Language) -> AsyncGenerator[bytes]:
     async with aclosing(race(racers, rounds, language=language)) as updates:
         async for progress in updates:
-            yield b"event: %b\ndata: %b\n\n" % (EVENT_NAMES[type(progress)].encode(), orjson.dumps(progress))
+            yield json_frame(progress, event=EVENT_NAMES[type(progress)])
 
 
 _EXPECTED = field_descriptions(RaceRequest)

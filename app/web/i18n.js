@@ -22,8 +22,8 @@ const en = {
   opening_title: "Opening…",
   idle_tagline: ({ parts }) =>
     parts === 1 ? "It appears here while it is written." : `${capitalized(NUMBERS.en[parts] ?? `${parts}`)} parts are written at the same time and appear here as they come.`,
-  take: "Have this one written",
-  take_own: "Have this written for you",
+  take: "Write this one instead",
+  take_own: "Write this one for me",
   again_choice: "Try again, with a new choice",
   other_pages: "Also here",
   hint_choice: "What else was proposed.",
@@ -82,7 +82,7 @@ const en = {
   status_retrying: ({ parts }) => `Trying again: ${parts.map((part) => en[`title_${part}`]).join(", ")}…`,
   status_reconnecting: "Connection lost. Reconnecting…",
   status_taken_over: "Another server process took over. Unfinished parts begin again.",
-  status_offline: "Offline. It goes on when you are back.",
+  status_offline: "Offline. It continues when you are back online.",
   status_stopping: "Stopping…",
   status_ok: ({ parts }) => `Done. All ${NUMBERS.en[parts] ?? parts} parts are here.`,
   status_partial: ({ missing }) =>

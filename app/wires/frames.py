@@ -1,11 +1,21 @@
-"""Joins the frames of log entries that arrive together into few writes."""
+"""Frames of server-sent events (WHATWG HTML §9.2); those that arrive together are joined into few writes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import orjson
+
 from app.stores import LogEntry
+
+DONE = b"data: [DONE]\n\n"  # the last frame of OpenAI's streams
 
 MAX_JOINED_EVENTS = 16
 CHUNK_BYTES = 64 * 1024  # per write to a slow reader
+
+
+def json_frame(data: object, **fields: str | int) -> bytes:
+    """Returns the frame of an event whose data is JSON, after fields such as `event` and `id`."""
+    head = "".join(f"{name}: {value}\n" for name, value in fields.items())
+    return b"%bdata: %b\n\n" % (head.encode(), orjson.dumps(data))
 
 
 def join_frames(encode: Callable[[LogEntry], bytes], entries: Sequence[LogEntry]) -> Iterable[bytes]:

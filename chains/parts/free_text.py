@@ -41,11 +41,12 @@ def is_text_enough(request: type[Request]) -> bool:
 
 
 def numbers_in(request: type[Request], text: str) -> tuple[dict[str, int], str]:
-    """Returns the numbers before names of fields, such as “5 days” or “a 5-day trip”, and the rest of the text."""
+    """Returns the numbers before names or titles of fields, such as “5 days” or “a 5-day trip”, and the other text."""
     numbers: dict[str, int] = {}
     for name, field in request.model_fields.items():
         words = {re.escape(word.lower().removesuffix("s")) for word in (name.replace("_", " "), field.title) if word}
-        pattern = re.compile(rf"\b(\d{{1,9}})[ -]?(?:{'|'.join(sorted(words))})s?\b", re.IGNORECASE)
+        longest_first = "|".join(sorted(words, key=len, reverse=True))
+        pattern = re.compile(rf"\b(\d{{1,9}})[ -]?(?:{longest_first})s?\b", re.IGNORECASE)
         if field.annotation is int and (found := pattern.search(text)):
             numbers[name] = int(found[1])
             text = text[: found.start()] + text[found.end() :]

@@ -162,7 +162,7 @@ def test_an_alternate_gets_a_run_of_its_own(page: Page, trips: Trips) -> None:
     first = page.url
     other = body(page, "ideas").get_by_role("listitem").first
     name = other.locator("strong").inner_text()
-    other.get_by_role("button", name=f"Have this one written {name}").click()
+    other.get_by_role("button", name=f"Write this one instead {name}").click()
     expect(title(page)).to_have_text(name)
     expect(status(page)).to_have_text("Done. All five parts are here.")
     expect(panel(page, "ideas")).to_be_hidden()

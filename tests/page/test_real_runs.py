@@ -43,7 +43,7 @@ def test_a_reload_in_mid_stream_loses_nothing(page: Page, halfway: Gate) -> None
 def test_losing_the_network_loses_nothing(page: Page, halfway: Gate, context: BrowserContext) -> None:
     """Text that is generated while the browser is offline arrives when it is back."""
     context.set_offline(True)
-    expect(status(page)).to_have_text("Offline. It goes on when you are back.")
+    expect(status(page)).to_have_text("Offline. It continues when you are back online.")
     halfway.open()
     context.set_offline(False)
     expect_all_once(page)
