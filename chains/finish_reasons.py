@@ -18,8 +18,8 @@ NO_REASON: LiteralString = "The provider did not say why its answer ended."
 _WORDS: tuple[tuple[FinishReason, tuple[str, ...]], ...] = (
     (
         "content_filter",
-        ("filter", "safety", "recitation", "block", "prohibited", "spii", "toxic", "guardrail", "moderation",
-         "sensitive", "refus", "flagged", "violat", "harm"),
+        ("filter", "safety", "recitation", "block", "prohibited", "spii", "toxic", "guardrail",
+         "sensitive", "refus", "flagged", "violat", "harmful", "harm_", "unsafe", "policy", "censor", "moderat"),
     ),
     (
         "length",
@@ -30,7 +30,7 @@ _WORDS: tuple[tuple[FinishReason, tuple[str, ...]], ...] = (
         "error",
         ("error", "abort", "cancel", "fail", "overload", "insufficient", "timeout", "timed", "time_limit", "malformed",
          "unavailable", "interrupt", "rate_limit", "exception", "crash", "disconnect",
-         "shutdown", "preempt", "killed"),
+         "shutdown", "preempt", "killed", "unload"),
     ),
     ("tool_calls", ("tool", "function")),
 )  # fmt: skip

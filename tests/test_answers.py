@@ -119,6 +119,19 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
     ),
     "[DONE] with spaces, quotes or small letters": (BEEF + b'data:  "[done]" \n\n', ok(reason=None)),
     "JSON without a field's name": (b": ping\n\n" + BEEF[6:] + choice(**STOP)[6:], ok()),
+    "lines of a log before, between and within events": (
+        b"[INFO] ready\n\n" + BEEF[:-1] + b"[WARN] slow\n\n{oops}\n\n" + choice(**STOP)[:-1] + b'{"a": 1}\n\n' + DONE,
+        ok(),
+    ),
+    "a document before the events": (
+        b'{"status": "starting"}\n\n' + BEEF + choice(**STOP) + DONE,
+        ok(),
+    ),
+    "a comment of a page before the events": (b"<!-- proxy -->\r\n\r\n" + BEEF + choice(**STOP) + DONE, ok()),
+    "events whose names contain that of a failure": (
+        b"event: error_count\n" + BEEF + b"event: no_errors\ndata: {}\n\n" + choice(**STOP) + DONE,
+        ok(),
+    ),
     # not a stream
     "a whole completion": (json.dumps(WHOLE, indent=1).encode(), ok()),
     "a whole completion without a reason": (
@@ -232,6 +245,17 @@ FAILURES: list[tuple[bytes, int | str]] = [
     (b'[{"error": {"code": 503}}]\n\n', 503),
     (choice(finish_reason={"type": "abort", "message": CANARY}), "StreamFailure"),
     (b'event: response.failed\ndata: {"response": {"error": {"code": "server_error"}}}\n\n', 500),
+    (b"event: ThrottlingException \ndata: {}\n\n", "StreamFailure"),
+    (choice(**STOP).replace(b"{}", b'{"error": {"code": 500}}'), 500),
+    (event(Message=CANARY), "StreamFailure"),
+    (event(fault={"faultstring": CANARY}), "StreamFailure"),
+    (event(status="UNAVAILABLE", message=CANARY), 503),
+    (event(error={"code": "insufficient_user_quota"}), 402),
+    (event(error={"code": "Arrearage"}), 402),
+    (event(error={"type": "incorrect_api_key_error"}), 401),
+    (event(error={"code": "token_expired"}), 401),
+    (event(error={"code": "account_deactivated"}), 403),
+    (event(error={"code": "model_decommissioned"}), 404),
 ]
 
 
@@ -248,9 +272,12 @@ def test_a_failure_is_one_however_it_is_spelled(failure: bytes, status: int | st
         {"code": "200", "message": "ok"},
         {"success": True, "message": "x"},
         {"base_resp": {"status_code": 0}},
+        {"status": "queued", "message": "position 3"},
+        {"type": "ping", "message": "hello"},
+        {"type": "info", "msg": "the model is loading"},
     ],
 )
-def test_a_chunk_that_reports_success_is_no_failure(chunk: dict[str, Any]) -> None:
+def test_a_chunk_that_reports_success_or_progress_is_no_failure(chunk: dict[str, Any]) -> None:
     assert read(event(**chunk) + BEEF + choice(**STOP)) == ok()
 
 

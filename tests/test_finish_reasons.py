@@ -7,13 +7,15 @@ from chains.finish_reasons import finish_reason_of
 from tests.answers import CANARY
 
 REASONS = {
-    "stop": ["stop", "eos", "eos_token", "COMPLETE", "end_turn", "STOP", "stop_sequence", True, "OTHER", "1"],
+    "stop": ["stop", "eos", "eos_token", "COMPLETE", "end_turn", "STOP", "stop_sequence", True, "OTHER", "1",
+             "FINISH_REASON_STOP", "eosFound", "harmony_stop"],
     "length": ["length", "max_tokens", "MAX_TOKENS", "model_length", "output_limit", "ERROR_LIMIT", "REASON_MAX_LEN",
                "maxPredictedTokensReached", {"type": "length", "length": 64}],
-    "content_filter": ["content_filter", "SAFETY", "RECITATION", "refusal", "blocked", "violation", "ERROR_TOXIC"],
+    "content_filter": ["content_filter", "SAFETY", "RECITATION", "refusal", "blocked", "violation", "ERROR_TOXIC",
+                       "unsafe", "content_policy", "censored", "moderated", "guardrail_intervened", "HARM_CATEGORY"],
     "tool_calls": ["tool_calls", "function_call", "tool_use"],
     "error": ["error", "abort", "CANCELLED", "insufficient_system_resource", "exception", f"error: {CANARY}",
-              "MALFORMED_FUNCTION_CALL", "TIME_LIMIT"],
+              "MALFORMED_FUNCTION_CALL", "TIME_LIMIT", "modelUnloaded", "network_error"],
     None: [None, "", "  ", "null", "NOT_FINISHED", {}, {"type": None}, [], 0, False],
 }  # fmt: skip
 

@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
 
 from app.main import create_app
+from tests.access import TOKEN
 from tests.client import NO_TLS, rewrite, start, wait_until
 from tests.conftest import Serve
 from tests.redis_servers import RedisServer
@@ -132,6 +136,19 @@ def test_text_has_the_same_and_a_level_leaves_lines_out(tmp_path: Path) -> None:
 
     assert re.search(r"Z \[warning *\] The rule-based stand-in answers", said)
     assert "/completion" not in said
+
+
+def test_no_level_logs_the_token_of_a_client(tmp_path: Path) -> None:
+    """Uvicorn's debug lines contain all headers of a WebSocket's handshake."""
+    with server_process(tmp_path, SIZZLE_TOKEN=TOKEN, SIZZLE_LOG_LEVEL="debug") as server:
+        address = f"{server.url.replace('http', 'ws')}/examples/broadcasts/x/socket"
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        with connect(address, additional_headers=headers) as socket, pytest.raises(ConnectionClosedError):
+            socket.recv()
+        said = server.said
+
+    assert "Sizzle is ready" in said
+    assert TOKEN not in said
 
 
 def test_a_program_that_embeds_sizzle_keeps_its_own_log() -> None:

@@ -11,6 +11,9 @@ THINKING = [
     "<analysis>Draft.</analysis>\nBeef.",
     "<mm:think>Draft.</mm:think>\n\nBeef.",
     "<ant_thinking>Draft.</ant_thinking>Beef.",
+    "<antThinking>Draft.</antThinking>Beef.",
+    '<think time="3">Draft.</think>Beef.',
+    "<think >Draft.</think >Beef.",
     "<|think|>Draft.<|/think|>Beef.",
     "<|thought_start|>Draft.<|thought_end|>Beef.",
     "<|thought_end|>Beef.",
@@ -23,6 +26,9 @@ THINKING = [
     "<|channel|>final<|message|>Beef.",
     "<think>Draft.</think><response>Beef.</response>",
     "<think>Draft.</think><answer>Beef.</answer>",
+    "<think>Draft.</think>\n<final>Beef.</final>",
+    "<think>Draft.</think><solution>Beef.</solution>",
+    "<Thought>Draft.</Thought>\n<Output>Beef.</Output>",
     "<|begin_of_thought|>Draft.<|end_of_thought|><|begin_of_solution|>Beef.<|end_of_solution|>",
     "<|START_THINKING|>Draft.<|END_THINKING|><|START_RESPONSE|>Beef.<|END_RESPONSE|>",
     "<|start|>assistant<|channel|>analysis<|message|>Draft.<|end|>"
@@ -34,6 +40,10 @@ THINKING = [
     "Beef.<|im_end|>",
     "Beef.<|END_OF_TURN_TOKEN|>",
     "Beef.<｜end▁of▁sentence｜>",
+    "Beef.<end_of_utterance>",
+    "<pad>Beef.",
+    "[/INST] Beef.",
+    "<start_of_turn>model\nBeef.<end_of_turn>",
     "<|im_start|>assistant\nBeef.",
     "<|start_header_id|>assistant<|end_header_id|>\n\nBeef.",
 ]
@@ -46,7 +56,7 @@ def test_thinking_and_the_marks_of_an_answer_are_removed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Use <5 minutes, 2 < 3 eggs.", "I [think] so", "<b>Beef</b> [1] [THINLY]", "Beef <", "<-"]
+    "text", ["Use <5 minutes, 2 < 3 eggs.", "I [think] so", "<b>Beef</b> [1] [THINLY]", "Beef <", "<-", "<think of it>"]
 )
 def test_other_brackets_in_a_text_are_shown(text: str) -> None:
     assert read(choice(text), choice(**STOP)) == ok(text)

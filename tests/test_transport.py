@@ -81,6 +81,21 @@ def test_a_compressed_body_is_refused(serve: Serve, caplog: pytest.LogCaptureFix
     assert "a compressed body" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Content-Encoding": "none"}, {"Content-Encoding": "identity, utf-8"}, {"X-Padding": "x" * 20_000}]
+)
+def test_odd_headers_of_an_answer_do_not_matter(serve: Serve, headers: dict[str, str]) -> None:
+    """Only what is compressed is refused, and some proxies send long headers."""
+
+    async def completions(_: Request) -> Response:
+        body = chunk({"content": "Onions."}) + chunk({}, "stop")
+        return Response(body, headers=headers, media_type="text/event-stream")
+
+    with serving(Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])) as provider:
+        url = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1")
+        assert httpx.get(f"{url}/completion", params={"query": "What goes with beef?"}).text == "Onions."
+
+
 @pytest.mark.parametrize("sent", ["one by one", "all at once"])
 def test_an_answer_faster_than_its_reader_is_complete(serve: Serve, sent: str) -> None:
     """It waits at the sender while a block is processed."""

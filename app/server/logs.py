@@ -34,6 +34,8 @@ def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
     logging.captureWarnings(True)
     for name in ("app", "chains", "uvicorn"):
         logging.getLogger(name).setLevel(level.upper())
+    if level == "debug":
+        logging.getLogger("uvicorn").setLevel(logging.INFO)  # its debug lines contain headers, tokens among them
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # `RequestLog` replaces it

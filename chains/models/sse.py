@@ -26,9 +26,10 @@ LONGEST_EVENT = 1024 * 1024  # bytes
 LONGEST_ANSWER = 64 * LONGEST_EVENT  # bytes; three times as much as 65,536 tokens with an event each
 DONE = b"[DONE]"
 BOM = b"\xef\xbb\xbf"
-_DATA = (b"data:", b"{", b"[")  # some servers send a failure, or `[DONE]`, as a line that is no event
+_JSON = (b"{", b"[")  # some servers send a failure, or `[DONE]`, as a line that is no event
+_LATER_EVENT = re.compile(rb"[\r\n]data:")  # not in a JSON document
 _FAILURE_EVENT = re.compile(
-    rb"event:\s*[\w.]*(?:error|exception|failed)|error:", re.IGNORECASE
+    rb"event:\s*[\w.]*(?:error|exception|failed)\s*$|error:", re.IGNORECASE
 )  # `error:` is llama.cpp's
 
 
@@ -59,8 +60,9 @@ class PieceDecoder:
         if not self._has_begun:
             block = self._begin(block)
         if self.is_document:
-            self._document += block
-            return [], ValueError("a document is too long") if len(self._document) > LONGEST_EVENT else None
+            block = self._document_or_stream(block)
+            if self.is_document:
+                return [], ValueError("a document is too long") if len(self._document) > LONGEST_EVENT else None
         try:
             events = self._events.feed(block)
         except ValueError as error:
@@ -92,6 +94,14 @@ class PieceDecoder:
         start = start.lstrip()
         self.is_document = start[:1] in (b"{", b"[", b"<")
         return start
+
+    def _document_or_stream(self, block: bytes) -> bytes:
+        """Adds the block to the document, or returns all of it: a line before the first event can look like one."""
+        searched = max(0, len(self._document) - len(b"\ndata:"))
+        self._document += block
+        if _LATER_EVENT.search(self._document, searched):
+            self.is_document, block = False, bytes(self._document)
+        return block
 
     def _decode(self, events: list[bytes]) -> tuple[list[Piece], Exception | None]:
         pieces: list[Piece] = []
@@ -217,11 +227,23 @@ class EventDecoder:
         return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+def _is_json(line: bytes) -> bool:
+    """Whether a line without a field's name is data. Any other, such as `[INFO] ready`, is ignored, as by the SDKs."""
+    if not line.startswith(_JSON):
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return line.upper().startswith(DONE)
+    return True
+
+
 def _data(event: bytes) -> bytes:
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
     lines = [line.removeprefix(BOM) for line in event.split(b"\n")]
-    data = b"\n".join(line.removeprefix(b"data:").removeprefix(b" ") for line in lines if line.startswith(_DATA))
+    data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+    data = data or b"\n".join(filter(_is_json, lines))
     is_error = any(_FAILURE_EVENT.match(line) for line in lines)
     data = data or b"".join(line.removeprefix(b"error:") for line in lines if line.startswith(b"error:"))
     return b'{"error":[%b]}' % (data or b"null") if is_error else data

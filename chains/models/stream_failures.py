@@ -14,15 +14,17 @@ _TEXT_FIELDS = ("message", "msg", "detail", "error")
 _NUMBER_IN_TEXT = re.compile(r"\b(?:code|status|http|error)\W{0,3}([45]\d\d)\b", re.IGNORECASE)
 _NAME_FIELDS = ("code", "type", "status", "error_type", "error", "__type", "reason")
 # Fields of a body without choices that report a failure, beside those whose name says so: FastAPI, AWS …
-_FAILURE_FIELDS = ("detail", "message", "msg")
+_FAILURE_FIELDS = ("detail", "message", "msg", "fault")
+# What a body says that only reports how things are going.
+_PROGRESS = ("ping", "heartbeat", "info", "status", "progress", "queued", "pending", "loading", "starting", "running")
 _MOST_WORDS = 3
 # Parts of the names that providers use, in the order of precedence.
 _STATUSES: tuple[tuple[int, tuple[str, ...]], ...] = (
-    (402, ("payment", "billing", "insufficient_quota", "credit", "balance")),
+    (402, ("payment", "billing", "insufficient_quota", "user_quota", "credit", "balance", "arrear")),
     (429, ("rate_limit", "ratelimit", "too_many", "toomany", "resource_exhausted", "throttl", "quota")),
-    (401, ("authentication", "invalid_api_key", "invalidapikey", "unauthorized", "unauthenticated", "auth_error")),
-    (403, ("permission", "forbidden", "access_denied", "accessdenied")),
-    (404, ("not_found", "notfound", "no_such_model")),
+    (401, ("authentication", "api_key", "apikey", "unauthorized", "unauthenticated", "auth_error", "token_expired")),
+    (403, ("permission", "forbidden", "access_denied", "accessdenied", "deactivated", "suspended")),
+    (404, ("not_found", "notfound", "no_such_model", "decommission")),
     (413, ("context_length", "too_large", "toolarge", "string_above_max")),
     (408, ("timeout", "timed_out", "deadline_exceeded")),
     (503, ("overload", "unavailable", "capacity", "busy")),
@@ -55,7 +57,8 @@ def failure_in(chunk: Json) -> StreamFailure | None:
 def _errors(chunk: Json) -> Iterable[object]:
     choices = chunk.get("choices")
     first = cast(list[object], choices)[0] if isinstance(choices, list) and choices else None
-    for holder in (chunk, cast(object, chunk.get("x_groq")), first):
+    delta = cast(Json, first).get("delta") if isinstance(first, Mapping) else None
+    for holder in cast(tuple[object, ...], (chunk, chunk.get("x_groq"), first, delta)):
         if isinstance(holder, Mapping):
             yield from filter(None, map(cast(Json, holder).get, ("error", "errors")))
     kinds = map(chunk.get, ("object", "type", "__type", "status"))
@@ -69,11 +72,12 @@ def _means_failure(word: str) -> bool:
 
 
 def _means_success(chunk: Json) -> bool:
-    return str(chunk.get("code")) in ("0", "200") or chunk.get("success") is True
+    is_progress = any(chunk.get(field) in _PROGRESS for field in ("type", "status", "event"))
+    return is_progress or str(chunk.get("code")) in ("0", "200") or chunk.get("success") is True
 
 
 def _is_failure_field(name: str, value: object) -> bool:
-    is_name = name in _FAILURE_FIELDS or _means_failure(name)
+    is_name = name.casefold() in _FAILURE_FIELDS or _means_failure(name)
     return bool(value) if is_name else _is_code_field(name) and _number(value) is not None
 
 

@@ -10,24 +10,26 @@ from enum import Enum, auto
 _LONGEST_TAG = 64
 _WORD = "(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad|monologue)"
 _CAPITALS = "(?:THINK(?:ING)?|THOUGHTS?|REASONING)"  # other words in square brackets are text
-_NAME = rf"(?:[\w.-]{{0,16}}[:_.-])?{_WORD}(?:[:_.-][\w.-]{{0,16}})?"
+_NAME = rf"(?:[\w.-]{{0,16}}[:_.-]|ant)?{_WORD}(?:[:_.-][\w.-]{{0,16}})?"
+_ATTRIBUTES = r"(?:\s{1,4}[\w-]{1,16}=[^<>]{0,32})?\s{0,4}"
 # <think>, <mm:think>, <|begin_of_thought|>, [THINK]; gpt-oss and Gemma have channels, Apertus and MedGemma their own
 _OPENS = (
-    rf"<\|?(?!/|end_)(?!\w{{0,16}}_end\b){_NAME}\|?>|(?-i:\[(?:BEGIN_)?{_CAPITALS}\])|◁think▷"
+    rf"<\|?(?!/|end_)(?!\w{{0,16}}_end\b){_NAME}{_ATTRIBUTES}\|?>|(?-i:\[(?:BEGIN_)?{_CAPITALS}\])|◁think▷"
     r"|<\|channel\|?>(?:analysis|commentary|thought)|<\|inner_prefix\|>|<unused94>thought"
 )
 _CLOSES = (
-    rf"<\|?(?:/|end_){_NAME}\|?>|<\|{_WORD}_end\|>|(?-i:\[(?:/|END_){_CAPITALS}\])|◁/think▷"
+    rf"<\|?(?:/|end_){_NAME}\s{{0,4}}\|?>|<\|{_WORD}_end\|>|(?-i:\[(?:/|END_){_CAPITALS}\])|◁/think▷"
     r"|<\|channel\|>final|<channel\|>|<\|inner_suffix\|>|<unused95>"
 )
 # The server forgot to remove its model's tokens, or the answer after the thinking is between tags of its own.
 _MARKS = (
     r"<\|(?:im_)?start(?:_header_id)?\|>assistant|<\|[^|<>\s]{1,32}\|>|<｜[^｜<>\s]{1,32}｜>"
-    r"|</?s>|<[be]os>|<end_of_turn>|</?(?:final_)?(?:answer|response)>"
+    r"|</?s>|<(?:[be]os|pad|unk)>|<start_of_turn>(?:model)?|<end_of_\w{1,16}>|(?-i:\[/INST\])"
+    r"|</?(?:(?:final_)?(?:answer|response)|final|output|solution)>"
 )
 _PARTIAL = re.compile(  # the beginning of a tag
-    r"(?:<[|｜]?/?[\w:.▁-]{0,48}[|｜]?|<\|channel\|?>\w{0,9}|<\|(?:im_)?start(?:_header_id)?\|>\w{0,8}|<unused94>\w{0,6}"
-    r"|(?-i:\[/?[A-Z_]{0,14})|◁/?\w{0,5})\Z",
+    rf"(?:<[|｜]?/?[\w:.▁-]{{0,48}}[|｜]?|<[|/]?{_NAME}\s[^<>]{{0,52}}|<start_of_turn>\w{{0,4}}|<\|channel\|?>\w{{0,9}}"
+    r"|<\|(?:im_)?start(?:_header_id)?\|>\w{0,8}|<unused94>\w{0,6}|(?-i:\[/?[A-Z_]{0,14})|◁/?\w{0,5})\Z",
     re.IGNORECASE,
 )
 _UNTAGGED_ENDS = "assistantfinal|here is my response:"  # of gpt-oss without its tokens, and of Granite

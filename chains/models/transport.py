@@ -27,7 +27,9 @@ CONNECT_S = 5  # the provider's entry has the other timeouts
 # A run uses several connections; aiohttp's defaults are 100, and 15 seconds for an idle one.
 CONNECTIONS, IDLE_S = 5000, 60
 LARGEST_READ = 16 * 1024  # bytes, about 80 tokens; a single read of the socket can bring more
+LONGEST_HEADER = 64 * 1024  # bytes; aiohttp's 8 KB is less than some proxies send
 IDENTITY = "identity"  # no compression: a small body could become a huge one
+COMPRESSED = ("gzip", "deflate", "br", "zstd", "compress")  # other values mean nothing, as to the SDKs
 DRAIN_S = 0.1  # the timeout for the end of the body after its last event
 
 
@@ -80,6 +82,7 @@ def _client(connector: aiohttp.TCPConnector, traces: list[aiohttp.TraceConfig]) 
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         auto_decompress=False,
+        max_field_size=LONGEST_HEADER,
         read_bufsize=LARGEST_READ // 2,  # aiohttp pauses reading above twice this size
         cookie_jar=aiohttp.DummyCookieJar(),  # a cookie would tie the calls of all users together
         trace_configs=traces,
@@ -117,7 +120,7 @@ class Endpoint:
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a malformed key or address
             unanswered = ConnectFailedError(type(error).__name__)
         else:
-            if response.status < 300 and response.headers.get("Content-Encoding", IDENTITY).lower() == IDENTITY:
+            if response.status < 300 and not _is_compressed(response.headers):
                 return response
             response.close()
             if response.status < 300:
@@ -162,6 +165,11 @@ class Endpoint:
     @cached_property
     def _headers(self) -> dict[str, str]:
         return {"Accept-Encoding": IDENTITY, **self.provider.headers(self.key)}
+
+
+def _is_compressed(headers: Mapping[str, str]) -> bool:
+    encodings = headers.get("Content-Encoding", IDENTITY).lower().split(",")
+    return any(encoding.strip().removeprefix("x-") in COMPRESSED for encoding in encodings)
 
 
 async def drain_body(response: aiohttp.ClientResponse) -> None:
