@@ -1,8 +1,10 @@
 """Slow and hostile connections: they are closed, and harm nobody else."""
 
+import asyncio
 import itertools
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -244,6 +246,28 @@ def test_no_answer_is_written_into_another_one() -> None:
         received += rest(connection)
         gate.open()
     assert [received.count(b"HTTP/1.1"), received.endswith(b"begin \r\n")] == [1, True]
+
+
+def test_all_requests_of_a_client_that_leaves_end(caplog: pytest.LogCaptureFixture) -> None:
+    """Also the one before another that was sent with it, which nothing else tells that the client has left."""
+    ended = threading.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 8192
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    async def stream(_: Request) -> Response:
+        return StreamingResponse(pieces())
+
+    with serving(Starlette(routes=[Route("/", stream)]), http=BoundedHttp) as url:
+        with connected(url, GET + GET) as connection:
+            connection.recv(1)
+        assert ended.wait(10)
+    assert "Exception" not in caplog.text
 
 
 def test_trailers_are_no_headers() -> None:

@@ -170,7 +170,7 @@ def _playground_policy(page: bytes) -> str:
 
 
 class SuppressReportedErrors:
-    """Suppresses errors that LangServe has already reported to its client and raises again.
+    """Ends the streams whose error LangServe has reported to its client and raises again.
 
     The provider's failure is in the log already, without its own message.
     """
@@ -184,3 +184,4 @@ class SuppressReportedErrors:
         except RuntimeError as error:  # Starlette's form of an error after the response has started
             if not isinstance(error.__cause__, SizzleError):
                 raise
+            await send({"type": "http.response.body", "body": b""})

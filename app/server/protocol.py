@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from typing_extensions import override
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.clients import Client
 from app.server.security_headers import SECURITY_HEADERS
@@ -52,6 +52,7 @@ class BoundedHttp(HttpToolsProtocol):
     _timer: TimerHandle | None = None
     _head_bytes = 0  # received since the last piece of a body, or the end of a head
     _is_refused = False
+    _cycles: tuple[RequestResponseCycle, ...] = ()  # of requests without a complete answer; `cycle` is the last one's
     url = b""
 
     @override
@@ -66,6 +67,7 @@ class BoundedHttp(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._disconnect()
         super().connection_lost(exc)
 
     @override
@@ -96,6 +98,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_too_long():
             raise ValueError("too long")
         super().on_headers_complete()
+        if self.cycle:  # none for the handshake of a WebSocket
+            self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
         self.headers = [*self.headers]  # trailers are no headers (RFC 9110 §6.5.1): a proxy has not checked them
         self._head_bytes = 0
 
@@ -125,16 +129,22 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_refused:
             return
         self._is_refused = True
-        if self._is_answering() or not self.transport.can_write_eof():
+        is_answering = self._is_answering()
+        self._disconnect()
+        if is_answering or not self.transport.can_write_eof():
             self.transport.close()
             return
-        if self.cycle:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
         self.transport.write(TOO_LARGE if self._head_bytes > HEAD_BYTES or self._is_too_long() else MALFORMED)
         self.transport.write_eof()
         self.flow.resume_reading()
         self._expect_request()
+
+    def _disconnect(self) -> None:
+        """Tells all requests that the client has left. Uvicorn tells only the last one of those sent at once."""
+        for cycle in self._cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+            cycle.message_event.set()
 
     def _is_too_long(self) -> bool:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers or ()) >= HEAD_BYTES
