@@ -33,7 +33,7 @@ _ABOUT = re.compile(
 _ITEM = re.compile(rf"[,;\n]|\band\b|{AND}|\s그리고\s")
 _NO_TOPIC = re.compile(r"[\d.,]*|True|False")
 _CLAUSE = re.compile(r"[:(–]|\.(?:\s|$)|\s(?:that|which|who|whose|where|because)\s")
-_SENTENCE_END = re.compile(r"[.!?]\s+(?=\S)")
+_SENTENCES_ONLY = re.compile(r".*[.!?]\s+\S|(?:\S+\s+){5,}\S+[.!?]$", re.DOTALL)
 _MARK = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
 
 _NUMBER = r"(\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|한|두|세|네|다섯|여섯|일곱|여덟|열)"
@@ -224,7 +224,7 @@ def _asks_for_own_json(human: str) -> bool:
 def _items(text: str) -> list[str]:
     """Returns the short items of a list, or the beginnings of its lines; none of sentences."""
     is_list = any(map(_MARK.match, text.splitlines()))
-    if _NO_TOPIC.fullmatch(text) or (not is_list and _SENTENCE_END.search(text)):
+    if _NO_TOPIC.fullmatch(text) or (not is_list and _SENTENCES_ONLY.match(text)):
         return []
     short = (_CLAUSE.split(_MARK.sub("", item), maxsplit=1)[0].strip(" .!?") for item in _ITEM.split(text))
     return [item for item in short if 1 < len(item) <= 40 and len(item.split()) <= 5]

@@ -128,7 +128,8 @@ def test_a_proposal_is_about_the_material_and_not_about_its_form(client: OpenAI)
 
 def test_sentences_of_an_earlier_part_are_no_topics(client: OpenAI) -> None:
     earlier = answer(client, WRITER, f"{BELL}Write the announcement in four sentences.")
-    text = answer(client, WRITER, f"{BELL}<announcement>{earlier}</announcement>\nWrite an e-mail.")
+    about = "<tone>Good value for those who come for it.</tone>"
+    text = answer(client, WRITER, f"{BELL}{about}<announcement>{earlier}</announcement>\nWrite an e-mail.")
     assert set(re.findall(r"\b(?:for|with|With) ([^,:.]+?)(?:,|:|\.| without| it| beforehand)", text)) == {
         "a bicycle bell"
     }
