@@ -77,7 +77,8 @@ def test_an_instruction_without_food_is_refused(typed: str) -> None:
 
 LOOPS = """
 import sys
-from chains.recipe.not_food import is_instruction, not_food_in
+from chains.recipe.instructions import is_instruction
+from chains.recipe.not_food import not_food_in
 for piece in sys.argv[1:]:
     text = piece * (60_000 // len(piece))
     not_food_in(text)

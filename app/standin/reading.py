@@ -10,7 +10,7 @@ from app.standin.avoidance import Avoidance, avoidance, is_meat
 from app.standin.foods import HANGUL, Food, Larder, larder, mentioned, needed
 from app.standin.korean import AND
 from app.standin.pantry import Language, pantry, vocabulary
-from chains.recipe.not_food import not_food_in_question
+from chains.recipe.questions import not_food_in_question
 from chains.recipe.restrictions import Restrictions, restrictions_in
 
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]

@@ -15,6 +15,9 @@ from typing import NamedTuple
 AND_KO = r"(?<=[가-힣])(?:이랑|(?<!노)랑|하고|(?<![사모한약])과|와)\s"
 
 _FILES = ("nouns.en.txt", "nouns.more.txt", "nouns.ko.txt")
+# A Korean syllable or an ideograph can be a word (무, 굴, 肉); with other letters a word has at least two (ox).
+HAS_WORD = re.compile(r"[가-힣\u3040-\u30ff\u3400-\u9fff]|[^\W\d_][\u0300-\u036f]*[^\W\d_]")
+
 _LONGEST = 4  # words of a name
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _HANGUL = re.compile(r"[가-힣]")

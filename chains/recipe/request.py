@@ -7,15 +7,10 @@ from typing_extensions import override
 
 from chains.messages import Message
 from chains.parts.composition import STORED, Request
-from chains.recipe.not_food import (
-    HAS_WORD,
-    NotFood,
-    asks_for_recipe,
-    is_instruction,
-    listed_in,
-    not_food_in,
-    not_food_in_question,
-)
+from chains.recipe.instructions import is_instruction
+from chains.recipe.not_food import NotFood, listed_in, not_food_in
+from chains.recipe.nouns import HAS_WORD
+from chains.recipe.questions import asks_for_recipe, not_food_in_question
 from chains.recipe.restrictions import restrictions_in
 
 DEFAULT_SERVINGS = 2
