@@ -146,6 +146,9 @@ BAD = [
     ),
 ]
 GOOD = [
+    "Help! eggs",
+    "chicken, ginger, the flu",
+    "mac and cheese",
     "hot dogs, buns",
     "hotdogs",
     "catfish, lemon",

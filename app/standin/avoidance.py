@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from app.standin.amounts import HANGUL
+from app.standin.english import singular
+from app.standin.names import id_of
 from app.standin.pantry import Entry, Language, Words, ids_by_name, load, normal, pantry
 
 
@@ -90,14 +93,20 @@ def _group(key: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _of_food(food: str) -> list[tuple[frozenset[str], frozenset[str]]]:
-    """Returns the groups and pantry entries with this name, and the word itself."""
+    """Returns the groups with this name, everything in its entry of the pantry, and the word itself."""
     name = normal(food.replace("-", " "))
     last = name.split()[-1] if name else ""
-    groups = [_group(key) for key, each in rules().avoided.items() if {name, last} & set(map(normal, each.names))]
-    entry = pantry().get(ids_by_name().get(name, ids_by_name().get(last, "")))
-    words = {*entry.names, *(also for also in entry.also if last in normal(also))} if entry else set[str]()
+    groups = [_group(key) for key, each in rules().avoided.items() if any(_is_part(name, part) for part in each.names)]
+    entry = pantry().get(id_of(name, ids_by_name()) or id_of(last, ids_by_name()) or "")
+    words = {singular(name) for name in (*entry.names, *entry.also)} if entry else set[str]()
     fine = {f"{name} free", f"{name} 프리"}.union(*(fine for _, fine in groups))  # coconut milk is no milk
     return [*groups, (frozenset({name, *words} - {""}), frozenset(fine))]
+
+
+def _is_part(name: str, part: str) -> bool:
+    """Whether a part is the name or its last word, or inside it in Korean: 계란 of 계란노른자."""
+    plain = normal(part)
+    return plain in (name, name.rpartition(" ")[2]) or (len(part) > 1 and bool(HANGUL.match(part)) and part in name)
 
 
 def _names(text: str, words: frozenset[str], fine: frozenset[str]) -> bool:

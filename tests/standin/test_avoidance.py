@@ -6,6 +6,7 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from app.standin.avoidance import avoidance
 from app.standin.cook import reply
 from app.standin.pantry import pantry
 from chains.recipe.not_food import not_food_in
@@ -131,6 +132,7 @@ def test_no_part_names_what_is_avoided(restriction: str, foods: list[str], langu
         ({"avoid": "peanuts, milk"}, f"{MILK}|peanuts?"),
         ({"avoid": ["onions", "mushrooms"]}, "onions?|mushrooms?"),
         ({"avoid": "양파와 버섯"}, "onions?|mushrooms?"),
+        ({"avoid": "계란노른자"}, BANNED["egg allergy"]),
         ({"diet": "lacto-vegetarian"}, f"{ANIMAL}|eggs?"),
         ({"diet": "jain"}, f"{ANIMAL}|eggs?|onions?|potato(?:es)?|carrots?|garlic"),
         ({"avoid": "onions (even cooked)"}, "onions?"),
@@ -145,6 +147,14 @@ def test_no_part_names_what_is_avoided(restriction: str, foods: list[str], langu
 def test_the_fields_are_kept_like_free_text(fields: dict[str, object], banned: str, seed: int) -> None:
     texts = whole("mushrooms, onions, peanuts, milk, almonds, bacon, rice, potatoes", "en", seed, **fields)
     assert [named(text, banned) for text in texts.values()] == [[]] * 6
+
+
+@pytest.mark.parametrize(
+    ("avoided", "other"),
+    [("초콜릿", "chocolate"), ("식초", "vinegar"), ("멸치", "anchovy"), ("자몽", "grapefruit"), ("잣", "pine nuts")],
+)
+def test_a_food_that_is_avoided_in_one_language_is_avoided_in_the_other(avoided: str, other: str) -> None:
+    assert not avoidance((), (avoided,)).allows(other)
 
 
 @pytest.mark.parametrize(("language", "says"), [("en", "can't vouch"), ("ko", "보장할 수 없어요")])

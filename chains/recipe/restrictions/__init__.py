@@ -36,7 +36,7 @@ class Restrictions:
 def restrictions_in(text: str) -> Restrictions:
     """Returns the diets, foods to avoid and number of people in a list of ingredients, in their order."""
     text = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFC", text))
-    text = _misspelt().sub(lambda found: _spellings()[_lower(found[0])], text)
+    text = _misspelt().sub(lambda found: _spellings()[_key(found[0])], text)
     text = _without_negated(text)
     found = _matches(text)
     counts = [each.people for each in found if each.people]
@@ -105,9 +105,14 @@ def _who() -> frozenset[str]:
 @cache
 def _spellings() -> dict[str, str]:
     spellings = (table for name in _LANGUAGES for table in tables(name)["spellings"].items())
-    return {wrong: right for right, words in spellings for wrong in words}
+    return {_key(wrong): right for right, words in spellings for wrong in words}
+
+
+def _key(spelling: str) -> str:
+    return re.sub("[ '-]", "", _lower(spelling))
 
 
 @cache
 def _misspelt() -> re.Pattern[str]:
-    return re.compile(rf"(?<![^\W_]){any_of(_spellings())}(?![a-z])", re.IGNORECASE)
+    wrong = (each for name in _LANGUAGES for words in tables(name)["spellings"].values() for each in words)
+    return re.compile(rf"(?<![^\W_]){any_of(wrong)}(?![a-z])", re.IGNORECASE)

@@ -20,16 +20,18 @@ from chains.recipe.restrictions.phrases import Phrases, Tables, any_of, tables
 
 _SEPARATOR = re.compile(r"\s*(?:,|/|&|\+|·|\b(?:and|or|nor)\b)\s*")
 _WORD = re.compile(r"[ -]?([\w']{1,20})")
-# , eggs or milk; after "allergic to" also with "and"
+# , eggs or milk
 _REST = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?\bn?or\s[^,;:.!?()\n]{1,30}")
-_REST_ALLERGIC = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?\b(?:and|or)\s[^,;:.!?()\n]{1,30}")
+_REST_AND = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?(?:\b(?:and|or)|&)\s[^,;:.!?()\n]{1,30}")
+_END_OF_LIST = re.compile(r"[;:.!?()\n]|\s[-–—]\s")
+_OUT = re.compile(r"([^,;:.!?()\n]{1,60}?)\s(?:out|away)\b")  # after "leave"
 _CLAUSE = re.compile(r"[^,.;\n]{0,40}")
 
 
 def matches(text: str) -> Iterator[Match]:
     """Yields the restrictions in a text in lower case."""
     for kind, cue in _cues().find(text):
-        is_compound = kind in ("avoid", "free") and text.startswith("-", cue.end())  # no-fuss
+        is_compound = kind in ("no", "free") and text.startswith("-", cue.end())  # no-fuss
         if not is_compound and (found := _match(kind, text, cue)):
             yield found
 
@@ -37,8 +39,12 @@ def matches(text: str) -> Iterator[Match]:
 def negated(text: str) -> Iterator[tuple[int, int]]:
     """Yields the start and the end of what says that there is no restriction."""
     for kind, found in _negated().find(text):
-        clause = _CLAUSE.match(text, found.end())
-        yield found.start(), clause.end() if clause and kind == "clauses" else found.end()
+        yield found.start(), _end_of_clause(text, found.end()) if kind == "clauses" else found.end()
+
+
+def _end_of_clause(text: str, at: int) -> int:
+    clause = _CLAUSE.match(text, at)
+    return clause.end() if clause else at
 
 
 def _match(kind: str, text: str, cue: re.Match[str]) -> Match | None:
@@ -47,8 +53,15 @@ def _match(kind: str, text: str, cue: re.Match[str]) -> Match | None:
             return None
         case "free" | "after":
             return _with_foods_before(kind, text, cue)
+        case "makes":
+            found = _with_foods_before(kind, text, cue)
+            return found._replace(end=_end_of_clause(text, found.end)) if found else None
         case "added":
             return _not_added(text, cue)
+        case "leave":
+            out = _OUT.match(text, cue.end())
+            found = foods(_SEPARATOR.split(out[1])) if out else ()
+            return Match(cue.start(), out.end(), found) if out and found else None
         case "label":  # allergies: eggs, milk; but egg allergies: …
             found = _with_foods_before("after", text, cue)
             return found if found and all(map(_is_listed, found.foods)) else _with_foods_after(kind, text, cue)
@@ -63,28 +76,35 @@ def _not_added(text: str, cue: re.Match[str]) -> Match:
 
 
 def _with_foods_after(kind: str, text: str, cue: re.Match[str]) -> Match | None:
-    length, found = _foods_after(kind, text[cue.end() : cue.end() + WINDOW])
+    comes_last = "," in text[max(0, cue.start() - WINDOW) : cue.start()]
+    length, found = _foods_after(kind, text[cue.end() : cue.end() + WINDOW], comes_last)
     return Match(cue.start(), cue.end() + length, found) if length else None
 
 
 @lru_cache(maxsize=1024)
-def _foods_after(kind: str, window: str) -> tuple[int, tuple[str, ...]]:
+def _foods_after(kind: str, window: str, comes_last: bool) -> tuple[int, tuple[str, ...]]:
     """Returns how much of the beginning of a text names foods, and the foods: none for "fuss pasta" after "no"."""
     first = _WORD.match(window)
-    if not first or (kind == "zero" and not _is_listed(first[1])):
+    clause = _clause(kind, window, comes_last)
+    names = _SEPARATOR.split(clause)
+    if not first or (kind == "zero" and not _is_listed(names[0])):
         return 0, ()
-    clause = _leading_allergens(window) if kind == "label" else _clause(kind, window)
-    if found := foods(_SEPARATOR.split(clause)):
+    if found := foods(names, is_vague=kind == "no"):
         return len(clause), found
     return 0 if is_food(first[1]) else first.end(), ()
 
 
-def _clause(kind: str, window: str) -> str:
-    """Returns the text up to the end of the clause, or of a list with commas."""
+def _clause(kind: str, window: str, comes_last: bool) -> str:
+    """Returns the text up to the end of the clause, or of a list with commas.
+
+    Such a list may be that of the foods on hand, unless those came before, or it consists of allergens.
+    """
     clause = BREAK.split(window, maxsplit=1)[0]
-    rest = (_REST_ALLERGIC if kind == "allergic" else _REST).match(window, len(clause))
-    if rest and all(map(is_allergen if kind == "allergic" else _is_listed, _SEPARATOR.split(rest[0])[1:])):
+    rest = (_REST_AND if comes_last else _REST).match(window, len(clause))
+    if rest and all(map(_is_listed, _SEPARATOR.split(rest[0])[1:])):
         clause += rest[0]
+    elif kind in ("allergic", "label"):
+        clause += _more_allergens(window[len(clause) :])
     return _stop().split(clause, maxsplit=1)[0]
 
 
@@ -92,10 +112,10 @@ def _is_listed(name: str) -> bool:
     return is_allergen(name) or is_food_name(clean(name))
 
 
-def _leading_allergens(window: str) -> str:
-    """Returns the first item and the allergens that follow it."""
-    first, *others = re.split(r"[;.\n]", window, maxsplit=1)[0].split(",")
-    return ",".join((first, *takewhile(_are_allergens, others)))
+def _more_allergens(text: str) -> str:
+    """Returns the allergens after the commas at the beginning of a text."""
+    first, *items = _END_OF_LIST.split(text, maxsplit=1)[0].split(",")
+    return "" if first else "".join(f",{item}" for item in takewhile(_are_allergens, items))
 
 
 def _are_allergens(item: str) -> bool:

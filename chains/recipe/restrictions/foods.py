@@ -24,10 +24,22 @@ class Match(NamedTuple):
     people: int = 0
 
 
-def foods(names: Iterable[str]) -> tuple[str, ...]:
-    """Returns the names without the words around them, except those that are no food."""
-    cleaned = map(clean, names)
-    return tuple(name for name in cleaned if name and len(name.split()) <= _LONGEST and is_food(name))
+def foods(names: Iterable[str], *, is_vague: bool = False) -> tuple[str, ...]:
+    """Returns the names without the words around them, except those that are no food.
+
+    After a vague cue, such as "no", a name may also be that of an idea or of kitchenware.
+    """
+    found = (_food_in(clean(name)) for name in names)
+    return tuple(name for name in found if name and len(name.split()) <= _LONGEST and is_food(name, is_vague=is_vague))
+
+
+def _food_in(name: str) -> str:
+    """Returns the food that the name begins with if it doesn't end with one: sugar last month."""
+    words = name.split()
+    if not words or is_food_name(words[-1]):
+        return name
+    beginnings = (" ".join(words[:count]) for count in range(len(words), 0, -1))
+    return next(filter(is_food_name, beginnings), name)
 
 
 @lru_cache(maxsize=1024)
@@ -48,12 +60,14 @@ def is_free_of(name: str) -> bool:
     return clean(name) in _words("foods", "free_of")
 
 
-def is_food(name: str) -> bool:
+def is_food(name: str, *, is_vague: bool = True) -> bool:
     """Whether a name is that of a food, or none of anything else that is known."""
     words = name.split()
     if any(_is_among(each, _words("foods", "not_food")) for each in (name, words[0])):
         return False
-    return any(map(is_food_name, words)) or _NO_FOOD.isdisjoint(map(kind_of, (name, words[-1])))
+    return (
+        not is_vague or any(map(is_food_name, words)) or _NO_FOOD.isdisjoint(map(kind_of, (name, words[0], words[-1])))
+    )
 
 
 def _is_among(name: str, names: frozenset[str]) -> bool:

@@ -51,6 +51,8 @@ def _foods_before(kind: str, before: str) -> tuple[int, tuple[str, ...]]:
 def _names(text: str) -> list[str]:
     """Returns the last word and those linked with it: 계란이랑 우유."""
     words = _CONJUNCTION.sub(r"\1 ", text).split()
+    if len(words) > 1 and _without_particle(words[-1]) in _list("properties"):
+        del words[-1]
     names = words[-1:]
     for word in reversed(words[:-1]):
         if not (name := _shortened(word, _list("links")) or (word if is_allergen(word) else "")):
@@ -59,8 +61,9 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _without_particle(name: str) -> str:
-    return _shortened(name, _list("particles")) or name
+def _without_particle(word: str) -> str:
+    name = _shortened(word, _list("particles")) or word
+    return _shortened(name, _list("properties")) or name
 
 
 @lru_cache(maxsize=1024)
@@ -111,7 +114,7 @@ def _negated() -> re.Pattern[str]:
 @cache
 def _adverbs() -> re.Pattern[str]:
     adverbs = any_of(_list("adverbs"), _tables()["words"], KOREAN)
-    reasons = any_of(_list("reasons"))
+    reasons = any_of(_list("reasons"), blank=KOREAN)
     return re.compile(rf"(?: (?:{adverbs}|[가-힣]{{1,5}}{reasons})){{1,2}} ?$")
 
 

@@ -55,8 +55,11 @@ def _tokens(phrase: str, words: Words, blank: str) -> Iterator[str]:
         if not token[1]:
             yield escaped.get(token[0], re.escape(token[0]))
             continue
-        choice = any_of(filter(None, words[token[1]]), words, blank) + (blank if token[2] else "")
-        yield f"(?:{choice})?" if "" in words[token[1]] else choice
+        choice = any_of(filter(None, words[token[1]]), words, blank)
+        if "" in words[token[1]]:
+            yield f"(?:{choice}{blank if token[2] else ''})?"
+        else:
+            yield from (choice, blank) if token[2] else (choice,)
 
 
 def _branches(phrases: list[list[str]]) -> str:
