@@ -88,7 +88,6 @@ class LiveRun:
         self._language: Language = state.request.language
         self._started_at = perf_counter() - state.active_ms / 1000
         self._first_text_at: float | None = None
-        self._composition = composition.name
         self._request_id = state.request_id
         self._tally = Tally.of(state.usage)
         self._span = RunSpan(state.run_id, composition.name, state.traceparent)
@@ -204,7 +203,7 @@ class LiveRun:
                 self._finish()
 
     def _finish(self) -> None:
-        active_runs.labels(self._composition).dec()
+        active_runs.labels(self.composition).dec()
         self.ended.set()
         self._on_finished()
 
@@ -243,11 +242,11 @@ class LiveRun:
         fields = {
             "status": end.status, "seconds": end.total_ms / 1000, "ttft_s": ttft_s, "attempts": usage.calls,
             "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cost_usd": usage.cost_usd,
-            "composition": self._composition,
+            "composition": self.composition,
         }  # fmt: skip
         logger.info("Run ended: %s.", end.status, extra=fields)
         self._span.end(end.status, ttft_s, usage.cost_usd)
-        count_run(self._composition, end.status, end.total_ms / 1000, ttft_s)
+        count_run(self.composition, end.status, end.total_ms / 1000, ttft_s)
 
     def _status(self, stopping: Stopping | None) -> RunStatus:
         """A run whose proposal failed has failed, even if a part succeeded."""
