@@ -168,6 +168,8 @@ def test_an_ingredient_of_one_syllable_or_two_letters_is_accepted(serve_scripts:
         ("rice, ham doesn't agree with me", "", "ham", None, "rice"),
         ("rice, gluten is the enemy", "", "gluten", None, "rice"),
         ("rice, can't have anything with soy", "", "soy", None, "rice"),
+        ("rice, garlic and onion are no-gos", "", "garlic, onion", None, "rice"),
+        ("rice, everything but the garlic", "", "garlic", None, "rice"),
         ("rice, I'm not allowed alcohol", "", "alcohol", None, "rice"),
         ("broccoli, we used to hate broccoli", "", "", None, "broccoli, we"),
         ("I don't have an oven, pork", "", "", None, "I don't have an oven, pork"),

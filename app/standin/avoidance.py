@@ -10,6 +10,8 @@ from app.standin.english import singular
 from app.standin.names import id_of
 from app.standin.pantry import Entry, Language, Words, ids_by_name, load, normal, pantry
 
+_GENERIC = re.compile(r" (?:product|stuff|dish|item|family)$")  # pork products
+
 
 class Avoided(Entry):
     names: tuple[str, ...]
@@ -94,9 +96,14 @@ def _group(key: str) -> tuple[frozenset[str], frozenset[str]]:
 
 def _of_food(food: str) -> list[tuple[frozenset[str], frozenset[str]]]:
     """Returns the groups with this name, everything in its entry of the pantry, and the word itself."""
-    name = normal(food.replace("-", " "))
+    whole = normal(food.replace("-", " "))
+    name = _GENERIC.sub("", whole)
     last = name.split()[-1] if name else ""
-    groups = [_group(key) for key, each in rules().avoided.items() if any(_is_part(name, part) for part in each.names)]
+    groups = [
+        _group(key)
+        for key, each in rules().avoided.items()
+        if any(_is_part(whole, part) or _is_part(name, part) for part in each.names)
+    ]
     entry = pantry().get(id_of(name, ids_by_name()) or id_of(last, ids_by_name()) or "")
     words = {singular(name) for name in (*entry.names, *entry.also)} if entry else set[str]()
     fine = {f"{name} free", f"{name} 프리"}.union(*(fine for _, fine in groups))  # coconut milk is no milk
