@@ -101,7 +101,7 @@ def _add_routes(app: FastAPI, served: Collection[Composition]) -> None:
         prefix = place_of(composition).prefix
         app.include_router(compositions.router(composition, served), prefix=prefix)
         app.include_router(generate.router(composition), prefix=prefix)
-        app.include_router(runs.router(composition), prefix=prefix)
+        runs.include(app, composition, prefix)
         app.include_router(langserve.router(composition), prefix=prefix)
     for router in (completion.router, examples.router, openai_errors.hints, race.router):
         app.include_router(router)

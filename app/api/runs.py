@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from app.api.deps import KeepAliveS, RootPath, RunsDep
@@ -119,14 +119,12 @@ async def events(
     return EventSourceResponse(frames, keep_alive_s=keep_alive_s, shutdown_message=SHUTDOWN_MESSAGE)
 
 
-def router(composition: Composition) -> APIRouter:
-    """Returns the routes of a composition's runs."""
+def include(app: FastAPI, composition: Composition, prefix: str) -> None:
+    """Adds the routes of a composition's runs: not in a router of their own, for which FastAPI would make all twice."""
     is_of_composition = Depends(_check_composition(composition))
-    routes = APIRouter()
-    routes.include_router(_new_runs(composition))
-    routes.include_router(_existing_runs, dependencies=[is_of_composition])
-    routes.include_router(_rewrites(composition), dependencies=[is_of_composition])
-    return routes
+    app.include_router(_new_runs(composition), prefix=prefix)
+    app.include_router(_existing_runs, prefix=prefix, dependencies=[is_of_composition])
+    app.include_router(_rewrites(composition), prefix=prefix, dependencies=[is_of_composition])
 
 
 def _new_runs(composition: Composition) -> APIRouter:
