@@ -1,7 +1,10 @@
 """Keeps the developer's own keys, settings, proxies and runs out of tests, and says how many tests run at once."""
 
+import gc
 import os
 from pathlib import Path
+
+gc.disable()  # until everything is imported
 
 CERTIFICATE = Path(__file__).parent / "tests" / "trusted.pem"  # nothing has its key
 
@@ -12,6 +15,14 @@ def pytest_configure() -> None:
             del os.environ[name]
     os.environ["SIZZLE_STORE"] = "memory://"  # of the commands that tests run, too
     os.environ["SSL_CERT_FILE"] = str(CERTIFICATE)  # loading those of the system for each client takes 50 ms
+
+
+def pytest_collection_finish() -> None:
+    """Lets the garbage collector skip what was imported and run less often: it took a sixth of the tests' CPU time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 5, 2)
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
