@@ -8,19 +8,19 @@ Language = Literal["en", "ko"]
 # Words between 이(가) and the like depend on the sound before them, which a field's value decides: so none follows one.
 KOREAN: dict[str, str] = {
     ("{message}"): ("{message}"),
-    ("{label} fell silent: try again."): ("{label}: 답이 도중에 멎었어요. 다시 시도해 주세요."),
+    ("{label} stopped sending: try again."): ("{label}: 답이 도중에 멎었어요. 다시 시도해 주세요."),
     ("{label} did not answer in time: try again."): ("{label}: 제때 답이 오지 않았어요. 다시 시도해 주세요."),
-    ("{label} broke the connection off: try again."): ("{label}: 연결이 끊겼어요. 다시 시도해 주세요."),
-    ("{label} failed or sent what can't be read: try again."): (
+    ("{label} closed the connection early: try again."): ("{label}: 연결이 끊겼어요. 다시 시도해 주세요."),
+    ("{label} failed or sent an invalid response: try again."): (
         "{label}: 오류가 났거나 읽을 수 없는 답이 왔어요. 다시 시도해 주세요."
     ),
-    ("{label} used up its limit before it wrote a word: raise the step's max_tokens."): (
+    ("{label} reached its token limit before it wrote text: raise the step's max_tokens."): (
         "{label}: 한 글자도 쓰기 전에 토큰 한도에 닿았어요. 이 단계의 max_tokens를 늘려 주세요."
     ),
-    ("{label}'s content filter let no word through: change the wording of the request."): (
+    ("{label}'s content filter blocked the whole answer: reword the request."): (
         "{label}: 콘텐츠 필터가 답을 모두 막았어요. 요청을 다른 말로 적어 주세요."
     ),
-    ("{label} ended its answer without a word: try again."): ("{label}: 빈 답이 왔어요. 다시 시도해 주세요."),
+    ("{label} sent an empty answer: try again."): ("{label}: 빈 답이 왔어요. 다시 시도해 주세요."),
     ("{label} took longer than {seconds:g} seconds for one answer: try again."): (
         "{label}: 답 하나에 {seconds:g}초 넘게 걸렸어요. 다시 시도해 주세요."
     ),
@@ -30,7 +30,7 @@ KOREAN: dict[str, str] = {
     ("The provider broke off before the end."): ("제공자의 답이 끝나기 전에 끊겼어요."),
     ("There was no time left to write this: try again."): ("이 부분을 쓸 시간이 남지 않았어요. 다시 시도해 주세요."),
     ("Something went wrong on our side: try again."): ("저희 쪽에서 문제가 생겼어요. 다시 시도해 주세요."),
-    ("The model did not propose two options that can be read: try again."): (
+    ("The model proposed fewer than two usable options: try again."): (
         "모델이 읽을 수 있는 제안을 두 가지 이상 내놓지 않았어요. 다시 시도해 주세요."
     ),
     ("Needs “{part}”, which failed."): ("‘{part}’ 부분을 쓰지 못해서 이 부분도 쓸 수 없었어요."),
@@ -297,7 +297,7 @@ KOREAN: dict[str, str] = {
     ("{label} has moved ({status}): check its base URL."): (
         "{label}: 주소가 바뀌었어요({status}). 기본 URL을 확인해 주세요."
     ),
-    ("{label} has too much to do ({status}): try again later, or use another provider."): (
+    ("{label} is overloaded ({status}): try again later, or use another provider."): (
         "{label}: 할 일이 너무 많아요({status}). 나중에 다시 시도하거나 다른 제공자를 써 주세요."
     ),
     ("{label} takes no such request at this address ({status}): check the provider's base URL."): (

@@ -106,7 +106,7 @@ def test_too_few_recipes_twice_fail_the_run(serve_scripts: ServeScripts, propose
     url, provider = serve_scripts({"proposal": [proposed]})
     events = read(url)
     assert events_named(events, "end")[0]["status"] == "failed"
-    assert "two options" in next(error["message"] for error in events_named(events, "error") if error["part"] is None)
+    assert "two usable" in next(error["message"] for error in events_named(events, "error") if error["part"] is None)
     assert len([error for error in events_named(events, "error") if error["part"] is None]) == 1
     assert [call["step"] for call in provider.calls].count("proposal") == 2
 
@@ -161,8 +161,8 @@ def test_half_an_emoji_becomes_a_question_mark(serve_scripts: ServeScripts) -> N
     ("script", "reason"),
     [
         ([Finish("length")], "raise the step's max_tokens"),
-        (["  \n ", Finish("stop")], "without a word"),
-        (["half ", b"data: {half\n\n"], "can't be read"),
+        (["  \n ", Finish("stop")], "an empty answer"),
+        (["half ", b"data: {half\n\n"], "an invalid response"),
         (["half ", b'data: {"error": {"message": "x"}}\n\n'], "failed"),
     ],
 )

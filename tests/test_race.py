@@ -60,9 +60,9 @@ def test_each_call_is_reported_and_the_ranking_is_last(serve_scripts: ServeScrip
     [
         (["Slice ", Finish(None)], "broke off"),
         (["Slice ", Finish("content_filter")], "content filter"),
-        ([Finish("stop")], "without a word"),
-        ([Finish("length")], "before it wrote a word"),
-        (["Slice ", b"data: {half\n\n"], "can't be read"),
+        ([Finish("stop")], "an empty answer"),
+        ([Finish("length")], "before it wrote text"),
+        (["Slice ", b"data: {half\n\n"], "an invalid response"),
         ([Refuse(503)], "failed (503)"),
     ],
 )

@@ -228,7 +228,7 @@ def test_a_cancelled_call_frees_its_slot(one_slot: OneSlot) -> None:
         (522, "base URL"),
         (526, "base URL"),
         (511, "network"),
-        (529, "too much to do"),
+        (529, "is overloaded"),
         (599, "try again"),
     ],
 )

@@ -285,13 +285,13 @@ class ProviderChat(ChatOpenAI):
             return TruncatedResponseError(BROKEN_OFF)
         if answer.reason == "length":
             return ProviderRejectedError(
-                "{label} used up its limit before it wrote a word: raise the step's max_tokens.", label=self.label
+                "{label} reached its token limit before it wrote text: raise the step's max_tokens.", label=self.label
             )
         if answer.reason == "content_filter" or answer.has_refused:
             return ProviderRejectedError(
-                "{label}'s content filter let no word through: change the wording of the request.", label=self.label
+                "{label}'s content filter blocked the whole answer: reword the request.", label=self.label
             )
-        return EmptyResponseError("{label} ended its answer without a word: try again.", label=self.label)
+        return EmptyResponseError("{label} sent an empty answer: try again.", label=self.label)
 
     def _provider_error(self, error: Exception, written: bool) -> ProviderError:
         if isinstance(error, ProviderError):

@@ -38,7 +38,7 @@ _LOGIN: LiteralString = "Something on the way to {label} asks for a login ({stat
 _UNREACHED: LiteralString = (
     "{label} could not be reached by the service in front of it ({status}): try again later, or check its base URL."
 )
-_BUSY: LiteralString = "{label} has too much to do ({status}): try again later, or use another provider."
+_BUSY: LiteralString = "{label} is overloaded ({status}): try again later, or use another provider."
 _FAILED: LiteralString = "{label} failed ({status}): try again."
 _MESSAGES: dict[int, LiteralString] = {
     401: "{label} did not accept the key (401): check the provider's API key in the settings.",
@@ -89,7 +89,7 @@ def to_provider_error(label: str, error: Exception, written: bool) -> ProviderEr
             return _refused(label, status, {})
         case TimeoutError():
             if written:
-                return ProviderTimeoutError("{label} fell silent: try again.", label=label)
+                return ProviderTimeoutError("{label} stopped sending: try again.", label=label)
             return ProviderTimeoutError("{label} did not answer in time: try again.", label=label)
         case ConnectFailedError():
             return ProviderUnreachableError(
@@ -97,9 +97,9 @@ def to_provider_error(label: str, error: Exception, written: bool) -> ProviderEr
                 label=label,
             )
         case aiohttp.ClientError() | OSError():
-            return ProviderDisconnectedError("{label} broke the connection off: try again.", label=label)
+            return ProviderDisconnectedError("{label} closed the connection early: try again.", label=label)
         case _:
-            return MalformedResponseError("{label} failed or sent what can't be read: try again.", label=label)
+            return MalformedResponseError("{label} failed or sent an invalid response: try again.", label=label)
 
 
 def log_label(error: Exception) -> str:

@@ -254,7 +254,7 @@ class ProposalStep(RetryingStep):
                 options.add(option)
         if options.is_enough:
             return text
-        failure = ProposalError("The model did not propose two options that can be read: try again.")
+        failure = ProposalError("The model proposed fewer than two usable options: try again.")
         failure.retryable = options.completed_lists < MAX_PROPOSALS
         raise failure
 
