@@ -14,8 +14,8 @@ CHUNK_BYTES = 64 * 1024  # per write to a slow reader
 
 def json_frame(data: object, **fields: str | int) -> bytes:
     """Returns the frame of an event whose data is JSON, after fields such as `event` and `id`."""
-    head = "".join(f"{name}: {value}\n" for name, value in fields.items())
-    return b"%bdata: %b\n\n" % (head.encode(), orjson.dumps(data))
+    frame = b"data: %b\n\n" % orjson.dumps(data)
+    return "".join(f"{name}: {value}\n" for name, value in fields.items()).encode() + frame if fields else frame
 
 
 def join_frames(encode: Callable[[LogEntry], bytes], entries: Sequence[LogEntry]) -> Iterable[bytes]:
