@@ -33,6 +33,8 @@ OPEN_WITHOUT_BUDGET = (
 )
 AROUND_VALUES = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # often copied along, or left there by a script
 
+_BEARER = re.compile("^(?:authorization: ?)?bearer ", re.IGNORECASE)  # copied from an example
+
 
 def _origins(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(origin(text) for text in texts)
@@ -81,8 +83,11 @@ def _clean(value: object) -> object:
 
 
 def _sendable_key(key: object) -> object:
-    """Raises `ValueError` if the key cannot be sent in a header."""
-    if isinstance(key, str) and not (key.isascii() and key.isprintable()):
+    """Returns the key without `Bearer`. Raises `ValueError` if it cannot be sent in a header."""
+    if not isinstance(key, str):
+        return key
+    key = _BEARER.sub("", key)
+    if not (key.isascii() and key.isprintable()) or " " in key:
         raise ValueError("contains an invalid character: copy the key again")
     return key
 
@@ -235,7 +240,10 @@ class Settings(BaseSettings):
 
     def load_registry(self) -> Registry:
         """Returns the registry with the settings applied. Raises `ConfigError`."""
-        registry = load_registry(self.registry)
+        try:
+            registry = load_registry(self.registry)
+        except ConfigError as error:
+            raise ConfigError(f"SIZZLE_REGISTRY: {error}") from None
         for setting, names in (("KEYS", self.keys), ("BASE_URLS", self.base_urls)):
             for name in names:
                 if name not in registry.providers:

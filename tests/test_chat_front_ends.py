@@ -120,6 +120,13 @@ def test_a_title_names_the_food(serve_scripts: ServeScripts) -> None:
             ],
             "Chicken, rice",
         ),
+        (  # Cherry Studio
+            [
+                {"role": "system", "content": "You summarize the user's conversation into a title within 10 words."},
+                user(json.dumps([{"id": "1", "role": "user", "mainText": FIRST}])),
+            ],
+            "Chicken, rice",
+        ),
         ([{"role": "system", "content": "请将用户的会话总结为 10 个字以内的标题"}, user(FIRST)], "Chicken, rice"),
         (  # Hugging Face's chat-ui
             [

@@ -146,7 +146,7 @@ def test_no_proxy_is_read_in_all_its_forms(
     assert proxy_for(address) == proxy
 
 
-@pytest.mark.parametrize("value", ["gsk-1", " gsk-1\n", "\ufeffgsk-1", '"gsk-1"', "\u200bgsk-1\xa0"])
+@pytest.mark.parametrize("value", ["gsk-1", " gsk-1\n", "\ufeffgsk-1", '"gsk-1"', "\u200bgsk-1\xa0", "Bearer gsk-1"])
 @pytest.mark.parametrize(("name", "of"), [("GROQ_API_KEY", "groq"), ("SIZZLE_KEYS__TOGETHER", "together")])
 def test_what_was_copied_along_with_a_key_is_removed(
     monkeypatch: pytest.MonkeyPatch, name: str, of: str, value: str
@@ -202,7 +202,7 @@ def test_an_empty_key_counts_as_missing(monkeypatch: pytest.MonkeyPatch, name: s
 
 
 @pytest.mark.parametrize("name", ["GROQ_API_KEY", "SIZZLE_KEYS__TOGETHER"])
-@pytest.mark.parametrize("key", ["gsk\n1", "gsk-é", "gsk…", "gsk\x00-1"])
+@pytest.mark.parametrize("key", ["gsk 1", "gsk\n1", "gsk-é", "gsk…", "gsk\x00-1"])
 def test_a_key_that_no_header_can_hold_is_named_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, key: str
 ) -> None:
@@ -212,6 +212,21 @@ def test_a_key_that_no_header_can_hold_is_named_and_not_shown(
         read_settings()
     assert str(raised.value).startswith(f"{name}: contains an invalid character")
     assert "gsk" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file or directory"), (b"\xff\xfe", "this is not UTF-8"), (b"x", "Expected '=' after a key")],
+)
+def test_a_registry_that_cannot_be_read_is_named_with_its_variable(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    file = tmp_path / "mine.toml"
+    if content:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        settings_from(registry=file).check()
+    assert str(raised.value).startswith(f"SIZZLE_REGISTRY: {file}: {reason}")
 
 
 def test_files_with_a_byte_order_mark_and_windows_line_ends_are_read(

@@ -57,6 +57,7 @@ _VERB = re.compile(
     re.IGNORECASE,
 )
 _SPEAKER = re.compile(r"^\W{0,4}(?:user|human|me)\W{0,4}:\s*(\S.{0,300})", re.IGNORECASE | re.MULTILINE)
+_JSON_SPEAKER = re.compile(r'"role": ?"user"[^{}]{0,80}?"(?:mainText|content)": ?"([^"\\]{1,300})')  # of Cherry Studio
 _HISTORY = re.compile(r"<chat_history>(.{0,4000})", re.DOTALL)
 _QUERY = re.compile(r"<user_query>(.{1,4000}?)</user_query>", re.DOTALL)
 
@@ -106,7 +107,8 @@ def _kind(text: str, shapes: Mapping[str, re.Pattern[str]]) -> str | None:
 def _messages_in(text: str) -> list[str]:
     """Returns the user's messages in the chat history that a task contains."""
     history = _HISTORY.search(text)
-    return _SPEAKER.findall(history[1] if history else text)
+    text = history[1] if history else text
+    return _SPEAKER.findall(text) or _JSON_SPEAKER.findall(text)
 
 
 def _json_answer(key: str, opening: str, description: Description) -> str:

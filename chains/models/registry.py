@@ -260,7 +260,11 @@ def _with_preset(entry: str, fields: Any, presets: Mapping[str, Any]) -> Any:
 def _read(path: Path) -> dict[str, dict[str, object]]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: this is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if not all(isinstance(rows, dict) for rows in tables.values()):
         raise ConfigError(f"{path}: expected the tables providers, models, roles and parts")
