@@ -101,11 +101,15 @@ def _clause(kind: str, window: str, comes_last: bool) -> str:
     """
     clause = BREAK.split(window, maxsplit=1)[0]
     rest = (_REST_AND if comes_last else _REST).match(window, len(clause))
-    if rest and all(map(_is_listed, _SEPARATOR.split(rest[0])[1:])):
+    if rest and all(map(_is_listed, _items(rest[0]))):
         clause += rest[0]
     elif kind in ("allergic", "label"):
         clause += _more_allergens(window[len(clause) :])
     return _stop().split(clause, maxsplit=1)[0]
+
+
+def _items(text: str) -> Iterator[str]:
+    return filter(None, _SEPARATOR.split(text))
 
 
 def _is_listed(name: str) -> bool:
@@ -119,7 +123,7 @@ def _more_allergens(text: str) -> str:
 
 
 def _are_allergens(item: str) -> bool:
-    return all(map(is_allergen, _SEPARATOR.split(item)))
+    return all(map(is_allergen, _items(item)))
 
 
 def _with_foods_before(kind: str, text: str, cue: re.Match[str]) -> Match | None:
@@ -131,7 +135,7 @@ def _with_foods_before(kind: str, text: str, cue: re.Match[str]) -> Match | None
 def _foods_before(kind: str, before: str) -> tuple[int, tuple[str, ...]]:
     """Returns how much of the end of a text names foods, and the foods."""
     near = _stop().split(BREAK.split(before)[-1])[-1]
-    *others, last = _SEPARATOR.split(near.rstrip("- "))
+    *others, last = [*_items(near.rstrip("- "))] or [""]
     names = _last_of(others, is_free_of if kind == "free" else _is_listed)
     earlier = before.removesuffix(near).rstrip()
     if " and " in near and earlier.endswith(",") and len(names) == len(others):
