@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 
-from chains.models.lines import CallLine, RequestsPerMinute
 from tests.access import OPEN
 from tests.client import NO_TLS, REQUEST, ask, cancel, follow, rewrite, start, statuses, wait_until
 from tests.conftest import Serve, ServeScripts
@@ -226,7 +225,7 @@ def test_one_client_cannot_take_all_broadcasts(serve_scripts: ServeScripts) -> N
 
 
 def test_few_clients_cannot_take_all_broadcasts(serve_scripts: ServeScripts) -> None:
-    """The client with the most broadcasts loses its oldest, and the readers of that one are told."""
+    """The oldest broadcast of the client with the most is stopped, and its readers are told."""
     url, scripted = serve_scripts({"completion": [Gate()]}, client_calls_per_minute=10)
     many = {name: {"X-Forwarded-For": f"203.0.113.{name}"} for name in range(1, 5)}
     first, *_ = [send(url, "a broadcast", headers) for headers in many.values() for _ in range(8)]
@@ -330,27 +329,6 @@ def test_one_client_has_at_most_so_many_calls_at_a_time(serve_scripts: ServeScri
     assert scripted.most_at_once == 10
 
 
-async def order_in(make: Callable[[Callable[[], str]], CallLine], calls: list[tuple[str, int]]) -> list[list[str]]:
-    """The calls that begin at once, and the others in their order, each as its caller and rank."""
-    begun, caller, ends = list[str](), "", asyncio.Event()
-    line = make(lambda: caller)
-
-    async def call(name: str, rank: int) -> None:
-        nonlocal caller
-        caller = name
-        async with line.place(rank):
-            begun.append(f"{name}{rank}")
-            await ends.wait()
-
-    tasks = [asyncio.create_task(call(name, rank)) for name, rank in calls]
-    for _ in range(3):
-        await asyncio.sleep(0)
-    first = len(begun)
-    ends.set()
-    await asyncio.gather(*tasks)
-    return [begun[:first], begun[first:]]
-
-
 def test_calls_that_wait_for_their_turn_reserve_no_budget(serve_scripts: ServeScripts) -> None:
     """There is money for three of the longest answers, and only two are under way."""
     gate = Gate()
@@ -369,57 +347,3 @@ def test_calls_that_wait_for_their_turn_reserve_no_budget(serve_scripts: ServeSc
             return (await other).status_code
 
     assert run(scenario()) == 200
-
-
-def test_callers_take_turns_with_their_most_urgent_calls() -> None:
-    calls = [("a", 0), ("a", 9), ("a", 1), ("b", 3), ("b", 2), ("c", 5)]
-    order = run(order_in(lambda caller: CallLine(caller, slots=1), calls))
-    assert order == [["a0"], ["a1", "b2", "c5", "a9", "b3"]]
-
-
-def test_a_slot_waits_for_what_depends_on_the_call_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even if another call joined the line just before."""
-    monkeypatch.setattr("chains.models.lines.HANDOVER_S", 0.3)
-
-    async def scenario() -> list[str]:
-        line, began = CallLine(lambda: None, slots=1, hands_over=True), list[str]()
-
-        async def call(name: str, rank: int, ends: asyncio.Event | None = None) -> None:
-            async with line.place(rank):
-                began.append(name)
-                await ends.wait() if ends else None
-
-        async with asyncio.TaskGroup() as calls, asyncio.timeout(20):
-            calls.create_task(call("proposal", 0, proposed := asyncio.Event()))
-            await asyncio.sleep(0.35)
-            calls.create_task(call("another", 2))
-            await asyncio.sleep(0.27)
-            proposed.set()
-            await asyncio.sleep(0.06)  # the other one joined the line longer ago than a slot is kept free
-            calls.create_task(call("dependent", 1))
-        return began
-
-    assert run(scenario()) == ["proposal", "dependent", "another"]
-
-
-@pytest.mark.parametrize(("is_polite", "slots"), [(True, 15), (False, 20)])
-def test_a_polite_caller_with_many_calls_leaves_a_fourth_of_the_slots(is_polite: bool, slots: int) -> None:
-    """A call of somebody else begins at once."""
-
-    def line(caller: Callable[[], str]) -> CallLine:
-        return CallLine(caller, slots=20, is_polite=lambda _: is_polite)
-
-    first, later = run(order_in(line, [*[("a", 0)] * 30, ("b", 0)]))
-    assert first == ["a0"] * slots + ["b0"] * is_polite
-    assert len(first + later) == 31
-
-
-def test_a_caller_with_many_calls_leaves_half_of_the_burst() -> None:
-    async def scenario() -> tuple[list[float], float]:
-        pace = RequestsPerMinute(420)  # a burst of 60
-        return [await pace.take(leaves_room=True) for _ in range(31)], await pace.take()
-
-    waits, other = run(scenario())
-    assert waits[:30] == [0.0] * 30
-    assert waits[30] == pytest.approx(1 / 6, abs=0.05)
-    assert other == 0.0

@@ -37,7 +37,7 @@ class Bookings:
                     headers.update(booked.quota.headers())
                     message = {**message, "headers": headers.raw}
                 if is_start and message["status"] == HTTPStatus.TOO_MANY_REQUESTS:
-                    await asyncio.sleep(self._refusals.wait_s(current_client().name))
+                    await asyncio.sleep(self._refusals.add(current_client().name))
                 await send(message)
 
             await self._app(scope, receive, send_with_quota)
@@ -49,8 +49,8 @@ class Refusals:
     def __init__(self) -> None:
         self._next_at: dict[str, float] = {}
 
-    def wait_s(self, client: str) -> float:
-        """Returns in how many seconds, at most `PATIENCE_S`, the client may be told that it is refused."""
+    def add(self, client: str) -> float:
+        """Counts a refusal. Returns the seconds that its response has to wait, at most `PATIENCE_S`."""
         now = monotonic()
         if len(self._next_at) >= MANY_CLIENTS:
             self._next_at = {name: at for name, at in self._next_at.items() if at > now}

@@ -160,6 +160,14 @@ def test_the_fields_are_kept_like_free_text(fields: dict[str, object], banned: s
             ("잣", "pine nuts"),
         ),
         *(("pork products", "bacon"), ("bivalves", "mussels"), ("leafy greens", "spinach")),
+        *(
+            ("malt", "barley bread"),
+            ("nitrites", "ham"),
+            ("질산염", "베이컨"),
+            ("histamine", "parmesan"),
+            ("히스타민", "토마토"),
+        ),
+        *(("seeds", "poppy seeds"), ("씨앗", "치아시드"), ("latex fruit", "avocado"), ("라텍스", "키위")),
     ],
 )
 def test_a_food_is_avoided_by_every_name_in_both_languages(avoided: str, other: str) -> None:
