@@ -14,7 +14,12 @@ from typing_extensions import override
 from app.server.root_path import root_path
 
 WEB = Path(str(files("app") / "web"))
-BASE = '<base href="/">'
+_HEAD = """<base href="{base}/">
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <link rel="icon" href="static/favicon.svg" type="image/svg+xml">
+  <link rel="stylesheet" href="static/style.css">"""
 
 
 class Assets(StaticFiles):
@@ -31,9 +36,12 @@ def page_response(
     page: str | Path, scope: Scope, status: int = 200, *, headers: dict[str, str] | None = None,
     background: BackgroundTask | None = None,
 ) -> HTMLResponse:  # fmt: skip
-    """Returns a page or the page in a file. Its links are relative to where the server is, which `--root-path` says."""
+    """Returns a page, or the page in a file, with what all pages have in their head.
+
+    Its links are relative to where the server is, which `--root-path` says.
+    """
     text = page if isinstance(page, str) else page.read_text("utf-8")
-    text = text.replace(BASE, f'<base href="{escape(root_path(scope))}/">', 1)
+    text = text.replace("<!-- head -->", _HEAD.format(base=escape(root_path(scope))), 1)
     return HTMLResponse(text, status, headers, background=background)
 
 
