@@ -1,6 +1,8 @@
 """Compositions whose names are those of the recipe's parts, of an option's noun, and of each other's classes."""
 
-from pydantic import Field
+from datetime import date
+
+from pydantic import BaseModel, Field
 
 from chains import Choice, Composition, Part, Request
 
@@ -54,4 +56,25 @@ LECTURE = Composition(
         Part("intro", "<choice>{choice}</choice> Introduce the lecture."),
         Part("steps", "<intro>{intro}</intro> {why} List the steps of the lecture."),
     ),
+)
+
+
+class Guest(BaseModel):
+    name: str
+    age: int | None = None
+
+
+class PartyRequest(Request):
+    """A request with a date, objects and texts in lists."""
+
+    on: date
+    guests: list[Guest] = Field([])
+    colours: list[str] = Field([])
+
+
+PARTY = Composition(
+    name="party",
+    request=PartyRequest,
+    system="You plan parties.",
+    parts=(Part("invitation", "<on>{on}</on><guests>{guests}</guests> In {colours}: write an invitation."),),
 )

@@ -1,13 +1,16 @@
 """Compositions beside the recipe whose names are used elsewhere, on the wires."""
 
+import json
 import re
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Literal
+from uuid import UUID
 
 import httpx
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, HttpUrl, ValidationError
 
 from app.api.compositions import describe
 from app.api.form_reader import FormReader
@@ -55,6 +58,24 @@ def test_the_noun_of_an_option_may_be_the_name_of_a_part_or_of_what_the_choice_g
         option = state["options"][state["picked"]]
         assert f">{next(iter(option.values()))}</" in prompts_of(provider, chain[0])[-1]
     assert option == OPTIONS[composition.name]
+
+
+def test_a_choice_asks_for_its_fields_if_its_prompt_does_not_name_them(serve_scripts: ServeScripts) -> None:
+    url, provider = serve_scripts(compositions=REFERENCES)
+    for composition, wishes in ((BEDTIME, STORY_WISHES), (LECTURE, TOPIC)):
+        answer = ask("POST", f"{url}/{composition.name}/runs", json=wishes)
+        assert statuses(follow(OwnRun(f"{url}{answer.headers['location']}"))) == ["ok"]
+    assert prompts_of(provider, "plots") == ["Mina owls False: propose four plots, each with title and plot."]
+    assert prompts_of(provider, "ideas") == [
+        "tides: propose three lectures.\nAnswer with a JSON array of 3 objects and nothing else, each of the form "
+        '{"choice": "…", "why": "…"}.'
+    ]
+
+
+def test_the_standin_answers_a_choice_whose_prompt_does_not_name_its_fields() -> None:
+    done = sizzle_in(ROOT, "generate", "tides", "--composition", "tests.stories:LECTURE", "--json")
+    proposals = [json.loads(line) for line in done.stdout.splitlines() if '"proposal"' in line]
+    assert [done.returncode, len(proposals[-1]["options"])] == [0, 3]
 
 
 @pytest.mark.parametrize("order", list(permutations(("", "/bedtime", "/lecture"))))
@@ -121,6 +142,19 @@ def test_a_field_without_a_description_has_its_type_and_limits_in_a_422(
     for path, body in (("runs", wrong), ("generate", wrong), ("chains/bedtime/invoke", {"input": wrong})):
         answer = ask("POST", f"{url}/bedtime/{path}", json=body, headers={"Accept-Language": language})
         assert [answer.status_code, *(problem["expected"] for problem in answer.json()["detail"])] == [422, *expected]
+
+
+def test_a_422_names_the_place_within_a_field(serve_scripts: ServeScripts) -> None:
+    url, _ = serve_scripts(compositions="tests.stories:PARTY")
+    wrong = {"on": "soon", "guests": [{"name": "Mina"}, {"age": "x"}], "colours": ["red", 3]}
+    for path, body in (("runs", wrong), ("chains/party/batch", {"inputs": [wrong]})):
+        problems = ask("POST", f"{url}/party/{path}", json=body).json()["detail"]
+        assert [(problem["field"], problem["message"]) for problem in problems][1:] == [
+            ("guests", "guests[1].name: Field required."),
+            ("guests", "guests[1].age: Input should be a valid integer, unable to parse string as an integer."),
+            ("colours", "colours[1]: Input should be a valid string."),
+        ]
+        assert [problems[0]["field"], problems[0]["expected"]] == ["on", "Text, such as 2027-03-14."]
 
 
 def test_the_terminal_shows_a_request_that_works_when_a_text_leaves_a_field_empty() -> None:
@@ -203,6 +237,12 @@ class Kinds(Request):
     optional: int | None
     long: str = Field(min_length=20, max_length=22)
     option: LectureRequest
+    day: date
+    time: time
+    moment: datetime
+    length: timedelta
+    id: UUID
+    page: HttpUrl
     shown: str = Field(examples=["like this"], pattern="like.*")
     renamed: str = Field(alias="reNamed")
     spare: str = ""

@@ -1,7 +1,8 @@
 """Error responses; validation errors are listed by field."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import Any, LiteralString, cast
 
 from fastapi import Request
@@ -105,12 +106,24 @@ def _problem(
 ) -> dict[str, str]:
     if isinstance(problem, str):  # LangServe's form for a body that is not JSON
         return _named("body", Message("{message}", message=problem), body, language)
-    names = [place for place in problem["loc"] if isinstance(place, str) and place not in _PLACES]
-    if names[0:1] in (["query"], ["input"], ["inputs"]) and len(names) > 1:  # the place, not a field
-        del names[0]
-    field = names[0] if names else "body"
-    message = Message("{message}", message=f"{validation_message(problem, language)}.")
+    field, inner = _places(problem["loc"])
+    where = f"{field}{inner}: " if inner else ""
+    message = Message("{message}", message=f"{where}{validation_message(problem, language)}.")
     return _named(field, message, fields.get(field, body), language)
+
+
+def _places(location: Sequence[str | int]) -> tuple[str, str]:
+    """Returns the field and, as in `[0].name`, the place in it."""
+    places = _from_name([place for place in location if place not in _PLACES])
+    if places[0:1] in (["query"], ["input"], ["inputs"]):  # the place, not a field
+        places = _from_name(places[1:]) or places[:1]
+    field, *inner = places or ["body"]
+    steps = (f"[{place}]" if isinstance(place, int) else f".{place}" for place in inner)
+    return str(field), "".join(steps)
+
+
+def _from_name(places: Sequence[str | int]) -> list[str | int]:
+    return [*dropwhile(lambda place: isinstance(place, int), places)]
 
 
 def _named(field: str, message: Message, expected: Message, language: Language) -> dict[str, str]:

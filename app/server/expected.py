@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from chains.messages import Message
-from chains.parts.schema import Schema, resolved
+from chains.parts.schema import FORMATS, Schema, resolved
 from chains.translations import Language
 
 KINDS: dict[str, dict[Language, str]] = {
@@ -31,9 +31,14 @@ def expected_of(schema: Schema, name: str) -> Message:
     if kind not in KINDS:
         return Message("")
     least, most = (field.get(limit) for limit in LIMITS.get(kind, ("minimum", "maximum")))
-    limits = _limits(least, most, UNITS.get(kind, {"en": "", "ko": ""}))
+    limits = _such_as(field) or _limits(least, most, UNITS.get(kind, {"en": "", "ko": ""}))
     texts = {language: f"{text}{limits[language]}." for language, text in KINDS[kind].items()}
     return Message("{message}", message=texts)
+
+
+def _such_as(field: Schema) -> dict[Language, str]:
+    value = FORMATS.get(field.get("format", ""))
+    return {"en": f", such as {value}", "ko": f", 예: {value}"} if value else {}
 
 
 def _limits(least: object, most: object, unit: Mapping[Language, str]) -> dict[Language, str]:

@@ -4,6 +4,7 @@ A prompt's variables are its dependencies: a part waits for the variables in its
 chain, the order of the calls, the parts that are rewritten together, and the forms all follow from that.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Annotated, Any, cast
 
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, WithJsonSchema
+from typing_extensions import override
 
 from chains.errors import CompositionError
 from chains.translations import Language
@@ -94,6 +96,11 @@ class Part:
         """The variables of the prompt."""
         return _variables(self.prompt)
 
+    @property
+    def template(self) -> str:
+        """The prompt as it is sent."""
+        return self.prompt
+
     def title_in(self, language: Language) -> str:
         return _title_or_name(self.title, self.name, language)
 
@@ -103,8 +110,9 @@ class Choice(Part):
     """A part that proposes `options` JSON objects, of which one is picked at random.
 
     `gives` names the variables that the picked option sets; a mapping also names the JSON field of each. The first is
-    the option's name. The text of the part lists the options that were not picked. A request for a run can choose an
-    option of an earlier run in the field `noun`; `check` validates its name and raises `ValueError`.
+    the option's name. A prompt that does not name these fields is followed by the form of the answer. The text of the
+    part lists the options that were not picked. A request for a run can choose an option of an earlier run in the field
+    `noun`; `check` validates its name and raises `ValueError`.
     """
 
     gives: tuple[str, ...] | Mapping[str, str] = ()
@@ -116,6 +124,18 @@ class Choice(Part):
     def fields(self) -> dict[str, str]:
         """The JSON field of each variable."""
         return dict(self.gives) if isinstance(self.gives, Mapping) else {name: name for name in self.gives}
+
+    @property
+    @override
+    def template(self) -> str:
+        fields = self.fields.values()
+        if all(re.search(rf"\b{re.escape(field)}\b", self.prompt) for field in fields):
+            return self.prompt
+        form = ", ".join(f'{json.dumps(field)}: "…"' for field in fields).replace("{", "{{").replace("}", "}}")
+        return (
+            f"{self.prompt}\nAnswer with a JSON array of {self.options} objects and nothing else, "
+            f"each of the form {{{{{form}}}}}."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,7 +315,7 @@ class Composition:
 
     def prompt(self, name: str) -> ChatPromptTemplate:
         """Returns the template of the part's messages."""
-        return ChatPromptTemplate([("system", self.system), ("human", self[name].prompt)])
+        return ChatPromptTemplate([("system", self.system), ("human", self[name].template)])
 
     def variables(self, request: Request) -> dict[str, Any]:
         """Returns the prompts' variables that the request gives."""

@@ -9,6 +9,17 @@ from chains.translations import Language
 
 Schema = Mapping[str, Any]
 
+# a value of each format of a text
+FORMATS = {
+    "date": "2027-03-14",
+    "time": "18:30:00",
+    "date-time": "2027-03-14T18:30:00Z",
+    "duration": "PT45M",
+    "uuid": "2b1f8c1e-7d0a-4f0e-9a55-0c6f3c1d9e42",
+    "email": "someone@example.com",
+    "uri": "https://example.com/",
+}
+
 
 def resolved(field: Schema, definitions: Mapping[str, Schema]) -> Schema:
     """Returns the schema without references; of an optional field, the one other than null."""
@@ -37,6 +48,8 @@ def _example(name: str, field: Schema, definitions: Mapping[str, Schema]) -> Any
     match schema:
         case {"default": value} | {"const": value}:
             return value
+        case {"format": str(name)} if name in FORMATS:
+            return FORMATS[name]
         case {"type": "string"}:
             return _text(name.replace("_", " "), schema.get("minLength", 0), schema.get("maxLength"))
         case {"type": "integer" | "number"}:
