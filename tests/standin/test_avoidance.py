@@ -167,11 +167,22 @@ def test_the_fields_are_kept_like_free_text(fields: dict[str, object], banned: s
             ("histamine", "parmesan"),
             ("히스타민", "토마토"),
         ),
+        *(
+            ("cheese", "feta"),
+            ("fermented food", "김치"),
+            ("감자", "fries"),
+            ("cocoa", "다크초콜릿"),
+            ("oats", "granola"),
+        ),
         *(("seeds", "poppy seeds"), ("씨앗", "치아시드"), ("latex fruit", "avocado"), ("라텍스", "키위")),
     ],
 )
 def test_a_food_is_avoided_by_every_name_in_both_languages(avoided: str, other: str) -> None:
     assert not avoidance((), (avoided,)).allows(other)
+
+
+def test_whoever_avoids_grapefruit_may_have_an_orange() -> None:
+    assert avoidance((), ("자몽",)).allowed(["orange", "오렌지"]) == ["orange", "오렌지"]
 
 
 @pytest.mark.parametrize(("language", "says"), [("en", "can't vouch"), ("ko", "보장할 수 없어요")])

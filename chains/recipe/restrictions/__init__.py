@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from chains.recipe.not_food import listed_in
-from chains.recipe.restrictions import aversions, diets, english, korean
+from chains.recipe.nouns import kind_of
+from chains.recipe.restrictions import clauses, diets, english, korean
 from chains.recipe.restrictions.foods import Match
 from chains.recipe.restrictions.phrases import any_of, tables
 from chains.recipe.servings import servings_in
@@ -65,14 +66,10 @@ def _without_negated(text: str) -> str:
 def _matches(text: str) -> list[Match]:
     lower = _lower(text)
     found = [*english.matches(lower), *korean.matches(lower), *diets.matches(lower)]
-    others = [each for each in aversions.matches(lower) if not any(_overlap(each, one) for one in found)]
-    others = [each for each in others if not listed_in(lower[each.start : each.end])]  # a soup with rat poison
+    others = clauses.matches(lower, found)
+    others = (each for each in others if not listed_in(lower[each.start : each.end]))  # a soup with rat poison
     servings = [Match(start, end, people=people) for start, end, people in servings_in(lower)]
     return sorted((*servings, *found, *others))
-
-
-def _overlap(one: Match, other: Match) -> bool:
-    return one.start < other.end and other.start < one.end
 
 
 def _without(text: str, found: Iterable[Match]) -> str:
@@ -93,8 +90,9 @@ def _items(text: str) -> Iterator[str]:
 
 def _without_lead(item: str) -> str:
     """Returns the item, or an empty string if it only says for whom the restriction is: my son is, for me, 환자예요."""
-    item = _TRAILING_LINK.sub("", item.strip(" ;:."))
-    return "" if all(word in _who() for word in re.split(r"[\s.;:-]+", _lower(item))) else item
+    item = _TRAILING_LINK.sub("", item.strip(" ;:.!?").lstrip(")]").rstrip("([").strip())
+    words = re.split(r"[\s.;:-]+", _lower(item))
+    return "" if all(word in _who() or kind_of(word) == "people" for word in words) else item
 
 
 @cache

@@ -24,7 +24,7 @@ _WORD = re.compile(r"[ -]?([\w']{1,20})")
 _REST = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?\bn?or\s[^,;:.!?()\n]{1,30}")
 _REST_AND = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?(?:\b(?:and|or)|&)\s[^,;:.!?()\n]{1,30}")
 _END_OF_LIST = re.compile(r"[;:.!?()\n]|\s[-–—]\s")
-_OUT = re.compile(r"([^,;:.!?()\n]{1,60}?)\s(?:out|away)\b")  # after "leave"
+_OUT = re.compile(r"([^,;:.!?()\n]{1,60}?)\s(?:out|off|away|aside)\b")  # after "leave"
 _CLAUSE = re.compile(r"[^,.;\n]{0,40}")
 
 
@@ -58,6 +58,8 @@ def _match(kind: str, text: str, cue: re.Match[str]) -> Match | None:
             return found._replace(end=_end_of_clause(text, found.end)) if found else None
         case "added":
             return _not_added(text, cue)
+        case "except":
+            return None if _is_refused(text[: cue.start()][-WINDOW:]) else _with_foods_after("no", text, cue)
         case "leave":
             out = _OUT.match(text, cue.end())
             found = foods(_SEPARATOR.split(out[1])) if out else ()
@@ -67,6 +69,11 @@ def _match(kind: str, text: str, cue: re.Match[str]) -> Match | None:
             return found if found and all(map(_is_listed, found.foods)) else _with_foods_after(kind, text, cue)
         case _:
             return _with_foods_after(kind, text, cue)
+
+
+def _is_refused(before: str) -> bool:
+    """Whether what is excepted from it is refused, so that the exception is fine: no meat except chicken."""
+    return _refusal().occur_in(BREAK.split(before)[-1])
 
 
 def _not_added(text: str, cue: re.Match[str]) -> Match:
@@ -171,6 +178,11 @@ def _cues() -> Phrases:
 @cache
 def _negated() -> Phrases:
     return Phrases(_tables()["negated"], _tables()["words"])
+
+
+@cache
+def _refusal() -> Phrases:
+    return Phrases({"refusal": _tables()["grammar"]["refusal"]}, _tables()["words"])
 
 
 @cache

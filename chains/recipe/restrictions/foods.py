@@ -3,15 +3,24 @@
 import re
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from chains.recipe.nouns import is_food_name, kind_of, singulars
 from chains.recipe.restrictions.phrases import Tables, any_of, tables
 
 WINDOW = 90  # characters around a cue that are searched for foods
-BREAK = re.compile(r"[,;:.!?()\[\]{}<>\n\"“”、，。•|]|\s[-–—]\s")
+BREAK = re.compile(r"[,;:.!?()\[\]{}<>\n\"“”、，。•|❌🚫⛔]|\s[-–—]\s")
 _LONGEST = 4  # words of a name
 _NO_FOOD = frozenset(("idea", "kitchen"))  # kinds of nouns: no fuss, no oven
+
+
+class Span(Protocol):
+    """A part of the text, from `start` to `end`."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
 
 
 class Match(NamedTuple):
@@ -22,6 +31,9 @@ class Match(NamedTuple):
     foods: tuple[str, ...] = ()
     diet: str = ""
     people: int = 0
+
+    def overlaps(self, other: "Span") -> bool:
+        return self.start < other.end and other.start < self.end
 
 
 def foods(names: Iterable[str], *, is_vague: bool = False) -> tuple[str, ...]:
