@@ -59,9 +59,9 @@ SLOW = {
 }
 # these repeat on other stores what the quick tests do in memory, or need seconds for a detail
 LONG = {
-    *("test_any_composition", "test_attempts", "test_composition_messages", "test_environment", "test_examples"),
-    *("test_extension", "test_fairness", "test_fast", "test_hostile", "test_limits", "test_queue"),
-    *("test_redis_server", "test_shared", "test_sqlite"),
+    *("test_any_composition", "test_attempts", "test_avoidance", "test_composition_messages", "test_environment"),
+    *("test_examples", "test_extension", "test_fairness", "test_fast", "test_hostile", "test_limits", "test_not_food"),
+    *("test_queue", "test_redis_server", "test_shared", "test_sqlite"),
 }
 
 ON_EACH_STORE = {"test_cuts", "test_resume", "test_rewrite", "test_runs"}
