@@ -9,11 +9,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.server.page import WEB
+from app.server.page import WEB, page_response
 from app.server.security_headers import PAGE_HEADERS
 from tests.client import wait_until
 from tests.conftest import ServeScripts
@@ -52,8 +52,9 @@ def stream() -> Iterator[Callable[..., tuple[str, list[str]]]]:
                         raise move
                     yield move
 
-            async def example(request: Request) -> FileResponse:
-                return FileResponse(WEB / "examples" / f"{request.path_params['name']}.html", headers=PAGE_HEADERS)
+            async def example(request: Request) -> Response:
+                page = WEB / "examples" / f"{request.path_params['name']}.html"
+                return page_response(page, request.scope, headers=PAGE_HEADERS)
 
             async def completion(request: Request) -> StreamingResponse:
                 queries.append(request.query_params["query"])

@@ -9,13 +9,13 @@ from typing import Any
 from playwright.sync_api import Locator, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route as Path
 from starlette.staticfiles import StaticFiles
 
 from app.api.compositions import describe
 from app.compositions import place_of
-from app.server.page import WEB, composition_page
+from app.server.page import WEB, composition_page, page_response
 from app.server.security_headers import PAGE_HEADERS
 from chains.recipe.composition import RECIPE
 from tests.servers import RECIPES, Gate
@@ -214,9 +214,9 @@ class FakeServer:
         """The bodies of all calls of this name."""
         return [body for called, _, body in self.calls if called == name]
 
-    async def _page(self, _: Request) -> Response:
+    async def _page(self, request: Request) -> Response:
         page = composition_page(place_of(RECIPE).page, describe(RECIPE).model_dump_json())
-        return HTMLResponse(page, headers=PAGE_HEADERS)
+        return page_response(page, request.scope, headers=PAGE_HEADERS)
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "standin": False})
