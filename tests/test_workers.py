@@ -1,9 +1,10 @@
 """Runs over Redis while the workers that write them are killed, stopped and replaced."""
 
+import asyncio
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from typing import Any
 
 import httpx
@@ -13,10 +14,11 @@ from redis import Redis
 from app.runs.worker import MAX_TAKES
 from app.stores.redis.connection import Address
 from app.stores.redis.log import RedisEventLog
-from app.stores.redis.queue import GROUP, RunQueue
+from app.stores.redis.queue import Job, RunQueue
+from app.stores.redis.scripts import GROUP
 from tests.client import wait_until
 from tests.conftest import Serve, ServeScripts
-from tests.redis_servers import RedisServer
+from tests.redis_servers import RedisServer, flaky
 from tests.servers import Gate, run
 from tests.shared_runs import (
     LEASE_S,
@@ -188,7 +190,7 @@ def test_a_run_that_its_workers_die_of_is_given_up(redis_server: RedisServer, se
     async def take_and_die() -> None:
         async with (
             aclosing(RedisEventLog(store, REQUESTS)) as log,
-            aclosing(RunQueue(log.address, log.redis, "dying", 0)) as queue,
+            aclosing(RunQueue(log, "dying", 0)) as queue,
         ):
             await queue.open()
             jobs = await queue.next_jobs(1)
@@ -285,3 +287,22 @@ def test_a_run_that_a_worker_does_not_serve_waits_for_another_one(
     events = Reader(run).to_the_end()
     assert [event.data["status"] for event in events if event.name == "end"] == ["ok"]
     assert set(attempts(events).values()) == {1}
+
+
+def test_a_worker_that_takes_a_run_slowly_keeps_it(
+    redis_server: RedisServer, servers: ExitStack, serve: Serve, serve_scripts: ServeScripts
+) -> None:
+    """It waits for the run's log for longer than its lease, which another worker looks for meanwhile."""
+    store = redis_server.url
+    slow = servers.enter_context(flaky(redis_server, store, late=b"XRANGE", late_s=3 * LEASE_S))
+    serve_scripts(store=slow, lease_s=LEASE_S)
+    reader = Reader(start_run(serve(store=store, worker=False))[0])
+
+    async def look() -> list[Job]:
+        async with aclosing(RedisEventLog(store, REQUESTS)) as log, aclosing(RunQueue(log, "other", LEASE_S)) as queue:
+            while not (jobs := await queue.expired_jobs(1)) and not has("part_start")(reader.events):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            return jobs
+
+    assert run(look()) == []
+    assert_exact(reader.to_the_end())

@@ -16,6 +16,7 @@ from functools import partial
 from math import inf
 from secrets import token_hex
 from time import perf_counter
+from typing import TypeVar
 from uuid import UUID
 
 from redis.exceptions import RedisError
@@ -36,10 +37,14 @@ from chains.translations import Language
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 JOBS_AT_ONCE = 8
+LOOKS = 20  # per lease, for runs whose leases have expired
+TAKEOVERS_AT_ONCE = 4
 MAX_TAKES = 10  # of a run whose workers die, possibly because of it, before a part ends
 REPORTED_RUNS = 1000  # this many are not logged again
-RETRY_S = 0.2
+RETRY_S = 0.05
 END_S = 5  # for the ends of runs when the worker stops
 RESTART_S = 0.5  # until a task that has failed starts again
 
@@ -54,14 +59,14 @@ class Worker:
         self._served, self._runs, self._log = served, runs, log
         self._limit, self._lease_s, self._drain_s = limit, lease_s, drain_s
         self.name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(3)}"
-        self._queue = RunQueue(log.address, log.redis, self.name, lease_s)
+        self._queue = RunQueue(log, self.name, lease_s)
         self.live: dict[str, LiveRun] = {}
         self._taking = set[str]()
         self._reported = deque[str](maxlen=REPORTED_RUNS)
         self._tasks = set[asyncio.Task[None]]()  # short ones, such as taking a run
         self._changed = asyncio.Event()  # a run or a short task has ended
         self.is_closing = False
-        self._claims_from = self._failed_at = -inf
+        self._claims_from = self._looks_from = self._failed_at = -inf
 
     @asynccontextmanager
     async def working(self) -> AsyncGenerator[None]:
@@ -70,7 +75,7 @@ class Worker:
         self._wait_for_renewals()  # the server may have come back at this moment
         claiming, *loops = [
             asyncio.create_task(self._restarted(loop), name="worker")
-            for loop in (self._claim, self._renew, self._follow_hints)
+            for loop in (self._claim, self._renew, self._take_over, self._follow_hints)
         ]
         try:
             yield
@@ -133,18 +138,30 @@ class Worker:
                 await asyncio.sleep(RETRY_S)
 
     async def _renew(self) -> None:
-        """Renews the leases, and takes runs whose leases have expired."""
         while True:
             await asyncio.sleep(self._lease_s / RENEWALS)
-            started_at = perf_counter()
-            try:
-                claims = await self._log.renew(self.name, [*self.live])
-                if perf_counter() - started_at > self._lease_s / RENEWALS or self._log.clock.has_jumped:
-                    self._wait_for_renewals()
-                self._heed(claims)
-                if self._room and self._trusts_claims:
-                    self._take_all(await self._queue.expired_jobs(self._room), is_expired=True)
-            except (UnavailableError, RedisError):
+            self._heed(await self._watched(self._log.renew(self.name, [*self.live], [*self._taking])) or {})
+
+    async def _take_over(self) -> None:
+        """Takes runs whose leases have expired, a few at a time, because other workers look for them, too."""
+        while True:
+            await asyncio.sleep(self._lease_s / LOOKS)
+            while self._room and self._trusts_claims and perf_counter() > self._looks_from:
+                jobs = await self._watched(self._queue.expired_jobs(min(self._room, TAKEOVERS_AT_ONCE)))
+                if not (taking := self._take_all(jobs or [], is_expired=True)):
+                    break
+                await asyncio.wait(taking)
+
+    async def _watched(self, answer: Awaitable[T]) -> T | None:
+        """Returns the store's answer, or None without one. Claims are trusted again later if it is late or missing."""
+        asked_at = perf_counter()
+        try:
+            return await answer
+        except (UnavailableError, RedisError):
+            self._wait_for_renewals()
+            return None
+        finally:
+            if perf_counter() - asked_at > self._lease_s / RENEWALS or self._log.clock.has_jumped:
                 self._wait_for_renewals()
 
     def _wait_for_renewals(self) -> None:
@@ -181,21 +198,24 @@ class Worker:
             if run and claim is Claim.CHANGED:
                 self._start(self._try_rewrite(run_id, run))
 
-    def _start(self, work: Coroutine[object, object, None]) -> None:
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._changed.set())
+        return task
 
-    def _take_all(self, jobs: Iterable[Job], *, is_expired: bool = False) -> None:
+    def _take_all(self, jobs: Iterable[Job], *, is_expired: bool = False) -> list[asyncio.Task[None]]:
         """Takes runs that are not taken here already. One that was lost to another process may be taken again."""
+        tasks = list[asyncio.Task[None]]()
         for job in jobs:
             run = self.live.get(job.run_id)
             # a run of ours whose claim expired before its first renewal is still ours
             is_ours = run is not None and (not is_expired or isinstance(run.phase, Writing))
             if job.run_id not in self._taking and not is_ours:
                 self._taking.add(job.run_id)
-                self._start(self._take(job))
+                tasks.append(self._start(self._take(job)))
+        return tasks
 
     async def _take(self, job: Job) -> None:
         try:
@@ -255,6 +275,8 @@ class Worker:
                 await self._give_up(job.run_id, "en")
 
     async def _leave(self, job: Job) -> None:
+        """Hands the run back, and looks for others a little later, so that workers that serve it find it first."""
+        self._looks_from = perf_counter() + self._lease_s / RENEWALS
         text = "Run %s is left to other workers: its composition is not served here."
         self._report(job.run_id, text, job.run_id)
         with suppress(RedisError):  # otherwise its lease expires

@@ -65,6 +65,10 @@ class Node:
         except OSError:
             return False
 
+    @property
+    def pid(self) -> int:
+        return self._command.pid
+
     def kill(self) -> None:
         self._command.send_signal(signal.SIGKILL)
 

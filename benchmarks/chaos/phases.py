@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import orjson
 
 from app.stores.redis.log import RedisEventLog
+from app.stores.redis.scripts import GROUP
 from benchmarks.chaos.nodes import Node
 from benchmarks.chaos.readers import LENGTH, Read, Run
 from benchmarks.cooks import ask
@@ -28,21 +30,28 @@ WEB_NODES, WORKERS = 2, 4
 
 @dataclass
 class Phase:
-    """A phase, how often its fault happened, and its runs."""
+    """A phase, how often its fault happened, and its runs. `deaths` have the time, and the runs that the worker had."""
 
     name: str
     faults: int = 0
+    deaths: list[tuple[float, Collection[str]]] = field(default_factory=list[tuple[float, Collection[str]]])
     runs: list[Run] = field(default_factory=list[Run])
     figures: dict[str, str] = field(default_factory=dict[str, str])
 
     def silences(self, epochs: Mapping[str, Sequence[str]]) -> list[tuple[int, float]]:
         """Seconds without an event, of readers who stayed connected, until another process went on.
 
-        Each comes after the number of processes that took the run over meanwhile; all but the last one died, too.
-        `epochs` are those of each run.
+        Each comes after the number of processes that took the run over meanwhile; all but the last one died, too,
+        possibly before they began an epoch. `epochs` are those of each run.
         """
         return sorted(
-            (epochs[run.run_id].index(after.epoch) - epochs[run.run_id].index(before.epoch), after.at - before.at)
+            (
+                max(
+                    epochs[run.run_id].index(after.epoch) - epochs[run.run_id].index(before.epoch),
+                    sum(before.at < at < after.at and run.run_id in leased for at, leased in self.deaths),
+                ),
+                after.at - before.at,
+            )
             for run in self.runs
             for before, after in pairwise(run.events)
             if before.epoch != after.epoch and before.connection == after.connection
@@ -151,6 +160,15 @@ class Cluster:
         async with aclosing(RedisEventLog(self.url, {})) as log:
             return {run.run_id: (await log.meta(run.run_id)).epochs for run in runs}
 
+    async def leased(self, worker: Node) -> Collection[str]:
+        """Returns the runs that the worker has leased."""
+        async with aclosing(RedisEventLog(self.url, {})) as log:
+            queue = f"{log.address.prefix}:queue"
+            pending: Any = await log.redis.xpending_range(queue, GROUP, "-", "+", 1000)
+            leased = [each["message_id"] for each in pending if f"-{worker.pid}-" in each["consumer"].decode()]
+            jobs: Any = await log.redis.xrange(queue)
+            return [fields[b"run"].decode() for job, fields in jobs if job in leased]
+
     def take_worker(self) -> Node:
         return self.workers.pop(self.stage.chance.randrange(len(self.workers)))
 
@@ -172,6 +190,7 @@ async def _replaced_workers(cluster: Cluster, count: int, phase: Phase, end: Cal
             worker = cluster.take_worker()
             end(worker)
             await worker.gone()
+            phase.deaths.append((time.monotonic(), await cluster.leased(worker)))
             await cluster.add_worker()
             phase.faults += 1
     phase.figures |= _takeover(phase, await cluster.epochs(phase.runs))

@@ -27,7 +27,7 @@ async def shared_logs(url: str, count: int) -> AsyncGenerator[list[RedisEventLog
 
 @asynccontextmanager
 async def queue_of(log: RedisEventLog, worker: str, lease_s: float = 60) -> AsyncGenerator[RunQueue]:
-    async with aclosing(RunQueue(log.address, log.redis, worker, lease_s)) as queue:
+    async with aclosing(RunQueue(log, worker, lease_s)) as queue:
         await queue.open()
         yield queue
 

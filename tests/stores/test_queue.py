@@ -1,5 +1,7 @@
 """The queue of a shared store: its leases, and who may write."""
 
+import asyncio
+
 import pytest
 
 from app.stores import (
@@ -11,9 +13,11 @@ from app.stores import (
 from app.stores.redis.log import Claim
 from app.stores.redis.queue import Job
 from chains.parts.events import Fragment
+from tests.conftest import StartRedis
+from tests.redis_servers import RedisServer
 from tests.servers import run
 from tests.stores.logs import END, START, events_in, fragments, rest
-from tests.stores.shared_logs import MakeLogs, expired_job, queue_of
+from tests.stores.shared_logs import MakeLogs, expired_job, queue_of, shared_logs
 
 
 def test_a_waiting_run_goes_to_one_worker_and_is_acknowledged_by_its_end(make_logs: MakeLogs) -> None:
@@ -127,3 +131,41 @@ def test_an_unneeded_job_is_removed(make_logs: MakeLogs) -> None:
             return await queue.next_jobs(9) + await queue.expired_jobs(9), await log.redis.xlen(newer)
 
     assert run(scenario()) == ([], 1)
+
+
+def test_a_lease_is_renewed_while_its_run_is_being_taken(make_logs: MakeLogs) -> None:
+    """Not if another worker has claimed it since."""
+
+    async def scenario() -> None:
+        async with make_logs(2) as (a, b), queue_of(a, "a") as one, queue_of(b, "b") as other:
+            await a.submit("run", START, 9)
+            (job,) = await one.next_jobs(1)
+            await one.hand_back([job.id])  # its lease has expired
+            await a.renew("a", [], ["run"])
+            assert await other.expired_jobs(1) == []
+            await one.hand_back([job.id])
+            assert await other.expired_jobs(1) == [job]
+            await a.renew("a", [], ["run"])
+            with pytest.raises(FencedError):
+                await a.take("run", job.id, "a")
+
+    run(scenario())
+
+
+def test_a_lease_that_could_not_be_renewed_is_not_given_to_another_worker(start_redis: StartRedis) -> None:
+    """While the server stands still, all leases expire. One that is not renewed when it goes on is given away later."""
+
+    async def scenario(server: RedisServer) -> tuple[list[Job], Job]:
+        async with shared_logs(server.url, 1) as (log,), queue_of(log, "a", 0.4) as one, queue_of(log, "b", 0.4) as two:
+            await log.submit("run", START, 9)
+            (job,) = await one.next_jobs(1)
+            assert await two.expired_jobs(1) == []
+            server.pause()
+            looking = asyncio.create_task(two.expired_jobs(1))
+            await asyncio.sleep(1)
+            server.resume()
+            assert await looking == []
+            return await two.expired_jobs(1), job
+
+    claimed, job = run(scenario(start_redis("redis")))
+    assert claimed == [job]

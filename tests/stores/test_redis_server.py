@@ -214,7 +214,7 @@ def test_connections_that_were_lost_without_a_word_are_replaced(start_redis: Sta
         proxy = Proxy(start_redis("valkey"))
         async with proxy as url, aclosing(RedisEventLog(url, REQUESTS)) as log:
             other = RedisEventLog(url, REQUESTS)
-            async with aclosing(other), aclosing(RunQueue(log.address, log.redis, "a", 60)) as queue:
+            async with aclosing(other), aclosing(RunQueue(log, "a", 60)) as queue:
                 await queue.open()
                 await log.begin("run", START)
                 following = other.follow("run")
@@ -246,7 +246,7 @@ def test_the_rights_in_the_documentation_are_enough(start_redis: StartRedis) -> 
         async with aclosing(RedisEventLog(url, REQUESTS)) as log:
             await log.check()
             await log.submit("run", START, 9)
-            async with aclosing(RunQueue(log.address, log.redis, "a", 60)) as queue:
+            async with aclosing(RunQueue(log, "a", 60)) as queue:
                 await queue.open()
                 (job,) = await queue.next_jobs(1)
                 assert await queue.expired_jobs(1) == []

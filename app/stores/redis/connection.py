@@ -169,7 +169,7 @@ class Address:
 
     def client(self) -> Redis:
         """A client that retries for some seconds, and whose calls wait for a free connection."""
-        patient = Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.3), retries=10)
+        patient = Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), retries=20)
         # the usual pool refuses a call if all connections are in use
         pool = BlockingConnectionPool.from_url(
             self.url, max_connections=MAX_CONNECTIONS, timeout=None, protocol=3, socket_timeout=None, retry=patient

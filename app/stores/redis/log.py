@@ -37,9 +37,8 @@ from app.stores.redis.clock import ServerClock
 from app.stores.redis.connection import ANSWER_S, Address, DirectPool, answering, check_server
 from app.stores.redis.ledger import RedisLedger
 from app.stores.redis.meta import RunMeta, meta_of
-from app.stores.redis.queue import GROUP
 from app.stores.redis.readers import Entry, Readers, Tail, entry_id, events_of
-from app.stores.redis.scripts import CHANGED, ENDED, FENCED, ORPHANED, Scripts, check_admission
+from app.stores.redis.scripts import CHANGED, ENDED, FENCED, GROUP, ORPHANED, Scripts, check_admission
 from app.stores.redis.writers import ENTRY_BYTES, PENDING_BYTES, Outbox, Writer
 from chains.parts.composition import Request
 
@@ -96,7 +95,7 @@ class RedisEventLog:
         self._decoder = Decoder(requests)
         self._max_bytes, self._all_bytes, self._limit = max_bytes, all_bytes, limit
         self._name, self._lease_ms, self._owns_runs = token_hex(8), round(lease_s * 1000), False
-        self.clock = ServerClock(lease_s / RENEWALS)  # compared at each renewal
+        self.clock = ServerClock(lease_s / RENEWALS)
         self._writers: dict[str, Writer] = {}
         self._readers = Readers(self.address, self.redis, self._decoder, self._find, self._is_own)
         self._outbox = Outbox(self.scripts, self._readers.add_batch, self._readers.wake)
@@ -174,19 +173,20 @@ class RedisEventLog:
         self._writers[run_id] = Writer.of(run_id, meta)
         return meta
 
-    async def renew(self, worker: str, run_ids: Iterable[str]) -> dict[str, Claim]:
+    async def renew(self, worker: str, run_ids: Iterable[str], taking: Iterable[str] = ()) -> dict[str, Claim]:
         """Renews the worker's claims on runs that this process writes, and returns what became of each.
 
-        Also renews this process's claim on its ephemeral runs.
+        Also renews its claims on runs that it is still taking, and this process's claim on its ephemeral runs.
         """
         writers = [writer for run_id in run_ids if (writer := self._writers.get(run_id)) and not writer.error]
         claims = dict.fromkeys(run_ids, Claim.LOST)
         owner = self._name if self._owns_runs else ""
-        arguments = [each for writer in writers for each in (writer.run_id, writer.term, writer.rewrites)]
+        runs = [(each.run_id, each.term, each.rewrites) for each in writers] + [(run_id, "", 0) for run_id in taking]
+        arguments = [each for run in runs for each in run]
         asked_at = perf_counter()
         *answers, now_ms = await self._call("renew", worker, owner, self._lease_ms, *arguments)
         self.clock.compare(now_ms / 1000, asked_at, perf_counter())
-        return claims | {writer.run_id: Claim(answer) for writer, answer in zip(writers, answers, strict=True)}
+        return claims | {writer.run_id: Claim(answer) for writer, answer in zip(writers, answers, strict=False)}
 
     async def release(self, run_id: str) -> None:
         """Queues the run again, with all that was appended."""

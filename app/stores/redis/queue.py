@@ -7,16 +7,17 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from app.stores.redis.connection import Address, subscription
+from app.stores.redis.connection import subscription
+from app.stores.redis.log import RedisEventLog
+from app.stores.redis.scripts import GROUP
 
 logger = logging.getLogger(__name__)
 
-GROUP = "workers"
 VERSION = 1  # of jobs; a newer one is left to a newer worker
 BLOCK_MS = 1000
 
@@ -48,11 +49,12 @@ class Hint(NamedTuple):
 class RunQueue:
     """The jobs of one worker, whose name is unique."""
 
-    def __init__(self, address: Address, redis: Redis, worker: str, lease_s: float) -> None:
-        self._redis, self._blocking = redis, address.blocking_client()
-        self._queue, self._hints = f"{address.prefix}:queue", f"{address.prefix}:hints"
+    def __init__(self, log: RedisEventLog, worker: str, lease_s: float) -> None:
+        self._redis, self._blocking = log.redis, log.address.blocking_client()
+        self._scripts, self._clock = log.scripts, log.clock
+        self._queue, self._hints = f"{log.address.prefix}:queue", f"{log.address.prefix}:hints"
         self._worker, self._lease_ms = worker, round(lease_s * 1000)
-        self._hand_back = redis.register_script(HAND_BACK)
+        self._hand_back = log.redis.register_script(HAND_BACK)
         self._cursor: bytes | str = "0-0"  # of the expired jobs
         self._connection_id: int | None = None
         self._unblocking: asyncio.Task[None] | None = None
@@ -81,12 +83,13 @@ class RunQueue:
         return [job for pages in streams.values() for page in pages for job in await self._jobs(page)]
 
     async def expired_jobs(self, count: int) -> list[Job]:
-        """Claims jobs whose lease has not been renewed."""
-        answer: Any = await self._redis.xautoclaim(
-            self._queue, GROUP, self._worker, self._lease_ms, self._cursor, count
-        )
-        self._cursor = answer[0]  # jobs that are handed back do not block those that follow
-        return await self._jobs(answer[1])
+        """Claims jobs whose lease has not been renewed, or none if the server's clock has jumped."""
+        asked_at = perf_counter()
+        bounds = count, self._clock.latest_ms(asked_at)
+        answer = await self._scripts.call("claim", self._worker, self._lease_ms, self._cursor, *bounds)
+        now_ms, self._cursor, jobs = answer  # jobs that are handed back do not block those that follow
+        self._clock.compare(now_ms / 1000, asked_at, perf_counter())
+        return await self._jobs((job_id, dict(zip(fields[::2], fields[1::2], strict=True))) for job_id, fields in jobs)
 
     async def hand_back(self, job_ids: Sequence[str | bytes]) -> None:
         """Lets the leases expire at once, because other workers have to write these runs."""

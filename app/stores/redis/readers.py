@@ -179,15 +179,14 @@ class Readers:
         # without further attempts, so it learns of an outage
         async with aclosing(self._address.direct_connection(BLOCKING_ANSWER_S, attempts=1)) as connection:
             while True:
-                try:
+                with suppress(RedisError):
                     await self._read_from(connection)
-                except RedisError:
-                    self._connection_id = None
-                    await asyncio.sleep(RETRY_S)
-                    await self._check(self._open_tails())
+                self._connection_id = None
+                await asyncio.sleep(RETRY_S)
 
     async def _read_from(self, connection: DirectConnection) -> None:
         connection_id: int = await connection.call("CLIENT", "ID")
+        await self._check(self._open_tails())  # the server may have lost events
         while True:
             self._more.clear()
             tails = self._foreign_tails()

@@ -13,6 +13,7 @@ from app.stores import LogFullError, TooManyRunsError
 from app.stores.redis.connection import DirectConnection, DirectPool
 
 EXPIRED, UNKNOWN, ENDED, FENCED, CHANGED, FULL, ORPHANED, MANY = -1, -2, -3, -4, -5, -6, -7, -8
+GROUP = "workers"  # of the queue
 NAMES = (
     "room",
     "begin",
@@ -21,6 +22,7 @@ NAMES = (
     "reopen",
     "rewrite",
     "take",
+    "claim",
     "renew",
     "release",
     "end",
@@ -28,7 +30,7 @@ NAMES = (
     "unfinished",
     "compact",
 )
-WITHOUT_MEMORY = ("find", "renew", "release", "end", "forget", "compact")  # may run when the memory is full
+WITHOUT_MEMORY = ("find", "claim", "renew", "release", "end", "forget", "compact")  # may run when the memory is full
 
 
 def _script(name: str) -> str:

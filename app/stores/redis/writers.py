@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 GATHER_S = 0.01
 ENTRY_BYTES = 60  # what an entry of a stream takes beyond its lines
 PENDING_BYTES = 64 * 1024  # of one run; beyond that its writer waits
-RETRY_S, MAX_RETRY_S = 0.05, 0.2
+RETRY_S, MAX_RETRY_S = 0.02, 0.1
 
 
 @dataclass(slots=True, eq=False)
