@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 
 from app.standin.amounts import HANGUL
 from app.standin.english import singular
 from app.standin.names import id_of
 from app.standin.pantry import Entry, Language, Words, ids_by_name, load, normal, pantry
+from app.standin.spelling import corrected
 
 _GENERIC = re.compile(r" (?:product|stuff|dish|item|family)$")  # pork products
 
@@ -28,6 +29,10 @@ class Rules(Entry):
     avoided: dict[str, Avoided]
     diets: dict[str, DietRule]
     phrases: dict[str, Words]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset(normal(name) for each in self.avoided.values() for name in each.names)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def _group(key: str) -> tuple[frozenset[str], frozenset[str]]:
 def _of_food(food: str) -> list[tuple[frozenset[str], frozenset[str]]]:
     """Returns the groups with this name, everything in its entry of the pantry, and the word itself."""
     whole = normal(food.replace("-", " "))
-    name = _GENERIC.sub("", whole)
+    name = _known(_GENERIC.sub("", whole))
     last = name.split()[-1] if name else ""
     groups = [
         _group(key)
@@ -108,6 +113,12 @@ def _of_food(food: str) -> list[tuple[frozenset[str], frozenset[str]]]:
     words = {singular(name) for name in (*entry.names, *entry.also)} if entry else set[str]()
     fine = {f"{name} free", f"{name} 프리"}.union(*(fine for _, fine in groups))  # coconut milk is no milk
     return [*groups, (frozenset({name, *words} - {""}), frozenset(fine))]
+
+
+def _known(name: str) -> str:
+    """Returns the name, or the food that it is misspelt for: cheeze."""
+    is_known = id_of(name, ids_by_name()) or name in rules().names
+    return name if is_known else corrected(name) or name
 
 
 def _is_part(name: str, part: str) -> bool:

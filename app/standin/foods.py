@@ -11,7 +11,7 @@ from app.standin.avoidance import NOTHING, Avoidance, avoided_ids
 from app.standin.english import plural, singular
 from app.standin.korean import AND
 from app.standin.names import bare, compounds, id_of, in_a_dish, is_compound, scan
-from app.standin.pantry import Diet, Ingredient, Language, ids_by_name, normal, pantry, vocabulary
+from app.standin.pantry import Ingredient, Language, ids_by_name, normal, pantry, vocabulary
 from app.standin.prose import is_prose, without_phrases
 from app.standin.spelling import corrected
 
@@ -26,11 +26,6 @@ _TINNED = re.compile(r"^(?:canned|tinned|(?:can|tin) of) | (?:cans?|tins?)$", re
 _TINNED_KO = re.compile(r"(?<=[가-힣])\s?(?:캔|통조림)$")
 _READ = 4000  # characters
 _PLAIN_MEASURES = ("tbsp", "tsp")
-_REFUSED = re.compile(
-    r"\b(?:without|no|not|don[’']t (?:have|like|want|eat)|avoid|except)\b.*?(?=$|[.,;!?\n]|\b(?:in|for|with|but)\b)"
-    r"|(?:\S{1,20}(?:이랑|랑|하고|과|와)\s+){0,5}\S{1,20}?\s*(?:없이|빼고|말고|제외)",
-    re.IGNORECASE,
-)
 _BLANKS = re.compile(r"[^\S\n]+")  # a long run of them would make the patterns slow
 _SPOKEN = re.compile(r"[가-힣](?:어요|아요|해요|에요|예요|세요|니다|네요|까요|는데|지만|고요|해줘|해서|려고|줘)$")
 _PEOPLE = r"(?:people|persons?|guests|kids|of us|servings?|portions?)"
@@ -127,22 +122,15 @@ def larder(typed: str, language: Language) -> Larder:
 def mentioned(question: str, language: Language) -> Larder:
     """Returns the foods in a question. Unknown words are ignored, because most are not food."""
     timeless = _TIME.sub(" ", _BLANKS.sub(" ", question[:_READ]))
-    refused = {key for span in _REFUSED.findall(timeless) for key in _refused(span)}
-    rest = _gathered(_pieces(_REFUSED.sub("\n", timeless)), _mentioned, language)
-    return Larder(tuple(food for food in rest.foods if food.id not in refused), rest.avoided | refused)
+    return _gathered(_pieces(timeless), _mentioned, language)
 
 
 def _gathered(pieces: Iterable[str], foods_in: Callable[[str, Language], Iterator[Food]], language: Language) -> Larder:
     foods: dict[str, Food] = {}
-    avoided: set[str] = set()
-    for piece in pieces:
-        if _is_refusal(piece):
-            avoided |= _refused(piece)
-        else:
-            for food in foods_in(piece, language):
-                if food.id not in foods or (food.typed and not foods[food.id].typed):
-                    foods[food.id] = food
-    return Larder(tuple(food for key, food in foods.items() if key not in avoided), frozenset(avoided))
+    for food in (food for piece in pieces for food in foods_in(piece, language)):
+        if food.id not in foods or (food.typed and not foods[food.id].typed):
+            foods[food.id] = food
+    return Larder(tuple(foods.values()))
 
 
 def needed(text: str, language: Language) -> Iterator[Food]:
@@ -172,28 +160,6 @@ def _pieces(typed: str) -> Iterator[str]:
     for piece in _BREAKS.split(text):
         if piece and (stripped := piece.strip(" -–—+&_…")):
             yield stripped
-
-
-def _is_refusal(piece: str) -> bool:
-    words = piece.lower().split()
-    return any(word in vocabulary().without for word in words) or any(diet in words for diet in vocabulary().diets)
-
-
-def _refused(piece: str) -> set[str]:
-    words = [singular(word) for word in piece.lower().split()]
-    refused = {key for _, key in scan(piece)}
-    for allergen, names in vocabulary().allergens.items():
-        if any(name in words for name in names):
-            refused |= {key for key, ingredient in pantry().items() if allergen in ingredient.allergens}
-    for word, diet in vocabulary().diets.items():
-        if word in words:
-            refused |= {key for key, ingredient in pantry().items() if not _suits(ingredient.diet, diet)}
-    return refused
-
-
-def _suits(diet: Diet, wanted: Diet) -> bool:
-    order: tuple[Diet, ...] = ("vegan", "vegetarian", "omnivore")
-    return order.index(diet) <= order.index(wanted)
 
 
 def _foods(piece: str, language: Language) -> Iterator[Food]:

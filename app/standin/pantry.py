@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from app.standin.english import singular
 
 Language = Literal["en", "ko"]
-Diet = Literal["vegan", "vegetarian", "omnivore"]
 
 T = TypeVar("T")
 
@@ -43,8 +42,6 @@ class Ingredient(Entry):
     note: Words
     also: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
-    allergens: tuple[str, ...] = ()
-    diet: Diet = "vegan"
     cut: str | None = None
     done: Words | None = None
     minutes: int = 0
@@ -104,9 +101,6 @@ class Vocabulary(Entry):
     dry: dict[str, str]
     stand_ins: dict[str, tuple[str, ...]]
     covers: dict[str, tuple[str, ...]]
-    without: tuple[str, ...]
-    diets: dict[str, Diet]
-    allergens: dict[str, tuple[str, ...]]
     guesses: dict[str, tuple[str, ...]]
     groups: dict[str, tuple[str, ...]]
     rank: tuple[str, ...]

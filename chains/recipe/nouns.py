@@ -152,7 +152,7 @@ def _every_kind() -> dict[str, str]:
 
 def foods_in(text: str) -> list[str]:
     """Returns the foods that a text names, the longest names first found: goat cheese rather than cheese."""
-    words = [word[0].lower() for word in _WORD.finditer(text)]
+    words = [word[0].lower().removesuffix("'s") for word in _WORD.finditer(text)]
     found: list[str] = []
     at = 0
     while at < len(words):

@@ -91,7 +91,7 @@ def _items(text: str) -> Iterator[str]:
 def _without_lead(item: str) -> str:
     """Returns the item, or an empty string if it only says for whom the restriction is: my son is, for me, 환자예요."""
     item = _TRAILING_LINK.sub("", item.strip(" ;:.!?").lstrip(")]").rstrip("([").strip())
-    words = re.split(r"[\s.;:-]+", _lower(item))
+    words = re.split(r"[\s\d.;:()-]+", _lower(item))
     return "" if all(word in _who() or kind_of(word) == "people" for word in words) else item
 
 

@@ -18,9 +18,13 @@ _BREAK = re.compile(
     r"(?:\s*(?:[,;:!?()\[\]{}<>=…\n\"“”|]|\.(?!\d)|->|→|--|—|(?:^|(?<=\s))[-–/](?=\s))\s*)+"
     r"|(?<!thing)(?<!all)\s(?:but|however|otherwise|whereas)\s"
 )
+_WORD = re.compile(r"[a-z]{2}")
 _LINK = re.compile(r"[(\[?!:=→…—–-]")  # corn (never), corn? never, corn: never
 _LABEL = re.compile(r"[(\[:=→—–-]")  # never: corn
 _END = re.compile(r"[.;!?)\]}\n]")
+_COPULA = re.compile(
+    r"(?:'s|(?:\s|^)(?:is|are|just|a|an|absolutely|strictly|definitely|totally|big|hard|so|that|we|i|and|then))*\s*$"
+)
 _LONGEST = 160  # characters of a clause; a longer one is prose
 _ITEMS = 12  # of a list
 _NEAR = 200  # characters before a list that may name the foods on hand
@@ -40,7 +44,7 @@ class _Clause(NamedTuple):
 def matches(text: str, found: Collection[Match]) -> Iterator[Match]:
     """Yields what harmful clauses refer to, with the clauses, unless it is among the restrictions that were found."""
     foods = [each for each in found if each.foods]
-    clauses = [*_clauses(text)]
+    clauses = [*_clauses(text)] if _WORD.search(text) else []
     for at, clause in enumerate(clauses):
         if _is_harmful(clause.text) and not any(each.overlaps(clause) for each in foods):
             yield from (match for match in _match(text, clauses, at) if not any(map(match.overlaps, foods)))
@@ -50,24 +54,29 @@ def _clauses(text: str) -> Iterator[_Clause]:
     at, before = 0, ""
     for mark in (*_BREAK.finditer(text), None):
         end = mark.start() if mark else len(text)
-        if at < end <= at + _LONGEST:
+        if at + 1 < end <= at + _LONGEST:
             yield _Clause(at, end, text[at:end], before, mark[0] if mark else "")
         at, before = (mark.end(), mark[0]) if mark else (end, "")
 
 
 def _match(text: str, clauses: Sequence[_Clause], at: int) -> Iterator[Match]:
     clause = clauses[at]
-    if foods := _foods(clause.text):
+    if foods := _foods(clause.text) or _subject(clause.text):
         yield Match(clause.start, clause.end, foods)
-    elif at and ":" not in clause.after and _refers_back(clause) and (foods := _foods_or_name(clauses[at - 1].text)):
-        yield Match(clauses[at - 1].start, clause.end, foods)
+    elif ":" not in clause.after and (found := _referred(clauses[max(0, at - 2) : at], clause)):
+        yield Match(found.start, clause.end, _foods_or_name(found.text))
     elif _LABEL.search(clause.after) and (listed := _listed(text, clauses, at)):
-        yield Match(clause.start, listed[-1].end, tuple(food for each in listed for food in _foods(each.text)))
+        yield Match(clause.start, listed[-1].end, tuple(food for each in listed for food in _foods_or_name(each.text)))
 
 
-def _refers_back(clause: _Clause) -> bool:
-    """Whether a clause that names no food is about the one before it: (I hate them), which I hate."""
-    return bool(_LINK.search(clause.before)) or _pronoun().occur_in(clause.text) or _is_answer(clause.text)
+def _referred(before: Sequence[_Clause], clause: _Clause) -> _Clause | None:
+    """Returns the clause that one without a food is about: (I hate them), which I hate, makes me ill."""
+    if clause.text.startswith("not ") and "harm" not in {kind for kind, _ in _cues().find(clause.text)}:
+        return None  # 400 g flour (not self-raising)
+    if _predicate().match(clause.text):
+        return next((each for each in reversed(before) if _foods(each.text)), None)
+    is_linked = _LINK.search(clause.before) or _pronoun().occur_in(clause.text) or _is_answer(clause.text)
+    return next((each for each in before[-1:] if is_linked and _foods_or_name(each.text)), None)
 
 
 def _listed(text: str, clauses: Sequence[_Clause], at: int) -> list[_Clause]:
@@ -77,7 +86,7 @@ def _listed(text: str, clauses: Sequence[_Clause], at: int) -> list[_Clause]:
         items.append(item)
         if _END.search(item.after):
             break
-    items = [*takewhile(lambda item: _foods(item.text), items)]
+    items = [*takewhile(lambda item: _foods_or_name(item.text), items)]
     start, end = clauses[at].start, items[-1].end if items else 0
     if foods_in(text[end : end + _NEAR]) or foods_in(text[max(0, start - _NEAR) : start]):
         return items
@@ -105,6 +114,13 @@ def _foods(clause: str) -> tuple[str, ...]:
     return tuple(food for food in foods_in(named) if _no_food().isdisjoint(singulars(food)))
 
 
+def _subject(clause: str) -> tuple[str, ...]:
+    """Returns the unknown food of a short answer: bivalves are a no."""
+    answer = _answer().search(clause)
+    name = _COPULA.sub("", clause[: answer.start()]).strip() if answer else ""
+    return () if not name or _pronoun().occur_in(name) else _foods_or_name(name)
+
+
 def _foods_or_name(clause: str) -> tuple[str, ...]:
     """Returns the foods in a clause, or the whole of a short one: it may name a food that is not known."""
     is_short = len(clean(clause).split()) <= _UNKNOWN
@@ -127,13 +143,18 @@ def _tables() -> Tables:
 
 @cache
 def _cues() -> Phrases:
-    kinds = {"fine": _table("fine"), "harm": _table("harm"), "not": ["{not}"], "answer": _table("answer")}
+    kinds = {"fine": _table("fine"), "harm": _table("harm"), "not": ["{not}", "not"], "answer": _table("answer")}
     return Phrases(kinds, _tables()["words"])
 
 
 @cache
 def _pronoun() -> Phrases:
     return Phrases({"pronoun": _table("pronoun")})
+
+
+@cache
+def _predicate() -> re.Pattern[str]:
+    return re.compile(any_of(_table("predicate"), _tables()["words"]))
 
 
 @cache

@@ -11,6 +11,7 @@ from chains.recipe.restrictions.foods import (
     WINDOW,
     Match,
     clean,
+    food_of_quality,
     foods,
     is_allergen,
     is_food,
@@ -25,15 +26,24 @@ _REST = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?\bn?or\s[^,;:.!?()\n]{1,30}")
 _REST_AND = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?(?:\b(?:and|or)|&)\s[^,;:.!?()\n]{1,30}")
 _END_OF_LIST = re.compile(r"[;:.!?()\n]|\s[-–—]\s")
 _OUT = re.compile(r"([^,;:.!?()\n]{1,60}?)\s(?:out|off|away|aside)\b")  # after "leave"
+_AFFIXED = re.compile(r"(?<![\w'-])(?:non[- ]?([a-z]{3,12})|([a-z]{3,12})less)(?![\w'])")  # non-dairy, onionless
 _CLAUSE = re.compile(r"[^,.;\n]{0,40}")
 
 
 def matches(text: str) -> Iterator[Match]:
     """Yields the restrictions in a text in lower case."""
     for kind, cue in _cues().find(text):
-        is_compound = kind in ("no", "free") and text.startswith("-", cue.end())  # no-fuss
-        if not is_compound and (found := _match(kind, text, cue)):
+        if not _is_compound(kind, text, cue.end()) and (found := _match(kind, text, cue)):
             yield found
+    for affixed in _AFFIXED.finditer(text):
+        if (stem := affixed[1] or affixed[2]) not in _tables()["foods"]["not_food"] and is_food_name(stem):
+            yield Match(*affixed.span(), (stem,))
+
+
+def _is_compound(kind: str, text: str, at: int) -> bool:
+    """Whether a hyphen after the cue makes it a part of a word: no-fuss, but not no-onions."""
+    word = _WORD.match(text, at) if kind in ("no", "free") and text.startswith("-", at) else None
+    return bool(word) and not _is_listed(word[1])
 
 
 def negated(text: str) -> Iterator[tuple[int, int]]:
@@ -56,6 +66,10 @@ def _match(kind: str, text: str, cue: re.Match[str]) -> Match | None:
         case "makes":
             found = _with_foods_before(kind, text, cue)
             return found._replace(end=_end_of_clause(text, found.end)) if found else None
+        case "nothing":
+            names: list[str] = _SEPARATOR.split(BREAK.split(text[cue.end() : cue.end() + WINDOW])[0])
+            found = tuple(food for food in map(food_of_quality, names) if food)
+            return Match(cue.start(), _end_of_clause(text, cue.end()), found) if found else None
         case "added":
             return _not_added(text, cue)
         case "except":

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import NamedTuple, Protocol
 
-from chains.recipe.nouns import is_food_name, kind_of, singulars
+from chains.recipe.nouns import foods as known_foods, is_food_name, kind_of, singulars
 from chains.recipe.restrictions.phrases import Tables, any_of, tables
 
 WINDOW = 90  # characters around a cue that are searched for foods
@@ -48,10 +48,26 @@ def foods(names: Iterable[str], *, is_vague: bool = False) -> tuple[str, ...]:
 def _food_in(name: str) -> str:
     """Returns the food that the name begins with if it doesn't end with one: sugar last month."""
     words = name.split()
+    if len(words) > 1 and words[-1] in _words("grammar", "generic"):
+        return food_of_quality(name) or name
     if not words or is_food_name(words[-1]):
         return name
     beginnings = (" ".join(words[:count]) for count in range(len(words), 0, -1))
     return next(filter(is_food_name, beginnings), name)
+
+
+def food_of_quality(text: str) -> str:
+    """Returns the food that gives a text's first words their quality: cream of "creamy sauces", sugar of "sweet"."""
+    words = text.split()
+    known = next((food for count in (3, 2, 1) for food in [_qualities().get(" ".join(words[:count]), "")] if food), "")
+    stem = words[0].removesuffix("y") if words and words[0].endswith("y") else ""
+    stems = (stem, f"{stem}e", stem[:-1]) if len(stem) > 2 else ()  # creamy, cheesy, nutty
+    return known or next((each for each in stems if each in known_foods()), "")
+
+
+@cache
+def _qualities() -> dict[str, str]:
+    return {word: food for food, words in tables("restrictions.en.toml")["qualities"].items() for word in words}
 
 
 @lru_cache(maxsize=1024)
