@@ -122,6 +122,24 @@ BAD = [
         "milk left out for three days",
         "wild mushrooms I can't identify",
     ),
+    # any first noun with any second, and the endings of drugs
+    *(
+        "hydrocortisone cream, eggs",
+        "antifungal cream",
+        "baby wipes",
+        "pond water, kelp",
+        "worming tablets",
+        "dishwasher salt",
+        "atenolol, rice",
+        "clarithromycin",
+        "moss killer",
+        "rat bait",
+        "heart pills",
+        "phone charger",
+        "sulphur tuft",
+        "my ex-husband, chili",
+        "laundry pods",
+    ),
     # what no list names, by the last noun
     *(
         "stapler, celery",
@@ -341,6 +359,17 @@ GOOD = [
         "lion's mane mushroom, key limes, table salt",
     ),
     "땅콩 알레르기 있는 아이. 국수, 닭고기",
+    *(
+        "gunpowder masala",
+        "surf and turf",
+        "string hoppers",
+        "hand-cut chips",
+        "clotted cream, table salt",
+        "rice, on atenolol",
+        "sun-dried tomatoes, body of a crab",
+        "plant oil",
+        "tomato paste",
+    ),
     # food whose last noun is also a thing, or is known as one
     *(
         "taco shells, spring roll wrappers, onion rings",

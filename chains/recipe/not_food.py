@@ -49,6 +49,12 @@ class _Kind(BaseModel):
     message: str
     anywhere: list[str] = []
     alone: list[str] = []
+    compounds: list[tuple[list[str], list[str]]] = []
+
+    @property
+    def pattern(self) -> str:
+        """What counts anywhere, with each compound of a first and a second noun: hand cream, hand gel."""
+        return "|".join((_words(self.anywhere), *(_compound(*nouns) for nouns in self.compounds)))
 
 
 def not_food_in(text: str) -> NotFood | None:
@@ -88,15 +94,30 @@ def _items(text: str) -> Iterable[str]:
 def _words(words: Iterable[str]) -> str:
     """Returns a pattern for any of the words, the longest first."""
     longest = sorted(words, key=len, reverse=True)
-    latin = "|".join(_latin(word) for word in longest if word[0].isascii() and word[0] != "-")
-    korean = "|".join(word.replace(" ", r"\s?") for word in longest if not word[0].isascii())
-    endings = "|".join(word[1:] for word in longest if word[0] == "-")
+    latin = _branches(_latin(word) for word in longest if word[0].isascii() and word[0] != "-")
+    korean = _branches(word.replace(" ", r"\s?") for word in longest if not word[0].isascii())
+    endings = "|".join(word[1:] for word in longest if word[0] == "-" and not word.isascii())
+    suffixes = "|".join(word[1:] for word in longest if word[0] == "-" and word.isascii())
     patterns = (
         rf"(?<![\w-])(?:{latin})(?!\w|[ -]free\b)" if latin else "",
+        rf"(?<![\w-])[\w-]{{3,15}}(?:{suffixes})s?(?!\w)" if suffixes else "",
         rf"(?<![가-힣])(?:{korean})" if korean else "",
         rf"(?<![가-힣])[가-힣]{{1,8}}(?:{endings}){_PARTICLE}(?![가-힣])" if endings else "",
     )
     return "|".join(filter(None, patterns))
+
+
+def _branches(patterns: Iterable[str]) -> str:
+    """Returns a pattern for any of them, with a branch for each first letter, for speed."""
+    rests: dict[str, list[str]] = {}
+    for pattern in patterns:
+        rests.setdefault(pattern[0].lower(), []).append(pattern[1:])
+    return "|".join(f"{first}(?:{'|'.join(each)})" for first, each in rests.items())
+
+
+def _compound(firsts: list[str], seconds: list[str]) -> str:
+    first, second = (_branches(map(_latin, nouns)) for nouns in (firsts, seconds))
+    return rf"(?<![\w-])(?:{first})[ -](?:{second})(?!\w|[ -]free\b)"
 
 
 def _latin(word: str) -> str:
@@ -116,7 +137,7 @@ def _kinds() -> dict[str, _Kind]:
 
 @cache
 def _fine() -> re.Pattern[str]:
-    taken = _words(_list("prescribed"))
+    taken = _words([*_list("prescribed"), *(word for word in _kinds()["drugs"].anywhere if word.startswith("-"))])
     patterns = (rf"\b(?:on|take|taking)\s(?:{taken})", rf"(?:{taken})[을를]?\s(?:먹|복용)", _words(_list("fine")))
     return re.compile("|".join(patterns), re.IGNORECASE)
 
@@ -133,7 +154,7 @@ def _list(name: str) -> list[str]:
 @cache
 def _anywhere() -> re.Pattern[str]:
     return re.compile(
-        "|".join(f"(?P<{name}>{_words(kind.anywhere)})" for name, kind in _kinds().items() if kind.anywhere),
+        "|".join(f"(?P<{name}>{kind.pattern})" for name, kind in _kinds().items() if kind.anywhere),
         re.IGNORECASE,
     )
 
