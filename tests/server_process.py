@@ -6,6 +6,7 @@ import resource
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -33,6 +34,25 @@ class ServerProcess:
         """Ends the process as `kill -9` does."""
         self._command.send_signal(signal.SIGKILL)
         self._command.wait(10)
+
+    def begin_shutdown(self) -> None:
+        """Sends SIGTERM, and waits until the process has stopped listening."""
+        self._command.send_signal(signal.SIGTERM)
+        while True:
+            try:
+                self.connect().close()
+            except ConnectionError:
+                return
+
+    def connect(self) -> HTTPConnection:
+        url = httpx.URL(self.url)
+        connection = HTTPConnection(url.host, url.port, timeout=20)
+        connection.connect()
+        return connection
+
+    def wait(self) -> int:
+        """Returns the exit status."""
+        return self._command.wait(20)
 
     def start_again(self) -> None:
         self._command = self._start(int(self.url.rpartition(":")[2]))

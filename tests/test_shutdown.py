@@ -1,6 +1,7 @@
 """Shutdown: every client is notified or sees that its response is incomplete, and the process exits."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -9,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +20,11 @@ import pytest
 
 from app.main import create_app
 from tests.client import NO_TLS, REQUEST, ask, decoded, start, wait_until
+from tests.conftest import Serve
+from tests.redis_servers import RedisServer
+from tests.server_process import server_process
 from tests.servers import Gate, provider, run, serving, settings_from
+from tests.shared_runs import Reader
 
 SLOW = {"SIZZLE_STANDIN_TTFT_MS": "20", "SIZZLE_STANDIN_TOKENS_PER_S": "2"}
 FAREWELL = b": the server is being stopped\nretry: 2000\n"
@@ -119,6 +126,50 @@ def test_the_process_exits_in_time_whatever_is_open(number: int) -> None:
     assert not re.search("ERROR|Traceback|CRITICAL", "".join(server.lines))
 
 
+def asked(connection: HTTPConnection, method: str, path: str, body: Any = None) -> HTTPResponse:
+    """Sends the request on this very connection."""
+    assert connection.sock, "the last response has closed it"
+    connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    response.read()
+    return response
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_request_on_its_way_at_the_shutdown_is_answered(tmp_path: Path, is_kept: bool) -> None:
+    """Its connection is a new one, or kept after an earlier response. It closes with the answer."""
+    with (
+        server_process(tmp_path) as server,
+        closing(server.connect()) as connection,
+        closing(server.connect()) as later,
+    ):
+        if is_kept:
+            assert asked(connection, "GET", "/livez").status == 200
+        assert asked(later, "GET", "/livez").status == 200  # so the server has accepted both
+        server.begin_shutdown()
+        answer = asked(connection, "GET", "/livez")
+        assert [answer.status, answer.headers["connection"], connection.sock] == [200, "close", None]
+        assert server.wait() == -signal.SIGTERM
+        assert not re.search("ERROR|Traceback|CRITICAL", server.said)
+
+
+def test_a_run_that_others_can_write_is_started_during_the_shutdown(
+    redis_server: RedisServer, serve: Serve, tmp_path: Path
+) -> None:
+    """A response that the process itself would have to write is refused."""
+    store = redis_server.url
+    with server_process(tmp_path, SIZZLE_STORE=store) as server, ExitStack() as stack:
+        first, second = (stack.enter_context(closing(server.connect())) for _ in range(2))
+        assert asked(second, "GET", "/livez").status == 200  # so the server has accepted both
+        server.begin_shutdown()
+        started = asked(first, "POST", "/runs", REQUEST)
+        assert started.status == 201
+        assert asked(second, "POST", "/generate", REQUEST).status == 503
+        assert server.wait() == -signal.SIGTERM
+    other = serve(store=store, standin_ttft_ms=5, standin_tokens_per_s=0)
+    assert Reader(f"{other}{started.headers['location']}").to_the_end()[-1].data["status"] == "ok"
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
     """A server that starts its shutdown at `POST /close`, while its connections stay open."""
@@ -140,7 +191,8 @@ def test_no_run_is_started_during_the_shutdown(url: str) -> None:
     ask("POST", f"{url}/close")
     for path in ("/runs", "/generate", f"{address.removeprefix(url)}/parts/intro"):
         answer = ask("POST", f"{url}{path}", json=REQUEST, headers={"Sizzle-Run-Key": address.key})
-        assert [answer.status_code, answer.headers["retry-after"]] == [503, "2"]
+        headers = [answer.headers[name] for name in ("retry-after", "connection")]
+        assert [answer.status_code, headers] == [503, ["2", "close"]]
         assert "shutting down" in answer.json()["detail"]
     assert ask("GET", address).json()["status"] == "running"
 

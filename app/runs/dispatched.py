@@ -46,7 +46,8 @@ class DispatchedRuns(Runs):
 
     @override
     async def _start(self, run_id: UUID, served: Served, request: Request, *, ephemeral: bool = False) -> UUID:
-        self._check_open()
+        if ephemeral:  # it ends with its connection; the others can be written by any process
+            self._check_open()
         composition = served.composition
         parts = whole(composition, request).parts
         start = start_of(run_id, composition.name, request, parts)
@@ -71,7 +72,6 @@ class DispatchedRuns(Runs):
             state = await self.state(run_id)
             composition = self._served[state.composition].composition
             remainder = rewritten(composition, state, part)
-            self._check_open()
             if busy := _active_parts(state, rewrites).intersection(remainder.parts):
                 names = [name for name in composition.names if name in busy]
                 raise PartBusyError("Still being generated: {parts}.", parts=composition.titles(names))

@@ -1,6 +1,6 @@
 """Uvicorn's HTTP protocol with bounds against slow and hostile clients, which Uvicorn itself does not have.
 
-It overrides only methods of `HttpToolsProtocol` that asyncio and httptools call, `send_400_response` and
+It overrides only methods of `HttpToolsProtocol` that asyncio and httptools call, `send_400_response`, `shutdown` and
 `handle_websocket_upgrade`. After its handshake a WebSocket is left to Uvicorn's protocol, and counts as a connection.
 """
 
@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.clients import Client
 from app.server.security_headers import SECURITY_HEADERS
+from app.server.shutdown import IDLE_S
 
 ARRIVAL_S = 20.0  # for a whole request, including the first one of a connection
 HEAD_BYTES, HEADERS = 64 * 1024, 100
@@ -113,6 +114,17 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
         self._stop_timer()
         self._head_bytes = 0
+
+    @override
+    def shutdown(self) -> None:
+        """Waits for the next request of a connection whose client does not know yet that it closes.
+
+        Closing at once would reset the connection if the request is on its way.
+        """
+        if self.cycle and not self.cycle.response_started:
+            super().shutdown()  # the response says so
+        else:
+            self.loop.call_later(IDLE_S, super().shutdown)
 
     @override
     def handle_websocket_upgrade(self) -> None:

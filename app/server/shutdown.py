@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+IDLE_S = 1.0  # that a connection stays open for a request which is on its way
 GRACE_PERIOD_S = 1.5  # that requests have to finish by themselves
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -118,6 +119,11 @@ class Connection:
         """Whether the server has received the status and headers, which some middleware delays."""
         return getattr(self._cycle, "response_started", False)
 
+    def close_when_answered(self) -> None:
+        """Lets the response announce that its connection closes, unless the headers have been sent."""
+        if self._cycle and not self.is_started:
+            self._cycle.keep_alive = False
+
     def abort(self) -> None:
         if transport := getattr(self._cycle, "transport", None):
             transport.abort()
@@ -145,7 +151,7 @@ class ShutdownMiddleware:
         connection = Connection(receive, send, self._shutdown, self._send_timeout_s)
         request = _ActiveRequest(connection)
         try:
-            with self._shutdown.notify(request.abort_soon):
+            with self._shutdown.notify(request.on_shutdown):
                 await self._app({**scope, "connection": connection}, receive, connection.send)
         except asyncio.CancelledError:
             if not request.is_aborted:
@@ -166,7 +172,8 @@ class _ActiveRequest:
         self._timer: asyncio.TimerHandle | None = None
         self.is_aborted = False
 
-    def abort_soon(self) -> None:
+    def on_shutdown(self) -> None:
+        self._connection.close_when_answered()
         self._timer = asyncio.get_running_loop().call_later(GRACE_PERIOD_S, self._abort)
 
     def finish(self) -> None:
