@@ -89,6 +89,43 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
         + choice(**STOP),
         ok(),
     ),
+    "parts in lists of their own, and parts without a type": (
+        choice([[{"type": "text", "text": "Be"}], None, [{"thinking": "Hm."}, {"text": "Hm.", "thought": True}]])
+        + choice([{"text": "ef."}])
+        + choice(**STOP),
+        ok(),
+    ),
+    "the text of a choice without a delta": (
+        event(choices=[{"text": "Be", "finish_reason": None}]) + event(choices=[{"text": "ef.", **STOP}]) + DONE,
+        ok(),
+    ),
+    "Together's chunks, whose choices also have the text of their deltas": (
+        choice("Be", text="Be") + choice("ef.", text="ef.") + choice("", text="", **STOP),
+        ok(),
+    ),
+    "a delta with empty fields for all that it lacks": (
+        event(choices=[{"delta": {"content": "Beef.", "refusal": None, "tool_calls": None, "annotations": []}}])
+        + choice("", **STOP),
+        ok(),
+    ),
+    "Azure's filter that failed": (
+        BEEF
+        + event(choices=[{"content_filter_results": {"error": {"code": "content_filter_error"}}}])
+        + choice(**STOP),
+        ok(),
+    ),
+    "a refusal": (
+        event(choices=[{"delta": {"refusal": "I can't."}}]) + choice(**STOP) + DONE,
+        Answer("", "stop", is_complete=False),
+    ),
+    "a reason without text": (choice("") + choice(**STOP) + DONE, Answer("", "stop", is_complete=False)),
+    "a usage without text": (usage(7) + DONE, Answer("", None, is_complete=False, tokens=7)),
+    "tool calls without text": (
+        event(choices=[{"delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f"}}]}}])
+        + choice(finish_reason="tool_calls")
+        + DONE,
+        ok("", reason="tool_calls"),
+    ),
     "a list of chunks": (event(choices=[]) + b"data: [" + BEEF[6:-2] + b"," + choice(**STOP)[6:-2] + b"]\n\n", ok()),
     "a list of parts as content, thinking among them": (
         choice([{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Beef."}])
@@ -137,6 +174,14 @@ BODIES: dict[str, tuple[bytes, Answer]] = {
     "a whole completion without a reason": (
         json.dumps({"choices": [{"message": {"content": "Beef."}, "finish_reason": None}]}).encode(),
         ok(reason=None),
+    ),
+    "a whole text completion": (json.dumps({"choices": [{"text": "Beef.", **STOP}]}).encode(), ok()),
+    "lines of JSON": ((BEEF + choice(**STOP)).replace(b"data: ", b"").replace(b"\n\n", b"\n"), ok()),
+    "lines of JSON with blank lines between them": ((BEEF + choice(**STOP)).replace(b"data: ", b""), ok()),
+    "lines of JSON without an end": (BEEF[6:-1], Answer("Beef.", None, is_complete=False)),
+    "lines of Ollama's own API": (
+        b'{"message": {"role": "assistant", "content": "Beef."}, "done": false}\n{"done": true}\n',
+        failed("StreamFailure"),
     ),
     "a document with an error": (json.dumps({"error": {"code": 429, "message": CANARY}}).encode(), failed(429)),
     "a document that is something else": (b'{"hello": "world"}', failed("ValueError")),

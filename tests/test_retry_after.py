@@ -36,12 +36,89 @@ HEADERS = st.fixed_dictionaries(
 )
 
 
+RETRY_AFTER = [
+    "0",
+    "-0",
+    "-1",
+    "-0.001",
+    "0.5",
+    ".5",
+    "1.",
+    "1e2",
+    "1E3",
+    "+7",
+    "++7",
+    "0x10",
+    "1,5",
+    "1_000",
+    "120",
+    "120.0001",
+    "121",
+    "1e308",
+    "1e309",
+    "-1e309",
+    ".9e999",
+    "inf",
+    "+Inf",
+    "INFINITY",
+    "nan",
+    "1m2.5s",
+    "250ms",
+    "30s",
+    "1741305600",
+    "1741305600000",
+    "2026-01-01T00:00:00Z",
+    "00:01:00",
+    "infinite",
+    "none",
+    "null",
+    "true",
+]
+DATES = [
+    "Thu, 01 Jan 1970 00:00:00 GMT",
+    "Wednesday, 21-Oct-15 07:28:00 GMT",
+    "Wed Oct 21 07:28:00 2015",
+    "Fri, 01 Jan 2100 00:00:00 +0900",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Fri, 01 Jan 99999 00:00:00 GMT",
+    "Fri, 01 Jan 2100 99:99:99 GMT",
+    "Fri, 00 Jan 2100 00:00:00 GMT",
+    "Fri, 01 Jan 2100 00:00:00 +99999999999999999999",
+    "Fri, 01 Jan",
+    "GMT",
+    ", , ,",
+]
+WAITS = [
+    *({name: text} for name in ("retry-after", "retry-after-ms") for text in (*RETRY_AFTER, *DATES, "", "\t3 ")),
+    *({"retry-after": "2", "x-should-retry": text} for text in ("true", "false", "TRUE", "True", "1", "0", "no", "")),
+    {"retry-after": "500", "x-should-retry": "true"},
+    {"retry-after": "1", "retry-after-ms": "999999"},
+    {"retry-after": "500", "retry-after-ms": "10"},
+    {"retry-after": "500", "retry-after-ms": "nan"},
+    {"retry-after": "3", "retry-after-ms": "-1"},
+    {"x-ratelimit-reset": "1741305600000"},
+    {"x-ratelimit-reset-requests": "1741305600", "x-ratelimit-remaining-requests": "0"},
+    {"x-ratelimit-reset-tokens-minute": "11.38", "x-ratelimit-remaining-tokens-minute": "0"},
+    {"ratelimit-reset": "30", "ratelimit-remaining": "0"},
+]
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+@pytest.mark.parametrize("headers", WAITS, ids=str)
+def test_a_known_spelling_of_a_wait_means_the_same_as_to_the_sdk(status: int, headers: dict[str, str]) -> None:
+    assert_same_as_sdk(status, headers)
+
+
 @given(st.sampled_from([400, 401, 404, 408, 409, 422, 425, 429, 499, 500, 502, 503, 524, 529, 599]), HEADERS)
 @example(503, {"retry-after": "9" * 400})
 @example(429, {"retry-after-ms": "soon", "retry-after": "2"})
 @example(400, {"x-should-retry": "true", "retry-after": "121"})
 def test_the_same_answers_are_retried_as_by_the_sdk(status: int, headers: dict[str, str]) -> None:
     """The same answers are retried on the same model, after the same delay."""
+    assert_same_as_sdk(status, headers)
+
+
+def assert_same_as_sdk(status: int, headers: dict[str, str]) -> None:
     failure = to_provider_error("Groq", HttpStatusError(status, headers), written=False)
     assert (failure.retryable and failure.same_model_may_retry) == SDK._should_retry(
         httpx2.Response(status, headers=headers)

@@ -45,6 +45,19 @@ THINKING = [
     "[/INST] Beef.",
     "<start_of_turn>model\nBeef.<end_of_turn>",
     "<|im_start|>assistant\nBeef.",
+    "<cot>Draft.</cot>Beef.",
+    "<chain_of_thought>Draft.</chain_of_thought>Beef.",
+    "<seed:think>Draft.</seed:think>Beef.",
+    "<deliberation>Draft.</deliberation>Beef.",
+    "<planning>Draft.</planning>Beef.",
+    "[THINK]\nDraft.\n[/THINK]\n\nBeef.",
+    '<details type="reasoning">Draft.</details>Beef.',
+    '<details type="reasoning" done="true" duration="12">\n<summary>Thought</summary>\nDraft.\n</details>\nBeef.',
+    "<details open type='reasoning'>Draft with </think>.</details>Beef.",
+    "<ctrl94>thought\nDraft.<ctrl95>Beef.",
+    "<final>Beef.</final>",
+    "<|channel|>analysis<|message|>Draft.<|end|><|start|>assistant"
+    "<|channel|>final <|constrain|>json<|message|>Beef.<|return|>",
     "<|start_header_id|>assistant<|end_header_id|>\n\nBeef.",
 ]
 
@@ -56,7 +69,19 @@ def test_thinking_and_the_marks_of_an_answer_are_removed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Use <5 minutes, 2 < 3 eggs.", "I [think] so", "<b>Beef</b> [1] [THINLY]", "Beef <", "<-", "<think of it>"]
+    "text",
+    [
+        "Use <5 minutes, 2 < 3 eggs.",
+        "I [think] so",
+        "<b>Beef</b> [1] [THINLY]",
+        "Beef <",
+        "<-",
+        "<think of it>",
+        "Write the <final> step and its <output>.",
+        "<b>Two</b> picks: <answer>Beef.</answer> or <solution>pork</solution>",
+        "<details><summary>More</summary>Beef.</details>",
+        '<details class="x">Beef.</details>',
+    ],
 )
 def test_other_brackets_in_a_text_are_shown(text: str) -> None:
     assert read(choice(text), choice(**STOP)) == ok(text)

@@ -110,7 +110,7 @@ class AnswerReader:
                     self._add_text(self._joiner.feed(piece) if self._joiner.half else piece, shown)
                 else:
                     self._add_chunk(piece, shown)
-        except (StreamFailure, ValueError) as error:
+        except (StreamFailure, ValueError, RecursionError) as error:
             failure = error
         self._has_failed = failure is not None
         return shown, failure
@@ -152,11 +152,18 @@ class AnswerReader:
         self._end(choice, has_text=bool(text))
 
     def _delta(self, choice: Json) -> Json:
-        """Returns the delta, or the message of a whole answer. Perplexity's chunks have both, the message so far."""
-        has_delta, message = isinstance(choice.get("delta"), Mapping), _mapping(choice.get("message"))
+        """Returns the delta, the message of a whole answer, or the text of a choice that has neither.
+
+        Perplexity's chunks have both, the message so far. Together's have a delta and its text.
+        """
+        delta, message = choice.get("delta"), _mapping(choice.get("message"))
         has_text = self._characters_left < self._character_limit
-        if has_delta or not message or (has_text and not self._is_whole):
-            return _mapping(choice.get("delta"))
+        if isinstance(delta, Mapping):
+            return cast(Json, delta)
+        if not message:
+            return {"content": choice.get("text")}
+        if has_text and not self._is_whole:
+            return {}
         self._is_whole = True
         return message
 
@@ -192,15 +199,9 @@ def _text(content: object) -> str:
         case str() | int() | float():
             return str(content)
         case list():
-            return "".join(map(_part_text, cast(list[object], content)))
-        case _:
-            return _part_text(content)
-
-
-def _part_text(part: object) -> str:
-    match part:
-        case str(text):
-            return text
+            return "".join(map(_text, cast(list[object], content)))
+        case {"thinking": object()} | {"thought": True}:
+            return ""
         case {"type": str(kind)} if "think" in kind or "reason" in kind:
             return ""
         case {"text": str(text)}:

@@ -160,8 +160,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         with suppress(KeyError, ValueError):
             text = headers[name]
             delay_s = float(text) * unit_s
-            return LONGEST_RETRY_AFTER_S + 1 if delay_s == inf and text.strip("+ ")[:1].isdigit() else delay_s
-    date = parsedate_tz(headers.get("retry-after", ""))
-    with suppress(ValueError, OverflowError, OSError):
+            return LONGEST_RETRY_AFTER_S + 1 if delay_s == inf and "inf" not in text.lower() else delay_s
+    with suppress(TypeError, ValueError, OverflowError, OSError):
+        date = parsedate_tz(headers.get("retry-after", ""))
         return mktime_tz(date) - time() if date else None
     return None

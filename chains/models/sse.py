@@ -75,7 +75,8 @@ class PieceDecoder:
         if self._document.startswith(b"<"):
             return [], NotAStreamError("a page")
         if self.is_document:
-            return self._decode([bytes(self._document)])
+            lines = [line for line in bytes(self._document).splitlines() if line.strip()]
+            return self._decode(lines if all(map(_is_json, lines)) else [bytes(self._document)])
         events = self._events.close()
         if self._has_begun and not (self._has_events or events):
             return [], NotAStreamError("a body without an event")

@@ -8,28 +8,33 @@ import re
 from enum import Enum, auto
 
 _LONGEST_TAG = 64
-_WORD = "(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad|monologue)"
+_WORD = (
+    "(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|deliberation|planning|scratch_?pad|monologue|cot)"
+)
 _CAPITALS = "(?:THINK(?:ING)?|THOUGHTS?|REASONING)"  # other words in square brackets are text
 _NAME = rf"(?:[\w.-]{{0,16}}[:_.-]|ant)?{_WORD}(?:[:_.-][\w.-]{{0,16}})?"
+_DETAILS = r"<details\s[^<>]{0,24}type=.?reasoning\b[^<>]{0,32}>"  # of Open WebUI
+_DETAILS_END = "</details>"
 _ATTRIBUTES = r"(?:\s{1,4}[\w-]{1,16}=[^<>]{0,32})?\s{0,4}"
 # <think>, <mm:think>, <|begin_of_thought|>, [THINK]; gpt-oss and Gemma have channels, Apertus and MedGemma their own
 _OPENS = (
     rf"<\|?(?!/|end_)(?!\w{{0,16}}_end\b){_NAME}{_ATTRIBUTES}\|?>|(?-i:\[(?:BEGIN_)?{_CAPITALS}\])|◁think▷"
-    r"|<\|channel\|?>(?:analysis|commentary|thought)|<\|inner_prefix\|>|<unused94>thought"
+    r"|<\|channel\|?>(?:analysis|commentary|thought)|<\|inner_prefix\|>|<(?:unused|ctrl)94>thought"
+    f"|{_DETAILS}"
 )
 _CLOSES = (
     rf"<\|?(?:/|end_){_NAME}\s{{0,4}}\|?>|<\|{_WORD}_end\|>|(?-i:\[(?:/|END_){_CAPITALS}\])|◁/think▷"
-    r"|<\|channel\|>final|<channel\|>|<\|inner_suffix\|>|<unused95>"
+    r"|<\|channel\|>final|<channel\|>|<\|inner_suffix\|>|<(?:unused|ctrl)95>"
 )
-# The server forgot to remove its model's tokens, or the answer after the thinking is between tags of its own.
+# The server forgot to remove its model's tokens.
 _MARKS = (
-    r"<\|(?:im_)?start(?:_header_id)?\|>assistant|<\|[^|<>\s]{1,32}\|>|<｜[^｜<>\s]{1,32}｜>"
+    r"<\|(?:im_)?start(?:_header_id)?\|>assistant|<\|constrain\|>\w{0,16}|<\|[^|<>\s]{1,32}\|>|<｜[^｜<>\s]{1,32}｜>"
     r"|</?s>|<(?:[be]os|pad|unk)>|<start_of_turn>(?:model)?|<end_of_\w{1,16}>|(?-i:\[/INST\])"
-    r"|</?(?:(?:final_)?(?:answer|response)|final|output|solution)>"
 )
+_WRAPPER = "(?:(?:final_)?(?:answer|response)|final|output|solution)>"  # a tag around the answer: removed at both ends
 _PARTIAL = re.compile(  # the beginning of a tag
-    rf"(?:<[|｜]?/?[\w:.▁-]{{0,48}}[|｜]?|<[|/]?{_NAME}\s[^<>]{{0,52}}|<start_of_turn>\w{{0,4}}|<\|channel\|?>\w{{0,9}}"
-    r"|<\|(?:im_)?start(?:_header_id)?\|>\w{0,8}|<unused94>\w{0,6}|(?-i:\[/?[A-Z_]{0,14})|◁/?\w{0,5})\Z",
+    rf"(?:<[|｜]?/?[\w:.▁-]{{0,48}}[|｜]?|<[|/]?(?:{_NAME}|details)\s[^<>]{{0,52}}|<start_of_turn>\w{{0,4}}|<\|channel\|?>\w{{0,9}}"
+    r"|<\|(?:im_)?start(?:_header_id)?\|>\w{0,8}|<\|constrain\|>\w{0,16}|<(?:unused|ctrl)94>\w{0,6}|(?-i:\[/?[A-Z_]{0,14})|◁/?\w{0,5})\Z",
     re.IGNORECASE,
 )
 _UNTAGGED_ENDS = "assistantfinal|here is my response:"  # of gpt-oss without its tokens, and of Granite
@@ -38,7 +43,10 @@ _OPENING = re.compile(_OPENS, re.IGNORECASE)
 _OPENING_IN_TEXT = re.compile(f"{_QUOTED}(?:{_OPENS})", re.IGNORECASE)
 _CLOSING = re.compile(f"{_QUOTED}(?:{_CLOSES})", re.IGNORECASE)
 _UNTAGGED_END = re.compile(f"{_QUOTED}(?:{_CLOSES}|{_UNTAGGED_ENDS})", re.IGNORECASE)
+_CLOSING_DETAILS = re.compile(_DETAILS_END, re.IGNORECASE)
 _MARK = re.compile(f"{_QUOTED}(?:{_MARKS})", re.IGNORECASE)
+_OPENING_WRAPPER = re.compile(f"<{_WRAPPER}", re.IGNORECASE)
+_MARK_IN_WRAPPER = re.compile(f"{_QUOTED}(?:{_MARKS}|</{_WRAPPER})", re.IGNORECASE)
 
 # Beginnings of reasoning that answers do not have.
 _LEADS = (
@@ -72,6 +80,8 @@ class ThinkingFilter:
         self.has_retracted = self.is_untagged = False
         self._mode = _Mode.ASSUMED if starts_inside else _Mode.BEGINNING
         self._rest: str = ""  # the undecided part
+        self._closing = _CLOSING
+        self._mark = _MARK
         self._searched = 0  # how much of it has no closing tag
         self._last: str = "\n"  # the character before it
         self._has_removed = False
@@ -94,7 +104,7 @@ class ThinkingFilter:
         """Returns the rest at the end of the text. If the text was cut at a limit, possible thinking is dropped."""
         if self._mode is _Mode.INSIDE or (self._mode is _Mode.ASSUMED and is_cut):
             return ""
-        return _MARK.sub("", self._rest)
+        return self._mark.sub("", self._rest)
 
     def _advance(self, visible: list[str]) -> bool:
         """Processes the next portion of the rest. Returns whether another step is possible."""
@@ -109,13 +119,15 @@ class ThinkingFilter:
     def _begin(self) -> bool:
         text = self._rest.lstrip()
         if opening := _OPENING.match(text):
-            return self._remove(text[opening.end() :], _Mode.INSIDE)
+            return self._enter(opening)
         lead = text[:_LONGEST_TAG].lower()
         leads = () if self._has_removed else _LEADS
         closing = _CLOSING.match(text)
         if not closing and (_PARTIAL.match(text) or any(each.startswith(lead) for each in ("", *leads))):
             return False
-        if end := closing or _MARK.match(text):
+        if wrapper := _OPENING_WRAPPER.match(text):
+            self._mark = _MARK_IN_WRAPPER
+        if end := closing or wrapper or _MARK.match(text):
             return self._remove(text[end.end() :], _Mode.BEGINNING)
         self._mode = _Mode.ASSUMED if lead.startswith(leads) else _Mode.VISIBLE
         self._rest = text if self._has_removed else self._rest
@@ -130,15 +142,15 @@ class ThinkingFilter:
             return self._remove(text[closing.end() :], _Mode.BEGINNING)
         partial = opening or _PARTIAL.search(text, max(1, len(text) - _LONGEST_TAG))
         ready = partial.start() if partial else len(text)
-        visible.append(_MARK.sub("", text[:ready])[1:])
+        visible.append(self._mark.sub("", text[:ready])[1:])
         self._last = text[ready - 1]
         if opening:
-            return self._remove(text[opening.end() :], _Mode.INSIDE)
+            return self._enter(opening)
         self._rest = text[ready:]
         return False
 
     def _leave(self) -> bool:
-        end = _UNTAGGED_END if self._mode is _Mode.ASSUMED else _CLOSING
+        end = _UNTAGGED_END if self._mode is _Mode.ASSUMED else self._closing
         if closing := end.search(self._rest, max(0, self._searched - _LONGEST_TAG)):
             self._searched = 0
             self.is_untagged = self.is_untagged or self._mode is _Mode.ASSUMED
@@ -147,6 +159,10 @@ class ThinkingFilter:
             self._rest = self._rest[-_LONGEST_TAG:]
         self._searched = len(self._rest)
         return False
+
+    def _enter(self, opening: re.Match[str]) -> bool:
+        self._closing = _CLOSING_DETAILS if opening[0].lower().startswith("<details") else _CLOSING
+        return self._remove(opening.string[opening.end() :], _Mode.INSIDE)
 
     def _remove(self, rest: str, mode: _Mode) -> bool:
         self._rest, self._mode, self._has_removed = rest, mode, True
