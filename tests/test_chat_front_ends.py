@@ -332,6 +332,10 @@ ACCEPTED: list[dict[str, Any]] = [
     {"prediction": {"type": "content", "content": "x"}, "store": True, "metadata": {"a": "b"}, "user": "u"},
     {"stream_options": None, "stop": None, "seed": None, "audio": None, "service_tier": "auto", "unknown": 1},
     {"stop": "\n\nnever there"},
+    {"stop": ""},
+    {"stop": []},
+    {"stop": [""]},
+    {"stop": ["", "\n\nnever there", ""]},
 ]
 
 

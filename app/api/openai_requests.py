@@ -35,8 +35,10 @@ def _text(part: object) -> str:
     return part if isinstance(part, str) else ""
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+def _without_empty(value: object) -> object:
+    """Returns a list of stop sequences. Front ends send an empty one for an empty field."""
+    values = cast(list[object], value) if isinstance(value, list) else [value]
+    return [each for each in values if each not in ("", None)]
 
 
 class StreamOptions(BaseModel):
@@ -50,9 +52,7 @@ class ChatRequest(BaseModel):
     messages: list[ChatMessage] = Field(min_length=1)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_as_list)] | None = Field(
-        default=None, max_length=4
-    )
+    stop: Annotated[list[str], BeforeValidator(_without_empty), Field(max_length=4)] | None = None
     seed: int | None = None
     n: Literal[1] | None = None
     tools: list[Any] | None = None

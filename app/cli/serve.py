@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.cli.exposure import audience
-from app.server.network import is_loopback
+from app.server.network import address_of, is_loopback
 from app.server.protocol import WS_MESSAGE_BYTES, BoundedHttp
 from app.server.starting import PAGE, PROBES, StartingApp
 from chains.errors import ConfigError
@@ -111,7 +111,7 @@ def bound(host: str, port: int, *, listens: bool = True) -> Generator[list[socke
     If it listens, those who connect now wait. Ends the command with one line if the address is not available.
     """
     with ExitStack() as opened:
-        sockets = list[socket.socket]()
+        sockets, host = list[socket.socket](), str(address_of(host) or host)
         for each in ("::", "0.0.0.0") if host == "::" else (host,):  # noqa: S104  the user wants it
             try:
                 sockets.append(opened.enter_context(_bound(each, port, listens=listens)))

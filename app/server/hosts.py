@@ -4,11 +4,10 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from starlette.types import Scope
 
-from app.server.network import is_loopback
+from app.server.network import address_of, is_loopback
 
 ANY_HOST = "*"
 _HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[^\s:/@\[\]]+)(?::\d{1,5})?", re.IGNORECASE)
@@ -45,7 +44,9 @@ class AllowedHosts:
         if not (match := _HOST.fullmatch(header)):
             return False
         host = match[1].lower().rstrip(".").strip("[]")
-        return is_loopback(host) or self._is_named(host) or (not is_local and (_is_address(host) or self._is_own(host)))
+        if is_loopback(host) or self._is_named(host):
+            return True
+        return not is_local and (address_of(host) is not None or self._is_own(host))
 
     def _is_named(self, host: str) -> bool:
         return any(host == name or (name[:2] == "*." and host.endswith(name[1:])) for name in self.names)
@@ -53,11 +54,3 @@ class AllowedHosts:
     def _is_own(self, host: str) -> bool:
         own = socket.gethostname().lower()
         return not self.names and host in (own, own.partition(".")[0], f"{own}.local")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -2,9 +2,10 @@
 
 import os
 import re
+import socket
 import ssl
 from functools import cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -35,10 +36,28 @@ def proxy_for(address: str) -> str | None:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or IP address is loopback."""
+    address, name = address_of(host), host.lower().rstrip(".")
+    return address.is_loopback if address else name == "localhost" or name.endswith(".localhost")
+
+
+def address_of(host: str) -> IPv4Address | IPv6Address | None:
+    """Returns the IP address in any of its spellings: `[::1]`, `::ffff:127.0.0.1`, `127.1`. None for a name."""
+    text = host.removeprefix("[").removesuffix("]")
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(text)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return _short_address(text)
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
+def _short_address(text: str) -> IPv4Address | None:
+    """Reads an address such as `127.1` as the system and browsers do."""
+    if not re.fullmatch(r"[0-9a-fx.]+", text, re.IGNORECASE):  # C ignores what follows a space
+        return None
+    try:
+        return IPv4Address(socket.inet_aton(text))
+    except OSError:
+        return None
 
 
 def check_certificates() -> None:
