@@ -194,3 +194,9 @@ def test_a_wrong_event_id_is_refused_in_the_browsers_language(sizzle_url: str) -
     answer = ask("GET", f"{start(sizzle_url)}/events", headers={"Last-Event-ID": "x", "Accept-Language": "ko"})
     assert answer.status_code == 422
     assert is_korean(answer.json()["detail"][0]["message"])
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/runs/unknown", 404), ("PUT", "/runs", 405)])
+def test_caches_keep_a_refusal_for_each_language(sizzle_url: str, method: str, path: str, status: int) -> None:
+    answer = ask(method, sizzle_url + path, headers=ACCEPTS_KOREAN)
+    assert [answer.status_code, answer.headers.get("vary")] == [status, "Accept-Language, Origin"]

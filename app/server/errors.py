@@ -68,7 +68,8 @@ def error_response(
     request: HTTPConnection, status: int, message: Message, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Returns the message as JSON, in the language of the request."""
-    return JSONResponse({"detail": message.in_language(language_of(request))}, status, headers)
+    detail = message.in_language(language_of(request))
+    return JSONResponse({"detail": detail}, status, {"Vary": "Accept-Language", **(headers or {})})
 
 
 def describe_body(endpoint: Callable[..., Any], model: type[BaseModel]) -> None:
