@@ -186,7 +186,7 @@ def test_a_reader_that_leaves_closes_the_call(serve_scripts: ServeScripts) -> No
     assert wait_until(lambda: provider.closed == ["completion"], seconds=1)
 
 
-@pytest.mark.parametrize("content", ['"so \\ud83d"', '{"a": "canary"}', '[["canary"]]'])
+@pytest.mark.parametrize("content", ['"so \\ud83d"', '{"a": "canary"}', '[[[[["canary"]]]]]'])
 def test_invalid_text_of_a_provider_does_no_harm(
     serve_scripts: ServeScripts, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:

@@ -28,6 +28,7 @@ MIN_CHARACTERS = 64 * 1024  # for answers with a low token limit
 CHARACTERS_PER_TOKEN = 64  # at most; few tokens have more than 16
 CHARACTERS_PER_ESTIMATED_TOKEN = 2  # as in Korean; English has four, but an estimate must not be too low
 MOST_TOKENS = 2**53
+LIST_LEVELS = 4  # of lists in the content
 REASONING = ("reasoning", "reasoning_content")  # fields of a delta
 RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  # all text before it was thinking
 
@@ -188,7 +189,7 @@ def _mapping(value: object) -> Json:
     return cast(Json, value) if isinstance(value, Mapping) else {}
 
 
-def _text(content: object) -> str:
+def _text(content: object, levels: int = LIST_LEVELS) -> str:
     """Returns the text of a delta's content. Some providers send a number or, with thinking in it, a list of parts.
 
     Raises `ValueError` for any other content, because ignoring it could lose text.
@@ -198,8 +199,8 @@ def _text(content: object) -> str:
             return ""
         case str() | int() | float():
             return str(content)
-        case list():
-            return "".join(map(_text, cast(list[object], content)))
+        case list() if levels:
+            return "".join(_text(part, levels - 1) for part in cast(list[object], content))
         case {"thinking": object()} | {"thought": True}:
             return ""
         case {"type": str(kind)} if "think" in kind or "reason" in kind:
