@@ -65,16 +65,22 @@ class Guest(BaseModel):
 
 
 class PartyRequest(Request):
-    """A request with a date, objects and texts in lists."""
+    """A request with a date, objects and texts in lists, and a field of two types."""
 
     on: date
     guests: list[Guest] = Field([])
     colours: list[str] = Field([])
+    rounds: int | list[int] = 3
 
 
 PARTY = Composition(
     name="party",
     request=PartyRequest,
     system="You plan parties.",
-    parts=(Part("invitation", "<on>{on}</on><guests>{guests}</guests> In {colours}: write an invitation."),),
+    parts=(
+        Part(
+            "invitation",
+            "<on>{on}</on><guests>{guests}</guests> In {colours}: write an invitation for {rounds} rounds.",
+        ),
+    ),
 )

@@ -14,7 +14,7 @@ from pydantic import Field, HttpUrl, ValidationError
 
 from app.api.compositions import describe
 from app.api.form_reader import FormReader
-from chains.parts.composition import Composition, Part, Request
+from chains.parts.composition import Choice, Composition, Part, Request
 from chains.parts.free_text import request_from
 from chains.parts.schema import example_of
 from chains.translations import Language
@@ -70,6 +70,14 @@ def test_a_choice_asks_for_its_fields_if_its_prompt_does_not_name_them(serve_scr
         "tides: propose three lectures.\nAnswer with a JSON array of 3 objects and nothing else, each of the form "
         '{"choice": "…", "why": "…"}.'
     ]
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Give each a title and a plot.", "title과 plot을 쓰세요.", '[{{"title": "", "plot": ""}}]']
+)
+def test_a_prompt_that_names_the_fields_is_sent_as_it_is(prompt: str) -> None:
+    assert Choice("plots", prompt, gives=("title", "plot")).template == prompt
+    assert Choice("plots", prompt, gives=("plot", "tit")).template.endswith('{{"plot": "…", "tit": "…"}}.')
 
 
 def test_the_standin_answers_a_choice_whose_prompt_does_not_name_its_fields() -> None:
@@ -146,13 +154,17 @@ def test_a_field_without_a_description_has_its_type_and_limits_in_a_422(
 
 def test_a_422_names_the_place_within_a_field(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts(compositions="tests.stories:PARTY")
-    wrong = {"on": "soon", "guests": [{"name": "Mina"}, {"age": "x"}], "colours": ["red", 3]}
+    wrong = {"on": "soon", "guests": [{"name": "Mina"}, {"age": "x"}], "colours": ["red", 3], "rounds": ["x"]}
     for path, body in (("runs", wrong), ("chains/party/batch", {"inputs": [wrong]})):
-        problems = ask("POST", f"{url}/party/{path}", json=body).json()["detail"]
+        answer = ask("POST", f"{url}/party/{path}", json=body)
+        assert "Accept-Language" in answer.headers["vary"]
+        problems = answer.json()["detail"]
         assert [(problem["field"], problem["message"]) for problem in problems][1:] == [
             ("guests", "guests[1].name: Field required."),
             ("guests", "guests[1].age: Input should be a valid integer, unable to parse string as an integer."),
             ("colours", "colours[1]: Input should be a valid string."),
+            ("rounds", "Input should be a valid integer."),
+            ("rounds", "rounds[0]: Input should be a valid integer, unable to parse string as an integer."),
         ]
         assert [problems[0]["field"], problems[0]["expected"]] == ["on", "Text, such as 2027-03-14."]
 

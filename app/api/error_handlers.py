@@ -12,7 +12,14 @@ from starlette.routing import Match, Mount
 from app.admission import RefusedError
 from app.api.web import missing_page, wants_page
 from app.server.disconnect import client_closed_request
-from app.server.errors import HTTPError, InvalidFieldError, error_response, provider_error, validation_error
+from app.server.errors import (
+    HTTPError,
+    InvalidFieldError,
+    detail_response,
+    error_response,
+    provider_error,
+    validation_error,
+)
 from app.server.guard import NO_ROUTE
 from app.server.languages import language_of
 from chains.errors import OUR_SIDE, SizzleError
@@ -42,7 +49,7 @@ async def http_error(request: Request, error: Exception) -> Response:
     """Answers with JSON. A 405 lists all methods of the address, and OPTIONS returns that list."""
     assert isinstance(error, HTTPException)  # noqa: S101  registered for this class only
     if (error.status_code, error.detail) == (400, FASTAPI_UNREADABLE):
-        return JSONResponse({"detail": [UNREADABLE.in_language(language_of(request))]}, 400)
+        return detail_response([UNREADABLE.in_language(language_of(request))], 400)
     if error.status_code == 405:
         return _wrong_method(request)
     if isinstance(error, HTTPError):
@@ -50,7 +57,7 @@ async def http_error(request: Request, error: Exception) -> Response:
     if error.detail == HTTPStatus.NOT_FOUND.phrase:
         return missing_page(request) if wants_page(request) else error_response(request, 404, NOTHING, error.headers)
     korean = KOREAN_STATUS.get(error.status_code) if language_of(request) == "ko" else None
-    return JSONResponse({"detail": korean or error.detail}, error.status_code, error.headers)
+    return detail_response(korean or error.detail, error.status_code, error.headers)
 
 
 async def refused(request: Request, error: Exception) -> Response:

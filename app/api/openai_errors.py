@@ -68,6 +68,7 @@ async def openai_error_response(request: Request, error: Exception) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=headers)
     api_error = _api_error(request, error)
+    headers = {"Vary": "Accept-Language", **(headers or {})}
     return JSONResponse(api_error.body(language_of(request)), api_error.status, headers)
 
 

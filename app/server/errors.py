@@ -1,5 +1,6 @@
 """Error responses; validation errors are listed by field."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile
@@ -54,9 +55,9 @@ async def validation_error(request: Request, error: Exception) -> JSONResponse:
         nothing: Expected = (Message(""), {})
         body, fields = cast(Expected, getattr(request.scope.get("endpoint"), "expected", nothing))
         problems = [_problem(problem, body, {**EXPECTED_FIELD, **fields}, language) for problem in error.errors()]
-        return JSONResponse({"detail": problems}, 400 if any(map(_is_no_json, error.errors())) else 422)
+        return detail_response(problems, 400 if any(map(_is_no_json, error.errors())) else 422)
     assert isinstance(error, InvalidFieldError)  # noqa: S101  registered for this class only
-    return JSONResponse({"detail": [error.in_language(language)]}, error.status)
+    return detail_response([error.in_language(language)], error.status)
 
 
 async def provider_error(request: Request, error: Exception) -> JSONResponse:
@@ -68,7 +69,11 @@ def error_response(
     request: HTTPConnection, status: int, message: Message, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Returns the message as JSON, in the language of the request."""
-    detail = message.in_language(language_of(request))
+    return detail_response(message.in_language(language_of(request)), status, headers)
+
+
+def detail_response(detail: object, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Returns a detail, which depends on the language of the request, as JSON."""
     return JSONResponse({"detail": detail}, status, {"Vary": "Accept-Language", **(headers or {})})
 
 
@@ -114,13 +119,17 @@ def _problem(
 
 
 def _places(location: Sequence[str | int]) -> tuple[str, str]:
-    """Returns the field and, as in `[0].name`, the place in it."""
+    """Returns the field and, as in `[0].name`, the place in it, without the types of a union that pydantic tried."""
     places = _from_name([place for place in location if place not in _PLACES])
     if places[0:1] in (["query"], ["input"], ["inputs"]):  # the place, not a field
         places = _from_name(places[1:]) or places[:1]
     field, *inner = places or ["body"]
-    steps = (f"[{place}]" if isinstance(place, int) else f".{place}" for place in inner)
+    steps = (f"[{place}]" if isinstance(place, int) else f".{place}" for place in inner if not _is_type(place))
     return str(field), "".join(steps)
+
+
+def _is_type(place: str | int) -> bool:
+    return isinstance(place, str) and bool(_TYPE.fullmatch(place))
 
 
 def _from_name(places: Sequence[str | int]) -> list[str | int]:
@@ -160,6 +169,8 @@ def _escaped(template: str) -> str:
 
 
 _PLACES = ("body", "header", "path", "__root__")
+# pydantic's names of types; those of classes begin with a capital, and generic types have brackets
+_TYPE = re.compile(r"str|int|float|bool|none|bytes|decimal|datetime|timedelta|dict|list|tuple|set|[A-Z].*|.*\W.*")
 EXPECTED_FIELD = {
     **field_descriptions(CompletionRequest),
     "input": Message("A JSON object with the fields that the chain's input_schema names."),

@@ -129,7 +129,8 @@ class Choice(Part):
     @override
     def template(self) -> str:
         fields = self.fields.values()
-        if all(re.search(rf"\b{re.escape(field)}\b", self.prompt) for field in fields):
+        # not \b: in Korean a particle follows without a space
+        if all(re.search(rf"(?<![A-Za-z0-9_]){re.escape(field)}(?![A-Za-z0-9_])", self.prompt) for field in fields):
             return self.prompt
         form = ", ".join(f'{json.dumps(field)}: "…"' for field in fields).replace("{", "{{").replace("}", "}}")
         return (

@@ -54,7 +54,7 @@ class _Kind(BaseModel):
     @property
     def pattern(self) -> str:
         """What counts anywhere, with each compound of a first and a second noun: hand cream, hand gel."""
-        return "|".join((_words(self.anywhere), *(_compound(*nouns) for nouns in self.compounds)))
+        return "|".join(filter(None, (_words(self.anywhere), *(_compound(*nouns) for nouns in self.compounds))))
 
 
 def not_food_in(text: str) -> NotFood | None:
@@ -154,7 +154,7 @@ def _list(name: str) -> list[str]:
 @cache
 def _anywhere() -> re.Pattern[str]:
     return re.compile(
-        "|".join(f"(?P<{name}>{kind.pattern})" for name, kind in _kinds().items() if kind.anywhere),
+        "|".join(f"(?P<{name}>{kind.pattern})" for name, kind in _kinds().items() if kind.pattern),
         re.IGNORECASE,
     )
 

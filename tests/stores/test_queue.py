@@ -162,7 +162,7 @@ def test_a_lease_that_could_not_be_renewed_is_not_given_to_another_worker(start_
             assert await two.expired_jobs(1) == []
             server.pause()
             looking = asyncio.create_task(two.expired_jobs(1))
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # longer than a lease
             server.resume()
             assert await looking == []
             return await two.expired_jobs(1), job

@@ -252,6 +252,7 @@ def test_the_rights_in_the_documentation_are_enough(start_redis: StartRedis) -> 
                 assert await queue.expired_jobs(1) == []
                 following = log.follow("run")
                 seen = await anext(following)
+                await log.renew("a", [], ["run"])
                 await log.take("run", job.id, "a")
                 await log.renew("a", ["run"])
                 await log.secret()
