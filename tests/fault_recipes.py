@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from app.main import create_app
 from app.settings import Settings
-from tests.client import CODES, Event, events_named
+from tests.client import CODES, Event, ask, events_named
 from tests.faults import (
     CANARY,
     FaultServer,
@@ -89,7 +87,7 @@ def end_of(events: list[Event], part: str) -> dict[str, Any]:
 
 def assert_secret(url: str, events: list[Event], log: str) -> None:
     """Checks that keys, the provider's words and stack traces are nowhere."""
-    everywhere = str(events) + log + httpx.get(f"{url}/healthz").text
+    everywhere = str(events) + log + ask("GET", f"{url}/healthz").text
     assert CANARY not in everywhere
     assert "upstream" not in everywhere
     assert "Traceback" not in everywhere

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.client import NO_TLS
+from tests.client import NO_TLS, ask
 from tests.commands import Command
 from tests.redis_servers import RedisServer, binary
 from tests.servers import Gate
@@ -170,7 +170,7 @@ def is_in_the_middle(events: list[Event]) -> bool:
 
 
 def rewrite(run: str, key: str, part: str) -> httpx.Response:
-    return httpx.post(f"{run}/parts/{part}", headers={"Sizzle-Run-Key": key})
+    return ask("POST", f"{run}/parts/{part}", headers={"Sizzle-Run-Key": key})
 
 
 def open_gate() -> Gate:

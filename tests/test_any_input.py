@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
@@ -12,7 +11,7 @@ from app.settings import Settings
 from chains.recipe.not_food import not_food_in
 from chains.recipe.restrictions import restrictions_in
 from tests.amounts import cases
-from tests.client import CODES, events_named, read, texts
+from tests.client import CODES, ask, events_named, read, texts
 from tests.conftest import ServeScripts
 from tests.servers import serving
 
@@ -49,7 +48,7 @@ def test_a_complete_recipe_or_a_422(fast_url: str, typed: str, minutes: int, lan
     # an instruction is not an ingredient, and letters by chance can name a thing that is no food: chain
     acceptable = len(typed.strip()) <= 2000 and WORD.search(typed) and WORD.search(typed.replace(INSTRUCTION, ""))
     if not acceptable or not_food_in(restrictions_in(typed).rest):
-        answer = httpx.post(f"{fast_url}/generate", json=request)
+        answer = ask("POST", f"{fast_url}/generate", json=request)
         assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "ingredientsOnHand"]
         return
     events = read(fast_url, request)

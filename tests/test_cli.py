@@ -16,7 +16,7 @@ import pytest
 
 from app.stores import EVENT_NAMES
 from chains.recipe.composition import RECIPE
-from tests.client import read
+from tests.client import ask, read
 from tests.commands import FAST, SIZZLE, Command, sizzle
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Refuse, provider
@@ -198,7 +198,7 @@ def test_serve_starts_the_stand_in_and_ends_with_it() -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | FAST)  # noqa: S603
     assert process.stdout
     url = next(found[0] for line in process.stdout if (found := re.search(r"http://127.0.0.1:\d+", line)))
-    assert "Sizzle" in httpx.get(url).text
+    assert "Sizzle" in ask("GET", url).text
     with httpx.stream("POST", f"{url}/generate", json={"ingredientsOnHand": "beef"}, timeout=60) as response:
         assert b"event: end" in b"".join(response.iter_raw())
     process.terminate()
@@ -213,9 +213,9 @@ def test_standin_serves_alone() -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
     assert process.stdout
     url = next(found[0] for line in process.stdout if (found := re.search(r"http://127.0.0.1:\d+", line)))
-    models = httpx.get(f"{url}/v1/models", headers={"Authorization": "Bearer any"}).json()
+    models = ask("GET", f"{url}/v1/models", headers={"Authorization": "Bearer any"}).json()
     assert "rule-based" in json.dumps(models)
-    assert httpx.get(f"{url}/v1/models", headers=[("X", "y")] * 101).status_code == 431
+    assert ask("GET", f"{url}/v1/models", headers=[("X", "y")] * 101).status_code == 431
     process.terminate()
     process.stdout.read()
     process.stdout.close()
@@ -225,10 +225,10 @@ def test_standin_serves_alone() -> None:
 def test_a_skipped_provider_is_shown(serve_scripts: ServeScripts) -> None:
     """`/healthz` and `sizzle models` show the seconds; without a server they are unknown."""
     url, provider = serve_scripts({"proposal": [Refuse(503)], "nutrition": [Refuse(503)]})
-    assert httpx.get(f"{url}/healthz").json()["resting"] == {}
+    assert ask("GET", f"{url}/healthz").json()["resting"] == {}
     read(url)
     assert len(provider.calls) == 6
-    assert 20 < httpx.get(f"{url}/healthz").json()["resting"]["groq"] <= 30
+    assert 20 < ask("GET", f"{url}/healthz").json()["resting"]["groq"] <= 30
     assert re.search(r"Groq, rests for \d+ s", sizzle("models", "--server", url).stdout)
     assert "cooldowns are unknown" in sizzle("models", "--server", "http://127.0.0.1:9").stdout
 

@@ -17,7 +17,7 @@ from app.stores.memory import MemoryEventLog
 from chains.parts.events import Fragment, PartEnd, PartStart, Proposal
 from chains.recipe.request import RecipeRequest
 from tests.amounts import cases
-from tests.client import ReceivedEvent, decoded, start, written
+from tests.client import ReceivedEvent, ask, decoded, start, written
 from tests.faults import FAULTS, GOOD, faults
 from tests.servers import PARTS, run, serving, settings_from
 
@@ -225,7 +225,7 @@ def test_a_connection_cut_at_any_byte_of_a_live_run_loses_nothing(sizzle_url: st
     for reader, whole in zip(readers, run(read_at_once()), strict=True):
         assert_whole(whole)
         assert reader.events == whole
-        state = httpx.get(reader.run).json()
+        state = ask("GET", str(reader.run)).json()
         assert written(reader.events) == {part: content["text"] for part, content in state["parts"].items()}
 
 

@@ -23,7 +23,7 @@ from app.models import open_models
 from app.runs.broadcasts import Broadcast, Broadcasts, End
 from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
 from app.server.traffic import TrafficMeter
-from tests.client import wait_until
+from tests.client import ask, wait_until
 from tests.conftest import ServeScripts
 from tests.servers import Finish, Gate, Provider, Refuse, Script, apart, provider, run, serving, settings_from
 
@@ -346,17 +346,17 @@ def test_traffic_is_what_goes_over_the_wire(serve_scripts: ServeScripts) -> None
 def test_the_clock_is_the_one_that_stamps_pieces(serve_scripts: ServeScripts) -> None:
     """A piece's time lies between two readings of the clock."""
     url, _ = serve_scripts({"completion": ["Onions"]})
-    before = httpx.get(f"{url}/examples/clock").json()["now"]
+    before = ask("GET", f"{url}/examples/clock").json()["now"]
     broadcast = start(url)
     assert wait_until(lambda: ended(broadcast), seconds=10)
-    after = httpx.get(f"{url}/examples/clock").json()["now"]
+    after = ask("GET", f"{url}/examples/clock").json()["now"]
     assert before <= get(broadcast).json()["pieces"][0]["at"] <= after
 
 
 @pytest.mark.parametrize("page", ["", "fetch", "eventsource", "comparison", "transports"])
 def test_pages_allow_nothing_but_their_own_scripts(sizzle_url: str, page: str) -> None:
     """Each page has a strict policy and satisfies it: there is no inline script or style."""
-    answer = httpx.get(f"{sizzle_url}/examples/{page}")
+    answer = ask("GET", f"{sizzle_url}/examples/{page}")
     assert [answer.status_code, answer.headers["content-type"]] == [200, "text/html; charset=utf-8"]
     assert answer.headers["content-security-policy"].startswith("default-src 'self';")
     assert not any(mark in answer.text for mark in ("<style", " style=", "<script>", " onclick="))
@@ -364,5 +364,5 @@ def test_pages_allow_nothing_but_their_own_scripts(sizzle_url: str, page: str) -
 
 def test_there_are_no_other_pages(sizzle_url: str) -> None:
     """Any other name is not found, and the address without a slash redirects to the index."""
-    assert httpx.get(f"{sizzle_url}/examples/index").status_code == 404
+    assert ask("GET", f"{sizzle_url}/examples/index").status_code == 404
     assert httpx.get(f"{sizzle_url}/examples", follow_redirects=True).url.path == "/examples/"

@@ -3,10 +3,9 @@
 import json
 import logging
 
-import httpx
 import pytest
 
-from tests.client import CODES, events_named, follow, read, start, wait_until, written
+from tests.client import CODES, ask, events_named, follow, read, start, wait_until, written
 from tests.fault_recipes import LABELS, ORDER, ServeFaults, assert_secret, attempts, good_recipe, shown
 from tests.faults import (
     CANARY,
@@ -61,7 +60,7 @@ def test_only_the_last_attempt_is_shown(play: ServeFaults, fault: str) -> None:
     run = start(url)
     texts = written(follow(run))
     assert server.providers_of("intro") == ["fireworks", "groq"]
-    assert texts == {part: state["text"] for part, state in httpx.get(run).json()["parts"].items()}
+    assert texts == {part: state["text"] for part, state in ask("GET", run).json()["parts"].items()}
     assert texts["intro"] == good_text("intro")
 
 
@@ -120,7 +119,7 @@ def test_a_provider_that_keeps_failing_is_skipped(serve_faults: ServeFaults) -> 
     assert shown(events) == good_recipe(events)
     assert {call.provider for call in server.calls[earlier:]} == {"groq"}
     assert {number for part in CODES for number, _ in attempts(events, part)} == {1}
-    assert "fireworks" in json.dumps(httpx.get(f"{url}/healthz").json()["resting"])
+    assert "fireworks" in json.dumps(ask("GET", f"{url}/healthz").json()["resting"])
 
 
 def test_the_only_provider_is_called_during_its_cooldown(serve_faults: ServeFaults) -> None:
@@ -148,7 +147,7 @@ def test_an_enormous_retry_after_is_bounded(
     url, _ = serve_faults(scripts, models=STEPS_ON_GROQ)
     events = read(url)
     assert shown(events) == good_recipe(events)
-    assert 0 < httpx.get(f"{url}/healthz").json()["resting"]["fireworks"] <= 121
+    assert 0 < ask("GET", f"{url}/healthz").json()["resting"]["fireworks"] <= 121
     assert_secret(url, events, caplog.text + "".join(capfd.readouterr()))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.client import CODES, REQUEST, events_named, read, texts, wait_until
+from tests.client import CODES, REQUEST, ask, events_named, read, texts, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.servers import RECIPES, Finish, Gate
 
@@ -106,7 +106,7 @@ def test_a_run_ends_when_its_client_leaves(serve_scripts: ServeScripts) -> None:
         assert wait_until(lambda: len(provider.calls) == 2, seconds=5)
     assert wait_until(lambda: sorted(provider.closed) == ["nutrition", "proposal"], seconds=1)
     run_id = json.loads(first.split("data: run|")[1].split("\n")[0])["run_id"]
-    assert wait_until(lambda: httpx.get(f"{url}/runs/{run_id}").status_code == 404, seconds=1)
+    assert wait_until(lambda: ask("GET", f"{url}/runs/{run_id}").status_code == 404, seconds=1)
 
 
 def test_a_silent_stream_is_kept_open_by_comments(serve_scripts: ServeScripts) -> None:
@@ -145,7 +145,7 @@ BAD = [
 @pytest.mark.parametrize(("body", "field"), BAD)
 def test_bad_input_is_a_422_that_names_the_field(sizzle_url: str, body: dict[str, Any], field: str) -> None:
     """It also says what was wrong and what is right."""
-    answer = httpx.post(f"{sizzle_url}/generate", json=body)
+    answer = ask("POST", f"{sizzle_url}/generate", json=body)
     assert answer.status_code == 422
     (complaint,) = answer.json()["detail"]
     assert complaint["field"] == field
@@ -156,7 +156,7 @@ def test_bad_input_is_a_422_that_names_the_field(sizzle_url: str, body: dict[str
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"beef"', b'{"ingredientsOnHand": "\\ud800 ab"}'])
 def test_a_body_that_is_not_a_request_is_a_422(sizzle_url: str, body: bytes) -> None:
     """A body that is not JSON is a 400."""
-    answer = httpx.post(f"{sizzle_url}/generate", content=body, headers={"content-type": "application/json"})
+    answer = ask("POST", f"{sizzle_url}/generate", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == (400 if body == b"{" else 422)
     assert answer.json()["detail"][0]["field"] in {"body", "ingredientsOnHand"}
 
@@ -164,12 +164,12 @@ def test_a_body_that_is_not_a_request_is_a_422(sizzle_url: str, body: bytes) -> 
 def test_a_body_that_is_not_even_text_is_refused(sizzle_url: str) -> None:
     """Bytes that are not UTF-8 are a 400."""
     headers = {"content-type": "application/json"}
-    assert httpx.post(f"{sizzle_url}/generate", content=b"\xff", headers=headers).status_code == 400
+    assert ask("POST", f"{sizzle_url}/generate", content=b"\xff", headers=headers).status_code == 400
 
 
 def test_a_huge_body_is_refused(sizzle_url: str) -> None:
     """More than a megabyte is a 413."""
-    assert httpx.post(f"{sizzle_url}/generate", json={"ingredientsOnHand": "x" * 1_100_000}).status_code == 413
+    assert ask("POST", f"{sizzle_url}/generate", json={"ingredientsOnHand": "x" * 1_100_000}).status_code == 413
 
 
 def test_other_origins_may_ask_if_the_settings_name_them(serve: Serve) -> None:
@@ -187,8 +187,8 @@ def test_other_origins_may_ask_if_the_settings_name_them(serve: Serve) -> None:
 
 def test_health_names_the_models(serve: Serve, serve_scripts: ServeScripts) -> None:
     """It names the model of each part, and whether the stand-in is among them."""
-    assert httpx.get(f"{serve()}/healthz").json()["standin"] is True
-    health = httpx.get(f"{serve_scripts()[0]}/healthz").json()
+    assert ask("GET", f"{serve()}/healthz").json()["standin"] is True
+    health = ask("GET", f"{serve_scripts()[0]}/healthz").json()
     assert [health["status"], health["standin"]] == ["ok", False]
     assert health["models"]["alternates"] == "groq-gpt-oss-20b"
     assert "sk-" not in str(health)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from tests.client import events_named, read
+from tests.client import ask, events_named, read
 from tests.conftest import Serve
 from tests.faults import ABORT
 from tests.servers import provider, serving_streams
@@ -89,7 +89,7 @@ def test_a_request_lost_on_a_reused_connection_is_sent_again(serve: Serve, how: 
         runs = [read(url) for _ in range(3)]
         assert {events_named(events, "end")[0]["status"] for events in runs} == {"ok"}
         assert {start["attempt"] for events in runs for start in events_named(events, "part_start")} == {1}
-        assert httpx.get(f"{url}/healthz").json()["resting"] == {}
+        assert ask("GET", f"{url}/healthz").json()["resting"] == {}
     assert proxy.dropped > 0
     assert [len(scripted.calls), proxy.passed] == [18, 18]
 
@@ -99,7 +99,7 @@ def test_a_dropped_new_connection_is_a_failure(serve: Serve, how: str) -> None:
     """The provider is called for each attempt, and has failed."""
     with provider() as scripted, dropping(scripted.url, how, fresh_too=True) as proxy:
         url = serve(groq_api_key="k", groq_base_url=proxy.url)
-        answer = httpx.get(f"{url}/completion", params={"query": "What is a roux?"})
+        answer = ask("GET", f"{url}/completion", params={"query": "What is a roux?"})
         assert [answer.status_code, proxy.dropped] == [502, 1]
         assert "could not be reached" in answer.json()["detail"]
 
@@ -108,5 +108,5 @@ def test_a_response_that_has_started_is_not_requested_again(serve: Serve) -> Non
     """Half a status line on a reused connection is a failure, because the request may have been processed."""
     with provider() as scripted, dropping(scripted.url, "FIN", before=b"HTTP/1.1 2") as proxy:
         url = serve(groq_api_key="k", groq_base_url=proxy.url)
-        statuses = [httpx.get(f"{url}/completion", params={"query": "What is a roux?"}).status_code for _ in range(2)]
+        statuses = [ask("GET", f"{url}/completion", params={"query": "What is a roux?"}).status_code for _ in range(2)]
         assert [statuses, proxy.dropped] == [[200, 502], 1]

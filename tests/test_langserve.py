@@ -172,7 +172,7 @@ def test_a_providers_error_is_not_repeated(
     url, provider = serve_scripts({step: [Refuse(401)] for step in PROMPTS})
     given = input_of(name)
     body = {"inputs": [given]} if endpoint == "batch" else {"input": given}
-    answer = httpx.post(f"{url}/chains/{name}/{endpoint}", json=body)  # whose end is always sent
+    answer = ask("POST", f"{url}/chains/{name}/{endpoint}", json=body)  # whose end is always sent
     assert provider.calls
     assert "without completing" not in caplog.text
     for text in (str(answer.headers) + answer.text, caplog.text):

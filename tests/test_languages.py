@@ -20,10 +20,10 @@ def is_korean(message: str) -> bool:
 
 def finished(url: str, request: dict[str, Any]) -> dict[str, Any]:
     """The state of a finished run."""
-    run_id = httpx.post(f"{url}/runs", json=request).json()["run_id"]
+    run_id = ask("POST", f"{url}/runs", json=request).json()["run_id"]
     with httpx.stream("GET", f"{url}/runs/{run_id}/events") as events:
         assert b"event: end" in b"".join(events.iter_raw())
-    return httpx.get(f"{url}/runs/{run_id}", headers={"Accept-Language": "en"}).json()
+    return ask("GET", f"{url}/runs/{run_id}", headers={"Accept-Language": "en"}).json()
 
 
 def test_the_failures_of_a_run_are_in_its_language(serve_scripts: ServeScripts) -> None:
@@ -80,7 +80,7 @@ def test_a_422_is_in_the_language_of_the_request(
     sizzle_url: str, path: str, body: Any, headers: dict[str, str], korean: bool
 ) -> None:
     """It is the body's language, otherwise the browser's, otherwise English."""
-    answer = httpx.post(f"{sizzle_url}{path}", json=body, headers=headers)
+    answer = ask("POST", f"{sizzle_url}{path}", json=body, headers=headers)
     assert answer.status_code == 422
     for problem in answer.json()["detail"]:
         assert is_korean(problem["message"]) is korean
@@ -91,7 +91,7 @@ def test_a_422_is_in_the_language_of_the_request(
 def test_an_unreadable_body_is_refused_in_the_browsers_language(sizzle_url: str) -> None:
     headers = {**ACCEPTS_KOREAN, "Content-Type": "application/json"}
     for body in (b"{", b"", b"null", b'"\xff"'):
-        problems = httpx.post(f"{sizzle_url}/runs", content=body, headers=headers).json()["detail"]
+        problems = ask("POST", f"{sizzle_url}/runs", content=body, headers=headers).json()["detail"]
         assert [is_korean(problem["message"]) for problem in problems] == [True] * len(problems)
         assert problems
 
@@ -145,18 +145,18 @@ def test_a_refusal_is_in_the_browsers_language(
 
 def test_too_many_runs_are_refused_in_the_language_of_the_body(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts({"proposal": [Gate()]}, max_runs=1)
-    httpx.post(f"{url}/runs", json=KOREAN)
+    ask("POST", f"{url}/runs", json=KOREAN)
     for path in ("/runs", "/generate"):
-        answer = httpx.post(f"{url}{path}", json=KOREAN)
+        answer = ask("POST", f"{url}{path}", json=KOREAN)
         assert answer.status_code == 503
         assert is_korean(answer.json()["detail"])
 
 
 def test_a_completion_that_fails_says_so_in_the_browsers_language(serve_scripts: ServeScripts) -> None:
     url, _ = serve_scripts({"completion": [Refuse(402)]})
-    whole = httpx.get(f"{url}/completion?query=hi", headers=ACCEPTS_KOREAN)
+    whole = ask("GET", f"{url}/completion?query=hi", headers=ACCEPTS_KOREAN)
     assert is_korean(whole.json()["detail"])
-    stream = httpx.get(f"{url}/completion?query=hi", headers={**ACCEPTS_KOREAN, "Accept": "text/event-stream"})
+    stream = ask("GET", f"{url}/completion?query=hi", headers={**ACCEPTS_KOREAN, "Accept": "text/event-stream"})
     assert "결제가 필요해요(402)" in stream.text
 
 
@@ -166,7 +166,7 @@ def test_a_chat_in_korean_is_refused_in_korean(serve_scripts: ServeScripts) -> N
 
     def message(text: str) -> str:
         body = {"model": "sizzle", "messages": [{"role": "user", "content": text}]}
-        return httpx.post(f"{url}/v1/chat/completions", json=body).json()["error"]["message"]
+        return ask("POST", f"{url}/v1/chat/completions", json=body).json()["error"]["message"]
 
     assert is_korean(message("소고기, 양파"))
     assert "시간: " in message("소고기, 양파; 999분")
@@ -180,7 +180,7 @@ def test_the_hint_for_a_question_is_in_its_language(uncalled: Uncalled) -> None:
 
     def answer(*texts: str) -> Any:
         body = {"model": "sizzle", "messages": [{"role": "user", "content": text} for text in texts]}
-        return httpx.post(f"{url}/v1/chat/completions", json=body, headers=ACCEPTS_KOREAN).json()
+        return ask("POST", f"{url}/v1/chat/completions", json=body, headers=ACCEPTS_KOREAN).json()
 
     for texts in (["채식으로 바꿔줘"], ["소고기, 양파", "왜 이렇게 짜요?"], ["안녕하세요"]):
         assert is_korean(answer(*texts)["choices"][0]["message"]["content"])

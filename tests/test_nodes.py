@@ -46,12 +46,12 @@ def test_any_process_cancels_a_run(redis_server: RedisServer, serve_scripts: Ser
     reader = Reader(elsewhere(run, web))
     for part in ("steps", "sides"):
         reader.wait_for(has("fragment", part=part))
-    assert httpx.delete(elsewhere(run, web), headers={"Sizzle-Run-Key": key}).status_code == 204
+    assert ask("DELETE", elsewhere(run, web), headers={"Sizzle-Run-Key": key}).status_code == 204
     assert reader.to_the_end()[-1].data["status"] == "cancelled"
     while len(provider.closed) < 2:
         threading.Event().wait(0.01)
     assert sorted(provider.closed) == ["sides", "steps"]
-    assert httpx.get(run).json()["status"] == "cancelled"
+    assert ask("GET", run).json()["status"] == "cancelled"
 
 
 def test_a_part_is_rewritten_from_another_process(redis_server: RedisServer, serve_scripts: ServeScripts) -> None:
@@ -105,7 +105,7 @@ def test_any_process_knows_the_composition_of_a_run(redis_server: RedisServer, s
     address = Address.parse(store)
     with Redis.from_url(address.url) as admin:
         for is_stored in (1, 0):
-            assert [httpx.get(url).status_code for url in (run, foreign)] == [200, 404]
+            assert [ask("GET", url).status_code for url in (run, foreign)] == [200, 404]
             assert admin.hdel(f"{address.prefix}:run:{run.rpartition('/')[2]}", "composition") == is_stored
 
 
@@ -116,9 +116,9 @@ def test_all_processes_share_keys_and_capacity(redis_server: RedisServer, serve:
     runs = [start_run(url, **{"Idempotency-Key": "key"}) for url in (one, other)]
     assert elsewhere(runs[0][0], other) == runs[1][0]
     assert runs[0][1] == runs[1][1]
-    refused = httpx.post(f"{other}/runs", json=REQUEST)
+    refused = ask("POST", f"{other}/runs", json=REQUEST)
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
-    another = httpx.post(f"{other}/runs", json={"ingredientsOnHand": "tofu"}, headers={"Idempotency-Key": "key"})
+    another = ask("POST", f"{other}/runs", json={"ingredientsOnHand": "tofu"}, headers={"Idempotency-Key": "key"})
     assert another.status_code == 422
 
 
@@ -129,7 +129,7 @@ def test_all_processes_skip_a_provider_that_keeps_failing(
     node, _ = serve_scripts({part: [Refuse(503)] for part in PARTS[1:]}, store=store)
     web, _ = serve_scripts(store=store, worker=False)
     Reader(start_run(node)[0]).to_the_end()
-    while not (resting := httpx.get(f"{web}/healthz").json()["resting"]):
+    while not (resting := ask("GET", f"{web}/healthz").json()["resting"]):
         threading.Event().wait(0.02)
     assert set(resting) == {"groq"}
 

@@ -4,11 +4,11 @@ import subprocess
 import sys
 import unicodedata
 
-import httpx
 import pytest
 from pydantic import ValidationError
 
 from chains.recipe.request import RecipeRequest
+from tests.client import ask
 from tests.conftest import Uncalled
 from tests.food import BAD, GOOD
 
@@ -42,7 +42,7 @@ def test_no_call_is_made_for_inedible_things(uncalled: Uncalled, path: str, type
     url, provider = uncalled
     request = {"ingredientsOnHand": typed}
     steps = {"recipe_name": "Salad", "ingredients": "- salt"} if "steps" in path else {}
-    answer = httpx.post(f"{url}{path}", json={"input": request | steps} if "chains" in path else request)
+    answer = ask("POST", f"{url}{path}", json={"input": request | steps} if "chains" in path else request)
     assert answer.status_code == 422
     assert "ingredientsOnHand" in answer.text
     assert word in answer.json()["detail"][0]["message"]
@@ -52,7 +52,7 @@ def test_no_call_is_made_for_inedible_things(uncalled: Uncalled, path: str, type
 def test_the_openai_routes_refuse_inedible_things_by_name(uncalled: Uncalled) -> None:
     url, provider = uncalled
     body = {"model": "sizzle", "messages": [{"role": "user", "content": "death cap, butter; 30 minutes"}]}
-    answer = httpx.post(f"{url}/v1/chat/completions", json=body)
+    answer = ask("POST", f"{url}/v1/chat/completions", json=body)
     assert answer.status_code == 400
     assert "death cap" in answer.json()["error"]["message"]
     assert provider.calls == []
@@ -60,13 +60,13 @@ def test_the_openai_routes_refuse_inedible_things_by_name(uncalled: Uncalled) ->
 
 def test_an_inedible_chosen_dish_is_refused(sizzle_url: str) -> None:
     request = {"ingredientsOnHand": "salt", "recipe": {"name": "Bleach Salad"}}
-    answer = httpx.post(f"{sizzle_url}/runs", json=request)
+    answer = ask("POST", f"{sizzle_url}/runs", json=request)
     assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "recipe"]
 
 
 def test_the_name_of_a_dish_may_be_any_word(sizzle_url: str) -> None:
     request = {"ingredientsOnHand": "salt", "recipe": {"name": "Weeknight Hammer"}}
-    assert httpx.post(f"{sizzle_url}/runs", json=request).status_code == 201
+    assert ask("POST", f"{sizzle_url}/runs", json=request).status_code == 201
 
 
 @pytest.mark.parametrize("typed", INSTRUCTIONS)

@@ -1,8 +1,8 @@
 """A question for a recipe with something inedible is refused; any other question is answered."""
 
-import httpx
 import pytest
 
+from tests.client import ask
 from tests.conftest import ServeScripts, Uncalled
 
 POISON_RECIPES = [
@@ -38,8 +38,8 @@ def test_an_inedible_recipe_is_refused_as_a_completion(uncalled: Uncalled, query
     """It is a 422 with the reason, also for a broadcast; no model is called."""
     url, provider = uncalled
     answers = [
-        httpx.get(f"{url}/completion", params={"query": query}),
-        httpx.post(f"{url}/examples/broadcasts", json={"query": query}),
+        ask("GET", f"{url}/completion", params={"query": query}),
+        ask("POST", f"{url}/examples/broadcasts", json={"query": query}),
     ]
     for answer in answers:
         (problem,) = answer.json()["detail"]
@@ -50,5 +50,5 @@ def test_an_inedible_recipe_is_refused_as_a_completion(uncalled: Uncalled, query
 @pytest.mark.parametrize("query", QUESTIONS)
 def test_a_question_that_asks_for_no_recipe_is_a_completion(serve_scripts: ServeScripts, query: str) -> None:
     url, provider = serve_scripts()
-    assert httpx.get(f"{url}/completion", params={"query": query}).status_code == 200
+    assert ask("GET", f"{url}/completion", params={"query": query}).status_code == 200
     assert provider.calls[0]["body"]["messages"][-1]["content"] == query

@@ -166,7 +166,7 @@ def test_bad_input_is_an_error_in_openais_form(
 ) -> None:
     """It names the parameter and what is right, and nothing is sent to a provider."""
     url, provider = uncalled
-    answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "sizzle", "messages": MESSAGES} | body)
+    answer = ask("POST", f"{url}/v1/chat/completions", json={"model": "sizzle", "messages": MESSAGES} | body)
     assert answer.status_code == status
     error = answer.json()["error"]
     assert [error["type"], error["param"], says in error["message"]] == ["invalid_request_error", param, True]

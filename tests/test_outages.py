@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from app.stores.redis.scripts import GROUP
-from tests.client import wait_until
+from tests.client import ask, wait_until
 from tests.commands import sizzle
 from tests.conftest import Serve, ServeScripts
 from tests.needs import fake_clock
@@ -159,8 +159,8 @@ def test_a_store_that_is_gone_is_named(own_redis: RedisServer, serve_scripts: Se
     for answer in answers:
         assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
         assert "storage is full or out of reach" in answer.text
-    assert httpx.get(f"{node}/readyz").status_code == 503
-    health = httpx.get(f"{node}/healthz").json()
+    assert ask("GET", f"{node}/readyz").status_code == 503
+    health = ask("GET", f"{node}/healthz").json()
     assert [health["store"], health["store_answers"]] == ["redis", False]
     own_redis.start()
     events = reader.to_the_end()
@@ -231,13 +231,13 @@ def test_a_full_redis_is_a_pause(own_redis: RedisServer, serve_scripts: ServeScr
         reader.wait_for(is_in_the_middle)
         other_reader.wait_for(is_in_the_middle)
         admin.config_set("maxmemory", "1mb")
-        refusal = httpx.post(f"{node}/runs", json=REQUEST)
+        refusal = ask("POST", f"{node}/runs", json=REQUEST)
         assert refusal.status_code == 503
         assert "storage is full or out of reach" in refusal.text
-        assert httpx.get(run).json()["status"] == "running"
+        assert ask("GET", run).json()["status"] == "running"
         assert httpx.delete(other, headers={"Sizzle-Run-Key": key}, timeout=20).status_code == 204
         assert other_reader.to_the_end()[-1].data["status"] == "cancelled"
-        assert wait_until(lambda: httpx.get(other).status_code == 410, 20)
+        assert wait_until(lambda: ask("GET", other).status_code == 410, 20)
         gate.open()
         admin.config_set("maxmemory", "0")
         assert_exact(reader.to_the_end())

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from chains.models.coalescing import ReadCoalescing
 from chains.models.timeouts import LARGEST_BLOCK, ReadTimeout
-from tests.client import Event, events_named, follow, read, start, texts, wait_until, written
+from tests.client import Event, ask, events_named, follow, read, start, texts, wait_until, written
 from tests.conftest import Serve, ServeScripts
 from tests.servers import RECIPES, Finish, Gate, Script, chunk, default_script, run as run_async, serving
 
@@ -37,7 +37,7 @@ def end_of(events: list[Event], part: str) -> dict[str, Any]:
 
 def everywhere(url: str, run: str) -> str:
     """Everything that readers of any route can see of a run."""
-    return httpx.get(run).text + str(follow(run)) + httpx.get(f"{url}/healthz").text
+    return ask("GET", run).text + str(follow(run)) + ask("GET", f"{url}/healthz").text
 
 
 ENDINGS: dict[str, tuple[Script, str | None]] = {
@@ -61,10 +61,10 @@ def test_an_answer_is_whole_however_its_provider_says_so(serve_scripts: ServeScr
     url, provider = serve_scripts({"intro": script, "completion": script})
     run = start(url)
     assert written(follow(run))["intro"] == "Beef."
-    state = httpx.get(run).json()["parts"]["intro"]
+    state = ask("GET", run).json()["parts"]["intro"]
     assert [state["state"], state["finish_reason"]] == ["ok", reason]
     assert [call["step"] for call in provider.calls].count("intro") == 1
-    assert httpx.get(f"{url}/completion", params=QUESTION).text == "Beef."
+    assert ask("GET", f"{url}/completion", params=QUESTION).text == "Beef."
 
 
 def test_a_pause_after_a_reason_with_text_is_not_the_end(serve: Serve) -> None:
@@ -93,7 +93,7 @@ def test_a_stream_with_any_content_type_is_read(serve: Serve, content_type: str)
 
     with serving(Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])) as provider:
         url = serve(groq_api_key="k", groq_base_url=f"{provider}/v1")
-        assert httpx.get(f"{url}/completion", params=QUESTION).text == "Beef."
+        assert ask("GET", f"{url}/completion", params=QUESTION).text == "Beef."
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_log_says_what_arrived_instead_of_a_stream(
 
     with serving(Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])) as provider:
         url = serve(groq_api_key="k", groq_base_url=f"{provider}/v1")
-        refused = httpx.get(f"{url}/completion", params=QUESTION)
+        refused = ask("GET", f"{url}/completion", params=QUESTION)
     assert refused.status_code == 502
     assert logged in caplog.text
     assert CANARY not in caplog.text + refused.text
@@ -139,7 +139,7 @@ def test_a_failure_in_the_stream_is_one_though_stop_follows(
     run = start(url)
     texts = written(follow(run))
     calls = [call["step"] for call in provider.calls].count("intro")
-    state = httpx.get(run).json()["parts"]["intro"]
+    state = ask("GET", run).json()["parts"]["intro"]
     assert [calls, state["state"]] == ([2, "ok"] if is_retried else [1, "failed"])
     assert texts["intro"] == ("Beef." if is_retried else "Pork")
     assert CANARY not in everywhere(url, run) + caplog.text
@@ -153,7 +153,7 @@ def test_a_providers_word_for_the_end_is_not_repeated(
     url, _ = serve_scripts({"intro": script, "proposal": [json.dumps(RECIPES), raw(finish_reason=word), Finish(None)]})
     run = start(url)
     follow(run)
-    assert httpx.get(run).json()["status"] == "ok"
+    assert ask("GET", run).json()["status"] == "ok"
     body = {"input": {"ingredientsOnHand": "beef", "recipe_name": "Stew"}}
     trace = httpx.post(f"{url}/chains/intro/stream_log", json=body, timeout=20).text
     chat = {"model": "sizzle", "messages": [{"role": "user", "content": "beef"}]}
@@ -179,10 +179,10 @@ def test_thinking_is_in_no_recipe(serve_scripts: ServeScripts, thinking: str) ->
     url, provider = serve_scripts(scripts)
     run = start(url)
     texts = written(follow(run))
-    assert texts == {part: state["text"] for part, state in httpx.get(run).json()["parts"].items()}
+    assert texts == {part: state["text"] for part, state in ask("GET", run).json()["parts"].items()}
     assert texts["intro"] == "intro one, intro two."
     assert "Draft" not in "".join(texts.values())
-    assert "think" not in httpx.get(run).text
+    assert "think" not in ask("GET", run).text
     (steps,) = [call for call in provider.calls if call["step"] == "steps"]
     assert "Draft" not in json.dumps(steps["body"])
     assert "ingredients one, ingredients two." in json.dumps(steps["body"])
@@ -224,7 +224,7 @@ def test_a_provider_that_ignores_its_limit_of_tokens_is_cut_off(serve_scripts: S
     events = read(url)
     end = end_of(events, "nutrition")
     assert [end["status"], end["finish_reason"], len(texts(events)["ing"])] == ["cut_off", "length", 65_536]
-    assert len(httpx.get(f"{url}/completion?query=beef&max_tokens=1100").text.partition("\n")[0]) == 70_400
+    assert len(ask("GET", f"{url}/completion?query=beef&max_tokens=1100").text.partition("\n")[0]) == 70_400
     assert wait_until(lambda: sorted(provider.closed) == ["completion", "nutrition"], seconds=5)
 
 
@@ -244,7 +244,7 @@ def test_a_hostile_provider_costs_its_own_part_only(serve_scripts: ServeScripts,
     events = read(url)
     assert end_of(events, "nutrition")["status"] == "ok"
     assert events_named(events, "end")[0]["status"] == "failed"
-    assert len(httpx.get(f"{url}/healthz").content) < 10_000
+    assert len(ask("GET", f"{url}/healthz").content) < 10_000
 
 
 def empty_body() -> StreamReader:

@@ -12,7 +12,7 @@ from httpx_sse import connect_sse
 
 from app.models import open_models
 from chains.race import RaceEnd, Result, race
-from tests.client import wait_until
+from tests.client import ask, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.race_answers import ANSWER, ONE, OTHER, usage
 from tests.servers import Finish, Gate, Refuse, Script, provider, run, settings_from
@@ -136,34 +136,34 @@ def test_a_client_has_one_race_at_a_time_and_it_ends_with_its_reader(serve_scrip
     url, scripted = serve_scripts({"completion": [["Slice ", Gate()], ANSWER]}, race=True)
     with httpx.stream("POST", f"{url}/race", json={}, timeout=30) as first:
         assert wait_until(lambda: len(scripted.calls) == 1, seconds=5)
-        second = httpx.post(f"{url}/race", json={})
+        second = ask("POST", f"{url}/race", json={})
         assert [first.status_code, second.status_code] == [200, 409]
         assert "running" in second.json()["detail"]
     assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)
-    assert wait_until(lambda: httpx.post(f"{url}/race", json={"rounds": 1}).status_code == 200, seconds=2)
+    assert wait_until(lambda: ask("POST", f"{url}/race", json={"rounds": 1}).status_code == 200, seconds=2)
 
 
 def test_bad_input_does_not_lock_the_race(serve_scripts: ServeScripts) -> None:
     """After a refused request another race can start."""
     url, _ = serve_scripts({"completion": ANSWER}, race=True)
-    assert httpx.post(f"{url}/race", json={"rounds": 0}).status_code == 422
+    assert ask("POST", f"{url}/race", json={"rounds": 0}).status_code == 422
     assert events(url, rounds=1)[-1][0] == "end"
 
 
 def test_with_a_key_the_race_is_off_unless_the_settings_allow_it(serve_scripts: ServeScripts) -> None:
     """The 403 names the setting, nothing is sent, and the page gets the reason."""
     url, scripted = serve_scripts()
-    answer = httpx.post(f"{url}/race", json={})
+    answer = ask("POST", f"{url}/race", json={})
     assert [answer.status_code, "SIZZLE_RACE=true" in answer.json()["detail"]] == [403, True]
     assert scripted.calls == []
-    received = httpx.get(f"{url}/race/entrants").json()
+    received = ask("GET", f"{url}/race/entrants").json()
     assert [received["off"], received["standin"]] == [answer.json()["detail"], False]
 
 
 def test_without_a_key_the_race_is_on(serve: Serve) -> None:
     """The stand-in costs nothing."""
     url = serve(standin_ttft_ms=5, standin_tokens_per_s=0)
-    received = httpx.get(f"{url}/race/entrants").json()
+    received = ask("GET", f"{url}/race/entrants").json()
     assert [received["off"], received["standin"], [entrant["model"] for entrant in received["entrants"]]] == [
         None,
         True,
@@ -193,7 +193,7 @@ def test_bad_input_names_the_field_and_what_is_right(
     """It is a 422 like that of other routes, or a 400 if it is no JSON, and nothing is sent to a provider."""
     url, scripted = serve_scripts(race=True)
     text = body if isinstance(body, str) else json.dumps(body)
-    answer = httpx.post(f"{url}/race", content=text, headers={"Content-Type": "application/json"})
+    answer = ask("POST", f"{url}/race", content=text, headers={"Content-Type": "application/json"})
     assert answer.status_code == (400 if text == "{" else 422)
     (problem,) = answer.json()["detail"]
     assert [problem["field"], right in problem["expected"]] == [field, True]
@@ -203,6 +203,6 @@ def test_bad_input_names_the_field_and_what_is_right(
 def test_a_form_of_another_page_cannot_start_a_race(serve_scripts: ServeScripts) -> None:
     """Only JSON is accepted, for which a browser sends a preflight first."""
     url, scripted = serve_scripts(race=True)
-    answer = httpx.post(f"{url}/race", content="{}", headers={"Content-Type": "text/plain"})
+    answer = ask("POST", f"{url}/race", content="{}", headers={"Content-Type": "text/plain"})
     assert answer.status_code == 415
     assert scripted.calls == []

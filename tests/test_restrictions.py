@@ -4,11 +4,10 @@ import subprocess
 import sys
 from typing import Any
 
-import httpx
 import pytest
 
 from chains.recipe.restrictions import restrictions_in
-from tests.client import read
+from tests.client import ask, read
 from tests.conftest import ServeScripts
 
 
@@ -37,7 +36,7 @@ def test_every_prompt_carries_diet_what_to_avoid_and_servings(serve_scripts: Ser
 def test_a_wrong_restriction_is_a_422_that_names_its_field(
     sizzle_url: str, path: str, fields: dict[str, Any], named: str
 ) -> None:
-    answer = httpx.post(f"{sizzle_url}{path}", json={"ingredientsOnHand": "beef", **fields})
+    answer = ask("POST", f"{sizzle_url}{path}", json={"ingredientsOnHand": "beef", **fields})
     assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, named]
 
 
@@ -276,7 +275,7 @@ def test_what_free_text_says_joins_the_fields_in_every_prompt(serve_scripts: Ser
 
 
 def test_more_people_than_a_recipe_serves_are_a_422(sizzle_url: str) -> None:
-    answer = httpx.post(f"{sizzle_url}/generate", json={"ingredientsOnHand": "rice, dinner for 50 people"})
+    answer = ask("POST", f"{sizzle_url}/generate", json={"ingredientsOnHand": "rice, dinner for 50 people"})
     assert [answer.status_code, answer.json()["detail"][0]["field"]] == [422, "ingredientsOnHand"]
 
 
@@ -310,5 +309,5 @@ def test_the_time_to_read_a_text_grows_with_its_length(pieces: list[str]) -> Non
 def test_a_recipe_ends_with_what_to_check(serve_scripts: ServeScripts, language: str, notice: str) -> None:
     url, _ = serve_scripts({})
     request = {"input": {"ingredientsOnHand": "beef", "language": language}}
-    markdown = httpx.post(f"{url}/chains/recipe/invoke", json=request).json()["output"]
+    markdown = ask("POST", f"{url}/chains/recipe/invoke", json=request).json()["output"]
     assert notice in markdown.splitlines()[-1]

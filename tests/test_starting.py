@@ -14,6 +14,7 @@ from app.main import create_app
 from app.server.starting import StartingApp
 from app.settings import Settings
 from chains.errors import ConfigError
+from tests.client import ask
 from tests.page.wire import panel, status
 from tests.servers import serving
 
@@ -46,27 +47,27 @@ def starting(make: Callable[[], FastAPI] = lambda: create_app(FAST)) -> Iterator
 @pytest.mark.parametrize("path", ["/", "/r/6d3a2c1e-93b5-4f0c-8d9e-7a4b5c6d7e8f"])
 def test_the_page_is_served_at_once_with_its_assets_and_headers(path: str) -> None:
     with starting() as start:
-        page = httpx.get(start.url + path)
+        page = ask("GET", start.url + path)
         assert (page.status_code, "What’s in your kitchen?" in page.text) == (200, True)
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
-        assert httpx.get(f"{start.url}/static/main.js").status_code == 200
-        assert httpx.get(f"{start.url}/static/index.html").status_code == 404
-        assert httpx.get(f"{start.url}/livez").status_code == 200
+        assert ask("GET", f"{start.url}/static/main.js").status_code == 200
+        assert ask("GET", f"{start.url}/static/index.html").status_code == 404
+        assert ask("GET", f"{start.url}/livez").status_code == 200
 
 
 def test_readyz_says_when_models_can_be_asked() -> None:
     with starting() as start:
-        early = httpx.get(f"{start.url}/readyz")
+        early = ask("GET", f"{start.url}/readyz")
         assert (early.status_code, early.json(), early.headers["retry-after"]) == (503, {"status": "starting"}, "1")
         start.load.set()
         assert start.is_ready.wait(30)
-        assert httpx.get(f"{start.url}/readyz").json() == {"status": "ready"}
+        assert ask("GET", f"{start.url}/readyz").json() == {"status": "ready"}
 
 
 def test_a_request_waits_until_the_server_is_ready() -> None:
     with starting() as start, ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(httpx.post, f"{start.url}/generate", json={"ingredientsOnHand": "beef"}, timeout=30)
-        httpx.get(start.url)
+        ask("GET", start.url)
         assert not waiting.done()
         start.load.set()
         assert "event: end" in waiting.result().text

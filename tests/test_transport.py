@@ -3,16 +3,14 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
-from time import perf_counter
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.client import events_named, read, wait_until
+from tests.client import ask, events_named, read, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.servers import Refuse, chunk, serving
 
@@ -29,7 +27,7 @@ def test_opening_the_page_opens_connections_to_the_providers(serve: Serve) -> No
     with serving(Starlette(routes=[Route("/v1/models", models)])) as provider:
         url = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1")
         for _ in range(3):
-            assert httpx.get(url).status_code == 200
+            assert ask("GET", url).status_code == 200
         assert wait_until(lambda: len(seen) == 3, seconds=2)
         assert len({port for port, _ in seen}) == 3
         assert {key for _, key in seen} == {"Bearer k-1"}
@@ -38,11 +36,11 @@ def test_opening_the_page_opens_connections_to_the_providers(serve: Serve) -> No
 def test_a_provider_without_a_list_of_models_works(serve_scripts: ServeScripts) -> None:
     """The page is served and a recipe is written anyway."""
     url, _ = serve_scripts()
-    assert httpx.get(url).status_code == 200
+    assert ask("GET", url).status_code == 200
     assert events_named(read(url), "end")[0]["status"] == "ok"
 
 
-@pytest.mark.parametrize("late_s", [0.03, 60], ids=["soon", "never"])
+@pytest.mark.parametrize("late_s", [0.03, 3600], ids=["soon", "never"])
 def test_a_late_end_of_a_body_delays_nothing(serve: Serve, late_s: float) -> None:
     """The end of the body after `[DONE]` is waited for only briefly, so that the connection can be reused."""
     ports: list[int] = []
@@ -58,11 +56,10 @@ def test_a_late_end_of_a_body_delays_nothing(serve: Serve, late_s: float) -> Non
 
     app = Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])
     with serving(app) as provider:
-        url, began = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1"), perf_counter()
+        url = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1")
         for _ in range(3):
-            assert httpx.get(f"{url}/completion", params={"query": "What goes with beef?"}).text == "Onions."
+            assert ask("GET", f"{url}/completion", params={"query": "What goes with beef?"}).text == "Onions."
         assert len(set(ports)) == (1 if late_s < 1 else 3)
-        assert perf_counter() - began < 5
 
 
 def test_a_compressed_body_is_refused(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
@@ -75,7 +72,7 @@ def test_a_compressed_body_is_refused(serve: Serve, caplog: pytest.LogCaptureFix
 
     with serving(Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])) as provider:
         url = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1")
-        refused = httpx.get(f"{url}/completion", params={"query": "What goes with beef?"})
+        refused = ask("GET", f"{url}/completion", params={"query": "What goes with beef?"})
     assert refused.status_code == 502
     assert "an invalid response" in refused.json()["detail"]
     assert "a compressed body" in caplog.text
@@ -93,7 +90,7 @@ def test_odd_headers_of_an_answer_do_not_matter(serve: Serve, headers: dict[str,
 
     with serving(Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])) as provider:
         url = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1")
-        assert httpx.get(f"{url}/completion", params={"query": "What goes with beef?"}).text == "Onions."
+        assert ask("GET", f"{url}/completion", params={"query": "What goes with beef?"}).text == "Onions."
 
 
 @pytest.mark.parametrize("sent", ["one by one", "all at once"])
@@ -112,12 +109,12 @@ def test_an_answer_faster_than_its_reader_is_complete(serve: Serve, sent: str) -
 
     with serving(Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"])])) as provider:
         url = serve(groq_api_key="k-1", groq_base_url=f"{provider}/v1")
-        assert httpx.get(f"{url}/completion", params={"query": "Count."}).text == "".join(words)
+        assert ask("GET", f"{url}/completion", params={"query": "Count."}).text == "".join(words)
 
 
 def test_a_redirect_is_not_followed(serve_scripts: ServeScripts) -> None:
     """Its key is for the configured address; the message names the setting."""
     url, provider = serve_scripts({"completion": [Refuse(308)]})
-    refused = httpx.get(f"{url}/completion", params={"query": "What goes with beef?"})
+    refused = ask("GET", f"{url}/completion", params={"query": "What goes with beef?"})
     assert [refused.status_code, refused.json()["detail"]] == [502, "Groq has moved (308): check its base URL."]
     assert len(provider.calls) == 1

@@ -7,14 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given, strategies as st
 
 from app.settings import Settings
 from chains.errors import ConfigError
 from chains.models.registry import Provider, load_registry
-from tests.client import REQUEST, ReceivedEvent, cancel, follow, named, start, statuses, wait_until
+from tests.client import REQUEST, ReceivedEvent, ask, cancel, follow, named, start, statuses, wait_until
 from tests.conftest import Serve
 from tests.servers import RECIPES, Gate, Provider as Scripted, Refuse, Script, provider
 
@@ -38,7 +37,7 @@ def sent(serve: Serve, place: Path, of: str, toml: str = "", query: str = "", **
     with provider() as scripted:
         base_urls = {of: f"{scripted.url}{query}"}
         url = serve(registry=own(place, of, toml), model="mine", base_urls=base_urls, **settings)
-        assert httpx.get(f"{url}/completion", params=QUESTION).text == "completion one, completion two."
+        assert ask("GET", f"{url}/completion", params=QUESTION).text == "completion one, completion two."
         (call,) = scripted.calls
     return call
 
@@ -70,7 +69,7 @@ extra_body = {temperature = 1, safe_prompt = true, provider = {sort = "latency"}
     file.write_text(file.read_text() + "extra_body = {safe_prompt = false}\n")
     with provider() as scripted:
         url = serve(registry=file, model="mine", base_urls={"desk": scripted.url})
-        assert httpx.get(f"{url}/completion", params=QUESTION).status_code == 200
+        assert ask("GET", f"{url}/completion", params=QUESTION).status_code == 200
         (call,) = scripted.calls
     assert {name: call["body"].get(name) for name in ("temperature", "safe_prompt", "provider", "extra_body")} == {
         "temperature": 1,
@@ -129,9 +128,9 @@ def test_a_setting_for_an_unknown_provider_is_named(setting: str) -> None:
 
 def test_without_a_key_only_the_stand_in_can_be_used(sizzle_url: str) -> None:
     """There are presets that need no key, but they are not used by themselves."""
-    models = httpx.get(f"{sizzle_url}/v1/models").json()["data"]
+    models = ask("GET", f"{sizzle_url}/v1/models").json()["data"]
     assert [model["id"] for model in models] == ["sizzle", "stand-in"]
-    assert set(httpx.get(f"{sizzle_url}/healthz").json()["models"].values()) == {"stand-in"}
+    assert set(ask("GET", f"{sizzle_url}/healthz").json()["models"].values()) == {"stand-in"}
 
 
 @pytest.mark.parametrize(
@@ -194,7 +193,7 @@ def test_waiting_for_a_slot_does_not_count_as_slow(one_slot: OneSlot) -> None:
         events = follow(start(url))
         assert {end["status"] for end in named(events, "part_end")} == {"ok"}
         assert {begin["attempt"] for begin in named(events, "part_start")} == {1}
-        assert httpx.get(f"{url}/healthz").json()["resting"] == {}
+        assert ask("GET", f"{url}/healthz").json()["resting"] == {}
     assert [len(scripted.calls), groq.calls] == [6, []]
 
 
@@ -235,7 +234,7 @@ def test_a_cancelled_call_frees_its_slot(one_slot: OneSlot) -> None:
 def test_each_status_names_what_to_look_at(serve: Serve, status: int, hint: str) -> None:
     with provider({"completion": [Refuse(status)]}) as scripted:
         url = serve(groq_api_key="k", groq_base_url=scripted.url)
-        answer = httpx.get(f"{url}/completion", params=QUESTION)
+        answer = ask("GET", f"{url}/completion", params=QUESTION)
     assert [answer.status_code, len(scripted.calls)] == [502, 1]
     assert f"({status})" in answer.json()["detail"]
     assert hint in answer.json()["detail"]

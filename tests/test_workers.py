@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, aclosing
 from typing import Any
 
-import httpx
 import pytest
 from redis import Redis
 
@@ -16,7 +15,7 @@ from app.stores.redis.connection import Address
 from app.stores.redis.log import RedisEventLog
 from app.stores.redis.queue import Job, RunQueue
 from app.stores.redis.scripts import GROUP
-from tests.client import wait_until
+from tests.client import ask, wait_until
 from tests.conftest import Serve, ServeScripts
 from tests.redis_servers import RedisServer, flaky
 from tests.servers import Gate, run
@@ -52,8 +51,8 @@ def test_a_web_process_and_a_worker_write_a_run_together(
     events = [reader.to_the_end() for reader in readers]
     assert_exact(events[0])
     assert [event.id for event in events[0]] == [event.id for event in events[1]]
-    assert [httpx.get(f"{worker.url}/{name}").json()["status"] for name in ("livez", "readyz")] == ["ok", "ready"]
-    health = httpx.get(f"{worker.url}/healthz").json()
+    assert [ask("GET", f"{worker.url}/{name}").json()["status"] for name in ("livez", "readyz")] == ["ok", "ready"]
+    health = ask("GET", f"{worker.url}/healthz").json()
     assert [health["store"], health["store_answers"], store in str(health)] == ["redis", True, False]
     worker.send(signal.SIGTERM)
     assert worker.wait() == -signal.SIGTERM
@@ -150,7 +149,7 @@ def test_a_run_whose_worker_is_dead_is_cancelled(
     reader = Reader(run)
     reader.wait_for(is_in_the_middle)
     worker.kill()
-    assert httpx.delete(run, headers={"Sizzle-Run-Key": key}).status_code == 204
+    assert ask("DELETE", run, headers={"Sizzle-Run-Key": key}).status_code == 204
     assert reader.to_the_end()[-1].data["status"] == "cancelled"
 
 
@@ -167,7 +166,7 @@ def test_a_rewrite_survives_its_worker(
     worker = start_worker(store, provider)
     run, key = start_run(web)
     Reader(run).wait_for(is_in_the_middle)
-    httpx.delete(run, headers={"Sizzle-Run-Key": key})
+    ask("DELETE", run, headers={"Sizzle-Run-Key": key})
     assert rewrite(run, key, "nutrition").status_code == 202
     reader = Reader(run)
     reader.wait_for(lambda events: attempts(events).get("nutrition") == 2)
@@ -235,7 +234,7 @@ def test_a_damaged_run_is_given_up(
     if reader:
         assert [event.data.get("status") for event in reader.to_the_end()] == [None, "failed"]
     else:
-        assert httpx.get(run).status_code == status
+        assert ask("GET", run).status_code == status
     assert Reader(start_run(node)[0]).to_the_end()[-1].data["status"] == "ok"
 
 
@@ -257,13 +256,13 @@ def test_a_task_of_a_worker_that_fails_starts_again(
         assert wait_until(lambda: listeners() == 1, 20)
         admin.publish(hints, b"\xff")
         assert wait_until(lambda: listeners() == 0, 20)
-        assert httpx.get(f"{node}/readyz").status_code == 503
+        assert ask("GET", f"{node}/readyz").status_code == 503
         assert wait_until(lambda: listeners() == 1, 20)
     run, key = start_run(web)
     Reader(run).wait_for(is_in_the_middle)
-    assert httpx.delete(run, headers={"Sizzle-Run-Key": key}).status_code == 204
+    assert ask("DELETE", run, headers={"Sizzle-Run-Key": key}).status_code == 204
     assert wait_until(lambda: provider.closed == ["steps"], 20)
-    assert wait_until(lambda: httpx.get(f"{node}/readyz").status_code == 200, 20)
+    assert wait_until(lambda: ask("GET", f"{node}/readyz").status_code == 200, 20)
 
 
 def test_a_run_that_a_worker_does_not_serve_waits_for_another_one(
@@ -274,7 +273,7 @@ def test_a_run_that_a_worker_does_not_serve_waits_for_another_one(
     web, _ = serve_scripts(store=store, worker=False, compositions=trips)
     serve(store=store, lease_s=LEASE_S)
     wishes = {"interests": "food markets, hiking", "days": 2}
-    run = web + httpx.post(f"{web}/trip/runs", json=wishes).headers["location"]
+    run = web + ask("POST", f"{web}/trip/runs", json=wishes).headers["location"]
     address = Address.parse(store)
     with Redis.from_url(address.url) as admin:
 

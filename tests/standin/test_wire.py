@@ -10,13 +10,14 @@ import pytest
 from openai import NotFoundError, OpenAI
 
 from app.standin import MODEL_ID, serving
+from tests.client import ask
 from tests.standin.prompts import messages
 
 
 def post(base_url: str, body: object) -> httpx.Response:
     headers = {"Authorization": "Bearer any"}
     content = body if isinstance(body, str) else json.dumps(body)
-    return httpx.post(f"{base_url}/chat/completions", content=content, headers=headers)
+    return ask("POST", f"{base_url}/chat/completions", content=content, headers=headers)
 
 
 def test_a_stream_joins_to_the_text_that_is_sent_whole(client: OpenAI) -> None:
@@ -84,7 +85,7 @@ def test_the_models_say_what_they_are(client: OpenAI, base_url: str) -> None:
     (model,) = client.models.list().data
     assert model.id == MODEL_ID
     assert "rule-based stand-in" in model.owned_by
-    one = httpx.get(f"{base_url}/models/{MODEL_ID}", headers={"Authorization": "Bearer any"}).json()
+    one = ask("GET", f"{base_url}/models/{MODEL_ID}", headers={"Authorization": "Bearer any"}).json()
     assert "rule-based stand-in, not a language model" in one["description"]
     with pytest.raises(NotFoundError):
         client.models.retrieve("gpt-oss-120b")
@@ -93,8 +94,9 @@ def test_the_models_say_what_they_are(client: OpenAI, base_url: str) -> None:
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer"}, {"Authorization": "Basic any"}])
 def test_without_a_key_nothing_is_answered(base_url: str, headers: dict[str, str]) -> None:
     """A missing or empty key is a 401 in OpenAI's format, on every route."""
-    chat = httpx.post(f"{base_url}/chat/completions", json={"model": MODEL_ID, "messages": messages()}, headers=headers)
-    listed = httpx.get(f"{base_url}/models", headers=headers)
+    body = {"model": MODEL_ID, "messages": messages()}
+    chat = ask("POST", f"{base_url}/chat/completions", json=body, headers=headers)
+    listed = ask("GET", f"{base_url}/models", headers=headers)
     assert [response.status_code for response in (chat, listed)] == [401, 401]
     assert [response.json()["error"]["code"] for response in (chat, listed)] == ["invalid_api_key"] * 2
 
@@ -137,9 +139,9 @@ def test_a_body_other_than_a_json_object_is_a_400(base_url: str, body: str) -> N
 
 def test_unknown_paths_and_methods_are_answered_in_the_same_form(base_url: str) -> None:
     """A 404 and a 405 have OpenAI's error object, too, and the 405 lists the allowed methods."""
-    lost = httpx.post(base_url.removesuffix("/v1") + "/v2/responses")
+    lost = ask("POST", base_url.removesuffix("/v1") + "/v2/responses")
     assert (lost.status_code, lost.json()["error"]["code"]) == (404, "unknown_url")
-    wrong = httpx.get(f"{base_url}/chat/completions")
+    wrong = ask("GET", f"{base_url}/chat/completions")
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_supported")
     assert wrong.headers["allow"] == "POST"
 
