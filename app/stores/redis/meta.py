@@ -62,6 +62,10 @@ class RunMeta:
             return min(last.seq, self.lengths.get(last.epoch, 0))
         return last.seq if last.seq <= self.last else 0
 
+    def continues(self, last: EventId) -> bool:
+        """Whether the log has this event, and has or will have more."""
+        return self.resume_index(last) == last.seq and not (self.has_ended and self.last == last.seq)
+
 
 def meta_of(answer: Any) -> RunMeta:
     """Reads a script's answer. Raises `ExpiredRunError` and `UnknownRunError`."""

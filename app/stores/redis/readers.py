@@ -14,7 +14,7 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.stores import EventLogError, LogEntry, RunEnd, UnavailableError
+from app.stores import EventId, EventLogError, LogEntry, RunEnd, UnavailableError
 from app.stores.encoding import Decoder
 from app.stores.redis.connection import BLOCKING_ANSWER_S, Address, DirectConnection
 from app.stores.redis.meta import RunMeta
@@ -67,6 +67,10 @@ class Tail:
     @property
     def last(self) -> int:
         return self.entries[-1].id.seq if self.entries else 0
+
+    @property
+    def last_id(self) -> EventId:
+        return EventId(self.epoch, self.last)
 
     @property
     def is_over(self) -> bool:
@@ -179,7 +183,7 @@ class Readers:
         # without further attempts, so it learns of an outage
         async with aclosing(self._address.direct_connection(BLOCKING_ANSWER_S, attempts=1)) as connection:
             while True:
-                with suppress(RedisError):
+                with suppress(RedisError, UnavailableError):
                     await self._read_from(connection)
                 self._connection_id = None
                 await asyncio.sleep(RETRY_S)
@@ -218,17 +222,20 @@ class Readers:
         return tails
 
     async def _check(self, tails: Iterable[tuple[str, Tail]]) -> None:
-        """Breaks off the tails of runs that are gone, or that have fewer events than were read."""
+        """Breaks off the tails of runs that are gone, or whose logs lack events that were read.
+
+        Raises `UnavailableError`. Until then no more is read, because what follows a loss would be taken for the rest.
+        """
         for run_id, tail in tails:
-            tail.checked_at = perf_counter()
+            tail.checked_at, last = perf_counter(), tail.last_id
             try:
                 meta = await self._find(run_id)
             except UnavailableError:
-                return
+                raise
             except EventLogError:
                 tail.break_off()
             else:
-                if meta.last < tail.last and not tail.is_over:
+                if not tail.is_over and not meta.continues(last):
                     tail.break_off()
 
     def _open_tails(self, silent_s: float = 0) -> list[tuple[str, Tail]]:

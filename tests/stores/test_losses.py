@@ -1,0 +1,72 @@
+"""A Redis server that restarts without the last events that it has acknowledged, and those who have read them."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from app.stores import EventId, LogEntry, RunEvent, RunStart
+from app.stores.redis.log import RedisEventLog
+from tests.nodes import REQUESTS, Node
+from tests.redis_servers import RedisServer, binary
+from tests.servers import run
+from tests.stores.logs import END, events_in, fragments, rest
+
+START = RunStart("run", "lecture", REQUESTS["lecture"].model_validate({"topic": "tea"}), ("talk",))
+
+
+@asynccontextmanager
+async def losing(server: RedisServer) -> AsyncGenerator[None]:
+    """Kills the server after the block, and starts it again without what was written there."""
+    files, earlier = server.folder / "appendonlydir", server.folder / "earlier"
+    shutil.copytree(files, earlier)
+    yield
+    await asyncio.to_thread(server.kill)
+    shutil.rmtree(files)
+    shutil.move(earlier, files)
+    await asyncio.to_thread(server.start)
+
+
+async def write(log: RedisEventLog, *events: RunEvent) -> None:
+    """Returns when the server has acknowledged the events."""
+    for event in events:
+        await log.append("run", event)
+    await log.read("run")
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_what_follows_a_loss_is_never_taken_for_the_rest(tmp_path: Path, count: int) -> None:
+    """Other events are written before the process of a reader learns that the server was away."""
+    seen = list[LogEntry]()
+
+    async def read(log: RedisEventLog, last: EventId | None = None) -> None:
+        async for batch in log.follow("run", last):
+            seen.extend(batch)
+
+    async def scenario(server: RedisServer, node: Node, url: str) -> list[LogEntry]:
+        async with aclosing(RedisEventLog(url, REQUESTS)) as log:
+            await log.begin("run", START)
+            await write(log, *fragments(1))
+            async with losing(server):
+                reading = node.start(read(node.log))
+                await write(log, *fragments(3, 1))
+                while len(seen) < 5:  # noqa: ASYNC110  it is filled by another loop
+                    await asyncio.sleep(0.005)
+                node.stop()
+            await log.take_over("run")
+            await write(log, *fragments(count, 100), END)
+            node.wake()
+            await asyncio.wrap_future(reading)
+            return await rest(log, seen[-1].id)
+
+    options = ("--appendonly", "yes", "--appendfsync", "always")
+    with (
+        RedisServer(binary("redis"), tmp_path, options) as server,
+        closing(Node(url := server.url, {}, worker=False)) as node,
+    ):
+        after = run(scenario(server, node, url))
+    assert events_in(seen) == [START, *fragments(4)]
+    assert events_in(after) == [*fragments(count, 100), END]
