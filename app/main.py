@@ -1,7 +1,6 @@
 """`create_app()` wires settings, models, chain, runs and routes together."""
 
 import atexit
-import gc
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -46,6 +45,7 @@ from app.server.body_limit import BodyLimit
 from app.server.bookings import Bookings
 from app.server.clients import Clients
 from app.server.cors import ANY, ANY_WARNING
+from app.server.garbage import collect_less_often
 from app.server.guard import guarded
 from app.server.head import HeadAsGet
 from app.server.logs import configure_logging
@@ -132,11 +132,7 @@ class SizzleApp(DocumentedApp):
 
 
 def served_app() -> FastAPI:
-    """Returns the server for a process of its own, with the garbage collector tuned.
-
-    Freezes the objects created at import so that the collector skips them, and collects less often, because finished
-    runs leave few reference cycles.
-    """
+    """Returns the server for a process of its own."""
     settings = read_settings().with_own_store()
     configure_logging(settings.log_format, settings.log_level)
     hide_texts_from_langsmith()
@@ -144,9 +140,7 @@ def served_app() -> FastAPI:
         atexit.register(start_tracing())
     app = create_app(settings)
     RecipeRequest(ingredientsOnHand="rice")  # compiles patterns, so that no request waits for that
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    collect_less_often()
     return app
 
 

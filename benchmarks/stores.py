@@ -34,7 +34,7 @@ FOLLOWED = [
     for runs, each in ((8, 40), (32, 10))
 ]
 FOLLOWED_ROUNDS = 2
-CARRIED = Cell("carried", Pace(ttft_s=0, burst=16), 96, STORES, rounds=4, runs_at_a_time=16)
+CARRIED = Cell("carried", Pace(ttft_s=0, burst=16), 288, STORES, rounds=4, runs_at_a_time=16)
 TEXT = """# What the stores cost
 
 Written by `python -m benchmarks.stores`, as [RESULTS.md](RESULTS.md) is: a run is six calls of 200 tokens, read by
@@ -59,7 +59,7 @@ Runs at 80 tokens/s per call. The client that reads 320 connections takes part o
 {followed}
 ## Tokens per second at unlimited pace, 16 recipes at a time
 
-96 recipes, of which one begins when another one ends. The provider writes 16 tokens at a time, so that it leaves the
+288 recipes, of which one begins when another one ends. The provider writes 16 tokens at a time, so that it leaves the
 two cores to the program; a server that lags reads more at once, and then a token costs less. The rate includes the
 client, the provider and Redis, whose CPU per token is in the last two columns. With these elsewhere, *n* cores carry
 *n* million over the CPU of a token, if no process needs more than one core.

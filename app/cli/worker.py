@@ -29,6 +29,7 @@ def worker(
     import uvicorn
 
     from app.runs.opening import check_store
+    from app.server.garbage import collect_less_often
     from app.server.logs import configure_logging
     from app.server.protocol import BoundedHttp
     from app.settings import hide_texts_from_langsmith, read_settings, wants_traces
@@ -42,6 +43,7 @@ def worker(
         atexit.register(start_tracing())
     app = worker_app(settings)
     asyncio.run(check_store(settings))
+    collect_less_often()
     users = audience(host)
     with bound(host, port) as sockets:
         typer.echo(f"Sizzle worker, ready when {urls_of(sockets[:1])}/readyz says so, {users}")
