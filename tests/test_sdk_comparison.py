@@ -71,6 +71,7 @@ DIFFERENCES: dict[str, str] = {
     "llama.cpp's": FAILURE,
     "a failure without a field's name": FAILURE,
     "a document that is something else": FAILURE,
+    "events of another protocol": FAILURE,
     "a page": FAILURE,
     "a text": FAILURE,
     "OpenRouter's": FAILURE,
@@ -79,6 +80,8 @@ DIFFERENCES: dict[str, str] = {
     "vLLM's": FAILURE,
     "FastAPI's": FAILURE,
     "an error event": FAILURE,
+    "Bedrock's, which a field's name tells": FAILURE,
+    "one without a success": FAILURE,
     "Groq's": FAILURE,
 }
 

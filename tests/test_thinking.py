@@ -59,6 +59,15 @@ THINKING = [
     "<|channel|>analysis<|message|>Draft.<|end|><|start|>assistant"
     "<|channel|>final <|constrain|>json<|message|>Beef.<|return|>",
     "<|start_header_id|>assistant<|end_header_id|>\n\nBeef.",
+    "<plan>Draft.</plan>\n\nBeef.",
+    "<Draft>Pork.</Draft>\n<answer>Beef.</answer>",
+    "<brainstorming>Draft.</brainstorming><critique>No.</critique>Beef.",
+    "&lt;think&gt;Draft.&lt;/think&gt;\nBeef.",
+    "<|im_start|>think\nDraft.\n<|im_start|>answer\nBeef.<|im_end|>",
+    "<|begin|>assistant<|think|>Draft.<|end|><|begin|>assistant<|content|>Beef.<|end|>",
+    "<think/>Beef.",
+    "\ufeff<think>Draft.</think>Beef.",
+    "<s> Beef.</s> <pad><pad>",
 ]
 
 
@@ -81,6 +90,13 @@ def test_thinking_and_the_marks_of_an_answer_are_removed(text: str) -> None:
         "<b>Two</b> picks: <answer>Beef.</answer> or <solution>pork</solution>",
         "<details><summary>More</summary>Beef.</details>",
         '<details class="x">Beef.</details>',
+        "<plan>Beef.</plan>",
+        "<draft>Beef.",
+        "First <plan>x</plan> then y.",
+        "Use <s>butter</s> oil, write <pad> and <unk>.",
+        "Salt &amp; pepper, &lt; 5 g",
+        "&lt;b&gt;Beef.&lt;/b&gt;",
+        "Write &lt;think&gt;x&lt;/think&gt;.",
     ],
 )
 def test_other_brackets_in_a_text_are_shown(text: str) -> None:

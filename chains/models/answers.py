@@ -29,6 +29,7 @@ CHARACTERS_PER_TOKEN = 64  # at most; few tokens have more than 16
 CHARACTERS_PER_ESTIMATED_TOKEN = 2  # as in Korean; English has four, but an estimate must not be too low
 MOST_TOKENS = 2**53
 LIST_LEVELS = 4  # of lists in the content
+_OF_CHUNKS = {"choices", "usage", "x_groq"}  # fields
 REASONING = ("reasoning", "reasoning_content")  # fields of a delta
 RETRACTED = AIMessageChunk(content="", response_metadata={"retracted": True})  # all text before it was thinking
 
@@ -51,6 +52,7 @@ class AnswerReader:
         self._characters_left = self._character_limit = character_limit(max_tokens)
         self._reasoning_characters = 0
         self._has_progress = self._ends_with_text = self._is_at_limit = self._is_whole = self._has_failed = False
+        self._is_foreign: bool | None = None  # whether all events are of another protocol
         self._usage: UsageMetadata | None = None
 
     @property
@@ -83,10 +85,11 @@ class AnswerReader:
     def close(self) -> tuple[list[AnswerPiece], Exception | None]:
         """Returns the buffered pieces at the end of the body."""
         shown, failure = ([], None) if self._has_failed else self._read(*self._decoder.close())
-        if self._decoder.is_document and not self.has_output:
-            failure = failure or NotAStreamError("a document without an answer")
         text = self._thinking.feed(replaced(self._joiner.half)) + self._thinking.close(is_cut=self.reason == "length")
         self._see(text)
+        if not self.has_output and (self._decoder.is_document or self._is_foreign):
+            form = "a document" if self._decoder.is_document else "events"
+            failure = failure or NotAStreamError(f"{form} without an answer")
         return [*shown, text] if text else shown, failure
 
     def timeout_s(self) -> float | None:
@@ -140,6 +143,7 @@ class AnswerReader:
 
     def _add_chunk(self, chunk: Json, shown: list[AnswerPiece]) -> None:
         self._count(chunk)
+        self._is_foreign = self._is_foreign is not False and chunk.keys().isdisjoint(_OF_CHUNKS)
         choice = _first(chunk.get("choices"))
         delta = self._delta(choice)
         text = self._joiner.feed(_text(delta.get("content")))

@@ -63,6 +63,7 @@ def _errors(chunk: Json) -> Iterable[object]:
             yield from filter(None, map(cast(Json, holder).get, ("error", "errors")))
     kinds = map(chunk.get, ("object", "type", "__type", "status"))
     says_so = any(isinstance(kind, str) and _means_failure(kind) for kind in kinds) or _has_bad_code(chunk)
+    says_so = says_so or any(chunk.get(field) is False for field in ("success", "ok"))
     if says_so or (not choices and not _means_success(chunk) and any(map(_is_failure_field, chunk, chunk.values()))):
         yield chunk
 
@@ -96,6 +97,7 @@ def _status(places: Iterable[object]) -> int | None:
     reports = [report for place in places for report in _reports(place)]
     numbers = (_number(value) for report in reports for field, value in report.items() if _is_code_field(field))
     names = {_named(report.get(field)) for report in reports for field in _NAME_FIELDS}
+    names |= {_named(field) for report in reports for field in filter(_means_failure, report)}  # Bedrock's
     in_order = (status for status, _ in _STATUSES if status in names)
     texts = (_number_in(report.get(field)) for report in reports for field in _TEXT_FIELDS)
     found = (next(filter(None, statuses), None) for statuses in (numbers, in_order, texts))

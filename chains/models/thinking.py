@@ -8,6 +8,7 @@ import re
 from enum import Enum, auto
 
 _LONGEST_TAG = 64
+_BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff"
 _WORD = (
     "(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|deliberation|planning|scratch_?pad|monologue|cot)"
 )
@@ -19,32 +20,40 @@ _ATTRIBUTES = r"(?:\s{1,4}[\w-]{1,16}=[^<>]{0,32})?\s{0,4}"
 # <think>, <mm:think>, <|begin_of_thought|>, [THINK]; gpt-oss and Gemma have channels, Apertus and MedGemma their own
 _OPENS = (
     rf"<\|?(?!/|end_)(?!\w{{0,16}}_end\b){_NAME}{_ATTRIBUTES}\|?>|(?-i:\[(?:BEGIN_)?{_CAPITALS}\])|◁think▷"
-    r"|<\|channel\|?>(?:analysis|commentary|thought)|<\|inner_prefix\|>|<(?:unused|ctrl)94>thought"
+    r"|<\|channel\|?>(?:analysis|commentary|thought)|<\|inner_prefix\|>|<(?:unused|ctrl)94>thought|<\|im_start\|>think"
     f"|{_DETAILS}"
 )
 _CLOSES = (
     rf"<\|?(?:/|end_){_NAME}\s{{0,4}}\|?>|<\|{_WORD}_end\|>|(?-i:\[(?:/|END_){_CAPITALS}\])|◁/think▷"
-    r"|<\|channel\|>final|<channel\|>|<\|inner_suffix\|>|<(?:unused|ctrl)95>"
+    r"|<\|channel\|>final|<channel\|>|<\|inner_suffix\|>|<(?:unused|ctrl)95>|<\|im_start\|>answer|<\|content\|>"
 )
+# Tags that an answer may have, too: such a block is thinking only if the answer begins with it and goes on after it.
+_BLOCKS = "(?:plan|draft|brainstorm(?:ing)?|critique|internal|rationale)"
 # The server forgot to remove its model's tokens.
 _MARKS = (
-    r"<\|(?:im_)?start(?:_header_id)?\|>assistant|<\|constrain\|>\w{0,16}|<\|[^|<>\s]{1,32}\|>|<｜[^｜<>\s]{1,32}｜>"
-    r"|</?s>|<(?:[be]os|pad|unk)>|<start_of_turn>(?:model)?|<end_of_\w{1,16}>|(?-i:\[/INST\])"
+    rf"<\|(?:(?:im_)?start(?:_header_id)?|begin)\|>assistant|<\|constrain\|>\w{{0,16}}|<\|[^|<>\s]{{1,32}}\|>"
+    rf"|<｜[^｜<>\s]{{1,32}}｜>|<start_of_turn>(?:model)?|<end_of_\w{{1,16}}>|(?-i:\[/INST\])|<{_WORD}\s?/>"
 )
+_EDGE_MARKS = r"(?:(?:</?s>|<(?:[be]os|pad|unk)>)\s{0,4}){1,16}"  # text, unless at the beginning or the end
 _WRAPPER = "(?:(?:final_)?(?:answer|response)|final|output|solution)>"  # a tag around the answer: removed at both ends
 _PARTIAL = re.compile(  # the beginning of a tag
-    rf"(?:<[|｜]?/?[\w:.▁-]{{0,48}}[|｜]?|<[|/]?(?:{_NAME}|details)\s[^<>]{{0,52}}|<start_of_turn>\w{{0,4}}|<\|channel\|?>\w{{0,9}}"
-    r"|<\|(?:im_)?start(?:_header_id)?\|>\w{0,8}|<\|constrain\|>\w{0,16}|<(?:unused|ctrl)94>\w{0,6}|(?-i:\[/?[A-Z_]{0,14})|◁/?\w{0,5})\Z",
+    rf"(?:<[|｜]?/?[\w:.▁-]{{0,48}}(?:[|｜]|\s?/)?|<[|/]?(?:{_NAME}|details)\s[^<>]{{0,52}}|<start_of_turn>\w{{0,4}}|<\|channel\|?>\w{{0,9}}"
+    rf"|(?:{_EDGE_MARKS})(?:<[/\w]{{0,4}})?|&(?:l|lt|lt;/?[\w:.-]{{0,48}}(?:&g?t?)?)?"
+    r"|<\|(?:(?:im_)?start(?:_header_id)?|begin)\|>\w{0,8}|<\|constrain\|>\w{0,16}|<(?:unused|ctrl)94>\w{0,6}|(?-i:\[/?[A-Z_]{0,14})|◁/?\w{0,5})\Z",
     re.IGNORECASE,
 )
 _UNTAGGED_ENDS = "assistantfinal|here is my response:"  # of gpt-oss without its tokens, and of Granite
 _QUOTED = "(?<![`'\"“])"  # a quoted tag is part of the text
-_OPENING = re.compile(_OPENS, re.IGNORECASE)
+_OPENING = re.compile(f"{_OPENS}|&lt;{_NAME}&gt;", re.IGNORECASE)
 _OPENING_IN_TEXT = re.compile(f"{_QUOTED}(?:{_OPENS})", re.IGNORECASE)
 _CLOSING = re.compile(f"{_QUOTED}(?:{_CLOSES})", re.IGNORECASE)
 _UNTAGGED_END = re.compile(f"{_QUOTED}(?:{_CLOSES}|{_UNTAGGED_ENDS})", re.IGNORECASE)
 _CLOSING_DETAILS = re.compile(_DETAILS_END, re.IGNORECASE)
+_CLOSING_ESCAPED = re.compile(f"&lt;/{_NAME}&gt;", re.IGNORECASE)
+_BLOCK = re.compile(f"<({_BLOCKS})>", re.IGNORECASE)
 _MARK = re.compile(f"{_QUOTED}(?:{_MARKS})", re.IGNORECASE)
+_LEADING_MARK = re.compile(f"{_MARKS}|{_EDGE_MARKS}", re.IGNORECASE)
+_LAST_MARKS = re.compile(rf"{_QUOTED}{_EDGE_MARKS}\Z", re.IGNORECASE)
 _OPENING_WRAPPER = re.compile(f"<{_WRAPPER}", re.IGNORECASE)
 _MARK_IN_WRAPPER = re.compile(f"{_QUOTED}(?:{_MARKS}|</{_WRAPPER})", re.IGNORECASE)
 
@@ -67,6 +76,7 @@ class _Mode(Enum):
     VISIBLE = auto()
     INSIDE = auto()  # after an opening tag
     ASSUMED = auto()  # probably thinking without an opening tag: buffered
+    BLOCK = auto()  # after a tag that may be part of the answer: buffered
 
 
 class ThinkingFilter:
@@ -102,9 +112,9 @@ class ThinkingFilter:
 
     def close(self, *, is_cut: bool) -> str:
         """Returns the rest at the end of the text. If the text was cut at a limit, possible thinking is dropped."""
-        if self._mode is _Mode.INSIDE or (self._mode is _Mode.ASSUMED and is_cut):
+        if self._mode is _Mode.INSIDE or (self._mode in (_Mode.ASSUMED, _Mode.BLOCK) and is_cut):
             return ""
-        return self._mark.sub("", self._rest)
+        return _LAST_MARKS.sub("", self._mark.sub("", self._rest))
 
     def _advance(self, visible: list[str]) -> bool:
         """Processes the next portion of the rest. Returns whether another step is possible."""
@@ -113,13 +123,17 @@ class ThinkingFilter:
                 return self._begin()
             case _Mode.VISIBLE:
                 return self._show(visible)
-            case _Mode.INSIDE | _Mode.ASSUMED:
+            case _Mode.INSIDE | _Mode.ASSUMED | _Mode.BLOCK:
                 return self._leave()
 
     def _begin(self) -> bool:
-        text = self._rest.lstrip()
+        text = self._rest.lstrip(_BLANKS)
         if opening := _OPENING.match(text):
             return self._enter(opening)
+        if block := _BLOCK.match(text):
+            self._rest, self._mode = text, _Mode.BLOCK
+            self._closing = re.compile(rf"</{block[1]}>\s*(?=\S)", re.IGNORECASE)
+            return True
         lead = text[:_LONGEST_TAG].lower()
         leads = () if self._has_removed else _LEADS
         closing = _CLOSING.match(text)
@@ -127,7 +141,7 @@ class ThinkingFilter:
             return False
         if wrapper := _OPENING_WRAPPER.match(text):
             self._mark = _MARK_IN_WRAPPER
-        if end := closing or wrapper or _MARK.match(text):
+        if end := closing or wrapper or _LEADING_MARK.match(text):
             return self._remove(text[end.end() :], _Mode.BEGINNING)
         self._mode = _Mode.ASSUMED if lead.startswith(leads) else _Mode.VISIBLE
         self._rest = text if self._has_removed else self._rest
@@ -161,7 +175,10 @@ class ThinkingFilter:
         return False
 
     def _enter(self, opening: re.Match[str]) -> bool:
-        self._closing = _CLOSING_DETAILS if opening[0].lower().startswith("<details") else _CLOSING
+        tag = opening[0].lower()
+        self._closing = (
+            _CLOSING_DETAILS if tag.startswith("<details") else _CLOSING_ESCAPED if tag.startswith("&") else _CLOSING
+        )
         return self._remove(opening.string[opening.end() :], _Mode.INSIDE)
 
     def _remove(self, rest: str, mode: _Mode) -> bool:
