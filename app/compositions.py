@@ -69,11 +69,12 @@ def _load(reference: str) -> Composition:
     module_name, _, name = reference.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), name)):
         raise CompositionError(f"{reference}: expected module:NAME, such as examples.trip:TRIP.")
-    composition = getattr(_module(module_name, reference), name, None)
-    if composition is None:
-        raise CompositionError(f"{reference}: the module has no {name}.")
+    module = _module(module_name, reference)
+    composition = getattr(module, name, None)
     if not isinstance(composition, Composition):
-        raise CompositionError(f"{reference}: that is no Composition.")
+        declared = [each for each, value in vars(module).items() if isinstance(value, Composition)]
+        others = f"; its compositions are {', '.join(declared)}" if declared else ""
+        raise CompositionError(f"{reference}: {module_name} has no composition {name}{others}.")
     if place_of(composition) is not ROOT and composition.name in ROUTES:
         raise CompositionError(f"{reference}: the server has routes of its own at /{composition.name}.")
     return composition

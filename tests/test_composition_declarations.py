@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from langchain_core.prompts import ChatPromptTemplate
+from pydantic import create_model
 
 from app.stores import EVENT_NAMES
 from chains import (
@@ -64,6 +66,10 @@ PITCH = Choice("pitch", "{topic}", gives=("headline",))
             (Choice("pitch", "{topic}"), Part("a", "{pitch}")),
             "talk: 'pitch' has to give a tuple of names, or a mapping of names to different JSON fields",
         ),
+        (
+            (Choice("pitch", "{topic}", gives="headline"), Part("a", "{headline}")),
+            "talk: 'pitch' has to give a tuple of names, or a mapping of names to different JSON fields",
+        ),
         ((PITCH, Part("a", "{topic}")), "talk: no part uses what 'pitch' gives"),
         (
             (PITCH, Choice("b", "{topic}", gives=("c",)), Part("d", "{headline} {c}")),
@@ -104,6 +110,20 @@ PITCH = Choice("pitch", "{topic}", gives=("headline",))
             ((Part("a", "{topic}", temperature=temperature),), "talk: 'a' has a temperature outside 0 to 2")
             for temperature in (-3, 2.1, float("nan"))
         ),
+        ((Part("a", " "),), "talk: 'a' has an empty prompt"),
+        *(
+            ((Part(**{"name": "a", "prompt": "{topic}", **wrong}),), f"talk: the {message}")
+            for wrong, message in (
+                (
+                    {"prompt": ChatPromptTemplate([("human", "{topic}")])},
+                    "prompt of 'a' has to be str, not ChatPromptTemplate",
+                ),
+                ({"title": 3}, "title of 'a' has to be str or Mapping, not int"),
+                ({"max_tokens": "600"}, "max_tokens of 'a' has to be int, not str"),
+                ({"temperature": None}, "temperature of 'a' has to be int or float, not NoneType"),
+                ({"name": 1}, "name of 1 has to be str, not int"),
+            )
+        ),
         *(
             (parts, "talk: parts has to be a tuple of Part, and one alone needs a comma: (Part(…),)")
             for parts in (cast(Any, Part("a", "{topic}")), cast(Any, [Part("a", "{topic}")]), cast(Any, ("a",)))
@@ -123,6 +143,14 @@ def test_a_request_that_is_no_subclass_is_refused_in_one_line(request_type: Any)
     assert str(refused.value) == "talk: request has to be a subclass of Request"
 
 
+def test_a_request_with_an_unknown_type_is_refused_in_one_line() -> None:
+    request_type = create_model("Unfinished", __base__=Request, topic=("Unknown", ...))
+    with pytest.raises(
+        CompositionError, match=r"^talk: the request has no JSON Schema: .*`Unfinished.model_rebuild\(\)`$"
+    ):
+        Composition(name="talk", request=request_type, system="Be brief.", parts=(Part("a", "x"),))
+
+
 def test_a_request_without_a_json_schema_is_refused_in_one_line() -> None:
     class Call(Request):
         callback: Callable[[str], str]
@@ -136,10 +164,11 @@ def test_a_request_without_a_json_schema_is_refused_in_one_line() -> None:
     [
         ("A talk", "Be brief.", "A talk: 'A talk' is not an identifier in lower case, such as day_by_day"),
         ("talk", "{a}", "talk: the system prompt names 'a', which the request does not give"),
+        ("talk", None, "talk: the system of 'talk' has to be str, not NoneType"),
         ("talk", "{", "talk: the system prompt has a stray brace: write {{ and }} for braces in the text"),
     ],
 )
-def test_a_wrong_name_or_system_prompt_is_refused_in_one_line(name: str, system: str, message: str) -> None:
+def test_a_wrong_name_or_system_prompt_is_refused_in_one_line(name: str, system: Any, message: str) -> None:
     with pytest.raises(CompositionError) as refused:
         Composition(name=name, request=Topic, system=system, parts=(Part("a", "{topic}"),))
     assert str(refused.value) == message
@@ -166,8 +195,8 @@ def serve_composition(reference: str, folder: Path) -> "subprocess.CompletedProc
         ("TALK = talk('{topic}', name='runs')", "talks:TALK: the server has routes of its own at /runs."),
         ("TALK = talk('{topic}', name='recipe')", "talks:TALK: there are two compositions named 'recipe'."),
         ("TALK = talk()", "talks:TALK: TypeError: talk() missing 1 required positional argument: 'prompt' (line 7)."),
-        ("TALK = 3", "talks:TALK: that is no Composition."),
-        ("TALKS = 3", "talks:TALK: the module has no TALK."),
+        ("TALK = 3", "talks:TALK: talks has no composition TALK."),
+        ("TALKS = talk('{topic}')", "talks:TALK: talks has no composition TALK; its compositions are TALKS."),
         ("import unheard_of", "talks:TALK: No module named 'unheard_of'."),
     ],
 )

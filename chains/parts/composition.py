@@ -31,6 +31,12 @@ STORED = "stored"  # the context in which a request is validated that was accept
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _CODE = re.compile(r"[A-Za-z0-9_.-]+")
 _EVENTS = {"run", "proposal", "alternate", "part_start", "fragment", "part_end", "error", "end"}  # names on the wires
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("name", "system", "prompt", "role", "code", "noun"), (str,)),
+    **dict.fromkeys(("title", "notice"), (str, Mapping)),
+    **dict.fromkeys(("max_tokens", "options"), (int,)),
+    "temperature": (int, float),
+}
 
 
 def _own_fields_first(schema: dict[str, Any]) -> None:
@@ -166,21 +172,23 @@ class Composition:
         request = cast(object, self.request)
         if not isinstance(request, type) or not issubclass(request, Request):
             yield "request has to be a subclass of Request"
+        for declared in (self, *self.parts):
+            yield from _problems_of_types(declared)
         try:
             self.request.model_json_schema()
         except PydanticUserError as error:
-            yield f"the request has no JSON Schema: {error.message}"
+            yield f"the request has no JSON Schema: {error.message.rstrip('.')}"
         if sum(isinstance(part, Choice) for part in self.parts) > 1:
             yield "it has more than one Choice"
         prompts = {f"the prompt of the part {part.name!r}": part.prompt for part in self.parts}
         for where, template in {"the system prompt": self.system, **prompts}.items():
             yield from (f"{where} {problem}" for problem in _problems_in(template))
+        if self.choice:
+            yield from self._problems_of_choice(self.choice)
         yield from self._problems_of_names()
         yield from self._problems_of_titles()
         for part in self.parts:
             yield from self._problems_of_part(part)
-        if self.choice:
-            yield from self._problems_of_choice(self.choice)
         yield from self._problems_of_graph()
 
     def _problems_of_names(self) -> Iterable[str]:
@@ -216,6 +224,8 @@ class Composition:
             )
 
     def _problems_of_part(self, part: Part) -> Iterable[str]:
+        if not part.prompt.strip():
+            yield f"{part.name!r} has an empty prompt"
         if part.max_tokens < 1:
             yield f"{part.name!r} has max_tokens below 1"
         if not 0 <= part.temperature <= MAX_TEMPERATURE:
@@ -343,6 +353,14 @@ def _title_or_name(title: Title, name: str, language: Language) -> str:
 
 def _variables(template: str) -> frozenset[str]:
     return frozenset(ChatPromptTemplate([("human", template)]).input_variables)
+
+
+def _problems_of_types(declared: Part | Composition) -> Iterable[str]:
+    for attribute, value in vars(declared).items():
+        types = _TYPES.get(attribute, (object,))
+        if not isinstance(value, types):
+            expected = " or ".join(each.__name__ for each in types)
+            yield f"the {attribute} of {declared.name!r} has to be {expected}, not {type(value).__name__}"
 
 
 def _problems_in(template: str) -> Iterable[str]:
