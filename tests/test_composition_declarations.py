@@ -67,7 +67,7 @@ PITCH = Choice("pitch", "{topic}", gives=("headline",))
             "talk: 'pitch' has to give a tuple of names, or a mapping of names to different JSON fields",
         ),
         (
-            (Choice("pitch", "{topic}", gives="headline"), Part("a", "{headline}")),
+            (Choice("pitch", "{topic}", gives=cast(Any, "headline")), Part("a", "{headline}")),
             "talk: 'pitch' has to give a tuple of names, or a mapping of names to different JSON fields",
         ),
         ((PITCH, Part("a", "{topic}")), "talk: no part uses what 'pitch' gives"),
@@ -144,7 +144,8 @@ def test_a_request_that_is_no_subclass_is_refused_in_one_line(request_type: Any)
 
 
 def test_a_request_with_an_unknown_type_is_refused_in_one_line() -> None:
-    request_type = create_model("Unfinished", __base__=Request, topic=("Unknown", ...))
+    unknown: Any = "Unknown"
+    request_type = create_model("Unfinished", __base__=Request, topic=(unknown, ...))
     with pytest.raises(
         CompositionError, match=r"^talk: the request has no JSON Schema: .*`Unfinished.model_rebuild\(\)`$"
     ):

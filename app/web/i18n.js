@@ -11,6 +11,7 @@ const NUMBERS = {
   en: [, "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
   ko: [, "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉", "열"],
 };
+const ALL_PARTS = { 1: "", 2: "Both parts are here." };
 const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
 
 const en = {
@@ -21,7 +22,7 @@ const en = {
   the_choice: "the choice",
   opening_title: "Opening…",
   idle_tagline: ({ parts }) =>
-    parts === 1 ? "It appears here while it is written." : `${capitalized(NUMBERS.en[parts] ?? `${parts}`)} parts are written at the same time and appear here as they come.`,
+    parts === 1 ? "It appears here while it is written." : `${capitalized(NUMBERS.en[parts] ?? `${parts}`)} parts are written at the same time and appear here as they arrive.`,
   take: "Write this one instead",
   take_own: "Write this one for me",
   again_choice: "Try again, with a new choice",
@@ -29,7 +30,7 @@ const en = {
   hint_choice: "What else was proposed.",
   hint: (needs) => (needs.length ? `Waits for ${needs.map((part) => the("en", part)).join(" and ")}.` : "Starts at once."),
   reason_required: ({ field }) => `Fill in “${en[`field_${field}`]}”.`,
-  reason_running: "It is being written. Stop ends it.",
+  reason_running: "It is being written. Press Stop to end it.",
   other_ideas: "Back to the other ideas",
   generate: "Generate",
   stop: "Stop",
@@ -77,21 +78,21 @@ const en = {
   status_unknown: ({ written }) =>
     "The server no longer knows this run; it may have been restarted." + (written ? " What is on the page stays." : ""),
   status_expired: ({ written }) =>
-    "This run has expired: a finished one is kept for a while only." + (written ? " What is on the page stays." : ""),
+    "This run has expired: finished runs are kept only for a while." + (written ? " What is on the page stays." : ""),
   status_full: ({ wait_s }) => `The server is at capacity. Please try again in ${wait_s ? enSeconds(wait_s) : "a moment"}.`,
   status_retrying: ({ parts }) => `Trying again: ${parts.map((part) => en[`title_${part}`]).join(", ")}…`,
   status_reconnecting: "Connection lost. Reconnecting…",
   status_taken_over: "Another server process took over. Unfinished parts begin again.",
   status_offline: "Offline. It continues when you are back online.",
   status_stopping: "Stopping…",
-  status_ok: ({ parts }) => `Done. All ${NUMBERS.en[parts] ?? parts} parts are here.`,
+  status_ok: ({ parts }) => `Done. ${ALL_PARTS[parts] ?? `All ${NUMBERS.en[parts] ?? parts} parts are here.`}`.trim(),
   status_partial: ({ missing }) =>
     `Ended, but not complete: ${missing.map((part) => en[`title_${part}`]).join(", ")}. The rest is here.`,
   status_stopped: "Stopped. The text so far stays.",
   status_stopped_early: "Stopped before anything was written.",
   status_unreachable: "The server can’t be reached. Check that it is running, then try again.",
   status_refused: ({ code, detail }) => detail || `The server answered with an error (${code}). Please try again in a moment.`,
-  status_invalid: "Please look at what you entered.",
+  status_invalid: "Please check what you entered.",
 };
 
 const ko = {
@@ -165,7 +166,7 @@ const ko = {
   status_taken_over: "다른 서버가 이어받았어요. 끝나지 않은 부분은 처음부터 다시 써요.",
   status_offline: "오프라인이에요. 연결되면 이어져요.",
   status_stopping: "멈추고 있어요…",
-  status_ok: ({ parts }) => `완성했어요. ${NUMBERS.ko[parts] ?? parts} 부분이 모두 있어요.`,
+  status_ok: ({ parts }) => (parts === 1 ? "완성했어요." : `완성했어요. ${NUMBERS.ko[parts] ?? parts} 부분이 모두 있어요.`),
   status_partial: ({ missing }) =>
     `끝났지만 다 쓰지는 못했어요: ${missing.map((part) => ko[`title_${part}`]).join(", ")}. 나머지는 모두 있어요.`,
   status_stopped: "멈추었어요. 쓴 것은 그대로 있어요.",

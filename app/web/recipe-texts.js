@@ -31,12 +31,12 @@ const en = {
   reason_letters: "Name the ingredients in words.",
   reason_joined: ({ n }) =>
     `Together with this recipe's own list it has ${whole(n)} characters, and 300 are the most: leave something out.`,
-  reason_running: "A recipe is being written. Stop ends it.",
+  reason_running: "A recipe is being written. Press Stop to end it.",
   again_choice: "Try again, with a new dish",
   take: "Cook this instead",
   idle_title: "Ingredients in, recipe out.",
   idle_tagline:
-    "Say what you have and how long you have. Six parts of one recipe are written at the same time and appear here as they come.",
+    "Say what you have and how long you have. Six parts of one recipe are written at the same time and appear here as they arrive.",
   opening_title: "Opening the recipe…",
   choosing: "Choosing a dish…",
   no_option: "No dish this time",
@@ -55,7 +55,7 @@ const en = {
   status_unknown: ({ written }) =>
     "The server no longer knows this recipe; it may have been restarted." + (written ? " What is on the page stays." : ""),
   status_expired: ({ written }) =>
-    "This recipe has expired: a finished one is kept for a while only." + (written ? " What is on the page stays." : ""),
+    "This recipe has expired: finished recipes are kept only for a while." + (written ? " What is on the page stays." : ""),
   status_full: ({ wait_s }) => `The server is at capacity. Please try again in ${wait_s ? enSeconds(wait_s) : "a moment"}.`,
 };
 

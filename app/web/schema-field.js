@@ -4,16 +4,20 @@ import { addTexts, setText } from "./i18n.js";
 
 const LONGEST_LINE = 200; // characters; a longer text gets a textarea
 const INPUT_TYPES = { date: "date", time: "time", email: "email", uri: "url", integer: "number", number: "number" };
+const LISTS = { en: "One on each line", ko: "한 줄에 하나씩" };
+const OBJECTS = { en: "as JSON", ko: "JSON으로" };
 const template = document.getElementById("field");
 
 export class Field {
   #schema;
+  #items;
 
   /** `definitions` are those of the whole schema. */
   constructor(name, schema, definitions, isRequired) {
     this.name = name;
     this.isRequired = isRequired;
     this.#schema = resolve(schema, definitions);
+    this.#items = resolve(this.#schema.items ?? {}, definitions);
     this.element = template.content.cloneNode(true).firstElementChild;
     /** @type {any} an input, a textarea or a select */
     this.input = this.#makeInput();
@@ -27,7 +31,7 @@ export class Field {
     if (type === "boolean") return this.input.checked;
     const text = this.input.value.trim();
     if (text === "") return undefined;
-    if (type === "array") return text.split("\n").map((line) => line.trim()).filter(Boolean);
+    if (type === "array") return lines(text).map((line) => (this.#items.type === "object" ? parse(line) : line));
     if (this.#choices) return this.#choices.find((choice) => String(choice) === text);
     if (type === "object") return parse(text);
     return type === "integer" || type === "number" ? Number(text) : text;
@@ -36,9 +40,8 @@ export class Field {
   set value(value) {
     const { type } = this.#schema;
     if (type === "boolean") this.input.checked = Boolean(value);
-    else if (type === "array") this.input.value = (value ?? []).join("\n");
-    else if (type === "object") this.input.value = value == null ? "" : JSON.stringify(value);
-    else this.input.value = value ?? "";
+    else if (type === "array") this.input.value = (value ?? []).map(textOf).join("\n");
+    else this.input.value = textOf(value ?? "");
   }
 
   get isMissing() {
@@ -98,7 +101,17 @@ export class Field {
   // `x-ko` has the Korean title and description, if the composition gives them.
   #texts(language) {
     const { title, description } = { ...this.#schema, ...this.#schema[`x-${language}`] };
-    return { [`field_${this.name}`]: title ?? this.name, [`help_${this.name}`]: description ?? "" };
+    return { [`field_${this.name}`]: title ?? this.name, [`help_${this.name}`]: description ?? this.#form(language) };
+  }
+
+  /** How a list or an object is entered. */
+  #form(language) {
+    const isList = this.#schema.type === "array";
+    const object = isList ? this.#items : this.#schema;
+    const names = Object.keys(object.properties ?? {}).map((name) => `"${name}": …`);
+    const json = names.length ? `${OBJECTS[language]}: {${names.join(", ")}}` : OBJECTS[language];
+    const text = [isList && LISTS[language], object.type === "object" && json].filter(Boolean).join(", ");
+    return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
   }
 }
 
@@ -107,6 +120,14 @@ function resolve(schema, definitions = {}) {
   const { $ref, anyOf, allOf, ...rest } = schema;
   const inner = $ref ? definitions[$ref.split("/").pop()] : (anyOf ?? allOf)?.find((option) => option.type !== "null");
   return inner ? { ...resolve(inner, definitions), ...rest } : schema;
+}
+
+function lines(text) {
+  return text.split("\n").map((line) => line.trim()).filter(Boolean);
+}
+
+function textOf(value) {
+  return typeof value === "object" ? JSON.stringify(value) : value;
 }
 
 /** Text that is not JSON is sent as it is, and the server says what it expects. */

@@ -3,9 +3,14 @@
 from datetime import date
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from chains import Composition, Part, Request
+
+
+class Source(BaseModel):
+    name: str
+    year: int = 0
 
 
 class Answers(Request):
@@ -15,6 +20,7 @@ class Answers(Request):
     audience: Literal["children", "adults"] | None = Field(default=None, title="Audience")
     length: float = Field(default=1.5, title="Length", gt=0, le=10)
     tags: list[str] = Field(default=[], title="Tags")
+    sources: list[Source] = Field(default=[], title="Sources")
     is_public: bool = Field(default=False, title="Public")
     due: date | None = Field(default=None, title="Due")
 
@@ -24,7 +30,7 @@ QUESTIONNAIRE = Composition(
     request=Answers,
     system="Answer in {language_name}.",
     parts=(
-        Part("text", "{topic}|{notes}|{tone}|{audience}|{length}|{tags}|{is_public}|{due}"),
+        Part("text", "{topic}|{notes}|{tone}|{audience}|{length}|{tags}|{sources}|{is_public}|{due}"),
         Part("summary", "Sum up: {text}"),
     ),
 )

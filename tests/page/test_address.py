@@ -97,7 +97,7 @@ def test_going_back_does_not_end_a_run(page: Page, serve_runs: ServeRuns) -> Non
     ("code", "words"),
     [
         (404, "The server no longer knows this recipe; it may have been restarted."),
-        (410, "This recipe has expired: a finished one is kept for a while only."),
+        (410, "This recipe has expired: finished recipes are kept only for a while."),
     ],
 )
 def test_an_address_without_a_recipe_says_so(page: Page, serve_runs: ServeRuns, code: int, words: str) -> None:

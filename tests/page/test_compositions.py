@@ -1,6 +1,7 @@
 """The page of any composition: a form from its request's schema, and a panel for each part."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -282,18 +283,26 @@ def test_the_form_follows_from_the_schema(page: Page, serve_scripts: ServeScript
     page.get_by_label("Audience").select_option("children")
     page.get_by_label("Length").fill("2.5")
     page.get_by_label("Tags").fill("insects\n\n honey ")
+    sources = page.get_by_label("Sources")
+    expect(sources).to_have_accessible_description(re.compile('One on each line, as JSON: {"name": …, "year": …}.'))
+    sources.fill('{"name": "Virgil"}\nVarro')
     page.get_by_label("Public").check()
     page.get_by_label("Due").fill("2030-05-06")
     page.locator("#generate").click()
-    expect(status(page)).to_have_text("Done. All two parts are here.")
+    expect(page.locator("#sources-error")).to_have_text(re.compile(r"^sources\[1\]: Input should be "))
+    sources.fill('{"name": "Virgil"}\n\n{"name": "Varro", "year": -37}')
+    page.locator("#generate").click()
+    expect(status(page)).to_have_text("Done. Both parts are here.")
     expect(title(page)).to_have_text("Questionnaire")
     prompts = [call["body"]["messages"][-1]["content"] for call in provider.calls]
-    text = "bees|They dance.\nThey sing.|formal|children|2.5|insects, honey|True|2030-05-06"
+    sources_text = '{"name":"Virgil","year":0}, {"name":"Varro","year":-37}'
+    text = f"bees|They dance.\nThey sing.|formal|children|2.5|insects, honey|{sources_text}|True|2030-05-06"
     assert prompts == [text, "Sum up: text one, text two."]
     page.reload()
     expect(page.get_by_label("Audience")).to_have_value("children")
     expect(page.get_by_label("Public")).to_be_checked()
     expect(page.get_by_label("Tags")).to_have_value("insects\nhoney")
+    expect(sources).to_have_value('{"name":"Virgil"}\n{"name":"Varro","year":-37}')
 
 
 def test_the_page_has_the_title_of_its_composition_in_its_language(page: Page, trips: Trips) -> None:

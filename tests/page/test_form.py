@@ -47,7 +47,7 @@ def test_bad_input_is_shown_at_its_field(page: Page, serve_runs: ServeRuns) -> N
     expect(field).to_be_focused()
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_have_accessible_description("That is no food. Ctrl or ⌘ + Enter works too.")
-    expect(status(page)).to_have_text("Please look at what you entered.")
+    expect(status(page)).to_have_text("Please check what you entered.")
     field.press("End")
     field.press_sequentially("s")
     expect(field).not_to_have_attribute("aria-invalid", "true")

@@ -174,7 +174,7 @@ def test_an_unreachable_server_is_tried_again(page: Page, serve_runs: ServeRuns)
     ("code", "words"),
     [
         (404, "The server no longer knows this recipe; it may have been restarted. What is on the page stays."),
-        (410, "This recipe has expired: a finished one is kept for a while only. What is on the page stays."),
+        (410, "This recipe has expired: finished recipes are kept only for a while. What is on the page stays."),
     ],
 )
 def test_a_lost_run_keeps_the_text_on_the_page(page: Page, serve_runs: ServeRuns, code: int, words: str) -> None:
