@@ -72,7 +72,7 @@ KOREAN_VALIDATION: dict[str, str] = {
 def validation_message(problem: Mapping[str, Any], language: Language = "en") -> str:
     """Returns what is wrong, without a full stop, from one of the `errors()` of a pydantic `ValidationError`."""
     if language == "en":
-        return problem["msg"].removeprefix(CUSTOM_PREFIX)
+        return problem["msg"].removeprefix(CUSTOM_PREFIX).removesuffix(".")
     context: dict[str, Any] = problem.get("ctx", {})
     match context.get("error"):
         case ValueError(args=[Message() as message]):

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from chains import Choice, Composition, Part, Request
 
@@ -83,4 +83,22 @@ PARTY = Composition(
             "<on>{on}</on><guests>{guests}</guests> In {colours}: write an invitation for {rounds} rounds.",
         ),
     ),
+)
+
+
+class PatchRequest(Request):
+    """A request whose field has an alias and a validator."""
+
+    ticket: str = Field(alias="theTicket", min_length=2, max_length=9)
+
+    @field_validator("ticket")
+    @classmethod
+    def check_ticket(cls, ticket: str) -> str:
+        if "-" not in ticket:
+            raise ValueError("A ticket looks like ABC-123.")
+        return ticket
+
+
+PATCH = Composition(
+    name="patch", request=PatchRequest, system="You review patches.", parts=(Part("review", "Review {ticket}."),)
 )

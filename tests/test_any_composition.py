@@ -226,6 +226,37 @@ def test_a_number_before_the_title_of_a_field_sets_that_field_alone() -> None:
     assert reader.changed(LaunchRequest(product="a bell"), change) == LaunchRequest(product="a bell", weeks=4)
 
 
+class LessonRequest(Request):
+    level: int | None = Field(default=None, ge=1, le=6)
+    topic: str | None = None
+
+
+LESSON = Composition("lesson", LessonRequest, "", (Part("dialogue", "{topic} {level}"),))
+
+
+def test_optional_texts_and_numbers_are_read_like_required_ones() -> None:
+    assert request_from(LESSON, "markets, 2 levels", "en") == LessonRequest(topic="markets, 2 levels", level=2)
+    reader = FormReader(LESSON)
+    harder = reader.change_in("level 2, 3 level", points_back=True)
+    assert harder
+    assert reader.changed(LessonRequest(), harder) == LessonRequest(topic="level 2, 3 level", level=3)
+    assert reader.description(LessonRequest(level=6), "en").follow_ups == ["5 level", "more about “Dialogue”"]
+    assert reader.description(LessonRequest(), "en").follow_ups == ["more about “Dialogue”"]
+
+
+def test_a_number_before_seeds_is_a_part_of_the_text() -> None:
+    assert request_from(LESSON, "7 seeds", "en") == LessonRequest(topic="7 seeds")
+
+
+def test_a_required_text_goes_before_an_optional_one() -> None:
+    class LetterRequest(Request):
+        sender: str | None = None
+        occasion: str
+
+    letter = Composition("letter", LetterRequest, "", (Part("body", "{sender} {occasion}"),))
+    assert request_from(letter, "a birthday", "en") == LetterRequest(occasion="a birthday")
+
+
 def test_json_without_a_language_has_that_of_the_reader() -> None:
     assert request_from(POEM, '{"lines": 3}', "ko").language == "ko"
     assert request_from(POEM, '{"language": "en"}', "ko").language == "en"

@@ -22,6 +22,20 @@ def test_a_422_says_in_korean_what_is_right(serve_scripts: ServeScripts) -> None
     assert [problem["field"], problem["expected"]] == ["days", "여행 기간: 1~14일."]
 
 
+@pytest.mark.parametrize("name", ["ticket", "theTicket"])
+def test_a_422_ends_in_one_full_stop_and_expects_the_same_of_a_name_and_an_alias(
+    serve_scripts: ServeScripts, name: str
+) -> None:
+    url, _ = serve_scripts(compositions=("tests.stories:PATCH",))
+    problem = ask("POST", f"{url}/patch/runs", json={name: "12"}).json()["detail"]
+    assert problem == [
+        {"field": name, "message": "A ticket looks like ABC-123.", "expected": "Text, 2 to 9 characters."}
+    ]
+    chat = {"model": "patch", "messages": [{"role": "user", "content": f'{{"{name}": "12"}}'}]}
+    message = ask("POST", f"{url}/v1/chat/completions", json=chat).json()["error"]["message"]
+    assert message == f"{name}: A ticket looks like ABC-123."
+
+
 @pytest.mark.parametrize(
     ("path", "body", "expected"),
     [

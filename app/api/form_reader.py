@@ -10,7 +10,7 @@ from app.api.conversation import Change, Description, Vocabulary, headline
 from app.server.errors import field_descriptions
 from chains.messages import Message
 from chains.parts.composition import LANGUAGE_NAMES, Composition, Request
-from chains.parts.free_text import is_json, is_text_enough, numbers_in, request_from, text_field
+from chains.parts.free_text import fields_of, is_json, is_text_enough, numbers_in, request_from, text_field
 from chains.parts.schema import example_of
 from chains.translations import Language, language_in
 
@@ -96,13 +96,14 @@ class FormReader:
         numbers, _ = numbers_in(type(request), change.words)
         fields: dict[str, Any] = request.model_dump() | numbers
         if self._field and not self._is_number(change.words):
-            fields[self._field] = f"{fields[self._field]}, {change.words}"
+            earlier = fields[self._field]
+            fields[self._field] = f"{earlier}, {change.words}" if earlier else change.words
             fields["language"] = language_in(fields[self._field])
         return type(request).model_validate(fields)
 
     def description(self, request: Request | None, language: Language) -> Description:
         title, noun = self._title(language), self._noun(language)
-        topic = str(getattr(request, self._field)) if request and self._field else ""
+        topic = str(getattr(request, self._field) or "") if request and self._field else ""
         return Description(
             title=headline(topic) or title,
             emoji=EMOJI,
@@ -122,8 +123,8 @@ class FormReader:
         fields = request.model_dump()
         return [
             f"{number} {name.replace('_', ' ')}"
-            for name, field in type(request).model_fields.items()
-            if field.annotation is int
+            for name in fields_of(type(request), int)
+            if fields[name] is not None
             for number in (fields[name] + 1, fields[name] - 1)
             if _is_valid(type(request), fields | {name: number})
         ]

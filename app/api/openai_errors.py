@@ -85,7 +85,7 @@ def _api_error(request: Request, error: Exception) -> ApiError:
         case RequestValidationError():
             problem = error.errors()[0]
             names = [str(place) for place in problem["loc"][1:] if isinstance(place, str)] or ["body"]
-            wrong = validation_message(problem, language_of(request)).removesuffix(".")
+            wrong = validation_message(problem, language_of(request))
             message = Message("{field}: {wrong}.", field=".".join(names), wrong=wrong)
             return ApiError(400, message, names[0], "invalid_value")
         case HTTPException(status_code=status, detail=detail):

@@ -145,12 +145,13 @@ def _names(model: type[BaseModel]) -> str:
 
 
 def field_descriptions(model: type[BaseModel]) -> dict[str, Message]:
-    """Returns the description of each field, or its type and limits, by its alias."""
+    """Returns the description of each field, or its type and limits, by its name and by its alias."""
     is_described = all(field.description for field in model.model_fields.values())
     schema = {} if is_described else model.model_json_schema()
     return {
-        field.alias or name: _description(field) if field.description else expected_of(schema, field.alias or name)
+        key: _description(field) if field.description else expected_of(schema, field.alias or name)
         for name, field in model.model_fields.items()
+        for key in (name, field.alias or name)
     }
 
 

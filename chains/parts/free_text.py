@@ -1,6 +1,9 @@
 """The request in a text that a person wrote: JSON, or the value of the first text field."""
 
 import re
+from typing import cast
+
+from pydantic.fields import FieldInfo
 
 from chains.parts.composition import Composition, Request
 from chains.translations import Language
@@ -28,8 +31,18 @@ def is_json(text: str) -> bool:
 
 
 def text_field(request: type[Request]) -> str | None:
-    """Returns the name of the first text field, if there is one."""
-    return next((name for name, field in request.model_fields.items() if field.annotation is str), None)
+    """Returns the name of the first text field, or else of the first optional one, if there is one."""
+    texts = fields_of(request, str)
+    return next((name for name, field in texts.items() if field.annotation is str), next(iter(texts), None))
+
+
+def fields_of(request: type[Request], kind: type) -> dict[str, FieldInfo]:
+    """Returns the composition's own fields whose values are of this type, also optional ones."""
+    return {
+        name: field
+        for name, field in request.model_fields.items()
+        if name not in Request.model_fields and cast(object, field.annotation) in (kind, kind | None)
+    }
 
 
 def is_text_enough(request: type[Request]) -> bool:
@@ -43,11 +56,11 @@ def is_text_enough(request: type[Request]) -> bool:
 def numbers_in(request: type[Request], text: str) -> tuple[dict[str, int], str]:
     """Returns the numbers before names or titles of fields, such as “5 days” or “a 5-day trip”, and the other text."""
     numbers: dict[str, int] = {}
-    for name, field in request.model_fields.items():
+    for name, field in fields_of(request, int).items():
         words = {re.escape(word.lower().removesuffix("s")) for word in (name.replace("_", " "), field.title) if word}
         longest_first = "|".join(sorted(words, key=len, reverse=True))
         pattern = re.compile(rf"\b(\d{{1,9}})[ -]?(?:{longest_first})s?\b", re.IGNORECASE)
-        if field.annotation is int and (found := pattern.search(text)):
+        if found := pattern.search(text):
             numbers[name] = int(found[1])
             text = text[: found.start()] + text[found.end() :]
     return numbers, text
