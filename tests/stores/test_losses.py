@@ -4,13 +4,15 @@ import asyncio
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager, closing
+from math import inf
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from app.stores import EventId, LogEntry, RunEvent, RunStart
 from app.stores.redis.log import RedisEventLog
-from tests.nodes import REQUESTS, Node
+from tests.nodes import REQUESTS, Node, Pace, served_at
 from tests.redis_servers import RedisServer, binary
 from tests.servers import run
 from tests.stores.logs import END, events_in, fragments, rest
@@ -70,3 +72,22 @@ def test_what_follows_a_loss_is_never_taken_for_the_rest(tmp_path: Path, count: 
         after = run(scenario(server, node, url))
     assert events_in(seen) == [START, *fragments(4)]
     assert events_in(after) == [*fragments(count, 100), END]
+
+
+def test_workers_go_on_with_a_server_that_has_lost_everything(redis_server: RedisServer) -> None:
+    """They take the runs that are begun then."""
+    url = redis_server.url
+    request = REQUESTS["lecture"].model_validate({"topic": "tea"})
+
+    async def status(node: Node) -> str:
+        run_id = await node.runs.start("lecture", request)
+        async for _ in node.runs.follow(run_id):
+            pass
+        return (await node.runs.state(run_id)).status
+
+    with closing(Node(url, served_at(Pace(inf)), worker=True)) as node:
+        assert node.call(status(node)) == "ok"
+        with Redis.from_url(url.partition("?")[0]) as client:
+            for key in client.scan_iter(f"{node.log.address.prefix}:*"):
+                client.unlink(key)
+        assert node.call(status(node)) == "ok"

@@ -72,8 +72,10 @@ class RunQueue:
             streams: Any = await self._blocking.xreadgroup(
                 GROUP, self._worker, {self._queue: ">"}, count=count, block=BLOCK_MS
             )
-        except RedisError:
+        except RedisError as error:
             self._connection_id = None  # the next connection has another one
+            if isinstance(error, ResponseError):  # the server has come back without its data
+                await self.open()
             raise
         return [job for pages in streams.values() for page in pages for job in await self._jobs(page)]
 
