@@ -31,8 +31,8 @@ class Message:
     def in_language(self, language: Language) -> str:
         """Returns the sentence in this language, or in English if it is not translated."""
         template = KOREAN.get(self.template, self.template) if language == "ko" else self.template
-        return template.format(**{name: _said(value, language) for name, value in self.values.items()})
+        return template.format(**{name: _in_language(value, language) for name, value in self.values.items()})
 
 
-def _said(value: object, language: Language) -> object:
+def _in_language(value: object, language: Language) -> object:
     return cast(Mapping[Language, str], value)[language] if isinstance(value, Mapping) else value

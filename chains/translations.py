@@ -317,7 +317,7 @@ KOREAN: dict[str, str] = {
         "언어 모델이 아니라 규칙 기반 대역이 답해요. GROQ_API_KEY나 FIREWORKS_API_KEY를 설정해 주세요"
     ),
     ("{setting} is very short: is it complete?"): ("{setting}: 매우 짧아요. 빠진 글자가 없는지 확인해 주세요"),
-    ("{setting} is set; not asked"): ("{setting}: 설정되어 있어요. 서버에 묻지는 않았어요"),
+    ("{setting} is set; the provider was not asked"): ("{setting}: 설정되어 있어요. 서버에 묻지는 않았어요"),
     ("cannot be reached: check the network, a proxy and its address"): (
         "연결할 수 없어요. 네트워크, 프록시, 주소를 확인해 주세요"
     ),

@@ -27,7 +27,7 @@ class ServerProcess:
         self._wait_until_ready()
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self._output.read_text()
 
     def kill(self) -> None:
@@ -75,10 +75,10 @@ class ServerProcess:
             return Command(arguments, self._environment, output.fileno(), output.fileno())
 
     def _wait_until_ready(self) -> None:
-        assert wait_until(lambda: "(Ctrl-C" in self.said, 20), self.said
-        self.url = f"http://127.0.0.1:{re.findall(r'http://[^ ]+:([0-9]+)', self.said)[0]}"
+        assert wait_until(lambda: "(Ctrl-C" in self.output, 20), self.output
+        self.url = f"http://127.0.0.1:{re.findall(r'http://[^ ]+:([0-9]+)', self.output)[0]}"
         with httpx.Client(verify=NO_TLS, timeout=30) as client:
-            assert client.get(f"{self.url}/healthz").status_code in (200, 401), self.said
+            assert client.get(f"{self.url}/healthz").status_code in (200, 401), self.output
 
 
 @contextmanager

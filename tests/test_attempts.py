@@ -113,20 +113,20 @@ def test_a_cooldown_ends_with_a_success_and_can_be_prolonged() -> None:
     """
     health = Health("Groq")
     before = time.monotonic()
-    health.failed()
-    health.failed()
-    health.answered(before)
-    health.failed()
-    health.failed()
+    health.record_failure()
+    health.record_failure()
+    health.record_success(before)
+    health.record_failure()
+    health.record_failure()
     assert health.open_for_s == 0
-    health.failed()
+    health.record_failure()
     assert COOLDOWN_S - 1 < health.open_for_s <= COOLDOWN_S
-    health.answered(before)
+    health.record_success(before)
     assert health.open_for_s > 0
-    health.answered(time.monotonic())
+    health.record_success(time.monotonic())
     assert health.open_for_s == 0
     for _ in range(3):
-        health.failed(retry_after=90)
+        health.record_failure(retry_after=90)
     assert 89 < health.open_for_s <= 90
 
 
@@ -134,7 +134,7 @@ def test_a_cooldown_is_bounded() -> None:
     """A cooldown is never longer than five minutes."""
     health = Health("Groq")
     for _ in range(3):
-        health.failed(retry_after=1e12)
+        health.record_failure(retry_after=1e12)
     assert health.open_for_s <= MAX_COOLDOWN_S
 
 

@@ -19,7 +19,7 @@ def test_without_a_key_it_says_what_would_happen_and_what_to_set(tmp_path: Path)
     assert done.returncode == 0, done.stdout
     rows = _rows(done.stdout)
     assert rows["Rule-based stand-in"] == (
-        "look",
+        "warning",
         "The rule-based stand-in answers, not a language model: set GROQ_API_KEY or FIREWORKS_API_KEY",
     )
     assert rows["Store"] == ("ok", f"{tmp_path}/new/runs.db will be created")
@@ -43,7 +43,7 @@ def test_a_good_deployment_passes_and_shows_no_secret() -> None:
     rows = _rows(done.stdout)
     assert rows["Groq"] == ("ok", "answers")
     assert rows["Budget"] == ("ok", "$5 a day")
-    assert rows["Store"][0] == "look"
+    assert rows["Store"][0] == "warning"
     assert rows["Exposure"][1] == "0.0.0.0: for other machines, with a token (owner); names: cook.example"
     assert len(seen) == 1
     assert KEY in seen[0]
@@ -72,7 +72,7 @@ def test_everything_that_would_keep_the_server_from_working_is_named_at_once(tmp
 def test_a_setting_that_cannot_be_read_is_the_only_row() -> None:
     done = sizzle("check", SIZZLE_MAX_RUNS="many")
     assert done.returncode == 1
-    assert [(name, state) for name, (state, _) in _rows(done.stdout).items()] == [("Settings", "WRONG")]
+    assert [(name, state) for name, (state, _) in _rows(done.stdout).items()] == [("Settings", "error")]
 
 
 def _rows(output: str) -> dict[str, tuple[str, str]]:

@@ -225,10 +225,10 @@ def test_standin_serves_alone() -> None:
 def test_a_skipped_provider_is_shown(serve_scripts: ServeScripts) -> None:
     """`/healthz` and `sizzle models` show the seconds; without a server they are unknown."""
     url, provider = serve_scripts({"proposal": [Refuse(503)], "nutrition": [Refuse(503)]})
-    assert ask("GET", f"{url}/healthz").json()["resting"] == {}
+    assert ask("GET", f"{url}/healthz").json()["cooling_down"] == {}
     read(url)
     assert len(provider.calls) == 6
-    assert 20 < ask("GET", f"{url}/healthz").json()["resting"]["groq"] <= 30
+    assert 20 < ask("GET", f"{url}/healthz").json()["cooling_down"]["groq"] <= 30
     assert re.search(r"Groq, rests for \d+ s", sizzle("models", "--server", url).stdout)
     assert "cooldowns are unknown" in sizzle("models", "--server", "http://127.0.0.1:9").stdout
 

@@ -166,13 +166,13 @@ def test_a_refused_question_is_a_502_or_an_event(serve_scripts: ServeScripts, ca
 def test_a_broken_answer_is_recognizable(serve_scripts: ServeScripts, end: Finish, reason: str) -> None:
     """The text is followed by the reason, and the plain text is incomplete."""
     url, _ = serve_scripts({"completion": ["Onions and", end]})
-    kept: list[str] = []
+    received: list[str] = []
     with httpx.stream("GET", f"{url}/completion", params=REQUEST, timeout=20) as answer:
-        pieces = map(kept.append, answer.iter_text())
+        pieces = map(received.append, answer.iter_text())
         with pytest.raises(httpx.RemoteProtocolError):
             list(pieces)
-    assert "".join(kept).startswith("Onions and\n\n[")
-    assert reason in "".join(kept)
+    assert "".join(received).startswith("Onions and\n\n[")
+    assert reason in "".join(received)
     piece, error, done = events(url)
     assert [json.loads(piece), done] == [{"response": "Onions and"}, "[DONE]"]
     assert reason in json.loads(error)["error"]

@@ -57,12 +57,12 @@ class Tally:
 
     def add(self, whole: Sequence[RunEvent], read: Sequence[LogEntry]) -> None:
         """`read` are the events of a reader, which drops an end that is followed by more."""
-        kept = [logged for logged in read[:-1] if not isinstance(logged.event, RunEnd)] + list(read[-1:])
-        numbers = [logged.id.seq for logged in kept]
+        entries = [logged for logged in read[:-1] if not isinstance(logged.event, RunEnd)] + list(read[-1:])
+        numbers = [logged.id.seq for logged in entries]
         self.cuts += 1
         self.lost += len(set(range(1, len(whole) + 1)) - set(numbers))
         self.doubled += len(numbers) - len(set(numbers))
-        assert [logged.event for logged in kept] == list(whole)
+        assert [logged.event for logged in entries] == list(whole)
 
 
 def updates(life: Sequence[tuple[list[list[str]], str, str]]) -> list[RunEvent]:

@@ -133,7 +133,7 @@ class Echo:
 
 @pytest.fixture(scope="module")
 def echo() -> Iterator[Echo]:
-    echo, held = Echo(), Gate()
+    echo, gate = Echo(), Gate()
 
     async def say(request: Request) -> Response:
         with suppress(ClientDisconnect):
@@ -146,7 +146,7 @@ def echo() -> Iterator[Echo]:
             echo.streams += 1
             try:
                 yield b"first"
-                await held.passed()
+                await gate.passed()
             finally:
                 echo.streams -= 1
 
@@ -163,7 +163,7 @@ def echo() -> Iterator[Echo]:
     with serving(Starlette(routes=routes)) as url:
         echo.node = url.removeprefix("http://")
         yield echo
-        held.open()
+        gate.open()
 
 
 def test_nginx_says_who_asks_and_bounds_what_a_client_may_send(echo: Echo, tmp_path: Path) -> None:

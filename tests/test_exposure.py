@@ -237,7 +237,7 @@ def test_the_ipv6_wildcard_is_every_address(tmp_path: Path) -> None:
     """The start says so, and clients of IPv4 have their own names."""
     with server_process(tmp_path, "--host", "::", SIZZLE_TOKEN=TOKEN) as server:
         port = server.url.rpartition(":")[2]
-        assert f"http://[::]:{port} and http://0.0.0.0:{port}, for other machines" in server.said
+        assert f"http://[::]:{port} and http://0.0.0.0:{port}, for other machines" in server.output
         headers = {"Authorization": f"Bearer {TOKEN}"}
         for host in ("127.0.0.1", "[::1]"):
             url = f"http://{host}:{port}"

@@ -251,13 +251,13 @@ def test_empty_answers_to_one_client_close_no_provider_to_others(serve_scripts: 
     """As soon as another client gets one, too, it is the provider's fault."""
     url, _ = serve_scripts({"completion": [Finish("stop")]})
 
-    def resting() -> Any:
-        return ask("GET", f"{url}/healthz").json()["resting"]
+    def cooling_down() -> Any:
+        return ask("GET", f"{url}/healthz").json()["cooling_down"]
 
     assert [send(url, "a completion", ALICE).status_code for _ in range(6)] == [502] * 6
-    assert resting() == {}
+    assert cooling_down() == {}
     send(url, "a completion", BOB)
-    assert resting().keys() == {"groq"}
+    assert cooling_down().keys() == {"groq"}
 
 
 @asynccontextmanager

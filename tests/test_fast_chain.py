@@ -208,10 +208,10 @@ async def _received_about_intros(url: str) -> list[list[Any]]:
     """The events and the calls of a handler, for an intro that succeeds and one that fails."""
     async with open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models:
         intro = step(RECIPE, "intro", models.recipe.models["intro"])
-        return [await _told(chain) for chain in (intro, fast(intro))]
+        return [await _reports_of(chain) for chain in (intro, fast(intro))]
 
 
-async def _told(chain: Runnable[Any, Any]) -> list[Any]:
+async def _reports_of(chain: Runnable[Any, Any]) -> list[Any]:
     recording = Recording()
     config: RunnableConfig = {"tags": ["all"], "metadata": {"by": "us"}, "callbacks": [recording]}
     events = [*await _events(chain, config), *await _events(chain, config)]

@@ -119,7 +119,7 @@ def test_a_provider_that_keeps_failing_is_skipped(serve_faults: ServeFaults) -> 
     assert shown(events) == good_recipe(events)
     assert {call.provider for call in server.calls[earlier:]} == {"groq"}
     assert {number for part in CODES for number, _ in attempts(events, part)} == {1}
-    assert "fireworks" in json.dumps(ask("GET", f"{url}/healthz").json()["resting"])
+    assert "fireworks" in json.dumps(ask("GET", f"{url}/healthz").json()["cooling_down"])
 
 
 def test_the_only_provider_is_called_during_its_cooldown(serve_faults: ServeFaults) -> None:
@@ -147,7 +147,7 @@ def test_an_enormous_retry_after_is_bounded(
     url, _ = serve_faults(scripts, models=STEPS_ON_GROQ)
     events = read(url)
     assert shown(events) == good_recipe(events)
-    assert 0 < ask("GET", f"{url}/healthz").json()["resting"]["fireworks"] <= 121
+    assert 0 < ask("GET", f"{url}/healthz").json()["cooling_down"]["fireworks"] <= 121
     assert_secret(url, events, caplog.text + "".join(capfd.readouterr()))
 
 

@@ -308,7 +308,7 @@ def test_the_kernel_keeps_little_for_clients_that_do_not_read() -> None:
     with bounded() as (url, _), ExitStack() as stack:
         for _ in range(30):
             stack.enter_context(connected(url, b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
-        assert wait_until(lambda: len(kept := queues(url)) == 30 and min(kept) > (0, 0), seconds=10)
+        assert wait_until(lambda: len(unread := queues(url)) == 30 and min(unread) > (0, 0), seconds=10)
         assert max(unsent for unsent, _ in queues(url)) <= 4 * SEND_BUFFER
 
 

@@ -89,7 +89,7 @@ def test_a_request_lost_on_a_reused_connection_is_sent_again(serve: Serve, how: 
         runs = [read(url) for _ in range(3)]
         assert {events_named(events, "end")[0]["status"] for events in runs} == {"ok"}
         assert {start["attempt"] for events in runs for start in events_named(events, "part_start")} == {1}
-        assert ask("GET", f"{url}/healthz").json()["resting"] == {}
+        assert ask("GET", f"{url}/healthz").json()["cooling_down"] == {}
     assert proxy.dropped > 0
     assert [len(scripted.calls), proxy.passed] == [18, 18]
 

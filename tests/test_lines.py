@@ -11,23 +11,23 @@ from tests.servers import run
 
 async def order_in(make: Callable[[Callable[[], str]], CallLine], calls: list[tuple[str, int]]) -> list[list[str]]:
     """The calls that begin at once, and the others in their order, each as its caller and rank."""
-    begun, caller, ends = list[str](), "", asyncio.Event()
+    started, caller, ends = list[str](), "", asyncio.Event()
     line = make(lambda: caller)
 
     async def call(name: str, rank: int) -> None:
         nonlocal caller
         caller = name
         async with line.place(rank):
-            begun.append(f"{name}{rank}")
+            started.append(f"{name}{rank}")
             await ends.wait()
 
     tasks = [asyncio.create_task(call(name, rank)) for name, rank in calls]
     for _ in range(3):
         await asyncio.sleep(0)
-    first = len(begun)
+    first = len(started)
     ends.set()
     await asyncio.gather(*tasks)
-    return [begun[:first], begun[first:]]
+    return [started[:first], started[first:]]
 
 
 def test_callers_take_turns_with_their_most_urgent_calls() -> None:

@@ -71,13 +71,13 @@ def test_each_line_is_json_that_names_the_request_the_run_and_the_attempt(tmp_pa
         client.delete(f"/runs/{second['run_id']}", headers=key)
         client.post(f"/runs/{second['run_id']}/parts/nutrition", headers=key)
         insane = client.get("/completion", params={"query": "my secret"}, headers={"X-Request-ID": "a b" * 9})
-        assert wait_until(lambda: "GET /completion" in server.said, 10)  # the line is logged after the answer
-        lines = _lines(server.said)
+        assert wait_until(lambda: "GET /completion" in server.output, 10)  # the line is logged after the answer
+        lines = _lines(server.output)
 
     assert started.headers["X-Request-ID"] == GIVEN_ID
     assert re.fullmatch("[0-9a-f]{16}", insane.headers["X-Request-ID"])
     _assert_form(lines)
-    assert not [secret for secret in SECRETS if secret in server.said]
+    assert not [secret for secret in SECRETS if secret in server.output]
 
     who = {"request_id": GIVEN_ID, "run": run, "client": "127.0.0.1"}
     failed = _only(lines, level="warning", logger="chains.models.chat", **who)
@@ -124,18 +124,18 @@ def test_a_run_that_a_restart_continues_keeps_the_id_of_its_request(tmp_path: Pa
         start(server.url, None, **{"X-Request-ID": GIVEN_ID})
         server.kill()
         server.start_again()
-        assert wait_until(lambda: "Run ended" in server.said, 20)
-        assert _only(_lines(server.said), event="Run ended: ok.")["request_id"] == GIVEN_ID
+        assert wait_until(lambda: "Run ended" in server.output, 20)
+        assert _only(_lines(server.output), event="Run ended: ok.")["request_id"] == GIVEN_ID
         gate.open()
 
 
 def test_text_has_the_same_and_a_level_leaves_lines_out(tmp_path: Path) -> None:
     with server_process(tmp_path, SIZZLE_LOG_FORMAT="text", SIZZLE_LOG_LEVEL="warning") as server:
         httpx.get(f"{server.url}/completion?query=hello", verify=NO_TLS, timeout=30)
-        said = server.said
+        output = server.output
 
-    assert re.search(r"Z \[warning *\] The rule-based stand-in answers", said)
-    assert "/completion" not in said
+    assert re.search(r"Z \[warning *\] The rule-based stand-in answers", output)
+    assert "/completion" not in output
 
 
 def test_no_level_logs_the_token_of_a_client(tmp_path: Path) -> None:
@@ -145,10 +145,10 @@ def test_no_level_logs_the_token_of_a_client(tmp_path: Path) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         with connect(address, additional_headers=headers) as socket, pytest.raises(ConnectionClosedError):
             socket.recv()
-        said = server.said
+        output = server.output
 
-    assert "Sizzle is ready" in said
-    assert TOKEN not in said
+    assert "Sizzle is ready" in output
+    assert TOKEN not in output
 
 
 def test_a_program_that_embeds_sizzle_keeps_its_own_log() -> None:

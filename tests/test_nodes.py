@@ -129,9 +129,9 @@ def test_all_processes_skip_a_provider_that_keeps_failing(
     node, _ = serve_scripts({part: [Refuse(503)] for part in PARTS[1:]}, store=store)
     web, _ = serve_scripts(store=store, worker=False)
     Reader(start_run(node)[0]).to_the_end()
-    while not (resting := ask("GET", f"{web}/healthz").json()["resting"]):
+    while not (cooling_down := ask("GET", f"{web}/healthz").json()["cooling_down"]):
         threading.Event().wait(0.02)
-    assert set(resting) == {"groq"}
+    assert set(cooling_down) == {"groq"}
 
 
 @pytest.mark.parametrize("has_worker", [False, True])

@@ -42,7 +42,7 @@ from tests.servers import PARTS, Gate, Provider, Refuse, Script, default_script,
 
 @pytest.mark.parametrize("name", ["recipe", "trip"])
 def test_a_run_killed_at_any_event_is_finished(tmp_path: Path, name: str) -> None:
-    """A reader of any event goes on: he loses nothing, reads nothing twice, and comes to what all others read."""
+    """A reader that resumes after any event loses nothing, reads nothing twice, and ends with what all others read."""
     composition = COMPOSITIONS[name]
     request = run_request(composition).model_validate(REQUESTS[name])
 
@@ -75,11 +75,11 @@ def assert_goes_on(
     if isinstance(seen[-1].event, RunEnd):
         assert [*after] == [*seen]
         return
-    assert new == [*whole[new[0].id.seq - 1 :]]  # the rest, from an event that he had
+    assert new == [*whole[new[0].id.seq - 1 :]]  # the rest, from an event that the reader had
     assert new[0].id.seq <= len(seen) + 1
-    kept = whole[: new[0].id.seq - 1]
-    assert [entry.json for entry in kept] == [entry.json for entry in seen[: len(kept)]]
-    assert {part for part, _ in starts(new)}.isdisjoint(ended(kept))
+    earlier = whole[: new[0].id.seq - 1]
+    assert [entry.json for entry in earlier] == [entry.json for entry in seen[: len(earlier)]]
+    assert {part for part, _ in starts(new)}.isdisjoint(ended(earlier))
     assert all(attempt > 1 for _, attempt in starts(new))
     reader, everybody = folded(composition, after), folded(composition, whole)
     assert everybody.status == "ok"
@@ -312,7 +312,7 @@ def test_a_server_with_a_full_disk_goes_on_when_there_is_room(tmp_path: Path) ->
         assert wait_until(lambda: ask("GET", address).json()["parts"]["steps"]["state"] == "ok", 10)
         with server.full_disk():
             gates[0].open()
-            assert wait_until(lambda: "full" in server.said, 10)
+            assert wait_until(lambda: "full" in server.output, 10)
             refused = ask("POST", f"{server.url}/runs", json=REQUEST)
             assert [refused.status_code, refused.headers["Retry-After"]] == [503, "5"]
             health = ask("GET", f"{server.url}/healthz").json()

@@ -55,8 +55,8 @@ def test_readers_of_an_earlier_epoch_resume(serve_scripts: ServeScripts) -> None
     whole = epochs[-1]
     for events in epochs[:-1]:
         for event in events:
-            kept = min(event.seq, len(events) - 1)
-            assert follow(address, event.id) == whole[kept:]
+            common = min(event.seq, len(events) - 1)
+            assert follow(address, event.id) == whole[common:]
 
 
 def has_ended(address: str, part: str) -> bool:

@@ -49,7 +49,7 @@ def test_a_run_is_streamed_from_start_to_end(serve_scripts: ServeScripts) -> Non
 
 
 def test_a_run_says_what_was_understood(sizzle_url: str) -> None:
-    """The first event and the state have the fields that the prompts get otherwise than they were sent."""
+    """The first event and the state have the values that the prompts get in place of what was sent."""
     address = start(sizzle_url, {"ingredientsOnHand": "leek, no peanuts, for 3 people", "servings": 2, "diet": "vegan"})
     understood = {"avoid": "peanuts", "servings": 3}
     assert follow(address)[0].fields["understood"] == understood

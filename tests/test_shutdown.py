@@ -126,7 +126,7 @@ def test_the_process_exits_in_time_whatever_is_open(number: int) -> None:
     assert not re.search("ERROR|Traceback|CRITICAL", "".join(server.lines))
 
 
-def asked(connection: HTTPConnection, method: str, path: str, body: Any = None) -> HTTPResponse:
+def response_on(connection: HTTPConnection, method: str, path: str, body: Any = None) -> HTTPResponse:
     """Sends the request on this very connection."""
     assert connection.sock, "the last response has closed it"
     connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
@@ -144,13 +144,13 @@ def test_a_request_on_its_way_at_the_shutdown_is_answered(tmp_path: Path, is_kep
         closing(server.connect()) as later,
     ):
         if is_kept:
-            assert asked(connection, "GET", "/livez").status == 200
-        assert asked(later, "GET", "/livez").status == 200  # so the server has accepted both
+            assert response_on(connection, "GET", "/livez").status == 200
+        assert response_on(later, "GET", "/livez").status == 200  # so the server has accepted both
         server.begin_shutdown()
-        answer = asked(connection, "GET", "/livez")
+        answer = response_on(connection, "GET", "/livez")
         assert [answer.status, answer.headers["connection"], connection.sock] == [200, "close", None]
         assert server.wait() == -signal.SIGTERM
-        assert not re.search("ERROR|Traceback|CRITICAL", server.said)
+        assert not re.search("ERROR|Traceback|CRITICAL", server.output)
 
 
 def test_a_run_that_others_can_write_is_started_during_the_shutdown(
@@ -160,11 +160,11 @@ def test_a_run_that_others_can_write_is_started_during_the_shutdown(
     store = redis_server.url
     with server_process(tmp_path, SIZZLE_STORE=store) as server, ExitStack() as stack:
         first, second = (stack.enter_context(closing(server.connect())) for _ in range(2))
-        assert asked(second, "GET", "/livez").status == 200  # so the server has accepted both
+        assert response_on(second, "GET", "/livez").status == 200  # so the server has accepted both
         server.begin_shutdown()
-        started = asked(first, "POST", "/runs", REQUEST)
+        started = response_on(first, "POST", "/runs", REQUEST)
         assert started.status == 201
-        assert asked(second, "POST", "/generate", REQUEST).status == 503
+        assert response_on(second, "POST", "/generate", REQUEST).status == 503
         assert server.wait() == -signal.SIGTERM
     other = serve(store=store, standin_ttft_ms=5, standin_tokens_per_s=0)
     assert Reader(f"{other}{started.headers['location']}").to_the_end()[-1].data["status"] == "ok"

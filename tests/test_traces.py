@@ -61,8 +61,8 @@ def test_what_leaves_the_process_has_no_text_and_no_password(tmp_path: Path) -> 
             httpx.get(f"{server.url}/completion?query=whispered", verify=NO_TLS, timeout=30)
             assert wait_until(lambda: b"gen_ai.request.model" in collector.bodies("/v1/traces"), 10)
             assert wait_until(lambda: b"openai/gpt-oss-20b" in collector.bodies("/runs"), 10)
-            said = server.said
-    sent = b"".join(body for _, body in collector.received) + said.encode()
+            output = server.output
+    sent = b"".join(body for _, body in collector.received) + output.encode()
     assert [word for word in (b"whispered", b"Answered", b"canary") if word in sent] == []
 
 
@@ -87,14 +87,14 @@ def _assert_attempts(failed: ReadableSpan, answered: ReadableSpan, part: Readabl
     assert {span.parent and span.parent.span_id for span in (failed, answered)} == {
         part.context and part.context.span_id
     }
-    asked = {
+    request = {
         "gen_ai.operation.name": "chat", "gen_ai.provider.name": "groq", "gen_ai.request.model": "openai/gpt-oss-120b",
         "gen_ai.request.stream": True, "sizzle.part": "steps",
     }  # fmt: skip
-    assert _attributes(failed).items() >= {**asked, "sizzle.attempt": 1, "error.type": "HttpStatusError 500"}.items()
+    assert _attributes(failed).items() >= {**request, "sizzle.attempt": 1, "error.type": "HttpStatusError 500"}.items()
     assert not failed.status.is_ok
     used = {"gen_ai.usage.input_tokens": 1000, "gen_ai.usage.output_tokens": 10, "sizzle.attempt": 2}
-    assert _attributes(answered).items() >= {**asked, **used}.items()
+    assert _attributes(answered).items() >= {**request, **used}.items()
     assert _attributes(answered)["gen_ai.response.finish_reasons"] == ("stop",)
     first_s = _attributes(answered)["gen_ai.response.time_to_first_chunk"]
     assert isinstance(first_s, float)

@@ -193,7 +193,7 @@ def test_waiting_for_a_slot_does_not_count_as_slow(one_slot: OneSlot) -> None:
         events = follow(start(url))
         assert {end["status"] for end in named(events, "part_end")} == {"ok"}
         assert {begin["attempt"] for begin in named(events, "part_start")} == {1}
-        assert ask("GET", f"{url}/healthz").json()["resting"] == {}
+        assert ask("GET", f"{url}/healthz").json()["cooling_down"] == {}
     assert [len(scripted.calls), groq.calls] == [6, []]
 
 

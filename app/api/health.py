@@ -26,9 +26,9 @@ async def ready(opened: OpenRunsDep, response: Response) -> dict[str, str]:
 async def health(opened: OpenRunsDep, about: AboutDep) -> dict[str, object]:
     """Returns the model of each part, whether the rule-based stand-in is among them, and whether the store answers.
 
-    `resting` has the providers that are skipped after repeated failures, with the remaining seconds.
+    `cooling_down` has the providers that are skipped after repeated failures, with the remaining seconds.
     """
     providers = opened.models.health.items()
-    resting = {name: round(provider.open_for_s, 1) for name, provider in providers if provider.open_for_s}
+    cooling_down = {name: round(provider.open_for_s, 1) for name, provider in providers if provider.open_for_s}
     store = {"store": opened.store, "store_answers": await opened.log.is_reachable()}
-    return {"status": "ok", **about, "resting": resting, **store}
+    return {"status": "ok", **about, "cooling_down": cooling_down, **store}

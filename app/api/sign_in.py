@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 WORDS: dict[Language, dict[str, str]] = {
     "en": {
         "title": "Sign in",
-        "lead": "This kitchen is private. The person who runs it gives out tokens.",
+        "lead": "This server is private. The person who runs it gives out tokens.",
         "label": "Your token",
         "sign_in": "Sign in",
         "signed_in": "You are signed in as {name}.",
@@ -33,7 +33,7 @@ WORDS: dict[Language, dict[str, str]] = {
     },
     "ko": {
         "title": "로그인",
-        "lead": "아무나 쓸 수 있는 주방이 아니에요. 토큰은 운영하는 사람에게서 받을 수 있어요.",
+        "lead": "아무나 쓸 수 있는 서버가 아니에요. 토큰은 운영하는 사람에게서 받을 수 있어요.",
         "label": "토큰",
         "sign_in": "로그인",
         "signed_in": "{name} 이름으로 로그인했어요.",

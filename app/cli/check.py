@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 State = Literal["ok", "warning", "error"]
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 STATES: dict[Language, dict[State, str]] = {
-    "en": {"ok": "ok", "warning": "look", "error": "WRONG"},
+    "en": {"ok": "ok", "warning": "warning", "error": "error"},
     "ko": {"ok": "정상", "warning": "확인", "error": "오류"},
 }
 PROVIDER_TIMEOUT_S = 5.0
@@ -33,7 +33,7 @@ SHORT_KEY = 16  # characters; those of all providers are longer
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it is, and what to do."""
+    """What was checked, its state, and what to do."""
 
     subject: Message
     state: State
@@ -53,7 +53,7 @@ def check(
     composition: Compositions = None,
     store: Store = None,
     open_: Open = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no provider.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Send no request to a provider.")] = False,
     lang: Annotated[str, typer.Option(help="The language of the table: en or ko.")] = "en",
 ) -> None:
     """Checks settings, models, keys, the store, providers and exposure. The exit status is 1 if something is wrong.
@@ -79,19 +79,19 @@ def _findings(host: str, *, is_offline: bool) -> Iterator[Finding]:
         yield _wrong(SETTINGS, error)
         return
     yield Finding(SETTINGS, "ok", Message("read from the environment and .env"))
-    compositions = _tried(COMPOSITIONS, lambda: Message("{names}", names=", ".join(settings.load_compositions())))
+    compositions = _finding(COMPOSITIONS, lambda: Message("{names}", names=", ".join(settings.load_compositions())))
     yield compositions
     if compositions.state == "ok":
-        models = _tried(MODELS, lambda: _checked_models(settings))
+        models = _finding(MODELS, lambda: _checked_models(settings))
         yield models
         if models.state == "ok":
             yield from _providers(settings, is_offline=is_offline)
-    yield _tried(STORE, lambda: _checked_store(settings), "warning" if settings.store_kind == "memory" else "ok")
-    yield _tried(EXPOSURE, lambda: _exposure(settings, host))
+    yield _finding(STORE, lambda: _checked_store(settings), "warning" if settings.store_kind == "memory" else "ok")
+    yield _finding(EXPOSURE, lambda: _exposure(settings, host))
     yield _budget(settings)
 
 
-def _tried(subject: Message, look: Callable[[], Message], state: State = "ok") -> Finding:
+def _finding(subject: Message, look: Callable[[], Message], state: State = "ok") -> Finding:
     try:
         return Finding(subject, state, look())
     except ConfigError as error:
@@ -124,12 +124,12 @@ def _providers(settings: "Settings", *, is_offline: bool) -> Generator[Finding]:
         elif provider.needs_key and len(key) < SHORT_KEY:
             yield Finding(subject, "warning", Message("{setting} is very short: is it complete?", setting=setting))
         elif is_offline:
-            yield Finding(subject, "ok", Message("{setting} is set; not asked", setting=setting))
+            yield Finding(subject, "ok", Message("{setting} is set; the provider was not asked", setting=setting))
         else:
-            yield _asked(subject, provider, key, proxies.get(name), setting)
+            yield _provider_finding(subject, provider, key, proxies.get(name), setting)
 
 
-def _asked(subject: Message, provider: "Provider", key: str, proxy: str | None, setting: str) -> Finding:
+def _provider_finding(subject: Message, provider: "Provider", key: str, proxy: str | None, setting: str) -> Finding:
     import httpx2
 
     try:

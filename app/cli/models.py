@@ -37,6 +37,6 @@ def _cooldowns(server: str, token: "SecretStr | None") -> dict[str, float] | Non
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     try:
         health = httpx2.get(f"{server.rstrip('/')}/healthz", headers=headers, timeout=1, trust_env=False).json()
-        return {str(name): float(seconds) for name, seconds in health["resting"].items()}
+        return {str(name): float(seconds) for name, seconds in health["cooling_down"].items()}
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, KeyError, AttributeError):
         return None

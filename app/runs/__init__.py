@@ -1,1 +1,1 @@
-"""Runs and what becomes of them; no HTTP."""
+"""Runs: how they start, are written, resumed and rewritten. Knows no HTTP."""

@@ -115,8 +115,8 @@ class Broadcast:
 class Broadcasts:
     """At most `limit` broadcasts, each dropped `retention_s` after its end. Each has a deadline of `deadline_s`.
 
-    If there is no room, one of the client with the most gives way, unless the new one's client would then have more.
-    A broadcast that nobody has followed for `unfollowed_s` is stopped and dropped.
+    If there is no room, the client with the most broadcasts loses its oldest, unless the new one's client would have
+    more. A broadcast that nobody has followed for `unfollowed_s` is stopped and dropped.
     """
 
     def __init__(

@@ -121,7 +121,7 @@ class LiveRun:
             task.cancel()
 
     def _log_fields(self) -> AbstractContextManager[None]:
-        """Also of a run that another process has begun. A current request precedes the one that began it."""
+        """Returns the fields of the run's log lines. The id of a current request replaces that of the first one."""
         request_id = current_request_id() or self._request_id
         return bound_contextvars(run=self._run_id, **{"request_id": request_id} if request_id else {})
 
@@ -208,7 +208,7 @@ class LiveRun:
         self._on_finished()
 
     async def _is_closed(self, stopping: Stopping | None) -> bool:
-        """Writes the end. False if parts have to be regenerated first."""
+        """Writes the end. Returns False if parts have to be regenerated first."""
         try:
             await self._close_log(stopping)
         except RewritesWaitingError:

@@ -7,7 +7,7 @@ from chains.parts.markdown import MarkdownWriter
 
 
 def run_markdown(composition: Composition, state: RunState) -> str:
-    """Returns the parts in reading order. Parts that have not ended are there as far as they were written."""
+    """Returns the parts in reading order. Parts that have not ended are included as far as they have been written."""
     writer = MarkdownWriter(composition, state.request.language)
     return "".join(writer.write(event) for event in _final_events(composition, state))
 

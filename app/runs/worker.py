@@ -140,19 +140,19 @@ class Worker:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._lease_s / RENEWALS)
-            self._heed(await self._watched(self._log.renew(self.name, [*self.live], [*self._taking])) or {})
+            self._apply(await self._answer_of(self._log.renew(self.name, [*self.live], [*self._taking])) or {})
 
     async def _take_over(self) -> None:
         """Takes runs whose leases have expired, a few at a time, because other workers look for them, too."""
         while True:
             await asyncio.sleep(self._lease_s / LOOKS)
             while self._room and self._trusts_claims and perf_counter() > self._looks_from:
-                jobs = await self._watched(self._queue.expired_jobs(min(self._room, TAKEOVERS_AT_ONCE)))
+                jobs = await self._answer_of(self._queue.expired_jobs(min(self._room, TAKEOVERS_AT_ONCE)))
                 if not (taking := self._take_all(jobs or [], is_expired=True)):
                     break
                 await asyncio.wait(taking)
 
-    async def _watched(self, answer: Awaitable[T]) -> T | None:
+    async def _answer_of(self, answer: Awaitable[T]) -> T | None:
         """Returns the store's answer, or None without one. Claims are trusted again later if it is late or missing."""
         asked_at = perf_counter()
         try:
@@ -185,10 +185,10 @@ class Worker:
             with suppress(RedisError):
                 async for hint in self._queue.hints():
                     claim = Claim.LOST if hint.kind == "stop" else Claim.CHANGED
-                    self._heed({hint.run_id: claim})
+                    self._apply({hint.run_id: claim})
             await asyncio.sleep(RETRY_S)
 
-    def _heed(self, claims: Mapping[str, Claim]) -> None:
+    def _apply(self, claims: Mapping[str, Claim]) -> None:
         for run_id, claim in claims.items():
             run = self.live.get(run_id)
             if run and claim is Claim.LOST:
@@ -237,7 +237,7 @@ class Worker:
         """Writes what is left of the run."""
         run_id = UUID(job.run_id)
         state = await self._runs.state(run_id)  # a run that cannot be read is not taken
-        if not (meta := await self._taken(job)):
+        if not (meta := await self._acquire(job)):
             return None
         if meta.takes > MAX_TAKES:
             return await self._give_up(job.run_id, state.request.language)
@@ -260,7 +260,7 @@ class Worker:
             run.write(remainder.events(served.chain, {"run_id": run_id}), remainder.parts)
         return None
 
-    async def _taken(self, job: Job) -> RunMeta | None:
+    async def _acquire(self, job: Job) -> RunMeta | None:
         """Takes the run, unless it has ended."""
         with suppress(ValueError):
             return await self._log.take(job.run_id, job.id, self.name, drops_orphan=self._trusts_owners)
@@ -269,7 +269,7 @@ class Worker:
     async def _count(self, job: Job) -> None:
         """Gives up a run that cannot be continued, after as many attempts as a run whose workers die."""
         with suppress(EventLogError):
-            meta = await self._taken(job)
+            meta = await self._acquire(job)
             self._log.leave(job.run_id)
             if meta and meta.takes > MAX_TAKES:
                 await self._give_up(job.run_id, "en")

@@ -12,7 +12,7 @@ from app.admission import MANY_CLIENTS, booking
 from app.clients import current_client
 
 REFUSALS_PER_S = 200  # of one client; about a fifth of a processor
-PATIENCE_S = 2
+MAX_DELAY_S = 2
 
 
 class Bookings:
@@ -44,16 +44,16 @@ class Bookings:
 
 
 class Refusals:
-    """Spaces the refusals of each client, so that one that tries again at once leaves the processor to others."""
+    """Delays the refusals of each client, so that one that retries at once leaves the processor to others."""
 
     def __init__(self) -> None:
         self._next_at: dict[str, float] = {}
 
     def add(self, client: str) -> float:
-        """Counts a refusal. Returns the seconds that its response has to wait, at most `PATIENCE_S`."""
+        """Counts a refusal. Returns the seconds that its response has to wait, at most `MAX_DELAY_S`."""
         now = monotonic()
         if len(self._next_at) >= MANY_CLIENTS:
             self._next_at = {name: at for name, at in self._next_at.items() if at > now}
         at = max(now, self._next_at.get(client, now))
-        self._next_at[client] = min(at + 1 / REFUSALS_PER_S, now + PATIENCE_S)
+        self._next_at[client] = min(at + 1 / REFUSALS_PER_S, now + MAX_DELAY_S)
         return at - now

@@ -253,7 +253,7 @@ class Database:
 
     @property
     def _since(self) -> float:
-        """What ended earlier has expired."""
+        """The time before which runs that ended have expired."""
         return time.time() - self._bounds.keep_s
 
     def _busiest_of(self, runs: Iterable[int]) -> str:
@@ -270,7 +270,7 @@ class Database:
             pass
 
     def _expire_oldest(self, client: str) -> bool:
-        """Drops the client's oldest finished run, or the oldest of all. Whether there was one."""
+        """Drops the client's oldest finished run, or the oldest of all. Returns whether there was one."""
         oldest = "SELECT id FROM runs WHERE ended_at IS NOT NULL {} ORDER BY ended_at LIMIT 1"
         own = self._connection.execute(oldest.format("AND client = ?"), (client,)).fetchone()
         row = own or self._connection.execute(oldest.format("")).fetchone()

@@ -20,9 +20,9 @@ RunStatus = Literal["ok", "partial", "failed", "cancelled"]
 class RunStart:
     """A run of a composition began; `parts` will follow.
 
-    `understood` has the fields that prompts get otherwise than they were sent, see `Request.understood`. The client who
-    started the run, the trace that its request continued, and the id of that request are for stores only, not for
-    readers.
+    `understood` has the values of fields that prompts get in place of what was sent, see `Request.understood`. The
+    client who started the run, the trace that its request continued, and the id of that request are for stores only,
+    not for readers.
     """
 
     run_id: str

@@ -194,7 +194,7 @@ class ProviderChat(ChatOpenAI):
                 raise self._recorded(failure)
             if answer.thinks_untagged:
                 self.untagged_thinkers.add(self.model_name)
-            self.health.answered(progress.started_at)
+            self.health.record_success(progress.started_at)
             yield answer.ending(self.model_name)
 
     def _call(self, messages: Sequence[BaseMessage], limit: int) -> Call:
@@ -306,9 +306,9 @@ class ProviderChat(ChatOpenAI):
         fields = {"provider": self.label, "model": self.model_name, "attempt": current_attempt.get(), "failure": label}
         logger.warning("%s (%s): %s", self.label, self.model_name, label, extra=fields | self._part_field)
         if failure.retryable and failure.may_be_prompted:
-            self.health.doubted(self.admission.caller())
+            self.health.record_suspicion(self.admission.caller())
         elif failure.retryable:
-            self.health.failed(failure.retry_after)
+            self.health.record_failure(failure.retry_after)
         return failure
 
     def _generation(self, piece: AnswerPiece) -> ChatGenerationChunk:

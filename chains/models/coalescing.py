@@ -78,5 +78,5 @@ class CoalescedBody:
         return block
 
     def set_exception(self, error: Exception) -> None:
-        """The next read, or the one that is waiting, raises the error."""
+        """Makes the next read, or the one that is waiting, raise the error."""
         self._body.set_exception(error)

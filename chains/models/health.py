@@ -37,7 +37,7 @@ class Health:
         """Seconds left of the cooldown; 0 if the circuit is closed."""
         return max(0.0, self._open_until - monotonic())
 
-    def answered(self, started: float) -> None:
+    def record_success(self, started: float) -> None:
         """Records the success of a request that started at this time of the monotonic clock.
 
         It is ignored if the current cooldown began later.
@@ -49,12 +49,12 @@ class Health:
             if was_open:
                 self._report()
 
-    def failed(self, retry_after: float | None = None) -> None:
+    def record_failure(self, retry_after: float | None = None) -> None:
         """Records a failure, with the Retry-After delay in seconds if the provider sent one."""
         self._failures += 1
         self._check(retry_after)
 
-    def doubted(self, caller: Hashable) -> None:
+    def record_suspicion(self, caller: Hashable) -> None:
         """Records a failure that the caller's prompt may have caused."""
         self._doubts[caller] += 1
         self._check(None)

@@ -130,7 +130,7 @@ class _Turns:
             self._calls[caller] = calls
 
     def begin(self, caller: Hashable) -> bool:
-        """Begins the caller's next call, after which it is the others' turn. False if it no longer waits."""
+        """Begins the caller's next call, after which it is the others' turn. Returns False if it no longer waits."""
         calls = self._calls.pop(caller, [])
         while calls:
             *_, turn = heappop(calls)

@@ -73,7 +73,7 @@ class Request(BaseModel):
         return self.model_dump()
 
     def understood(self) -> dict[str, str | float]:
-        """Returns the texts and numbers that prompts get otherwise than they were sent, by the aliases of fields."""
+        """Returns the texts and numbers that prompts get in place of those that were sent, by the aliases of fields."""
         sent, values = self.model_dump(), self.variables()
         changed = {name: values[name] for name in sent if name in values and values[name] != sent[name]}
         aliases = {name: field.alias or name for name, field in type(self).model_fields.items()}

@@ -94,7 +94,7 @@ def test_korean_over_the_real_server(real_page: Page) -> None:
 WORDS = """async () => {
     const { LANGUAGES } = await import("/static/i18n.js");
     return Object.fromEntries(Object.entries(LANGUAGES).map(([language, words]) => [
-        language, Object.entries(words).map(([word, said]) => [word, typeof said]).sort(),
+        language, Object.entries(words).map(([word, text]) => [word, typeof text]).sort(),
     ]));
 }"""
 
@@ -268,10 +268,10 @@ STATES: dict[str, tuple[list[Any], str]] = {
 def test_axe_finds_no_violation(page: Page, serve_runs: ServeRuns, scheme: Any, filled: str) -> None:
     """This covers both colour schemes and all states of a recipe."""
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    script, said = STATES[filled]
+    script, text = STATES[filled]
     serve_runs(script)
     ask(page)
-    expect(status(page)).to_contain_text(said)
+    expect(status(page)).to_contain_text(text)
     result = Axe().run(page)
     assert result.violations_count == 0, result.generate_report()
 

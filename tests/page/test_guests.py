@@ -121,9 +121,9 @@ def test_a_bounded_number_of_keys_is_kept(page: Page, serve_runs: ServeRuns) -> 
     page.reload()
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
-    kept = page.evaluate("Object.keys(JSON.parse(localStorage.getItem('keys')))")
-    assert len(kept) == 100
-    assert [kept[0], kept[-1]] == ["old-201", "run-1"]
+    stored = page.evaluate("Object.keys(JSON.parse(localStorage.getItem('keys')))")
+    assert len(stored) == 100
+    assert [stored[0], stored[-1]] == ["old-201", "run-1"]
 
 
 def test_a_refused_stop_has_the_servers_message(page: Page, serve_runs: ServeRuns) -> None:

@@ -262,7 +262,7 @@ def test_keyboard_alone_is_enough(page: Page, serve_scripts: ServeScripts) -> No
     page.goto(f"{url}/race")
     expect(start(page)).to_be_enabled()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Back to the kitchen")).to_be_focused()
+    expect(page.get_by_role("link", name="Back to the recipe")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.get_by_label("How many rounds?")).to_be_focused()
     page.keyboard.press("Tab")
@@ -277,7 +277,7 @@ def test_keyboard_alone_is_enough(page: Page, serve_scripts: ServeScripts) -> No
 
 def test_the_link_leads_to_the_main_page(race_page: Page) -> None:
     """The link opens the main page."""
-    race_page.get_by_role("link", name="Back to the kitchen").click()
+    race_page.get_by_role("link", name="Back to the recipe").click()
     expect(race_page.get_by_label("What’s in your kitchen?")).to_be_visible()
 
 

@@ -94,8 +94,8 @@ def test_a_bounded_number_of_runs_is_kept(page: Page, serve_runs: ServeRuns) -> 
         Array.from({ length: 40 }, (_, n) => ({ id: `old-${n}`, events: [] }))))""")
     ask(page)
     expect(status(page)).to_contain_text("All six parts are here")
-    kept = page.evaluate("JSON.parse(localStorage.getItem('runs')).map((run) => run.id)")
-    assert kept == [*(f"old-{n}" for n in range(21, 40)), "run-1"]
+    stored = page.evaluate("JSON.parse(localStorage.getItem('runs')).map((run) => run.id)")
+    assert stored == [*(f"old-{n}" for n in range(21, 40)), "run-1"]
     assert list(fake.runs) == ["run-1"]
 
 

@@ -163,8 +163,8 @@ class FakeRun:
     def after(self, last_event_id: str | None) -> int:
         """How many events a reader with this id has read."""
         epoch, _, number = (last_event_id or "e0-0").partition("-")
-        kept = len(self.events) - self.ended if int(epoch[1:]) < self.epoch else len(self.events)
-        return min(int(number), kept)
+        length = len(self.events) - self.ended if int(epoch[1:]) < self.epoch else len(self.events)
+        return min(int(number), length)
 
     async def follow(self, after: int) -> AsyncIterator[str]:
         cuts = self.cuts

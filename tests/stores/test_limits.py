@@ -68,13 +68,13 @@ def test_every_process_knows_of_a_cooldown(redis_server: RedisServer) -> None:
             SharedHealth(b, address.prefix, {"one": other}).sharing(),
         ):
             for _ in range(FAILURES):
-                one.failed()
+                one.record_failure()
             await until(other, True)
             cooldowns = [one.open_for_s, other.open_for_s]
             async with SharedHealth(c, address.prefix, {"one": late}).sharing():
                 await until(late, True)
                 cooldowns.append(late.open_for_s)
-                other.answered(monotonic())
+                other.record_success(monotonic())
                 for health in (one, late):
                     await until(health, False)
         return cooldowns

@@ -262,7 +262,7 @@ class RedisEventLog:
     async def request_rewrite(
         self, run_id: str, seen: RunMeta, rewrites: int, rewrite: Rewrite, limit: int, client_limit: int | None = None
     ) -> bool:
-        """Adds a rewrite, and reopens and queues a finished run. False if the run is not as it was `seen`.
+        """Adds a rewrite, and reopens and queues a finished run. Returns False if the run is not as it was `seen`.
 
         Raises `LogFullError` if `limit` runs have not ended, `TooManyRunsError` if `client_limit` of its client.
         """

@@ -158,7 +158,7 @@ class Readers:
                 self.wake()
 
     def wake(self) -> None:
-        """There is more to read than before."""
+        """Reads on, because there is more to read than before."""
         self._more.set()
         if not self._task or self._task.done():
             self._task = asyncio.create_task(self._read(), name="readers")

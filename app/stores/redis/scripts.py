@@ -63,18 +63,18 @@ class Scripts:
         try:
             return await self._pool.call(*self._command(name, arguments))
         except (NoScriptError, ConnectionError):
-            return await self._patiently(name, arguments)
+            return await self._with_retries(name, arguments)
 
     async def append(self, *arguments: str | bytes | int) -> list[int]:
         """The most frequent call, one at a time."""
         try:
             return await self._writing.call(*self._command("append", arguments))
         except NoScriptError:
-            return await self._patiently("append", arguments)
+            return await self._with_retries("append", arguments)
 
     def _command(self, name: str, arguments: Sequence[str | bytes | int]) -> list[str | bytes | int]:
         return ["EVALSHA", self._scripts[name].sha, len(self._keys), *self._keys, *self._arguments, *arguments]
 
-    async def _patiently(self, name: str, arguments: Sequence[str | bytes | int]) -> Any:
+    async def _with_retries(self, name: str, arguments: Sequence[str | bytes | int]) -> Any:
         """Loads the script if the server does not have it, and waits for a server that is being started again."""
         return await self._scripts[name](keys=self._keys, args=[*self._arguments, *arguments])

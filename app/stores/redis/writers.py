@@ -155,14 +155,14 @@ class Outbox:
     async def _answers(self, batches: list[Batch]) -> list[int]:
         """Writes the runs one by one if one of them makes the script fail, and gives that one up."""
         try:
-            return await self._patiently([argument for batch in batches for argument in batch.arguments])
+            return await self._with_retries([argument for batch in batches for argument in batch.arguments])
         except ResponseError:
             if len(batches) > 1:
                 return [answer for batch in batches for answer in await self._answers([batch])]
             logger.error("The log of run %s cannot be written.", batches[0].writer.run_id)
             return [FENCED]
 
-    async def _patiently(self, arguments: list[str | bytes | int]) -> list[int]:
+    async def _with_retries(self, arguments: list[str | bytes | int]) -> list[int]:
         delay = RETRY_S
         while True:
             try:
