@@ -28,10 +28,11 @@ BEEF = run_request(RECIPE).model_validate({"ingredientsOnHand": "beef"})
 
 @asynccontextmanager
 async def runs_at(url: str, log: EventLog | None = None, limit: int = 500) -> AsyncGenerator[Runs]:
-    """Runs with the provider at `url`."""
+    """Runs with the provider at `url`. Closes the log."""
     async with (
+        aclosing(log or MemoryEventLog()) as open_log,
         open_models(settings_from(groq_api_key="k", groq_base_url=url)) as models,
-        aclosing(Runs(models.served, log or MemoryEventLog(), limit)) as runs,
+        aclosing(Runs(models.served, open_log, limit)) as runs,
     ):
         yield runs
 
