@@ -48,6 +48,7 @@ from app.server.cors import ANY, ANY_WARNING
 from app.server.garbage import collect_less_often
 from app.server.guard import guarded
 from app.server.head import HeadAsGet
+from app.server.langsmith import prepare_langsmith
 from app.server.logs import configure_logging
 from app.server.page import WEB, Assets
 from app.server.requests import RequestLog
@@ -55,7 +56,7 @@ from app.server.shutdown import ShutdownMiddleware, ShutdownNotifier
 from app.server.stream_headers import StreamHeaders
 from app.server.telemetry import TELEMETRY
 from app.server.traffic import TrafficMeter
-from app.settings import Settings, hide_texts_from_langsmith, read_settings, wants_traces
+from app.settings import Settings, read_settings, wants_traces
 from app.stores import EventLogError
 from app.traces import start_tracing
 from chains.parts.composition import Composition
@@ -135,7 +136,7 @@ def served_app() -> FastAPI:
     """Returns the server for a process of its own."""
     settings = read_settings().with_own_store()
     configure_logging(settings.log_format, settings.log_level)
-    hide_texts_from_langsmith()
+    prepare_langsmith()
     if wants_traces():
         atexit.register(start_tracing())
     app = create_app(settings)

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableLambda
 
 from app.admission import Admission, Quotas
 from app.compositions import qualified_name
-from app.settings import STANDIN, Settings
+from app.settings import STANDIN, Settings, misspelled_settings
 from app.standin.server import serving
 from app.traces import part_span
 from chains._fast import acceleration
@@ -72,6 +72,8 @@ async def open_models(
     each client to all processes. `observer` observes all calls.
     """
     settings.check()
+    for hint in misspelled_settings():
+        logger.warning(hint)
     registry, usable = settings.load_registry(), settings.usable_providers()
     with ExitStack() as stack:
         if warning := _standin_warning(registry, settings.choose_models(), has_key=bool(settings.provider_keys())):

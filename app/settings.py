@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Self, cast
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ OPEN_WITHOUT_BUDGET = (
     "SIZZLE_OPEN (--open) lets everybody spend money with your API keys: set SIZZLE_DAILY_BUDGET_USD, or SIZZLE_TOKEN."
 )
 AROUND_VALUES = " \t\r\n\v\f\u00a0\u200b\ufeff\"'"  # often copied along, or left there by a script
+SIMILAR = 0.75  # of 1
 
 _BEARER = re.compile("^(?:authorization: ?)?bearer ", re.IGNORECASE)  # copied from an example
 
@@ -335,11 +337,27 @@ def wants_traces() -> bool:
     return not is_off and exporter == "otlp" and any(os.environ.get(name) for name in endpoints)
 
 
-def hide_texts_from_langsmith() -> None:
-    """Makes LangSmith's tracing leave out prompts and answers, unless the environment says otherwise."""
-    for name in ("HIDE_INPUTS", "HIDE_OUTPUTS"):
-        if f"LANGCHAIN_{name}" not in os.environ:
-            os.environ.setdefault(f"LANGSMITH_{name}", "true")
+def misspelled_settings() -> list[str]:
+    """Returns a hint for each variable of the environment or `.env` whose name is only similar to a setting's."""
+    names = sorted(name for name in {*os.environ, *_names_in_dotenv()} if name.upper().startswith("SIZZLE_"))
+    similar = {name: _similar_setting(name) for name in names}
+    return [f"{name} is not a setting: did you mean {other}?" for name, other in similar.items() if other]
+
+
+def _similar_setting(variable: str) -> str | None:
+    """Returns the name of the setting that the variable may mean, or None if it is one or is similar to none."""
+    name, dots, _ = variable.upper().removeprefix("SIZZLE_").partition("__")
+    fields = {field.upper(): info for field, info in Settings.model_fields.items()}
+    candidates = [field for field, info in fields.items() if not dots or info.default == {}]
+    found = get_close_matches(name, candidates, 1, SIMILAR)
+    return f"{_variable(found)}{dots}" if found and found[0] != name else None
+
+
+def _names_in_dotenv() -> list[str]:
+    try:
+        return re.findall(r"^\s*(?:export\s+)?(SIZZLE_\w+)\s*=", Path(".env").read_text("utf-8-sig"), re.I | re.M)
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def key_setting(provider: str) -> str:

@@ -34,8 +34,11 @@ def start_tracing() -> Callable[[], None]:
         raise ConfigError("OTEL_EXPORTER_OTLP_ENDPOINT needs the extra otel: pip install '.[otel]'") from None
     # the environment's name goes first
     resource = Resource.create({SERVICE_NAME: "sizzle", **OTELResourceDetector().detect().attributes})
-    provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    try:
+        provider = TracerProvider(resource=resource)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    except ValueError as error:
+        raise ConfigError(f"A variable OTEL_…: {error}") from None
     trace.set_tracer_provider(provider)
     return provider.shutdown
 

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import termios
 from importlib.metadata import version
@@ -220,6 +221,16 @@ def test_standin_serves_alone() -> None:
     process.stdout.read()
     process.stdout.close()
     process.wait(10)
+
+
+@pytest.mark.parametrize("command", ["serve", "standin"])
+def test_a_port_that_is_taken_is_one_line(command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = sizzle(command, "--port", str(port))
+    assert [done.returncode, done.stdout] == [1, ""]
+    assert done.stderr.startswith(f"sizzle: 127.0.0.1, port {port}: Address already in use.")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_skipped_provider_is_shown(serve_scripts: ServeScripts) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.server.network import proxy_for
-from app.settings import Settings, read_settings
+from app.settings import Settings, misspelled_settings, read_settings
 from chains.errors import ConfigError
 from tests.servers import provider, settings_from
 from tests.test_cli import FAST, SIZZLE
@@ -31,7 +31,13 @@ OF_OTHERS = {
     "REQUESTS_CA_BUNDLE": "/gone/bundle.pem",
     "CURL_CA_BUNDLE": "/gone/bundle.pem",
     "NO_PROXY": "[::1]:80,10.0.0.0/8, *.example.com",
+    "LANGCHAIN_HANDLER": "langchain",
+    "OTEL_PROPAGATORS": "tracecontext,b3",
+    "OTEL_PYTHON_CONTEXT": "threads",
+    "TERMINAL_WIDTH": "wide",
 }
+LANGSMITH = {"LANGCHAIN_TRACING_V2": "true", "LANGSMITH_API_KEY": "ls-hush-1"}
+TRACES = {"OTEL_EXPORTER_OTLP_ENDPOINT": NOBODY}
 
 
 def sizzle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +45,10 @@ def sizzle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run([SIZZLE, *arguments], capture_output=True, text=True, timeout=180, env=env)  # noqa: S603
 
 
-@pytest.mark.parametrize("command", [["generate", "beef"], ["race", "--rounds", "1", "--json"], ["models"]])
+@pytest.mark.parametrize(
+    "command",
+    [["generate", "beef"], ["race", "--rounds", "1", "--json"], ["models"], ["serve", "--help"]],
+)
 def test_variables_of_other_programs_change_nothing(command: list[str]) -> None:
     done = sizzle(*command, **OF_OTHERS)
     assert [done.returncode, "Traceback" in done.stderr] == [0, False]
@@ -87,6 +96,11 @@ def test_calls_go_where_our_own_settings_say_and_the_key_is_stripped() -> None:
         ({"SSL_CERT_FILE": "/gone.pem"}, "SSL_CERT_FILE: expected a readable file"),
         ({"ALL_PROXY": "socks5://user:hush@127.0.0.1:9"}, "ALL_PROXY: expected the address of an HTTP proxy"),
         ({"SSLKEYLOGFILE": "/gone/keys"}, "SSLKEYLOGFILE: expected a file that can be written"),
+        ({"HTTPS_PROXY": "http://user:hush#1@127.0.0.1:9"}, "HTTPS_PROXY: expected the address of an HTTP proxy"),
+        ({"LANGSMITH_TRACING": "true"}, "LANGSMITH_API_KEY is missing, but LANGSMITH_TRACING is on"),
+        (LANGSMITH | {"LANGCHAIN_ENDPOINT": "smith"}, "LANGSMITH_ENDPOINT: expected an address"),
+        (LANGSMITH | {"LANGSMITH_TRACING_SAMPLING_RATE": "half"}, "LANGSMITH_TRACING_SAMPLING_RATE: expected a number"),
+        (TRACES | {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "99999"}, "A variable OTEL_…: max_export_batch_size must be"),
     ],
 )
 def test_an_obstacle_on_the_way_to_a_provider_is_one_line(environment: dict[str, str], line: str) -> None:
@@ -106,6 +120,7 @@ def test_an_obstacle_on_the_way_to_a_provider_is_one_line(environment: dict[str,
         ("HTTPS_PROXY", "http://[::1"),
         ("HTTPS_PROXY", "127.0.0.1:port"),
         ("HTTPS_PROXY", "http://"),
+        ("HTTPS_PROXY", "http://user:a?b@127.0.0.1:9"),
     ],
 )
 def test_certificates_and_proxies_that_cannot_be_used_are_named(
@@ -144,6 +159,46 @@ def test_no_proxy_is_read_in_all_its_forms(
     monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert proxy_for(address) == proxy
+
+
+@pytest.mark.parametrize("around", ['"{}"', "'{}'\n", " {} "])
+def test_quotes_around_a_proxy_are_removed(monkeypatch: pytest.MonkeyPatch, around: str) -> None:
+    """`docker run --env-file` leaves them there."""
+    monkeypatch.setenv("HTTPS_PROXY", around.format("http://proxy:3128"))
+    assert proxy_for("https://api.groq.com/openai/v1") == "http://proxy:3128"
+
+
+def test_the_log_of_a_command_quotes_no_key_of_a_library() -> None:
+    """LangSmith's message about a failure has a line with the first and last characters of its key."""
+    done = sizzle("generate", "beef", **LANGSMITH, LANGSMITH_ENDPOINT=NOBODY)
+    assert [done.returncode, "Failed to multipart ingest runs" in done.stderr] == [0, True]
+    assert "API Key" not in done.stderr
+
+
+def test_a_misspelled_setting_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Others that begin like ours, such as those of Kubernetes, are ignored."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("export sizzle_modle=x\nSIZZLE_MODELS__STEPS=stand-in\n")
+    environment = {"TOKNE": "x", "DAILY_BUDGET": "5", "MODEL__STEPS": "x", "STORE": "memory://", "VERSION": "1"}
+    for name, value in {**environment, "PORT": "tcp://10.0.0.1:8000", "SERVICE_HOST": "10.0.0.1"}.items():
+        monkeypatch.setenv(f"SIZZLE_{name}", value)
+    hint = "{} is not a setting: did you mean {}?"
+    hints = [
+        hint.format("SIZZLE_DAILY_BUDGET", "SIZZLE_DAILY_BUDGET_USD"),
+        hint.format("SIZZLE_MODEL__STEPS", "SIZZLE_MODELS__"),
+        hint.format("SIZZLE_TOKNE", "SIZZLE_TOKEN"),
+        hint.format("sizzle_modle", "SIZZLE_MODEL"),
+    ]
+    assert misspelled_settings() == hints
+    done = sizzle("check", "--offline")
+    assert [done.returncode, all(each in done.stdout for each in hints)] == [0, True]
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_a_command_whose_streams_are_closed_works(closed: str) -> None:
+    command = f"{SIZZLE} generate beef {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ | FAST)  # noqa: S603, S607
+    assert [done.returncode, "Traceback" in done.stderr] == [0, False]
 
 
 @pytest.mark.parametrize("value", ["gsk-1", " gsk-1\n", "\ufeffgsk-1", '"gsk-1"', "\u200bgsk-1\xa0", "Bearer gsk-1"])

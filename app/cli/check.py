@@ -71,7 +71,7 @@ def check(
 
 
 def _findings(host: str, *, is_offline: bool) -> Iterator[Finding]:
-    from app.settings import read_settings
+    from app.settings import misspelled_settings, read_settings
 
     try:
         settings = read_settings().with_own_store()
@@ -79,6 +79,8 @@ def _findings(host: str, *, is_offline: bool) -> Iterator[Finding]:
         yield _wrong(SETTINGS, error)
         return
     yield Finding(SETTINGS, "ok", Message("read from the environment and .env"))
+    for hint in misspelled_settings():
+        yield Finding(SETTINGS, "warning", Message("{message}", message=hint))
     compositions = _finding(COMPOSITIONS, lambda: Message("{names}", names=", ".join(settings.load_compositions())))
     yield compositions
     if compositions.state == "ok":

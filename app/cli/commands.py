@@ -1,5 +1,6 @@
 """The command line. Each command is a module, and imports what it needs when it runs, so that `--help` is quick."""
 
+import logging
 import os
 import sys
 from errno import ENOSPC, EPIPE
@@ -8,6 +9,7 @@ from io import TextIOWrapper
 from typing import Annotated
 
 import typer
+from typing_extensions import override
 
 from app.cli.check import check
 from app.cli.generate import generate
@@ -18,8 +20,12 @@ from app.cli.serve import serve
 from app.cli.standin import standin
 from app.cli.usage import usage
 from app.cli.worker import worker
+from app.server.langsmith import first_line, prepare_langsmith
 from app.server.network import check_key_log
 from chains.errors import ConfigError
+
+# Libraries read these variables, and fail for some values. Our number of processes is `--workers`.
+NOT_FOR_US = ("WEB_CONCURRENCY", "TERMINAL_WIDTH", "LANGCHAIN_HANDLER", "OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT")
 
 cli = typer.Typer(
     name="sizzle",
@@ -31,15 +37,30 @@ cli = typer.Typer(
 )
 
 
+class _OneLine(logging.Formatter):
+    """The first line of a message and the type of its exception: libraries quote keys and texts in the others."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        text = first_line(record.getMessage())
+        error = record.exc_info[0] if record.exc_info else None
+        return f"{text} ({error.__name__})" if error else text
+
+
 def main() -> None:
     """The console script. Invalid settings end it with one line."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without a character shows ? instead
     sys.argv = [*map(_decoded, sys.argv)]
-    os.environ.pop("WEB_CONCURRENCY", None)  # uvicorn reads it; our number of processes is `--workers`
+    for name in NOT_FOR_US:
+        os.environ.pop(name, None)
+    if logging.lastResort:  # writes the records of commands that configure no log
+        logging.lastResort.setFormatter(_OneLine())
     try:
         check_key_log()
+        prepare_langsmith()
         cli()
     except ConfigError as error:
         sys.exit(f"sizzle: {error}")
@@ -49,6 +70,13 @@ def main() -> None:
         # after `sizzle … | head`, or on a full disk, the rest of the output is discarded
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1 if error.errno == EPIPE else f"sizzle: {error.strerror}")
+
+
+def _open_closed_streams() -> None:
+    """Discards what is written to a stream that the caller has closed (`>&-`)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  open for as long as the process
 
 
 def _decoded(argument: str) -> str:

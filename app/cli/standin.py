@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.exposure import audience
-from app.cli.serve import Host, Open, Port
+from app.cli.serve import Host, Open, Port, bound, urls_of
 
 
 def standin(
@@ -26,7 +26,8 @@ def standin(
         os.environ["SIZZLE_OPEN"] = "true"
     users = audience(host, spends_money=False)
     tokens = read_settings().token_source()
-    run(
-        host, port, ttft_ms, tokens_per_s, seed, users,
-        is_valid_key=lambda key: not tokens.current or tokens.current.knows(key), http=ProviderHttp,
-    )  # fmt: skip
+    with bound(host, port) as sockets:
+        run(
+            sockets, f"{urls_of(sockets)}/v1, {users}", ttft_ms, tokens_per_s, seed,
+            is_valid_key=lambda key: not tokens.current or tokens.current.knows(key), http=ProviderHttp,
+        )  # fmt: skip

@@ -32,13 +32,12 @@ def worker(
     from app.server.garbage import collect_less_often
     from app.server.logs import configure_logging
     from app.server.protocol import BoundedHttp
-    from app.settings import hide_texts_from_langsmith, read_settings, wants_traces
+    from app.settings import read_settings, wants_traces
     from app.traces import start_tracing
     from app.worker import worker_app
 
     settings = read_settings().model_copy(update={"worker": True})
     configure_logging(settings.log_format, settings.log_level)
-    hide_texts_from_langsmith()
     if wants_traces():
         atexit.register(start_tracing())
     app = worker_app(settings)

@@ -16,6 +16,7 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
 from app.clients import LOCAL, current_client
+from app.server.langsmith import first_line
 from app.server.log_settings import LogFormat, LogLevel
 from app.traces import trace_id
 
@@ -38,6 +39,7 @@ def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
         logging.getLogger("uvicorn").setLevel(logging.INFO)  # its debug lines contain headers, tokens among them
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("opentelemetry.util.re").setLevel(logging.ERROR)  # its warnings quote headers, keys among them
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # `RequestLog` replaces it
 
 
@@ -76,7 +78,7 @@ def _add_context(_: object, __: str, event: EventDict) -> EventDict:
 
 def _tidy(_: object, __: str, event: EventDict) -> EventDict:
     event.pop("color_message", None)  # Uvicorn's event with escape sequences
-    event["event"] = str(event["event"]).strip()
+    event["event"] = first_line(str(event["event"]))
     if event.get("route") == event["event"]:  # a request's own line
         del event["route"]
     return event

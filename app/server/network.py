@@ -22,13 +22,14 @@ def proxy_for(address: str) -> str | None:
     if is_loopback(host) or _is_exempt(parts, proxies.get("no", "")):
         return None
     kind = parts.scheme if proxies.get(parts.scheme, "").strip() else "all"
-    proxy = proxies.get(kind, "").strip()
+    proxy = proxies.get(kind, "").strip(" \t\r\n\"'")
     if not proxy:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if not _is_usable(proxy):
         raise ConfigError(
             f"{kind.upper()}_PROXY: expected the address of an HTTP proxy, such as http://127.0.0.1:3128. "
+            "Special characters of a password are written as %23 and the like. "
             f"Other kinds, such as SOCKS, are not supported; NO_PROXY={host} bypasses the proxy."
         )
     return proxy
@@ -89,9 +90,14 @@ def _read_certificates(file: str) -> None:
 def _is_usable(proxy: str) -> bool:
     try:
         parts = urlsplit(proxy)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and _is_whole(parts)
     except ValueError:  # an incomplete IPv6 address or an invalid port
         return False
+
+
+def _is_whole(parts: SplitResult) -> bool:
+    """Whether no character of the password has begun a path, a query or a fragment."""
+    return parts.path in ("", "/") and not parts.query and not parts.fragment
 
 
 def _is_exempt(parts: SplitResult, no_proxy: str) -> bool:

@@ -264,14 +264,13 @@ def serving(
 
 
 def run(
-    host: str, port: int, ttft_ms: float, tokens_per_s: float, seed: int,
-    users: str = "for this machine only", is_valid_key: Callable[[str], bool] = bool,
+    sockets: list[socket.socket], where: str, ttft_ms: float, tokens_per_s: float, seed: int,
+    is_valid_key: Callable[[str], bool] = bool,
     http: type[Protocol] | Literal["auto"] = "auto",
 ) -> None:  # fmt: skip
-    """Serves in the foreground until interrupted."""
-    with _bind(host, port) as sock, suppress(KeyboardInterrupt):
-        address = f"at {_url(host, sock)}, {users}"
-        sys.stdout.write(f"Rule-based stand-in (not a language model), model {MODEL_ID}, {address}\n")
+    """Serves in the foreground until interrupted. `where` says at which address, and for whom."""
+    with suppress(KeyboardInterrupt):
+        sys.stdout.write(f"Rule-based stand-in (not a language model), model {MODEL_ID}, at {where}\n")
         sys.stdout.flush()
         app = standin_app(ttft_ms=ttft_ms, tokens_per_s=tokens_per_s, seed=seed, is_valid_key=is_valid_key)
-        _server(app, http).run([sock])
+        _server(app, http).run(sockets)
