@@ -72,6 +72,8 @@ def _load(reference: str) -> Composition:
     module = _module(module_name, reference)
     composition = getattr(module, name, None)
     if not isinstance(composition, Composition):
+        if module_name.partition(".")[0] in ("app", "chains"):
+            raise CompositionError(f"{reference}: {module_name} is a module of Sizzle. Give yours another name.")
         declared = [each for each, value in vars(module).items() if isinstance(value, Composition)]
         others = f"; its compositions are {', '.join(declared)}" if declared else ""
         raise CompositionError(f"{reference}: {module_name} has no composition {name}{others}.")

@@ -207,6 +207,12 @@ def test_serve_refuses_a_wrong_composition_in_one_line(tmp_path: Path, source: s
     assert [done.returncode, done.stderr] == [1, f"sizzle: {message}\n"]
 
 
+def test_serve_refuses_a_module_with_the_name_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(MODULE + "TALK = talk('{topic}')")
+    done = serve_composition("app:TALK", tmp_path)
+    assert done.stderr == "sizzle: app:TALK: app is a module of Sizzle. Give yours another name.\n"
+
+
 @pytest.mark.parametrize("reference", ["trip", ":TRIP", "examples.trip:", "examples..trip:TRIP", "a b:C"])
 def test_serve_says_what_a_reference_looks_like(tmp_path: Path, reference: str) -> None:
     done = serve_composition(reference, tmp_path)
