@@ -13,7 +13,7 @@ from redis import Redis
 from app.stores import EventId, LogEntry, RunEvent, RunStart
 from app.stores.redis.log import RedisEventLog
 from tests.nodes import REQUESTS, Node, Pace, served_at
-from tests.redis_servers import RedisServer, binary
+from tests.redis_servers import Proxy, RedisServer, binary
 from tests.servers import run
 from tests.stores.logs import END, events_in, fragments, rest
 
@@ -72,6 +72,37 @@ def test_what_follows_a_loss_is_never_taken_for_the_rest(tmp_path: Path, count: 
         after = run(scenario(server, node, url))
     assert events_in(seen) == [START, *fragments(4)]
     assert events_in(after) == [*fragments(count, 100), END]
+
+
+def test_a_reader_that_comes_back_just_before_a_loss_reads_all_that_follows(tmp_path: Path) -> None:
+    """Its process has found the run, but has read nothing when the server is killed."""
+
+    async def scenario(server: RedisServer) -> tuple[list[LogEntry], list[LogEntry]]:
+        proxy = Proxy(server, url=server.url, late=b"XREAD", late_s=60)
+        async with (
+            proxy as far,
+            aclosing(RedisEventLog(proxy.url, REQUESTS)) as log,
+            aclosing(RedisEventLog(far, REQUESTS)) as other,
+        ):
+            await log.begin("run", START)
+            await write(log, *fragments(1))
+            async with losing(server):
+                await write(log, *fragments(3, 1))
+                last = (await log.read("run"))[-1].id
+                await log.redis.config_resetstat()
+                reading = asyncio.create_task(rest(other, last))
+                while "cmdstat_client|id" not in await log.redis.info("commandstats"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)  # then it is about to read
+            proxy.late = b"none"
+            await log.take_over("run")
+            await write(log, *fragments(8, 100), END)
+            return await reading, await rest(log, last)
+
+    options = ("--appendonly", "yes", "--appendfsync", "always")
+    with RedisServer(binary("redis"), tmp_path, options) as server:
+        seen, after = run(scenario(server))
+    assert events_in(seen) == []
+    assert events_in(after) == [*fragments(8, 100), END]
 
 
 def test_workers_go_on_with_a_server_that_has_lost_everything(redis_server: RedisServer) -> None:

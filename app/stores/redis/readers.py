@@ -57,6 +57,7 @@ class Tail:
     def __init__(self, key: str, meta: RunMeta, decoder: Decoder) -> None:
         self.key, self._decoder = key, decoder
         self.number, self.epoch = meta.number, meta.epoch
+        self.least = meta.last  # events that the log had when a reader came, who may have them already
         self.entries: list[LogEntry] = []
         self.cursor = b"0-0"
         self.is_broken = False  # the log is not what it was
@@ -69,8 +70,9 @@ class Tail:
         return self.entries[-1].id.seq if self.entries else 0
 
     @property
-    def last_id(self) -> EventId:
-        return EventId(self.epoch, self.last)
+    def known(self) -> EventId:
+        """The last event that is known to be in the log."""
+        return EventId(self.epoch, max(self.last, self.least))
 
     @property
     def is_over(self) -> bool:
@@ -139,6 +141,7 @@ class Readers:
         if not tail:
             tail = tails[meta.number] = Tail(f"{self._address.prefix}:log:{run_id}", meta, self._decoder)
             self.wake()
+        tail.least = max(tail.least, meta.last)
         tail.followers += 1
         try:
             yield tail
@@ -227,7 +230,7 @@ class Readers:
         Raises `UnavailableError`. Until then no more is read, because what follows a loss would be taken for the rest.
         """
         for run_id, tail in tails:
-            tail.checked_at, last = perf_counter(), tail.last_id
+            tail.checked_at, known = perf_counter(), tail.known
             try:
                 meta = await self._find(run_id)
             except UnavailableError:
@@ -235,7 +238,7 @@ class Readers:
             except EventLogError:
                 tail.break_off()
             else:
-                if not tail.is_over and not meta.continues(last):
+                if not tail.is_over and not meta.continues(known):
                     tail.break_off()
 
     def _open_tails(self, silent_s: float = 0) -> list[tuple[str, Tail]]:
