@@ -1,7 +1,7 @@
 """Foods that a recipe must not contain: their names, what contains them, and whether a text names them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 
@@ -10,7 +10,12 @@ from app.standin.english import singular
 from app.standin.names import id_of
 from app.standin.pantry import Entry, Language, Words, ids_by_name, load, normal, pantry
 from app.standin.spelling import corrected
+from chains.recipe.restrictions.exceptions import EXCEPT
 
+_FREE = re.compile(
+    r"(?:(\w+)-free|(\w{3,})less|non-?(\w+)|(?:vegan|vegetarian|veggie|plant-based|비건|식물성)"
+    r"|([가-힣]+?) ?(?:없는|안 들어간|프리)) "
+)
 _GENERIC = re.compile(r" (?:product|stuff|dish|item|family)$")  # pork products
 
 
@@ -46,9 +51,19 @@ class Avoidance:
         """Whether the text names no avoided food."""
         return not any(_names(text, words, fine) for words, fine in self.groups)
 
-    def with_fine(self, names: frozenset[str]) -> "Avoidance":
-        """Allows these names, which the cook says are free of what is avoided."""
-        return Avoidance(frozenset((words, fine | names) for words, fine in self.groups), self.unsure)
+    def with_free(self, products: Mapping[str, frozenset[str]]) -> "Avoidance":
+        """Allows the other names of products as far as the products are named free of it: dairy-free cheese."""
+        groups = self.groups
+        for product, names in products.items():
+            free = free_of(product).groups
+            groups = frozenset(
+                (words, fine | names) if (words, fine) in free else (words, fine) for words, fine in groups
+            )
+        return Avoidance(groups, self.unsure)
+
+    def without(self, other: "Avoidance") -> "Avoidance":
+        """Returns what is left to avoid in something that is free of the other."""
+        return Avoidance(self.groups - other.groups, self.unsure)
 
     def allowed(self, texts: Iterable[str]) -> list[str]:
         return [text for text in texts if self.allows(text)]
@@ -81,6 +96,14 @@ def avoidance(diets: tuple[str, ...], foods: tuple[str, ...], has_meat: bool = F
     return Avoidance(frozenset(groups), tuple(unsure))
 
 
+def free_of(name: str) -> Avoidance:
+    """Returns what a product is free of by its name: dairy-free cheese, eggless noodles, vegan butter."""
+    if not (found := _FREE.match(name.lower())):
+        return NOTHING
+    food = next((each for each in found.groups() if each), "")
+    return avoidance((), (food,)) if food else avoidance(("vegan",), ())
+
+
 def is_meat(name: str) -> bool:
     return _names(name, *_group("meat"))
 
@@ -101,18 +124,38 @@ def _group(key: str) -> tuple[frozenset[str], frozenset[str]]:
 
 def _of_food(food: str) -> list[tuple[frozenset[str], frozenset[str]]]:
     """Returns the groups with this name, everything in its entry of the pantry, and the word itself."""
+    food, _, spared = food.partition(EXCEPT)
     whole = normal(food.replace("-", " "))
     name = _known(_GENERIC.sub("", whole))
     last = name.split()[-1] if name else ""
-    groups = [
-        _group(key)
-        for key, each in rules().avoided.items()
-        if any(_is_part(whole, part) or _is_part(name, part) for part in each.names)
-    ]
+    exact = [key for key, each in rules().avoided.items() if not {whole, name}.isdisjoint(map(normal, each.names))]
+    groups = [_group(key) for key in exact or _groups_with_part_of(whole, name)]
     entry = pantry().get(id_of(name, ids_by_name()) or id_of(last, ids_by_name()) or "")
     words = {singular(name) for name in (*entry.names, *entry.also)} if entry else set[str]()
     fine = {f"{name} free", f"{name} 프리"}.union(*(fine for _, fine in groups))  # coconut milk is no milk
-    return [*groups, (frozenset({name, *words} - {""}), frozenset(fine))]
+    groups.append((frozenset({name, *words} - {""}), frozenset(fine)))
+    return [(words, fine | _spared(spared)) for words, fine in groups] if spared else groups
+
+
+def _groups_with_part_of(*names: str) -> list[str]:
+    """Returns the groups that the last word of a name is in: pork of "cured pork"."""
+    rows = rules().avoided.items()
+    return [key for key, each in rows if any(_is_part(name, part) for name in names for part in each.names)]
+
+
+@cache
+def _spared(foods: str) -> frozenset[str]:
+    """Returns the names of foods that a restriction excepts: no meat except chicken."""
+    return frozenset(singular(name) for food in foods.split(" and ") for name in _kin(normal(food)))
+
+
+def _kin(name: str) -> Iterable[str]:
+    """Returns the names of a food of the pantry, or everything in a group of foods."""
+    entry = pantry().get(id_of(name, ids_by_name()) or "")
+    if entry and name in map(normal, entry.names):
+        return name, *entry.names, *entry.also
+    groups = (each for each in rules().avoided.values() if name in map(normal, each.names))
+    return {name, *(each for group in groups for each in (*group.names, *group.words))}
 
 
 def _known(name: str) -> str:

@@ -7,13 +7,14 @@ from functools import cache
 
 from app.standin import amounts
 from app.standin.amounts import HANGUL, Quantity
-from app.standin.avoidance import NOTHING, Avoidance, avoided_ids
+from app.standin.avoidance import NOTHING, Avoidance, avoided_ids, free_of
 from app.standin.english import plural, singular
 from app.standin.korean import AND
 from app.standin.names import bare, compounds, id_of, in_a_dish, is_compound, scan
 from app.standin.pantry import Ingredient, Language, ids_by_name, normal, pantry, vocabulary
 from app.standin.prose import is_prose, without_phrases
 from app.standin.spelling import corrected
+from chains.recipe.nouns import kind_of
 
 _BREAKS = re.compile(
     r"(?<!\w)['’]|['’](?!\w)|[\n,;|·•、，。!?:\"“”‘`*#()\[\]{}<>=~^\\]+|\.(?!\d)|(?<!\d)/|/(?!\d)|\s[-–—+&]\s|\s*\b(?:and|with|plus|or|n)\b\s*"
@@ -108,10 +109,21 @@ class Larder:
         return key not in self.avoided
 
     def without(self, avoidance: Avoidance) -> "Larder":
-        """Returns the larder without avoided foods."""
-        avoided = self.avoided | avoided_ids(avoidance)
-        foods = tuple(food for food in self.foods if food.id not in avoided and avoidance.allows(food.name))
-        return Larder(foods, avoided, self.spare, avoidance)
+        """Returns the larder without avoided foods. A product that is named free of them stays: dairy-free cheese."""
+        foods = tuple(food for food in self.foods if food.id not in self.avoided and _is_allowed(food, avoidance))
+        avoided = self.avoided | avoided_ids(avoidance) - {food.id for food in foods}
+        return Larder(foods, avoided, self.spare, avoidance.with_free({food.name: _names(food) for food in foods}))
+
+
+def _names(food: Food) -> frozenset[str]:
+    """Returns what a recipe calls a product that is free of something: a dish of egg-free noodles is one of noodles."""
+    is_staple = food.kind in ("pasta", "noodle")
+    return frozenset((food.name, *((food.name.split()[-1], food.kind) if is_staple else ())))
+
+
+def _is_allowed(food: Food, avoidance: Avoidance) -> bool:
+    left = avoidance.without(free_of(food.name))
+    return food.id not in avoided_ids(left) and left.allows(food.name)
 
 
 def larder(typed: str, language: Language) -> Larder:
@@ -230,6 +242,9 @@ def _described(words: list[str], span: str, language: Language) -> str:
     before = " ".join(words).partition(span)[0].split()
     described: list[str] = []
     for word in reversed(before[-2:]):
+        if not described and free_of(f"{word} ").groups:
+            described.insert(0, word)
+            break
         if (
             _is_filler(word)
             or is_prose([word], [word])
@@ -255,7 +270,7 @@ def _form(key: str, span: str, quantity: Quantity) -> str:
 
 def _unknown(words: list[str], quantity: Quantity, language: Language) -> Iterator[Food]:
     name = " ".join(words).lower()
-    if not words or len(words) > 3:
+    if not words or len(words) > 3 or kind_of(words[-1].lower()):
         return
     if is_compound(words):
         yield _strange(name, quantity, language)

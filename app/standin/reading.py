@@ -9,9 +9,11 @@ from app.standin.asking import Wanted, minutes_in, to_replace
 from app.standin.avoidance import Avoidance, avoidance, is_meat
 from app.standin.foods import HANGUL, Food, Larder, larder, mentioned, needed
 from app.standin.korean import AND
-from app.standin.pantry import Language, pantry, vocabulary
+from app.standin.names import id_of
+from app.standin.pantry import Language, ids_by_name, pantry, vocabulary
 from chains.recipe.questions import not_food_in_question
 from chains.recipe.restrictions import Restrictions, restrictions_in
+from chains.recipe.restrictions.exceptions import EXCEPT
 
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
 
@@ -25,10 +27,6 @@ _TASKS: tuple[tuple[Step, str], ...] = (
     ("intro", r"introduc|sentences|소개"),
     ("ingredients", r"ingredient|shopping list|재료"),
 )
-_FREE_PASTA = re.compile(
-    r"gluten[- ]free (?:pasta|spaghetti|penne|fusilli)|글루텐\s?프리 (?:파스타|스파게티)", re.IGNORECASE
-)
-_PASTA = re.compile(r"(\d{1,4}\s?g)?,?\s*(?:pasta|spaghetti|penne|fusilli|파스타|스파게티)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -54,10 +52,8 @@ def read(system: str, human: str) -> Order:
         return _question(human, language)
     typed = _tagged(human, "ingredients_on_hand")
     restrictions = restrictions_in(typed)
-    typed_foods = larder(_free_pasta(typed, restrictions.rest), language)
+    typed_foods = larder(restrictions.rest, language)
     avoidance = _avoidance(restrictions, _tagged(human, "diet"), _tagged(human, "avoid"), typed_foods)
-    if _FREE_PASTA.search(typed):
-        avoidance = avoidance.with_fine(frozenset({"pasta", "파스타"}))
     allowed = typed_foods.without(avoidance)
     listed = needed(_tagged(human, "ingredients_needed"), language)
     minutes = re.search(r"\d+", _tagged(human, "prep_time_minutes"))
@@ -77,12 +73,14 @@ def read(system: str, human: str) -> Order:
 
 def _avoidance(restrictions: Restrictions, diet: str, avoid: str, on_hand: Larder) -> Avoidance:
     """Combines the restrictions in the free text and in the two tags."""
-    named = [restrictions_in(tag) for tag in (diet, avoid)]
+    excepting = [item.strip() for item in re.split(r"[,;\n]", avoid) if EXCEPT in item]
+    others = ", ".join(item for item in re.split(r"[,;\n]", avoid) if EXCEPT not in item)
+    named = [restrictions_in(tag) for tag in (diet, others)]
     diets = [name for each in (restrictions, *named) for name in each.diets]
     foods = [name for each in (restrictions, *named) for name in each.avoided]
     foods += [pantry()[key].names.en for key in sorted(on_hand.avoided)]
     diets += [name for name in _items(named[0].rest) if name not in diets]
-    foods += _items(named[1].rest)
+    foods += [*_items(named[1].rest), *excepting]
     has_meat = any(is_meat(food.name) for food in on_hand.foods)
     return avoidance(tuple(dict.fromkeys(diets)), tuple(dict.fromkeys(foods)), has_meat)
 
@@ -108,20 +106,12 @@ def _only_whites(larder: Larder) -> Larder:
     return replace(larder, avoided=larder.avoided | {"egg"}) if is_without_yolks else larder
 
 
-def _free_pasta(typed: str, rest: str) -> str:
-    """Restores "gluten-free" before pasta: it is a restriction, and part of a food's name, too."""
-    if not _FREE_PASTA.search(typed):
-        return rest
-    name = "글루텐프리 파스타" if HANGUL.search(rest) else "gluten-free pasta"
-    return _PASTA.sub(lambda found: f"{found[1] or ''} {name}".strip(), rest, count=1)
-
-
 def _question(text: str, language: Language) -> Order:
     """Parses a free question. A question for the list or the steps of a dish gets the whole recipe."""
-    restrictions = restrictions_in(text[:_READ])
+    replaced = to_replace(text, language)
+    restrictions = _without_replaced(restrictions_in(text[:_READ]), replaced)
     mentions = mentioned(restrictions.rest, language)
     named = mentions.without(_avoidance(restrictions, "", "", mentions))
-    replaced = to_replace(text, language)
     step = _step(text) if named.foods and not replaced else None
     return Order(
         step=step if step in ("nutrition", "sides") or (step == "proposal" and "JSON" in text) else None,
@@ -134,6 +124,13 @@ def _question(text: str, language: Language) -> Order:
         refusal="" if replaced else _refusal(restrictions.rest, language),
         replaced=tuple(replaced),
     )
+
+
+def _without_replaced(restrictions: Restrictions, replaced: list[Wanted]) -> Restrictions:
+    """Returns the restrictions without the foods that the question asks a substitute for: their names are needed."""
+    keys = {wanted.key for wanted in replaced if wanted.key}
+    avoided = (food for food in restrictions.avoided if id_of(food, ids_by_name()) not in keys)
+    return replace(restrictions, avoided=tuple(avoided))
 
 
 def _refusal(text: str, language: Language) -> str:

@@ -12,7 +12,7 @@ const { ingredientsOnHand, prepTime } = element.elements;
 const undo = document.getElementById("undo");
 
 // As on the server: a syllable or ideograph can be a word (무, 굴); a word of other letters needs two (ox).
-const WORD = /[가-힣\u3040-\u30ff\u3400-\u9fff]|\p{L}[\u0300-\u036f]*\p{L}/u;
+const WORD = /[가-힣\u3040-\u30ff\u3400-\u9fff\p{Extended_Pictographic}]|\p{L}[\u0300-\u036f]*\p{L}/u;
 
 export function request() {
   return { ...draft(), language: language.value, ...household() };

@@ -12,13 +12,14 @@ from chains.recipe.not_food import NotFood, listed_in, not_food_in
 from chains.recipe.nouns import HAS_WORD
 from chains.recipe.questions import asks_for_recipe, not_food_in_question
 from chains.recipe.restrictions import restrictions_in
+from chains.recipe.restrictions.spelling import plain
 
 DEFAULT_SERVINGS = 2
 MAX_SERVINGS = 20
 
 
 def _check_has_a_word(text: str) -> str:
-    if not HAS_WORD.search(text):
+    if not HAS_WORD.search(plain(text)):
         raise ValueError("name at least one ingredient in letters")
     return text
 

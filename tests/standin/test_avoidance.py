@@ -181,6 +181,40 @@ def test_a_food_is_avoided_by_every_name_in_both_languages(avoided: str, other: 
     assert not avoidance((), (avoided,)).allows(other)
 
 
+@pytest.mark.parametrize(
+    ("avoided", "allowed", "banned"),
+    [
+        ("meat except chicken", ["chicken", "닭가슴살"], ["beef", "turkey", "bacon"]),
+        ("고기 except 닭고기", ["chicken", "닭고기"], ["beef", "삼겹살"]),
+        ("seafood except fish", ["salmon"], ["shrimp"]),
+        ("lactose except butter", ["butter"], ["cream"]),
+        ("새우 except 오징어", ["squid"], ["shrimp"]),
+    ],
+)
+def test_an_exception_stays_allowed(avoided: str, allowed: list[str], banned: list[str]) -> None:
+    avoids = avoidance((), (avoided,))
+    assert avoids.allowed([*allowed, *banned]) == allowed
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "product", "banned"),
+    [
+        ("dairy-free cheese, pasta", "dairy-free cheese", "butter|cream|parmesan"),
+        ("eggless mayonnaise, potatoes", "eggless mayonnaise", "eggs?"),
+        ("vegan butter, vegan, flour, apples", "vegan butter", "eggs?|milk|honey"),
+        ("gluten-free spaghetti, dairy-free butter, mushrooms", "gluten-free spaghetti", "flour|bread|cream"),
+    ],
+)
+def test_a_product_without_what_is_avoided_is_used(on_hand: str, product: str, banned: str) -> None:
+    texts = whole(on_hand, "en", 1)
+    assert product in texts["ingredients"]
+    assert [named(text.replace(product, ""), banned) for text in texts.values()] == [[]] * 6
+
+
+def test_a_product_free_of_something_else_is_avoided() -> None:
+    assert "egg-free" not in whole("egg-free noodles, rice, gluten-free", "en", 1)["ingredients"]
+
+
 def test_whoever_avoids_grapefruit_may_have_an_orange() -> None:
     assert avoidance((), ("자몽",)).allowed(["orange", "오렌지"]) == ["orange", "오렌지"]
 

@@ -47,7 +47,9 @@ def matches(text: str, found: Collection[Match]) -> Iterator[Match]:
     clauses = [*_clauses(text)] if _WORD.search(text) else []
     for at, clause in enumerate(clauses):
         if _is_harmful(clause.text) and not any(each.overlaps(clause) for each in foods):
-            yield from (match for match in _match(text, clauses, at) if not any(map(match.overlaps, foods)))
+            for match in _match(text, clauses, at):
+                is_known = any(map(match.overlaps, foods))  # no peanuts, my niece is allergic
+                yield Match(clause.start, clause.end) if is_known else match
 
 
 def _clauses(text: str) -> Iterator[_Clause]:

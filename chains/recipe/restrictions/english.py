@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from itertools import takewhile
 
-from chains.recipe.nouns import is_food_name
+from chains.recipe.nouns import foods_in, is_food_name
 from chains.recipe.restrictions.foods import (
     BREAK,
     WINDOW,
@@ -19,14 +19,17 @@ from chains.recipe.restrictions.foods import (
 )
 from chains.recipe.restrictions.phrases import Phrases, Tables, any_of, tables
 
-_SEPARATOR = re.compile(r"\s*(?:,|/|&|\+|·|\b(?:and|or|nor)\b)\s*")
+_SEPARATOR = re.compile(r"\s*(?:,|/|&|\+|·|\b(?:and|or|nor|n)\b)\s*")
 _WORD = re.compile(r"[ -]?([\w']{1,20})")
 # , eggs or milk
 _REST = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?\bn?or\s[^,;:.!?()\n]{1,30}")
-_REST_AND = re.compile(r"(?:,[^,;:.!?()\n]{1,30}){1,5}?(?:\b(?:and|or)|&)\s[^,;:.!?()\n]{1,30}")
+_REST_AND = re.compile(r"(?:,(?!\s(?:and|&)\s)[^,;:.!?()\n]{1,30}){1,5}?(?:\b(?:and|or)|&)\s[^,;:.!?()\n]{1,30}")
 _END_OF_LIST = re.compile(r"[;:.!?()\n]|\s[-–—]\s")
 _OUT = re.compile(r"([^,;:.!?()\n]{1,60}?)\s(?:out|off|away|aside)\b")  # after "leave"
 _AFFIXED = re.compile(r"(?<![\w'-])(?:non[- ]?([a-z]{3,12})|([a-z]{3,12})less)(?![\w'])")  # non-dairy, onionless
+_OFF = re.compile(  # nuts off please; beef out, lentils in
+    r"(?:^|(?<=[,;.!?\n])) ?([a-z]+(?: [a-z]+){0,2}) (?:off|out)(?: (?:please|pls|plz|thanks))?(?= ?(?:[,;.!?\n]|$))"
+)
 _CLAUSE = re.compile(r"[^,.;\n]{0,40}")
 
 
@@ -38,6 +41,9 @@ def matches(text: str) -> Iterator[Match]:
     for affixed in _AFFIXED.finditer(text):
         if (stem := affixed[1] or affixed[2]) not in _tables()["foods"]["not_food"] and is_food_name(stem):
             yield Match(*affixed.span(), (stem,))
+    for off in _OFF.finditer(text):
+        if is_food_name(name := clean(off[1])):
+            yield Match(*off.span(), (name,))
 
 
 def _is_compound(kind: str, text: str, at: int) -> bool:
@@ -125,7 +131,7 @@ def _clause(kind: str, window: str, comes_last: bool) -> str:
     if rest and all(map(_is_listed, _items(rest[0]))):
         clause += rest[0]
     elif kind in ("allergic", "label"):
-        clause += _more_allergens(window[len(clause) :])
+        clause += _listed(window[len(clause) :]) if kind == "label" else _more_allergens(window[len(clause) :])
     return _stop().split(clause, maxsplit=1)[0]
 
 
@@ -135,6 +141,13 @@ def _items(text: str) -> Iterator[str]:
 
 def _is_listed(name: str) -> bool:
     return is_allergen(name) or is_food_name(clean(name))
+
+
+def _listed(text: str) -> str:
+    """Returns the foods after the commas at the beginning of a text: all if other foods follow them, or allergens."""
+    listed = _END_OF_LIST.split(text, maxsplit=1)[0]
+    is_whole = listed.startswith(",") and all(map(_is_listed, _items(listed)))
+    return listed if is_whole and foods_in(text[len(listed) :]) else _more_allergens(text)
 
 
 def _more_allergens(text: str) -> str:

@@ -93,6 +93,8 @@ def is_food(name: str, *, is_vague: bool = True) -> bool:
     words = name.split()
     if any(_is_among(each, _words("foods", "not_food")) for each in (name, words[0])):
         return False
+    if kind_of(words[-1].removesuffix("'s")) == "people":
+        return False
     return (
         not is_vague or any(map(is_food_name, words)) or _NO_FOOD.isdisjoint(map(kind_of, (name, words[0], words[-1])))
     )
