@@ -269,8 +269,8 @@ def _cut(food: Food, plan: Plan) -> str | None:
 def _whole_cut(food: Food, plan: Plan) -> str | None:
     own = food.entry.cut if food.entry else _cut_of_unknown(food)
     marks = ["lead"] if food.id == plan.lead.id else []
-    # Some vegetables, such as peas, are not cut.
-    kinds = [food.kind] if own else []
+    # Some vegetables, such as peas, are not cut, and what crumbles is not grated.
+    kinds = [food.kind] if own not in (None, "crumble") else []
     for mark in (food.id, *marks, *kinds):
         if mark in plan.dish.cuts:
             return plan.dish.cuts[mark] or None

@@ -295,3 +295,27 @@ def test_pesto_on_hand_is_what_the_pasta_is_about() -> None:
         names = [recipe["name"] for recipe in recipes("pasta, pesto", 30, "English", seed)]
         assert names[0].endswith("Pesto")
         assert all("Past" in name or "Spaghetti" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "dish", "says", "never"),
+    [
+        ("eggs, cheese", "Cheese Omelette", "Melt 20 g butter, pour in the egg mixture", "rest of"),
+        ("eggs, mushrooms", "Soft Omelette with Mushrooms", "Melt the rest of the butter", "Melt 20 g"),
+        ("eggs, spaghetti, cheese", "Spaghetti Carbonara", "of the water and 2 tbsp olive oil", "Meanwhile heat"),
+        ("eggs, blue cheese", "Soft Scrambled Eggs", "Crumble 80 g blue cheese", "Grate"),
+        ("cranberries, butter", "Buttered Cranberries", "Add 200 g cranberries", "Cut 200 g"),
+        ("rhubarb, ginger biscuits", "Buttered Rhubarb", "crumble 8 ginger biscuits", "piece of ginger"),
+    ],
+)
+def test_no_step_speaks_of_what_is_not_there(on_hand: str, dish: str, says: str, never: str) -> None:
+    steps = whole_recipe(on_hand, 30, "English", {"name": dish, "intro": ""})["steps"]
+    assert says in steps
+    assert never not in steps
+
+
+def test_dried_mushrooms_are_soaked_and_chicken_legs_cooked_for_35_minutes() -> None:
+    soup = whole_recipe("dried shiitake, carrots, rice", 60, "English", {"name": "Fried Rice", "intro": ""})
+    assert "soaked dried mushrooms" in soup["ingredients"]
+    legs = whole_recipe("chicken legs, honey", 60, "English", {"name": "Sticky Soy Chicken Legs", "intro": ""})
+    assert sum(map(int, re.findall(r"(\d+) minutes", legs["steps"]))) >= 34

@@ -14,7 +14,7 @@ from chains.recipe.not_food import listed_in
 from chains.recipe.nouns import foods_in, kind_of
 from chains.recipe.restrictions import clauses, diets, english, korean, swaps
 from chains.recipe.restrictions.exceptions import with_exceptions
-from chains.recipe.restrictions.foods import Match
+from chains.recipe.restrictions.foods import WINDOW, Match
 from chains.recipe.restrictions.phrases import any_of, tables
 from chains.recipe.restrictions.spelling import LANGUAGES, lower, plain
 from chains.recipe.servings import servings_in
@@ -87,10 +87,11 @@ def _without_label(label: re.Match[str]) -> str:
 
 def _quality(text: str, match: Match) -> str:
     """Returns a restriction that belongs to the name of a product: dairy-free of "dairy free cheese"."""
-    quality = text[match.start : match.end].strip()
-    is_quality = _QUALITY.fullmatch(lower(quality)) and _product().match(lower(text), match.end)
+    whole, after = text[match.start : match.end], text[match.end : match.end + WINDOW]
+    quality = whole.strip()
+    is_quality = _QUALITY.fullmatch(lower(quality)) and _product().match(lower(after))
     joined = re.sub("(?<=[가-힣]) ", "", re.sub(" free$", "-free", quality))
-    return joined + " " * text[: match.end].endswith(" ") if is_quality else ""
+    return joined + " " * whole.endswith(" ") if is_quality else ""
 
 
 @cache
