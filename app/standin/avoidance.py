@@ -10,12 +10,12 @@ from app.standin.english import singular
 from app.standin.names import id_of
 from app.standin.pantry import Entry, Language, Words, ids_by_name, load, normal, pantry
 from app.standin.spelling import corrected
-from chains.recipe.restrictions.exceptions import EXCEPT
 
 _FREE = re.compile(
     r"(?:(\w+)-free|(\w{3,})less|non-?(\w+)|(?:vegan|vegetarian|veggie|plant-based|비건|식물성)"
     r"|([가-힣]+?) ?(?:없는|안 들어간|프리)) "
 )
+EXCEPT = " except "  # meat except chicken
 _GENERIC = re.compile(r" (?:product|stuff|dish|item|family)$")  # pork products
 
 

@@ -14,7 +14,6 @@ from app.standin.names import bare, compounds, id_of, in_a_dish, is_compound, sc
 from app.standin.pantry import Ingredient, Language, ids_by_name, normal, pantry, vocabulary
 from app.standin.prose import is_prose, without_phrases
 from app.standin.spelling import corrected
-from chains.recipe.nouns import kind_of
 
 _BREAKS = re.compile(
     r"(?<!\w)['’]|['’](?!\w)|[\n,;|·•、，。!?:\"“”‘`*#()\[\]{}<>=~^\\]+|\.(?!\d)|(?<!\d)/|/(?!\d)|\s[-–—+&]\s|\s*\b(?:and|with|plus|or|n)\b\s*"
@@ -270,7 +269,7 @@ def _form(key: str, span: str, quantity: Quantity) -> str:
 
 def _unknown(words: list[str], quantity: Quantity, language: Language) -> Iterator[Food]:
     name = " ".join(words).lower()
-    if not words or len(words) > 3 or kind_of(words[-1].lower()):
+    if not words or len(words) > 3:
         return
     if is_compound(words):
         yield _strange(name, quantity, language)

@@ -6,14 +6,13 @@ from html import unescape
 from typing import Literal
 
 from app.standin.asking import Wanted, minutes_in, to_replace
-from app.standin.avoidance import Avoidance, avoidance, is_meat
+from app.standin.avoidance import EXCEPT, Avoidance, avoidance, is_meat
 from app.standin.foods import HANGUL, Food, Larder, larder, mentioned, needed
 from app.standin.korean import AND
 from app.standin.names import id_of
 from app.standin.pantry import Language, ids_by_name, pantry, vocabulary
 from chains.recipe.questions import not_food_in_question
 from chains.recipe.restrictions import Restrictions, restrictions_in
-from chains.recipe.restrictions.exceptions import EXCEPT
 
 Step = Literal["proposal", "ingredients", "intro", "nutrition", "sides", "steps"]
 
