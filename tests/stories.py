@@ -1,8 +1,10 @@
 """Compositions whose names are those of the recipe's parts, of an option's noun, and of each other's classes."""
 
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, HttpUrl, computed_field, field_validator
 
 from chains import Choice, Composition, Part, Request
 
@@ -83,6 +85,36 @@ PARTY = Composition(
             "<on>{on}</on><guests>{guests}</guests> In {colours}: write an invitation for {rounds} rounds.",
         ),
     ),
+)
+
+
+class Mood(Enum):
+    CALM = "calm"
+    WILD = "wild"
+
+
+class FairRequest(Request):
+    """A request with values that JSON has no types for, and with a field that is computed."""
+
+    name: str = Field(alias="fairName")
+    moods: set[Mood] = Field(default_factory=set[Mood])
+    budget: Decimal = Decimal("100.50")
+    page: HttpUrl | None = None
+    length: timedelta = timedelta(hours=2)
+    rooms: tuple[int, str] = (1, "hall")
+    guests: int = 10
+
+    @computed_field
+    @property
+    def is_big(self) -> bool:
+        return self.guests > 20
+
+
+FAIR = Composition(
+    name="fair",
+    request=FairRequest,
+    system="You plan fairs.",
+    parts=(Part("plan", "{name} {moods} {budget} {page} {length} {rooms} {guests}"),),
 )
 
 

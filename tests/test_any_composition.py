@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 from pydantic import Field, HttpUrl, ValidationError
 
 from app.api.compositions import describe
+from app.api.conversation import Change
 from app.api.form_reader import FormReader
+from app.main import create_app
 from chains.parts.composition import Choice, Composition, Part, Request
 from chains.parts.free_text import request_from
 from chains.parts.schema import example_of
@@ -21,8 +24,8 @@ from chains.translations import Language
 from tests.client import OwnRun, ask, follow, named, statuses, wait_until
 from tests.commands import sizzle, sizzle_in
 from tests.conftest import ServeScripts
-from tests.servers import Provider
-from tests.stories import BEDTIME, LECTURE, STORY_WISHES, TOPIC, LectureRequest
+from tests.servers import Provider, provider, serving, settings_from
+from tests.stories import BEDTIME, FAIR, LECTURE, STORY_WISHES, TOPIC, FairRequest, LectureRequest
 
 REFERENCES = "tests.stories:BEDTIME,tests.stories:LECTURE"
 FOOD = re.compile("recipe|dish|cook|요리|레시피|재료")
@@ -70,6 +73,42 @@ def test_a_choice_asks_for_its_fields_if_its_prompt_does_not_name_them(serve_scr
         "tides: propose three lectures.\nAnswer with a JSON array of 3 objects and nothing else, each of the form "
         '{"choice": "…", "why": "…"}.'
     ]
+
+
+FAIR_WISHES = {
+    "fairName": "Ada's", "moods": ["wild"], "budget": "70.10", "page": "https://example.com/", "length": "PT3H",
+    "rooms": [2, "barn"], "guests": 30,
+}  # fmt: skip
+
+
+def test_values_without_a_type_in_json_are_kept_with_the_run(serve_scripts: ServeScripts, tmp_path: Path) -> None:
+    """They reach the prompt, and another process reads them from the store."""
+    settings = {"compositions": "tests.stories:FAIR", "store": f"sqlite://{tmp_path}/runs.db"}
+    with ExitStack() as first:
+        scripted = first.enter_context(provider({}, settings_from(**settings).load_compositions().values()))
+        served = create_app(settings_from(groq_api_key="sk-groq-1", groq_base_url=scripted.url, **settings))
+        url = first.enter_context(serving(served))
+        answer = ask("POST", f"{url}/fair/runs", json=FAIR_WISHES)
+        location = answer.headers["location"]
+        assert statuses(follow(OwnRun(f"{url}{location}"))) == ["ok"]
+        assert prompts_of(scripted, "plan") == ["Ada's wild 70.10 https://example.com/ 3:00:00 2, barn 30"]
+    url, _ = serve_scripts(**settings)
+    state = ask("GET", f"{url}{location}").json()
+    assert state["request"] == {"language": "en", "seed": None, **FAIR_WISHES}
+    assert (
+        ask("POST", f"{url}{location}/parts/plan", headers={"Sizzle-Run-Key": answer.json()["key"]}).status_code == 202
+    )
+    assert ask("GET", f"{url}{location}/events").status_code == 200
+
+
+def test_a_conversation_changes_a_request_with_a_computed_field() -> None:
+    reader, fair = FormReader(FAIR), FairRequest(fairName="Ada's")
+    for text in ("30 guests", '{"guests": 30}'):
+        change = reader.change_in(text, points_back=True)
+        assert change
+        assert reader.changed(fair, change) == FairRequest(fairName="Ada's", guests=30)
+    with_page = reader.changed(fair, Change('{"fairName": "Bo\'s", "page": "https://example.com/"}'))
+    assert with_page == FairRequest(fairName="Bo's", page=HttpUrl("https://example.com/"))
 
 
 @pytest.mark.parametrize(

@@ -90,11 +90,11 @@ class FormReader:
         if not change.words:
             return request
         if is_json(change.words):
-            names = {name: field.alias or name for name, field in type(request).model_fields.items()}
+            names = {field.alias: name for name, field in type(request).model_fields.items()}
             new = {names.get(name, name): value for name, value in json.loads(change.words).items()}
-            return type(request).model_validate(request.model_dump(by_alias=True) | new)
+            return type(request).model_validate(dict(request) | new)
         numbers, _ = numbers_in(type(request), change.words)
-        fields: dict[str, Any] = request.model_dump() | numbers
+        fields: dict[str, Any] = dict(request) | numbers
         if self._field and not self._is_number(change.words):
             earlier = fields[self._field]
             fields[self._field] = f"{earlier}, {change.words}" if earlier else change.words
@@ -120,7 +120,7 @@ class FormReader:
         return [*numbers, *(MORE[language].format(title=part.title_in(language)) for part in parts)][:FOLLOW_UPS]
 
     def _other_numbers(self, request: Request) -> list[str]:
-        fields = request.model_dump()
+        fields = dict(request)
         return [
             f"{number} {name.replace('_', ' ')}"
             for name in fields_of(type(request), int)

@@ -49,5 +49,7 @@ def _limits(least: object, most: object, unit: Mapping[Language, str]) -> dict[L
             return {"en": f", at least {least}{unit['en']}", "ko": f", {least}{unit['ko']} 이상"}
         case None, _:
             return {"en": f", at most {most}{unit['en']}", "ko": f", {most}{unit['ko']} 이하"}
+        case _ if least == most:
+            return {"en": f", {least}{unit['en']}", "ko": f", {least}{unit['ko']}"}
         case _:
             return {"en": f", {least} to {most}{unit['en']}", "ko": f", {least}~{most}{unit['ko']}"}

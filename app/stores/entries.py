@@ -199,5 +199,6 @@ def _stored(event: RunEvent) -> bytes:
 def json_default(value: object) -> object:
     """The `default` of `orjson.dumps`: converts requests, which are pydantic models."""
     if isinstance(value, Request):
-        return value.model_dump(by_alias=True)
+        # only what validation accepts again: values of JSON, and no computed fields
+        return value.model_dump(mode="json", by_alias=True, include=set(type(value).model_fields))
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
