@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from app.main import create_app
-from tests.client import NO_TLS, REQUEST, ask, decoded, start, wait_until
+from tests.client import NO_TLS, REQUEST, ask, decoded, follow, start, wait_until
 from tests.conftest import Serve
 from tests.redis_servers import RedisServer
 from tests.server_process import server_process
@@ -126,10 +126,11 @@ def test_the_process_exits_in_time_whatever_is_open(number: int) -> None:
     assert not re.search("ERROR|Traceback|CRITICAL", "".join(server.lines))
 
 
-def response_on(connection: HTTPConnection, method: str, path: str, body: Any = None) -> HTTPResponse:
+def response_on(connection: HTTPConnection, method: str, path: str, body: Any = None, key: str = "") -> HTTPResponse:
     """Sends the request on this very connection."""
     assert connection.sock, "the last response has closed it"
-    connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", "Sizzle-Run-Key": key}
+    connection.request(method, path, json.dumps(body), headers)
     response = connection.getresponse()
     response.read()
     return response
@@ -168,6 +169,27 @@ def test_a_run_that_others_can_write_is_started_during_the_shutdown(
         assert server.wait() == -signal.SIGTERM
     other = serve(store=store, standin_ttft_ms=5, standin_tokens_per_s=0)
     assert Reader(f"{other}{started.headers['location']}").to_the_end()[-1].data["status"] == "ok"
+
+
+def test_a_worker_writes_what_is_requested_of_a_web_process_during_its_shutdown(
+    redis_server: RedisServer, serve: Serve, tmp_path: Path
+) -> None:
+    """A new run, and a part of a finished one."""
+    store = redis_server.url
+    other = serve(store=store, standin_ttft_ms=5, standin_tokens_per_s=0)
+    run = start(other)
+    follow(run)
+    with server_process(tmp_path, SIZZLE_STORE=store, SIZZLE_WORKER="false") as web, ExitStack() as stack:
+        first, second = (stack.enter_context(closing(web.connect())) for _ in range(2))
+        assert response_on(second, "GET", "/livez").status == 200  # so the server has accepted both
+        web.begin_shutdown()
+        started = response_on(first, "POST", "/runs", REQUEST)
+        rewritten = response_on(second, "POST", f"{run.removeprefix(other)}/parts/sides", key=run.key)
+        assert [started.status, rewritten.status] == [201, 202]
+        assert web.wait() == -signal.SIGTERM
+    assert Reader(f"{other}{started.headers['location']}").to_the_end()[-1].data["status"] == "ok"
+    assert follow(run)[-1].fields["status"] == "ok"
+    assert ask("GET", run).json()["parts"]["sides"]["attempt"] == 2
 
 
 @pytest.fixture

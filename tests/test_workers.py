@@ -5,6 +5,8 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, aclosing
+from itertools import islice, pairwise
+from statistics import median
 from typing import Any
 
 import pytest
@@ -36,6 +38,7 @@ from tests.shared_runs import (
     waiting_script,
 )
 from tests.stores.logs import REQUESTS
+from tests.stores.shared_logs import queue_of
 
 
 def test_a_web_process_and_a_worker_write_a_run_together(
@@ -305,3 +308,44 @@ def test_a_worker_that_takes_a_run_slowly_keeps_it(
 
     assert run(look()) == []
     assert_exact(reader.to_the_end())
+
+
+def test_expired_leases_are_looked_for_twenty_times_per_lease(redis_server: RedisServer, serve: Serve) -> None:
+    """Not more often, because every look costs the store something."""
+    store, lease_s = redis_server.url, 2.0
+    address = Address.parse(store)
+    with Redis.from_url(address.url, socket_timeout=20) as admin, admin.monitor() as monitor:
+        serve(store=store, lease_s=lease_s)
+        commands: Any = monitor.listen()
+        looks = (each["time"] for each in commands if each["command"].startswith(f"XAUTOCLAIM {address.prefix}:queue "))
+        times = [*islice(looks, 8)]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert min(pauses) > 0.9 * lease_s / 20
+    assert median(pauses) < lease_s / 8
+
+
+def test_a_worker_takes_four_expired_runs_at_a_time(
+    redis_server: RedisServer, servers: ExitStack, serve: Serve
+) -> None:
+    """While it waits for their logs, the others are left to other workers, which look for them, too."""
+    store = redis_server.url
+    address = Address.parse(store)
+    web = serve(store=store, worker=False)
+    readers = [Reader(start_run(web)[0]) for _ in range(6)]
+
+    async def claim_all_and_die() -> int:
+        async with aclosing(RedisEventLog(store, REQUESTS)) as log, queue_of(log, "dead") as queue:
+            return len(await queue.next_jobs(6))
+
+    assert run(claim_all_and_die()) == 6
+    with Redis.from_url(address.url) as admin:
+
+        def left() -> int:
+            pending: Any = admin.xpending_range(f"{address.prefix}:queue", GROUP, "-", "+", 6, "dead")
+            return len(pending)
+
+        slow = servers.enter_context(flaky(redis_server, store, late=b"XRANGE", late_s=3 * LEASE_S))
+        serve(store=slow, lease_s=LEASE_S, standin_ttft_ms=5, standin_tokens_per_s=0)
+        assert wait_until(lambda: left() < 6, 20)
+        assert left() == 2
+    assert [reader.to_the_end()[-1].data["status"] for reader in readers] == 6 * ["ok"]
