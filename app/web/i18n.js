@@ -103,7 +103,7 @@ const ko = {
   the_choice: "선택을",
   opening_title: "여는 중…",
   idle_tagline: ({ parts }) =>
-    parts === 1 ? "쓰이는 대로 이곳에 나타나요." : `${NUMBERS.ko[parts] ?? parts} 부분이 동시에 쓰이며 이곳에 차례로 나타나요.`,
+    parts === 1 ? "쓰이는 대로 이곳에 나타나요." : `${NUMBERS.ko[parts] ?? `${parts}개의`} 부분이 동시에 쓰이며 이곳에 차례로 나타나요.`,
   take: "이걸로 쓰기",
   take_own: "나도 이걸로 쓰기",
   again_choice: "새로 골라 다시 쓰기",
@@ -166,7 +166,7 @@ const ko = {
   status_taken_over: "다른 서버가 이어받았어요. 끝나지 않은 부분은 처음부터 다시 써요.",
   status_offline: "오프라인이에요. 연결되면 이어져요.",
   status_stopping: "멈추고 있어요…",
-  status_ok: ({ parts }) => (parts === 1 ? "완성했어요." : `완성했어요. ${NUMBERS.ko[parts] ?? parts} 부분이 모두 있어요.`),
+  status_ok: ({ parts }) => (parts === 1 ? "완성했어요." : `완성했어요. ${NUMBERS.ko[parts] ?? `${parts}개의`} 부분이 모두 있어요.`),
   status_partial: ({ missing }) =>
     `끝났지만 다 쓰지는 못했어요: ${missing.map((part) => ko[`title_${part}`]).join(", ")}. 나머지는 모두 있어요.`,
   status_stopped: "멈추었어요. 쓴 것은 그대로 있어요.",
