@@ -200,13 +200,50 @@ def test_the_query_in_found_documents_counts(serve_scripts: ServeScripts) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["hello", "Thanks!", "Hi there, how are you?", "what can you do?", "안녕하세요", "test"]
+    "text",
+    [
+        *("hello", "Thanks!", "Hi there, how are you?", "what can you do?", "안녕하세요", "test"),
+        # connection tests of front ends, gateways and tutorials
+        *(
+            "Say this is a test",
+            "Just say 1.",
+            "Reply with OK",
+            'Respond with the word "pong"',
+            "Hello, world!",
+            "test 123",
+        ),
+        *("Test connection", "Hey, how's it going?", "test from litellm", "What model are you?", "你好", "Bonjour !"),
+        *("응답 테스트", "repeat after me: hello", "Answer with one word: yes"),
+    ],
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_small_talk_is_answered_with_a_hint(uncalled: Uncalled, text: str, stream: bool) -> None:
     url, provider = uncalled
     answer = chat(url, user(text), stream=stream).text
     assert ["30 minutes" in answer or "30분" in answer, RECIPE in answer, provider.calls] == [True, False, []]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [user("<fim_prefix>def cook(<fim_suffix>):\n    pass<fim_middle>")],
+        [user("<|fim_begin|>rice<|fim_hole|>beef<|fim_end|>")],
+        [{"role": "system", "content": "You are a HOLE FILLER."}, user("<QUERY>\nrice {{FILL_HERE}}\n</QUERY>")],
+    ],
+)
+def test_a_hole_in_code_gets_nothing(uncalled: Uncalled, messages: list[Any]) -> None:
+    """Editors ask after each key."""
+    url, provider = uncalled
+    assert [content(chat(url, *messages)), provider.calls] == ["", []]
+
+
+@pytest.mark.parametrize("text", ["continue", "Regenerate", "go on", "계속해줘"])
+def test_a_message_that_only_points_to_an_earlier_one_repeats_it(serve_scripts: ServeScripts, text: str) -> None:
+    url, provider = serve_scripts()
+    assert RECIPE not in content(chat(url, user(text)))
+    assert provider.calls == []
+    assert RECIPE in content(chat(url, user(FIRST), user(text))).replace("만드는 법", "Steps")
+    assert "<ingredients_on_hand>\nchicken, rice\n</ingredients_on_hand>" in prompt(provider)
 
 
 @pytest.mark.parametrize("text", ["pho", "durian", "Hello! I have kohlrabi.", "ox", "gkdlfj", "무"])

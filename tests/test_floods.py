@@ -270,6 +270,22 @@ def test_all_requests_of_a_client_that_leaves_end(caplog: pytest.LogCaptureFixtu
     assert "Exception" not in caplog.text
 
 
+def test_a_client_that_leaves_before_an_answer_has_begun_is_noticed() -> None:
+    """Also if another request, which waits, was sent with the one that is answered."""
+    ended = threading.Event()
+
+    async def silent(request: Request) -> Response:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        ended.set()
+        return Response()
+
+    with serving(Starlette(routes=[Route("/", silent)]), http=BoundedHttp) as url:
+        with connected(url, GET + GET):
+            pass
+        assert ended.wait(10)
+
+
 def test_trailers_are_no_headers() -> None:
     """A proxy that passes them has not checked them, so they let nobody in."""
     trailer = f"Authorization: Bearer {TOKEN}\r\n".encode()

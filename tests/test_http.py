@@ -226,6 +226,13 @@ def test_a_stream_and_a_refusal_have_the_security_headers(sizzle_url: str) -> No
         assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
+@pytest.mark.parametrize("ranges", ["bytes=0-5", "lines=1", "bytes=x", "bytes=9999999-"])
+def test_a_range_of_a_static_file_is_the_whole_file(sizzle_url: str, ranges: str) -> None:
+    whole = ask("GET", f"{sizzle_url}/static/style.css")
+    part = ask("GET", f"{sizzle_url}/static/style.css", headers={"Range": ranges})
+    assert [part.status_code, part.content] == [200, whole.content]
+
+
 @pytest.mark.parametrize("path", ["index.html", "race/race.html", "examples/fetch.html", "index.html/", "./index.html"])
 def test_no_page_is_among_the_static_files(sizzle_url: str, path: str) -> None:
     """It would be sent without its policy."""

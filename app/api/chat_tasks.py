@@ -56,6 +56,7 @@ _VERB = re.compile(
     r"|select|reflect|determine|make|continue)\b|生成|总结|概括|返回|만들|지어|작성|요약",
     re.IGNORECASE,
 )
+_HOLE = re.compile(r"<\|?fim[_▁-]|<｜fim▁|<PRE>.{0,4000}<SUF>|\bhole filler\b", re.IGNORECASE | re.DOTALL)  # in code
 _SPEAKER = re.compile(r"^\W{0,4}(?:user|human|me)\W{0,4}:\s*(\S.{0,300})", re.IGNORECASE | re.MULTILINE)
 _JSON_SPEAKER = re.compile(r'"role": ?"user"[^{}]{0,80}?"(?:mainText|content)": ?"([^"\\]{1,300})')  # of Cherry Studio
 _HISTORY = re.compile(r"<chat_history>(.{0,4000})", re.DOTALL)
@@ -79,6 +80,8 @@ def task_answer(reader: Reader[Any], system: str, users: Sequence[str], language
         return _PLAIN[kind](description(users[:-1]))
     if kind := _kind(_ends(system), _SYSTEM_SHAPES):
         return _PLAIN[kind](description(users))
+    if _HOLE.search(_ends(text)) or _HOLE.search(_ends(system)):
+        return ""
     if system.lstrip().startswith("Available Tools:") and '"tool_calls"' in system:
         return '{"tool_calls": []}'
     return None

@@ -24,8 +24,13 @@ u so very much a an the lot for your help ok okay k cool great nice perfect awes
 nope sure please test testing ping pong who what how are is am i im i'm my me do does can could would will tell about
 yourself it's its that that's this it was work works working here there anybody anyone ready start begin joke sizzle bot
 assistant name and well everyone again see later nothing lol haha wow sorry up whats what's
+say reply respond answer write return output repeat count back only just exactly with word words one connection hear me
+world from after model ai litellm chatgpt gpt llm api language going how's doing if message string text anything else
+bonjour salut ça va hola buenos días hallo guten tag ciao olá oi hej merhaba привет здравствуйте
+你好 您好 你是谁 你好吗 测试 嗨 こんにちは はじめまして テスト
 안녕 안녕하세요 안녕하십니까 반가워 반가워요 반갑습니다 고마워 고마워요 고맙습니다 감사 감사해요 감사합니다 네 예 아니요
 응 그래 좋아 좋아요 잘가 도움말 도와줘 도와주세요 테스트
+응답 대답 대답해 대답해줘 답해 답해줘 말해 말해줘 연결 확인 들려 들리니 잘 되니 되나요 작동해 작동하나요
 뭐 무엇을 할 수 있어 있어요 있나요 누구 누구세요 너는 정말 오늘 하이
 """
 _SMALL_TALK = frozenset(_SMALL_TALK_WORDS.split())
@@ -177,9 +182,10 @@ def _language_wanted(text: str) -> Language | None:
 
 
 def is_small_talk(text: str) -> bool:
-    """Whether the text consists of words from greetings, thanks and questions about the assistant."""
+    """Whether the text consists of words from greetings, thanks, questions about the assistant and connection tests."""
     words = [word.lower().replace("’", "'") for word in _WORDS.findall(text)]
-    return len(text) <= 200 and len("".join(words)) > 1 and all(word in _SMALL_TALK for word in words)
+    is_known = all(word in _SMALL_TALK or word.isdecimal() for word in words)
+    return len(text) <= 200 and len("".join(words)) > 1 and is_known and not all(map(str.isdecimal, words))
 
 
 def first_request_in(reader: Reader[R], texts: Sequence[str]) -> R | None:
@@ -251,7 +257,8 @@ def _pointer(vocabulary: Vocabulary) -> re.Pattern[str]:
 def _again(vocabulary: Vocabulary) -> re.Pattern[str]:
     nouns = _any_of(*vocabulary.nouns)
     return re.compile(
-        r"^(?:(?:(?:try|do it|once|write)\s)?again|(?:(?:give|show) me |suggest )?"
+        r"^(?:(?:(?:try|do it|once|write)\s)?again|continue|go on|regenerate|retry|계속(?:해\s?줘)?"
+        r"|(?:(?:give|show) me |suggest )?"
         rf"(?:another|a different|something else|something different|a new)(?: (?:one|idea|{nouns}))?"
         rf"|다시|다른 (?:거|것|{nouns})|또)$",
         re.IGNORECASE,

@@ -8,7 +8,7 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from app.server.root_path import root_path
@@ -23,7 +23,12 @@ _HEAD = """<base href="{base}/">
 
 
 class Assets(StaticFiles):
-    """Static files without the HTML pages, which have their own routes."""
+    """Static files without the HTML pages, which have their own routes. Always whole: a server may ignore `Range`."""
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
     @override
     async def get_response(self, path: str, scope: Scope) -> Response:

@@ -22,6 +22,7 @@ from app.server.shutdown import IDLE_S
 
 ARRIVAL_S = 20.0  # for a whole request, including the first one of a connection
 HEAD_BYTES, HEADERS = 64 * 1024, 100
+PIPELINED = 8  # requests of a connection that wait while another one is answered
 CONNECTIONS = 200  # of one client; proxies that say for whom they ask have no limit
 PROVIDER_CONNECTIONS = 4000  # more than the calls of one process, SIZZLE_MAX_CALLS
 WS_MESSAGE_BYTES = 1024  # from a client, inflated; our WebSockets only send
@@ -99,6 +100,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_too_long():
             raise ValueError("too long")
         super().on_headers_complete()
+        if len(self.pipeline) < PIPELINED:
+            self.flow.resume_reading()  # otherwise nobody would see that the client has left
         if self.cycle:  # none for the handshake of a WebSocket
             self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
         self.headers = [*self.headers]  # trailers are no headers (RFC 9110 §6.5.1): a proxy has not checked them
