@@ -172,7 +172,7 @@ def test_rows_are_live_and_stop_keeps_the_figures(page: Page, serve_scripts: Ser
     expect(row(page, ONE).locator(".state")).to_have_text("Waiting")
     expect(status(page)).to_have_text("Round 1 of 3…")
     page.get_by_role("button", name="Stop").click()
-    expect(status(page)).to_have_text("Stopped. What was measured is kept.")
+    expect(status(page)).to_have_text("Stopped. The measurements so far are kept.")
     expect(page.locator(".state")).to_have_text(["Stopped", "Stopped"])
     expect(row(page, ONE).locator(".ttft .value")).to_contain_text("ms, median")
     assert wait_until(lambda: scripted.closed == ["completion"], seconds=2)

@@ -22,7 +22,7 @@ function refresh() {
   const focused = document.activeElement;
   start.disabled = Boolean(running) || !info || Boolean(info.off);
   stop.disabled = !running;
-  reason.textContent = running ? "Stop ends it; what was measured is kept." : (info?.off ?? cost());
+  reason.textContent = running ? "Press Stop to end it; the measurements so far are kept." : (info?.off ?? cost());
   // A disabled button loses the focus, so move it to the button that replaces it.
   if (running && focused === start) stop.focus();
   if (!running && focused === stop) start.focus();
@@ -68,11 +68,11 @@ async function read(signal) {
       progress[event]?.(JSON.parse(data));
       if (event === "end") return progress.outcome;
     }
-    return ["unfinished", "The connection closed before the race had ended. What was measured is kept."];
+    return ["unfinished", "The connection closed before the race ended. The measurements so far are kept."];
   } catch (error) {
-    if (signal.aborted) return ["stopped", "Stopped. What was measured is kept."];
+    if (signal.aborted) return ["stopped", "Stopped. The measurements so far are kept."];
     console.warn(error);
-    return hasStarted ? ["unfinished", "The connection broke before the race had ended. What was measured is kept."] : ["unreachable", UNREACHABLE];
+    return hasStarted ? ["unfinished", "The connection broke before the race ended. The measurements so far are kept."] : ["unreachable", UNREACHABLE];
   }
 }
 
