@@ -284,14 +284,25 @@ def test_a_registry_that_cannot_be_read_is_named_with_its_variable(
     assert str(raised.value).startswith(f"SIZZLE_REGISTRY: {file}: {reason}")
 
 
+def test_tokens_in_a_folder_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^SIZZLE_TOKENS_FILE: Is a directory\."):
+        settings_from(tokens_file=tmp_path).check()
+
+
 def test_files_with_a_byte_order_mark_and_windows_line_ends_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """This covers `.env` and the registry."""
+    """This covers `.env`, the registry and the tokens."""
     monkeypatch.chdir(tmp_path)
     toml = '[providers.mine]\r\npreset = "ollama"\r\nlabel = "Mine"\r\n'
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfGROQ_API_KEY=gsk-1\r\nSIZZLE_REGISTRY=mine.toml\r\n")
     (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf" + toml.encode())
+    monkeypatch.setenv("SIZZLE_TOKENS_FILE", "tokens")
+    (tmp_path / "tokens").touch(0o600)
+    (tmp_path / "tokens").write_bytes(b"\xef\xbb\xbfkim " + b"0123456789abcdef" * 2 + b"\r\n")
     settings = read_settings()
+    tokens = settings.token_source().current
+    assert tokens
+    assert list(tokens.by_name) == ["kim"]
     assert {name: key.get_secret_value() for name, key in settings.provider_keys().items()} == {"groq": "gsk-1"}
     assert settings.load_registry().providers["mine"].label == "Mine"

@@ -134,10 +134,10 @@ def _checked(token: str, number: int) -> str:
 
 def _read_file(file: Path) -> Tokens:
     try:
-        mode = file.stat().st_mode
-        if mode & 0o007 and not file.is_relative_to(SECRETS):
+        text = file.read_text("utf-8-sig")  # some editors write a byte order mark
+        if file.stat().st_mode & 0o007 and not file.is_relative_to(SECRETS):
             raise ConfigError(f"SIZZLE_TOKENS_FILE: others can read or change it; run: chmod 600 {file}")
-        return Tokens.parse(file.read_text("utf-8"))
+        return Tokens.parse(text)
     except OSError as error:
         raise ConfigError(f"SIZZLE_TOKENS_FILE: {error.strerror}.") from None
     except UnicodeDecodeError:
