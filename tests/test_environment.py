@@ -12,6 +12,7 @@ import pytest
 from app.server.network import proxy_for
 from app.settings import Settings, misspelled_settings, read_settings
 from chains.errors import ConfigError
+from tests import commands
 from tests.servers import provider, settings_from
 from tests.test_cli import FAST, SIZZLE
 
@@ -104,7 +105,7 @@ def test_calls_go_where_our_own_settings_say_and_the_key_is_stripped() -> None:
     ],
 )
 def test_an_obstacle_on_the_way_to_a_provider_is_one_line(environment: dict[str, str], line: str) -> None:
-    done = sizzle("serve", "--port", "0", GROQ_API_KEY="gsk-1", **environment)
+    done = commands.sizzle("serve", "--port", "0", GROQ_API_KEY="gsk-1", **environment)
     assert [done.returncode, done.stderr.count("\n")] == [1, 1]
     assert line in done.stderr
     assert "hush" not in done.stderr
