@@ -162,6 +162,16 @@ BAD = [
         "물고기 밥",
         "감자, 민주주의",
     ),
+    *(
+        "play dough",
+        "쥐덫, 치즈",
+        "행주",
+        "유기견",
+        "소독용 알코올",
+        "주목 열매",
+        "유통기한 한 달 지난 우유",
+        "차에 하루 둔 고기",
+    ),
 ]
 GOOD = [
     "Help! eggs",
@@ -388,4 +398,5 @@ GOOD = [
         "올리브유 두 바퀴, 두부",
         "소고기, 에어프라이어",
     ),
+    *("hoppers, curry", "eggs, toast soldiers", "bubble and squeak", "cullen skink", "odds and ends of cheese"),
 ]

@@ -280,6 +280,8 @@ def test_an_ingredient_of_one_syllable_or_two_letters_is_accepted(serve_scripts:
         ("우유를 두유로 바꿔 주세요, 오트밀", "", "우유", None, "두유로 바꿔 주세요, 오트밀"),
         ("nuts off please, oats", "", "nuts", None, "oats"),
         ("beef out, lentils in, rice", "", "beef", None, "lentils in, rice"),
+        ("beef and pork are right out, rice", "", "beef, pork", None, "rice"),
+        ("peanuts x, rice", "", "peanuts", None, "rice"),
         ("pizza dough, rolled out, 4 x chicken breasts", "", "", None, "pizza dough, rolled out, 4 x chicken breasts"),
         ("노 새우! 밥", "", "새우", None, "밥"),
         # products without what they normally contain

@@ -112,6 +112,8 @@ def phrases(on_hand: str) -> list[str]:
         ("2 pork loin steaks, burrata", ["2 pork loin steaks", "80 g burrata"]),
         ("소고기 다짐육 200g, 돼지 등갈비 800g", ["소고기 다짐육 200g", "돼지 등갈비 800g"]),
         ("사과 2개, 노랑 파프리카, 배와 감", ["사과 2개", "파프리카 1개", "배 1개", "감 2개"]),
+        ("swordfish steak, salt cod", ["300 g swordfish steak", "300 g soaked salt cod"]),
+        ("tinned salmon, popcorn chicken", ["1 can of canned salmon", "250 g popcorn chicken"]),
         ("brie, red lentils, pasta sauce", ["80 g brie", "150 g red lentils", "1 can of pasta sauce"]),
     ],
 )

@@ -27,8 +27,9 @@ _REST_AND = re.compile(r"(?:,(?!\s(?:and|&)\s)[^,;:.!?()\n]{1,30}){1,5}?(?:\b(?:
 _END_OF_LIST = re.compile(r"[;:.!?()\n]|\s[-–—]\s")
 _OUT = re.compile(r"([^,;:.!?()\n]{1,60}?)\s(?:out|off|away|aside)\b")  # after "leave"
 _AFFIXED = re.compile(r"(?<![\w'-])(?:non[- ]?([a-z]{3,12})|([a-z]{3,12})less)(?![\w'])")  # non-dairy, onionless
-_OFF = re.compile(  # nuts off please; beef out, lentils in
-    r"(?:^|(?<=[,;.!?\n])) ?([a-z]+(?: [a-z]+){0,2}) (?:off|out)(?: (?:please|pls|plz|thanks))?(?= ?(?:[,;.!?\n]|$))"
+_OFF = re.compile(  # nuts off please; beef and pork are right out
+    r"(?:^|(?<=[,;.!?\n])) ?([a-z]+(?:(?: & | )[a-z]+){0,4}?)(?:'s| is| are)?(?: (?!\w*(?:ed|ing|cut|taken) )[a-z]{2,12})? (?:off|out)"
+    r"(?: (?:please|pls|plz|thanks))?(?= ?(?:[,;.!?\n]|$))"
 )
 _CLAUSE = re.compile(r"[^,.;\n]{0,40}")
 
@@ -42,8 +43,9 @@ def matches(text: str) -> Iterator[Match]:
         if (stem := affixed[1] or affixed[2]) not in _tables()["foods"]["not_food"] and is_food_name(stem):
             yield Match(*affixed.span(), (stem,))
     for off in _OFF.finditer(text):
-        if is_food_name(name := clean(off[1])):
-            yield Match(*off.span(), (name,))
+        names = [clean(name) for name in _items(off[1])]
+        if all(map(is_food_name, names)):
+            yield Match(*off.span(), tuple(names))
 
 
 def _is_compound(kind: str, text: str, at: int) -> bool:

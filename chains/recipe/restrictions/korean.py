@@ -9,7 +9,7 @@ from chains.recipe.nouns import foods as known_foods, is_food_name
 from chains.recipe.restrictions.foods import BREAK, WINDOW, Match, foods, is_allergen
 from chains.recipe.restrictions.phrases import KOREAN, Phrases, Tables, any_of, tables
 
-_CROSS = re.compile(r"(?:(?<=[가-힣])|(?<=[가-힣] ))[x×✕❌🚫⛔](?! ?\d|\w)")  # 새우 X
+_CROSS = re.compile(r"(?:(?<=[가-힣])|(?<=[가-힣a-z] ))[x×✕❌🚫⛔](?! ?\d|\w)")  # 새우 X
 _PREFIXED = re.compile(r"(?<![가-힣])[노논] ?([가-힣]{1,8})")  # 노 새우
 _SYLLABLES = 28  # that begin alike in Unicode, the first of them without a final consonant
 _AFTER_CONSONANT = ("은", "을", "이", "과", "이랑", "이나")
