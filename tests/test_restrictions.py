@@ -284,6 +284,21 @@ def test_an_ingredient_of_one_syllable_or_two_letters_is_accepted(serve_scripts:
         ("peanuts x, rice", "", "peanuts", None, "rice"),
         ("pizza dough, rolled out, 4 x chicken breasts", "", "", None, "pizza dough, rolled out, 4 x chicken breasts"),
         ("노 새우! 밥", "", "새우", None, "밥"),
+        (
+            "no dairy except oat milk or ghee. rice",
+            "",
+            "dairy except oat milk and ghee",
+            None,
+            "oat milk or ghee. rice",
+        ),
+        # Korean lists after a label, and a word of harm
+        ("알레르기: 메밀, 잣. 닭, 대추", "", "메밀, 잣", None, "닭, 대추"),
+        ("못 먹는 음식: 굴, 홍합. 배추, 두부", "", "굴, 홍합", None, "배추, 두부"),
+        ("싫어하는 것: 피망 / 치즈", "", "피망", None, "/ 치즈"),
+        ("복숭아 털만 닿아도 가려워해요. 요거트", "", "복숭아", None, "요거트"),
+        ("고수 극혐.. 쌀국수", "", "고수", None, "쌀국수"),
+        ("시아버님이 돼지고기를 안 드세요. 닭", "", "돼지고기", None, "닭"),
+        ("hates olives; skip those, feta", "", "olives", None, "feta"),
         # products without what they normally contain
         ("dairy free cheese, rice", "", "dairy", None, "dairy-free cheese, rice"),
         ("eggless mayonnaise, rice", "", "egg", None, "eggless mayonnaise, rice"),

@@ -22,6 +22,7 @@ from chains.recipe.servings import servings_in
 _LEADING_LINK = re.compile(r"^[\s&+–—-]+(?=\s|$)|^(?:except(?: for)?|apart from|aside from|other than|besides)\s")
 _LABEL = re.compile(r"(?:^|(?<=[,;.\n\0]))\s*[^\W\d_]+(?: [^\W\d_]+)? ?[-–—:]\s*\0")  # Emma - no dairy
 _TRAILING_LINK = re.compile(r"\s(?:and|or|but|with|except|그리고)$")
+_PARTICLE = re.compile(r"(?<=[가-힣])(?:께서|이|가|은|는|도|한테)$")
 # The whole of a restriction that may be the beginning of a product's name: dairy-free cheese
 _QUALITY = re.compile(
     r"[\w-]+[ -]free|[a-z]+less|non[ -]?[a-z]+|vegan|vegetarian|veggie|plant[ -]based"
@@ -110,7 +111,11 @@ def _without_lead(item: str) -> str:
     """Returns the item, or an empty string if it only says for whom the restriction is: my son is, for me, 환자예요."""
     item = _TRAILING_LINK.sub("", item.strip(" ;:.!?").lstrip(")]").rstrip("([").strip())
     words = re.split(r"[\s\d.;:()-]+", lower(item))
-    return "" if all(word in _who() or kind_of(word) == "people" for word in words) else item
+    return (
+        ""
+        if all(_who().intersection((word, _PARTICLE.sub("", word))) or kind_of(word) == "people" for word in words)
+        else item
+    )
 
 
 @cache

@@ -28,8 +28,8 @@ _END_OF_LIST = re.compile(r"[;:.!?()\n]|\s[-–—]\s")
 _OUT = re.compile(r"([^,;:.!?()\n]{1,60}?)\s(?:out|off|away|aside)\b")  # after "leave"
 _AFFIXED = re.compile(r"(?<![\w'-])(?:non[- ]?([a-z]{3,12})|([a-z]{3,12})less)(?![\w'])")  # non-dairy, onionless
 _OFF = re.compile(  # nuts off please; beef and pork are right out
-    r"(?:^|(?<=[,;.!?\n])) ?([a-z]+(?:(?: & | )[a-z]+){0,4}?)(?:'s| is| are)?(?: (?!\w*(?:ed|ing|cut|taken) )[a-z]{2,12})? (?:off|out)"
-    r"(?: (?:please|pls|plz|thanks))?(?= ?(?:[,;.!?\n]|$))"
+    r"(?:^|(?<=[,;.!?\n])) ?([a-z]+(?:(?: & | )[a-z]+){0,4}?)(?:'s| is| are)?"
+    r"(?: (?!\w*(?:ed|ing|cut|taken) )[a-z]{2,12})? (?:off|out)(?: (?:please|pls|plz|thanks))?(?= ?(?:[,;.!?\n]|$))"
 )
 _CLAUSE = re.compile(r"[^,.;\n]{0,40}")
 

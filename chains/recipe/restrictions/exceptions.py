@@ -13,6 +13,7 @@ from chains.recipe.restrictions.phrases import KOREAN, any_of, tables
 EXCEPT = " except "
 _NEAR = 60  # characters between a restriction and its exception
 _BEGINNING = re.compile(r"[,;:.!?()\n]|\b(?:but|though|although|however|only|and)\b")
+_LINK = re.compile(r",|·|&|\b(?:and|or|nor)\b")
 _SENTENCE = re.compile(r"[.;!?\n]")
 
 
@@ -23,7 +24,7 @@ def with_exceptions(text: str, found: Iterable[Match]) -> list[Match]:
     for start, named in _exceptions(text):
         at = bisect_right(starts, start) - 1
         if at >= 0 and matches[at].end <= start and _is_near(text[matches[at].end : start]):
-            matches[at] = _excepting(matches[at], foods_in(named))
+            matches[at] = _excepting(matches[at], list(_names(named)))
     return matches
 
 
@@ -34,6 +35,13 @@ def _is_near(between: str) -> bool:
 def _excepting(match: Match, foods: list[str]) -> Match:
     exception = EXCEPT + " and ".join(foods) if foods else ""
     return match._replace(foods=tuple(food if EXCEPT in food else food + exception for food in match.foods))
+
+
+def _names(text: str) -> Iterator[str]:
+    """Yields the names of foods, as they are: oat milk, which is no milk."""
+    for item in _LINK.split(text):
+        if foods := foods_in(item):
+            yield item[max(0, item.find(foods[0])) : item.rfind(foods[-1]) + len(foods[-1])].strip()
 
 
 def _exceptions(text: str) -> Iterator[tuple[int, str]]:

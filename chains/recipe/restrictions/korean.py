@@ -3,14 +3,16 @@
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from itertools import chain, takewhile
+from itertools import chain, repeat, takewhile
 
-from chains.recipe.nouns import foods as known_foods, is_food_name
+from chains.recipe.nouns import foods as known_foods, foods_in, is_food_name
 from chains.recipe.restrictions.foods import BREAK, WINDOW, Match, foods, is_allergen
 from chains.recipe.restrictions.phrases import KOREAN, Phrases, Tables, any_of, tables
 
 _CROSS = re.compile(r"(?:(?<=[가-힣])|(?<=[가-힣a-z] ))[x×✕❌🚫⛔](?! ?\d|\w)")  # 새우 X
 _PREFIXED = re.compile(r"(?<![가-힣])[노논] ?([가-힣]{1,8})")  # 노 새우
+_END_OF_LIST = re.compile(r"[.;\n/]")
+_NEAR = 24  # characters before a word of harm
 _SYLLABLES = 28  # that begin alike in Unicode, the first of them without a final consonant
 _AFTER_CONSONANT = ("은", "을", "이", "과", "이랑", "이나")
 _AFTER_VOWEL = ("는", "를", "가", "와", "랑", "나")
@@ -19,12 +21,41 @@ _CONJUNCTION = re.compile(r"\s?(및|또는|그리고|/|·)\s?")
 
 def matches(text: str) -> Iterator[Match]:
     """Yields the restrictions in a text in lower case."""
-    for kind, cue in chain(_cues().find(text), (("avoid", cross) for cross in _CROSS.finditer(text))):
-        if kind != "fine" and (found := _match(kind, text, cue)):
-            yield found
+    found = [*_cued(text), *_labeled(text)]
+    yield from found
+    for harm in map(_harmed, repeat(text), _harm().finditer(text)):
+        if harm and not any(map(harm.overlaps, found)):
+            yield harm
     for prefixed in _PREFIXED.finditer(text):
         if prefixed[1] in known_foods():
             yield Match(*prefixed.span(), (prefixed[1],))
+
+
+def _cued(text: str) -> Iterator[Match]:
+    for kind, cue in chain(_cues().find(text), (("avoid", cross) for cross in _CROSS.finditer(text))):
+        if kind != "fine" and (found := _match(kind, text, cue)):
+            yield found
+
+
+def _labeled(text: str) -> Iterator[Match]:
+    """Yields the foods after each label: all of the sentence if other foods follow, otherwise the allergens."""
+    for label in _labels().finditer(text):
+        listed = _END_OF_LIST.split(text[label.end() : label.end() + WINDOW], maxsplit=1)[0]
+        items = [_without_particle(item.strip()) for item in re.split(r"[,·]", listed)]
+        is_whole = len(foods_in(text)) > len(items)
+        names = [*items[:1], *(items[1:] if is_whole else takewhile(is_allergen, items[1:]))]
+        if found := foods(names):
+            yield Match(
+                label.start(), label.end() + (len(listed) if is_whole else listed.find(items[0]) + len(items[0])), found
+            )
+
+
+def _harmed(text: str, harm: re.Match[str]) -> Match | None:
+    """Returns the last known food before a word of harm."""
+    near = BREAK.split(text[max(0, harm.start() - _NEAR) : harm.start()])[-1]
+    word = next((word for word in reversed(near.split()) if _without_particle(word) in known_foods()), "")
+    start = harm.start() - len(near) + near.rfind(word)
+    return Match(start, harm.end(), (_without_particle(word),)) if word else None
 
 
 def negated(text: str) -> Iterator[tuple[int, int]]:
@@ -113,6 +144,16 @@ def _negated() -> re.Pattern[str]:
     negated, words = _tables()["negated"], _tables()["words"]
     phrases, pets, cues = (any_of(negated[name], words, KOREAN) for name in ("phrases", "pets", "pet_cues"))
     return re.compile(rf"{phrases}|{pets}\s[^,.;\n]{{0,20}}?{cues}[가-힣]{{0,4}}")
+
+
+@cache
+def _labels() -> re.Pattern[str]:
+    return re.compile(rf"{any_of(_tables()['labels']['phrases'], _tables()['words'], KOREAN)}(?:은|는)? ?[:=] ?")
+
+
+@cache
+def _harm() -> re.Pattern[str]:
+    return re.compile(rf"{any_of(_tables()['labels']['harm'], _tables()['words'], KOREAN)}[가-힣]{{0,8}}(?! ?[:=])")
 
 
 @cache
