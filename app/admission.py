@@ -22,8 +22,8 @@ from chains.models.lines import Bucket, CallLine
 MINUTE_S = 60
 MANY_CLIENTS = 10_000  # whose calls are counted; those that called last
 BUSY_RETRY_S = 5
-TOO_MANY_CALLS: LiteralString = "You have started as much as you may in one minute. Please try again in {seconds:,} s."
-TOO_MANY_RUNS: LiteralString = "You have {most:,} runs at a time, as many as you may. Please wait until one ends."
+TOO_MANY_CALLS: LiteralString = "You have reached your limit per minute. Please try again in {seconds:,} s."
+TOO_MANY_RUNS: LiteralString = "You have {most:,} active runs, the most allowed at a time. Please wait until one ends."
 AT_CAPACITY: LiteralString = "The server is at capacity. Please try again in a few seconds."
 
 

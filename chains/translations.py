@@ -51,17 +51,17 @@ KOREAN: dict[str, str] = {
     ),
     ("The run was stopped before it finished."): ("끝나기 전에 멈췄어요."),
     ("The server was stopped."): ("서버가 멈췄어요."),
-    ("The server needed this answer's place for somebody with fewer: try again."): (
+    ("The server stopped this answer to make room for another client: try again."): (
         "더 적게 쓰는 사람에게 자리를 내줬어요. 다시 시도해 주세요."
     ),
     ("Run not found. It may have been lost when the server restarted."): (
         "실행을 찾을 수 없어요. 서버가 다시 시작되면서 없어졌을 수 있어요."
     ),
     ("This run has expired. Please send its request again."): ("보관 기간이 지난 실행이에요. 다시 요청해 주세요."),
-    ("You have started as much as you may in one minute. Please try again in {seconds:,} s."): (
+    ("You have reached your limit per minute. Please try again in {seconds:,} s."): (
         "1분 동안 시작할 수 있는 만큼 모두 시작했어요. {seconds:,}초 뒤에 다시 시도해 주세요."
     ),
-    ("You have {most:,} runs at a time, as many as you may. Please wait until one ends."): (
+    ("You have {most:,} active runs, the most allowed at a time. Please wait until one ends."): (
         "한 번에 {most:,}개까지만 실행할 수 있어요. 하나가 끝날 때까지 기다려 주세요."
     ),
     ("The server is at capacity. Please try again in a few seconds."): (
@@ -114,7 +114,7 @@ KOREAN: dict[str, str] = {
     ("Some of {names}."): ("다음 중에서: {names}."),
     ("There is no model {name!r} with a key."): ("{name!r}: 키가 있는 그런 모델이 없어요."),
     ("There is no model {name!r}. Available models: {names}."): ("{name!r}: 그런 모델이 없어요. 있는 모델: {names}."),
-    ("{name} can't write as many tokens."): ("{name}: 그만큼 많은 토큰은 쓸 수 없어요."),
+    ("{name} can't write that many tokens."): ("{name}: 그만큼 많은 토큰은 쓸 수 없어요."),
     ("From 1 to {most:,}."): ("1에서 {most:,}까지."),
     ("A shorter question."): ("더 짧은 질문."),
     ("A shorter question, fewer max_tokens or a larger model."): ("더 짧은 질문, 더 작은 max_tokens, 또는 더 큰 모델."),
@@ -133,7 +133,7 @@ KOREAN: dict[str, str] = {
         "message, for example: beef, onions; 30 minutes."
     ): ("{field}: {wrong}. 마지막 user 메시지에 가진 재료와 시간을 적어 주세요. 예: 소고기, 양파; 30분."),
     ("name at least one ingredient in letters"): ("재료를 하나 이상 글자로 적어 주세요"),
-    ("name at least one ingredient: this is an instruction and no food"): (
+    ("name at least one ingredient: this is an instruction, not food"): (
         "재료를 하나 이상 적어 주세요. 이것은 음식이 아니라 지시예요"
     ),
     (
@@ -142,20 +142,20 @@ KOREAN: dict[str, str] = {
     ): (
         "'{food}': 음식이 아니라 목숨을 앗을 수 있는 화학 물질이에요. 빼 주세요. 누가 삼켰다면 119나 중독 상담 센터에 전화하세요"
     ),
-    ("'{food}' is not food: swallowing it injures or poisons. Leave it out"): (
+    ("'{food}' is not food: swallowing it can injure or poison people. Leave it out"): (
         "'{food}': 음식이 아니에요. 삼키면 다치거나 중독될 수 있으니 빼 주세요"
     ),
     ("'{food}' is not food. Name an ingredient instead"): ("'{food}': 음식이 아니에요. 재료를 적어 주세요"),
-    ("'{food}' is poisonous and can kill, cooked too. Leave it out"): (
+    ("'{food}' is poisonous and can kill, even when cooked. Leave it out"): (
         "'{food}': 독이 있어서 익혀도 목숨을 앗을 수 있어요. 빼 주세요"
     ),
     ("'{food}' means spoiled food, which makes people ill even when cooked. Throw it away"): (
         "'{food}': 상한 음식은 익혀도 탈이 나요. 버려 주세요"
     ),
-    ("'{food}': this kitchen cooks no pets and no animals that people do not eat. Name another ingredient"): (
+    ("'{food}': pets and animals that people do not eat are not cooked here. Name another ingredient"): (
         "'{food}': 반려동물이나 사람이 먹지 않는 동물은 요리하지 않아요. 다른 재료를 적어 주세요"
     ),
-    ("'{food}': people are no food. Name another ingredient"): (
+    ("'{food}': people are not food. Name another ingredient"): (
         "'{food}': 사람은 음식이 아니에요. 다른 재료를 적어 주세요"
     ),
     ("'{food}' is a medicine or a drug, not an ingredient. Leave it out"): (
@@ -214,7 +214,7 @@ KOREAN: dict[str, str] = {
     ("{label} did not allow the request (403): check what the API key may do."): (
         "{label}: 요청이 허용되지 않았어요(403). API 키의 권한을 확인해 주세요."
     ),
-    ("{label} found the request too large (413): lower the step's max_tokens or use another model."): (
+    ("{label} rejected the request as too large (413): lower the step's max_tokens or use another model."): (
         "{label}: 요청이 너무 커요(413). 이 단계의 max_tokens를 줄이거나 다른 모델을 써 주세요."
     ),
     ("{label} may not answer for legal reasons (451): use another provider."): (
@@ -259,7 +259,7 @@ KOREAN: dict[str, str] = {
         "이 주소에는 아무것도 없어요. 경로는 /docs에 있어요."
     ),
     ("This address answers {methods}."): ("이 주소에서 쓸 수 있는 메서드: {methods}."),
-    ("This is not JSON that can be read."): ("읽을 수 있는 JSON이 아니에요."),
+    ("The body is not valid JSON."): ("읽을 수 있는 JSON이 아니에요."),
     ("inputs: at most {most} in one batch."): ("inputs: 한 번에 {most}개까지예요."),
     ("Something on the way to {label} asks for a login ({status}): check the network and the proxy."): (
         "{label}: 가는 길에 로그인이 필요해요({status}). 네트워크와 프록시를 확인해 주세요."
@@ -270,7 +270,7 @@ KOREAN: dict[str, str] = {
     ("The request to {label} was closed on its way (499): check the proxy, or use another provider."): (
         "{label}: 요청이 가는 길에 끊겼어요(499). 프록시를 확인하거나 다른 제공자를 써 주세요."
     ),
-    ("There are POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>."): (
+    ("Available: POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>."): (
         "쓸 수 있는 주소: POST /v1/chat/completions, GET /v1/models, GET /v1/models/<id>."
     ),
     ("the answer is Markdown; omit response_format or set its type to text"): (

@@ -72,9 +72,9 @@ def test_a_refusal_has_the_format_and_language_of_the_face(serve_scripts: ServeS
     assert "초 뒤에 다시 시도해 주세요" in korean.json()["detail"]
     error = send(url, "a chat completion", ALICE).json()["error"]
     assert (error["type"], error["code"], error["param"]) == ("requests", "rate_limit_exceeded", None)
-    assert error["message"].startswith("You have started as much as you may in one minute.")
-    assert "as much as you may" in send(url, "a chain", ALICE).json()["detail"]
-    assert "as much as you may" in send(url, "a completion", ALICE).json()["detail"]
+    assert error["message"].startswith("You have reached your limit per minute.")
+    assert "your limit per minute" in send(url, "a chain", ALICE).json()["detail"]
+    assert "your limit per minute" in send(url, "a completion", ALICE).json()["detail"]
 
 
 def test_a_batch_is_refused_before_its_inputs_are_read(serve_scripts: ServeScripts) -> None:
@@ -123,7 +123,7 @@ def test_500_runs_of_one_client_take_nobody_elses_place(serve_scripts: ServeScri
     with httpx.Client(timeout=20, verify=NO_TLS, headers=ALICE) as flood:
         answers = [flood.post(f"{url}/runs", json=REQUEST) for _ in range(500)]
     assert [answer.status_code for answer in answers] == [201] * 2 + [429] * 498
-    assert "2 runs at a time" in answers[-1].json()["detail"]
+    assert "2 active runs" in answers[-1].json()["detail"]
     run = start(url, None, **BOB)
     assert wait_until(lambda: len(scripted.calls) == 3 * 6, seconds=10)
     gate.open()
@@ -233,7 +233,7 @@ def test_few_clients_cannot_take_all_broadcasts(serve_scripts: ServeScripts) -> 
     assert wait_until(lambda: scripted.open_streams == 32, seconds=10)
     with httpx.stream("GET", url + first.headers["Location"] + "/events", verify=NO_TLS, timeout=20) as reader:
         assert send(url, "a broadcast", BOB).status_code == 201
-        assert "for somebody with fewer" in reader.read().decode()
+        assert "room for another client" in reader.read().decode()
     assert wait_until(lambda: scripted.open_streams == 32, seconds=10)
     assert ask("GET", url + first.headers["Location"]).status_code == 404
     assert [send(url, "a broadcast", headers).status_code for headers in (BOB, BOB)] == [201, 201]

@@ -116,7 +116,7 @@ def _model(models: Mapping[str, ProviderChat], params: CompletionRequest) -> Pro
         raise InvalidFieldError("model", unknown, Message("One of {names}.", names=", ".join(models)))
     model = models[name]
     if params.max_tokens and params.max_tokens > model.max_output:
-        short = Message("{name} can't write as many tokens.", name=name)
+        short = Message("{name} can't write that many tokens.", name=name)
         raise InvalidFieldError("max_tokens", short, Message("From 1 to {most:,}.", most=model.max_output))
     try:
         check_window(model, params)

@@ -29,9 +29,7 @@ from chains.translations import KOREAN_STATUS
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 NOTHING = Message(NO_ROUTE)
 FASTAPI_UNREADABLE = "There was an error parsing the body"  # nested too deeply, not UTF-8, or a number too long
-UNREADABLE = InvalidFieldError(
-    "body", Message("This is not JSON that can be read."), Message("A JSON object in UTF-8.")
-)
+UNREADABLE = InvalidFieldError("body", Message("The body is not valid JSON."), Message("A JSON object in UTF-8."))
 
 
 def add_error_handlers(app: FastAPI) -> None:

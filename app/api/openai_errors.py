@@ -21,7 +21,7 @@ from chains.messages import Message
 from chains.translations import KOREAN_STATUS, Language
 from chains.validation import validation_message
 
-HINT = Message("There are POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>.")
+HINT = Message("Available: POST /v1/chat/completions, GET /v1/models and GET /v1/models/<id>.")
 BASE_URL_HINT: LiteralString = "The base URL for OpenAI's clients ends in /v1: use /v1{path}."
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 UNFOLLOWED_S = 10.0
 STOPPED = Message("The server was stopped.")
-MADE_ROOM = Message("The server needed this answer's place for somebody with fewer: try again.")
+MADE_ROOM = Message("The server stopped this answer to make room for another client: try again.")
 
 
 class TooManyBroadcastsError(Exception):

@@ -51,7 +51,7 @@ _MESSAGES: dict[int, LiteralString] = {
     409: _FAILED,
     410: _NOT_FOUND,
     411: _WRONG_ADDRESS,
-    413: "{label} found the request too large (413): lower the step's max_tokens or use another model.",
+    413: "{label} rejected the request as too large (413): lower the step's max_tokens or use another model.",
     415: _WRONG_ADDRESS,
     421: _WRONG_ADDRESS,
     426: _WRONG_ADDRESS,

@@ -48,7 +48,7 @@ def _refuse(found: NotFood | None) -> None:
 
 def _check_is_no_instruction(text: str) -> str:
     if is_instruction(text):
-        raise ValueError("name at least one ingredient: this is an instruction and no food")
+        raise ValueError("name at least one ingredient: this is an instruction, not food")
     return text
 
 
