@@ -291,6 +291,9 @@ def test_an_ingredient_of_one_syllable_or_two_letters_is_accepted(serve_scripts:
             None,
             "oat milk or ghee. rice",
         ),
+        ("no nuts, are almonds ok? rice", "", "nuts", None, "are almonds ok? rice"),
+        ("no nuts, almonds are never ok, rice", "", "nuts, almonds", None, "rice"),
+        ("견과류 알레르기, 아몬드는 괜찮나요? 밥", "", "견과류", None, "아몬드는 괜찮나요? 밥"),
         # Korean lists after a label, and a word of harm
         ("알레르기: 메밀, 잣. 닭, 대추", "", "메밀, 잣", None, "닭, 대추"),
         ("못 먹는 음식: 굴, 홍합. 배추, 두부", "", "굴, 홍합", None, "배추, 두부"),

@@ -14,6 +14,8 @@ EXCEPT = " except "
 _NEAR = 60  # characters between a restriction and its exception
 _BEGINNING = re.compile(r"[,;:.!?()\n]|\b(?:but|though|although|however|only|and)\b")
 _LINK = re.compile(r",|·|&|\b(?:and|or|nor)\b")
+_NEGATION = re.compile(r"n't\b|\b(?:not|never|no|hardly|only if|unless|is|are)\b")  # almonds are never ok; is milk ok
+_QUESTION = r"(?!나|을까|은가|는지|을지|[가-힣]{0,4} ?\?)"  # 아몬드는 괜찮나요
 _SENTENCE = re.compile(r"[.;!?\n]")
 
 
@@ -50,7 +52,8 @@ def _exceptions(text: str) -> Iterator[tuple[int, str]]:
         yield cue.start(), BREAK.split(text[cue.end() : cue.end() + _NEAR], maxsplit=1)[0]
     for fine in _fine().finditer(text):
         near = _BEGINNING.split(text[max(0, fine.start() - _NEAR) : fine.start()])[-1]
-        yield fine.start() - len(near), near
+        if not _NEGATION.search(near):
+            yield fine.start() - len(near), near
     for fine in _fine_ko().finditer(text):
         yield fine.start(), fine["food"]
 
@@ -88,12 +91,14 @@ def _cue() -> re.Pattern[str]:
 @cache
 def _fine() -> re.Pattern[str]:
     fine, person = any_of(_table("fine", "en")), any_of(_table("person", "en"))
-    return re.compile(rf"(?<=\w)\s{fine}(?![\w'])(?! {person})")
+    return re.compile(rf"(?<=\w)\s{fine}(?![\w']| ?\?)(?! {person})")
 
 
 @cache
 def _fine_ko() -> re.Pattern[str]:
-    return re.compile(rf"(?<![가-힣])(?P<food>[가-힣]{{1,10}}?)(?:은|는) ?{any_of(_table('fine', 'ko'), blank=KOREAN)}")
+    return re.compile(
+        rf"(?<![가-힣])(?P<food>[가-힣]{{1,10}}?)(?:은|는) ?{any_of(_table('fine', 'ko'), blank=KOREAN)}{_QUESTION}"
+    )
 
 
 @cache
