@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -305,3 +306,12 @@ def status(page: Page) -> Locator:
 
 def title(page: Page) -> Locator:
     return page.get_by_role("heading", level=2)
+
+
+def axe_violations(page: Page) -> list[str]:
+    """What axe finds on the page in both colour schemes."""
+    reports: list[Any] = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        reports.append(Axe().run(page))
+    return [report.generate_report() for report in reports if report.violations_count]
