@@ -91,12 +91,12 @@ def _module(name: str, reference: str) -> ModuleType:
         raise CompositionError(f"{reference}: {error}.") from None
     except ImportError as error:
         raise CompositionError(f"{reference}: {error}.") from None
-    except Exception as error:  # the module is its author's
+    except (Exception, SystemExit) as error:  # the module is its author's
         text = f"{type(error).__name__}: {' '.join(str(error).split())}{_line_of(error, name)}"
         raise CompositionError(f"{reference}: {text}.") from error
 
 
-def _line_of(error: Exception, module: str) -> str:
+def _line_of(error: BaseException, module: str) -> str:
     """Returns the module's own line at which its import failed; a syntax error names it itself."""
     file = module.rpartition(".")[2] + ".py"
     lines = [frame.lineno for frame in extract_tb(error.__traceback__) if Path(frame.filename).name == file]

@@ -215,7 +215,10 @@ class Settings(BaseSettings):
         """Returns the settings of a process of its own, which by default keeps runs in the user's state folder."""
         if "store" in self.model_fields_set:
             return self
-        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        try:
+            state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        except RuntimeError:  # no HOME, and a user whom the system does not know, as in some containers
+            raise ConfigError("SIZZLE_STORE: set it, XDG_STATE_HOME or HOME, to say where runs are kept.") from None
         path = state.absolute() / "sizzle" / "runs.db"
         return self.model_copy(update={"store": path.as_uri().replace("file:", "sqlite:", 1)})
 

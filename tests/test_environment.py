@@ -1,6 +1,7 @@
 """The environment of a real process: the effect of other programs' variables, and how keys are read."""
 
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -283,6 +284,28 @@ def test_a_registry_that_cannot_be_read_is_named_with_its_variable(
     with pytest.raises(ConfigError) as raised:
         settings_from(registry=file).check()
     assert str(raised.value).startswith(f"SIZZLE_REGISTRY: {file}: {reason}")
+
+
+def test_without_a_home_the_store_has_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as a user whom the system does not know."""
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("SIZZLE_STORE", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(ConfigError, match=r"^SIZZLE_STORE: set it, XDG_STATE_HOME or HOME"):
+        Settings().with_own_store()
+    assert settings_from(store="memory://").with_own_store().store == "memory://"
+
+
+def test_a_composition_that_ends_the_process_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leaving.py").write_text("raise SystemExit(0)\n")
+    done = sizzle("generate", "beef", "--composition", "leaving:TRIP")
+    assert [done.returncode, done.stderr] == [1, "sizzle: leaving:TRIP: SystemExit: 0 (line 1).\n"]
 
 
 def test_tokens_in_a_folder_are_none(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -86,6 +87,16 @@ def test_a_base_url_may_end_in_many_ways(serve: Serve, tmp_path: Path, ending: s
     call = sent(serve, tmp_path, "vllm", query=ending)
     assert call["path"] == "/v1/chat/completions"
     assert call["query"] == ending.partition("?")[2]
+
+
+def test_a_password_in_a_base_url_is_sent_as_basic(serve: Serve, tmp_path: Path) -> None:
+    """A proxy in front of a local server may ask for one."""
+    with provider() as scripted:
+        url = scripted.url.replace("http://", "http://kim:p%40ss@")
+        served = serve(registry=own(tmp_path, "vllm"), model="mine", base_urls={"vllm": url})
+        assert ask("GET", f"{served}/completion", params=QUESTION).text == "completion one, completion two."
+        (call,) = scripted.calls
+    assert call["headers"]["authorization"] == f"Basic {b64encode(b'kim:p@ss').decode()}"
 
 
 @given(st.lists(st.sampled_from(["v1", "openai", "a b", "é", "chat"]), max_size=3), st.sampled_from(["", "?a=b"]))

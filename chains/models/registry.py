@@ -1,13 +1,14 @@
 """The model registry: providers, their models, and which models each role prefers. One data file, models.toml."""
 
 import tomllib
+from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -70,12 +71,16 @@ class Provider(_Entry):
         """Returns the address of a resource, such as `chat/completions`, which `base_url` may already end with."""
         parts = urlsplit(self.base_url)
         path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
-        return urlunsplit((parts.scheme, parts.netloc, f"{path}/{resource}", parts.query, ""))
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, f"{path}/{resource}", parts.query, ""))
 
     def headers(self, key: str) -> dict[str, str]:
-        """Returns the headers of a request."""
+        """Returns the headers of a request. A user and a password in `base_url` replace a bearer token."""
         credentials = f"Bearer {key}" if self.key_header.lower() == "authorization" else key
-        return {self.key_header: credentials, "Content-Type": "application/json", **self.extra_headers}
+        headers = {self.key_header: credentials, "Content-Type": "application/json"}
+        if user := urlsplit(self.base_url).netloc.rpartition("@")[0]:
+            headers |= {"Authorization": f"Basic {b64encode(unquote(user).encode()).decode()}"}
+        return headers | self.extra_headers
 
 
 class Model(_Entry):
