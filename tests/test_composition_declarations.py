@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 from langchain_core.prompts import ChatPromptTemplate
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from app.stores import EVENT_NAMES
 from chains import (
@@ -158,6 +158,33 @@ def test_a_request_without_a_json_schema_is_refused_in_one_line() -> None:
 
     with pytest.raises(CompositionError, match=r"^talk: the request has no JSON Schema: Cannot generate .*Callable.*$"):
         Composition(name="talk", request=Call, system="Be brief.", parts=(Part("a", "x"),))
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ({"exclude": True}, "talk: the field 'topic' of the request is excluded from what is stored"),
+        (
+            {"serialization_alias": "subject"},
+            "talk: the field 'topic' of the request is stored as 'subject', which it is not read as: use alias",
+        ),
+    ],
+)
+def test_a_request_that_could_not_be_read_again_is_refused_in_one_line(field: Any, message: str) -> None:
+    class Stored(Request):
+        topic: str = Field(**field)
+
+    with pytest.raises(CompositionError) as refused:
+        Composition(name="talk", request=Stored, system="Be brief.", parts=(Part("a", "{topic}"),))
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("alias", ["alias", "validation_alias"])
+def test_a_field_can_have_an_alias(alias: str) -> None:
+    class Stored(Request):
+        topic: str = Field(**cast(Any, {alias: "subject"}))
+
+    Composition(name="talk", request=Stored, system="Be brief.", parts=(Part("a", "{topic}"),))
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,7 @@ class Composition:
             self.request.model_json_schema()
         except PydanticUserError as error:
             yield f"the request has no JSON Schema: {error.message.rstrip('.')}"
+        yield from self._problems_of_storage()
         if sum(isinstance(part, Choice) for part in self.parts) > 1:
             yield "it has more than one Choice"
         prompts = {f"the prompt of the part {part.name!r}": part.prompt for part in self.parts}
@@ -190,6 +191,14 @@ class Composition:
         for part in self.parts:
             yield from self._problems_of_part(part)
         yield from self._problems_of_graph()
+
+    def _problems_of_storage(self) -> Iterable[str]:
+        """A stored request is read again after a restart, and all its values are those of prompts."""
+        for name, field in self.request.model_fields.items():
+            if field.exclude:
+                yield f"the field {name!r} of the request is excluded from what is stored"
+            if (alias := field.serialization_alias) not in (None, field.validation_alias):
+                yield f"the field {name!r} of the request is stored as {alias!r}, which it is not read as: use alias"
 
     def _problems_of_names(self) -> Iterable[str]:
         names = [*self.request.model_fields, LANGUAGE_NAME, *self.names, *(self.choice.fields if self.choice else ())]
