@@ -227,7 +227,7 @@ def test_a_stream_that_closes_without_end_is_unfinished(
     """It has no ranks, and keeps the figures."""
     answer(started(ONE, OTHER) + SLOW + last)
     start(race_page).click()
-    expect(status(race_page)).to_contain_text("closed before the race had ended")
+    expect(status(race_page)).to_contain_text("closed before the race ended")
     expect(race_page.locator(".rank")).to_have_text(["", ""])
     expect(race_page.locator(".state")).to_have_text(["Not finished", "Not finished"])
     expect(row(race_page, ONE).locator(".ttft .value")).to_have_text("300 ms, median 321 ms")
