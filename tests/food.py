@@ -1,12 +1,8 @@
 """Lists of ingredients: those with something inedible, and food that sounds like something else."""
 
 BAD = [
-    "bleach, ammonia",
-    "락스, 암모니아",
-    "glass, nails, sand",
-    "death cap mushrooms, butter",
-    "알광대버섯, 버터",
-    "독버섯 볶음",
+    *("bleach, ammonia", "락스, 암모니아", "glass, nails, sand"),
+    *("death cap mushrooms, butter", "알광대버섯, 버터", "독버섯 볶음"),
     "moldy bread, rotten eggs",
     "상한 고기",
     "곰팡이 핀 빵",

@@ -225,7 +225,7 @@ def test_one_client_cannot_take_all_broadcasts(serve_scripts: ServeScripts) -> N
 
 
 def test_few_clients_cannot_take_all_broadcasts(serve_scripts: ServeScripts) -> None:
-    """The client with the most broadcasts loses its oldest one, whose readers are told why."""
+    """The client with the most broadcasts loses the oldest of them, and its readers hear why."""
     url, scripted = serve_scripts({"completion": [Gate()]}, client_calls_per_minute=10)
     many = {name: {"X-Forwarded-For": f"203.0.113.{name}"} for name in range(1, 5)}
     first, *_ = [send(url, "a broadcast", headers) for headers in many.values() for _ in range(8)]

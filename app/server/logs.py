@@ -78,7 +78,8 @@ def _add_context(_: object, __: str, event: EventDict) -> EventDict:
 
 def _tidy(_: object, __: str, event: EventDict) -> EventDict:
     event.pop("color_message", None)  # Uvicorn's event with escape sequences
-    event["event"] = first_line(str(event["event"]))
+    message = str(event["event"]).strip()
+    event["event"] = first_line(message) if str(event.get("logger")).startswith("langsmith") else message
     if event.get("route") == event["event"]:  # a request's own line
         del event["route"]
     return event
